@@ -1,0 +1,5 @@
+"""Errors that a user can mend: one clear sentence, exit code 2."""
+
+
+class PumiceError(Exception):
+    """A mistake in what the user gave; the message names the thing, the limit and the fix in one sentence."""

@@ -1,0 +1,1 @@
+"""The integer program written for other runtimes."""

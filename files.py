@@ -1,0 +1,65 @@
+"""Writing artifacts whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import PumiceError
+
+
+@contextlib.contextmanager
+def atomic_path(target: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target`` to write to; rename it onto ``target`` when the block ends well.
+
+    The suffix of ``target`` is kept, as some writers choose their format by it. On any exception the temporary
+    file is removed and ``target`` stays as it was.
+
+    Raises:
+        PumiceError: the folder cannot be written to, or the disk is full.
+    """
+    target = Path(target)
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private
+        temporary.replace(target)
+    except OSError as error:
+        raise PumiceError(f"cannot write {target}: {error.strerror or error}; choose another folder or free space") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(target: str | Path, value: Any) -> None:
+    """Write ``value`` as indented JSON with sorted keys, atomically; NaN and infinity are refused."""
+    with atomic_path(target) as path:
+        path.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(source: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        PumiceError: the file is missing or is not JSON.
+    """
+    source = Path(source)
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PumiceError(f"{source} does not exist; run the stage that writes it first") from None
+    except (OSError, ValueError) as error:
+        raise PumiceError(f"{source} cannot be read as JSON ({error}); write it anew") from error

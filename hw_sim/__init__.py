@@ -1,0 +1,1 @@
+"""Event-by-event execution of the integer program, operation counts, energy."""

@@ -1,0 +1,1 @@
+"""Float models: torch only; they know nothing of data, training or quantization."""

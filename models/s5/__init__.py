@@ -1,0 +1,1 @@
+"""S5 and event-SSM networks."""

@@ -1,0 +1,1 @@
+"""The linear recurrence behind every state-space layer: reference, numba kernel, torch path."""

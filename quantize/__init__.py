@@ -1,0 +1,1 @@
+"""Fake quantization with brevitas, calibration, and lowering to the integer program."""

@@ -1,0 +1,1 @@
+"""The integer program: nodes, validation, file format. Needs numpy and the standard library alone."""

@@ -1,0 +1,1 @@
+"""Event data, the training loop and evaluation."""
