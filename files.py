@@ -38,7 +38,9 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files private
         temporary.replace(target)
     except OSError as error:
-        raise PumiceError(f"cannot write {target}: {error.strerror or error}; choose another folder or free space") from error
+        raise PumiceError(
+            f"cannot write {target}: {error.strerror or error}; choose another folder or free space"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

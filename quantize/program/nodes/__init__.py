@@ -1,0 +1,31 @@
+"""The node types of a program, one small file a family."""
+
+from .base import QUERY, REGISTRY, Node
+from .inputs import GAP_FORMAT, INPUT_NODES, DenseInput, GapInput, TokenInput
+from .linear import Embedding, Linear
+from .norm import BatchNorm, LayerNorm
+from .pointwise import Add, Lookup, Multiply
+from .pool import EventPool
+from .readout import Readout
+from .ssm import DiagonalSSM
+
+__all__ = [
+    "GAP_FORMAT",
+    "INPUT_NODES",
+    "QUERY",
+    "REGISTRY",
+    "Add",
+    "BatchNorm",
+    "DenseInput",
+    "DiagonalSSM",
+    "Embedding",
+    "EventPool",
+    "GapInput",
+    "LayerNorm",
+    "Linear",
+    "Lookup",
+    "Multiply",
+    "Node",
+    "Readout",
+    "TokenInput",
+]

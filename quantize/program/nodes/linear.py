@@ -1,0 +1,135 @@
+"""Embedding and linear nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..bounds import dot_bound, register, rounding_term
+from ..formats import Format
+from .base import Node, check_narrow, check_shift, register_node
+
+
+@register_node
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Embedding(Node):
+    """``y = sat(rhu(table[token] * 2**(output.frac - table_frac)))``.
+
+    Shapes: ``table`` (vocab, channels).
+    """
+
+    table: np.ndarray
+    table_width: int
+    table_frac: int
+    token_format: Format
+
+    @property
+    def channels(self) -> int:
+        return self.table.shape[1]
+
+    @property
+    def input_formats(self) -> tuple[Format, ...]:
+        return (self.token_format,)
+
+    @property
+    def input_channels(self) -> tuple[int, ...]:
+        return (1,)
+
+    @property
+    def shift(self) -> int:
+        """Right shift from the table to the output."""
+        return self.table_frac - self.output.frac
+
+    def validate(self) -> None:
+        self.require(
+            self.table.ndim == 2 and self.table.size > 0, f"table has shape {self.table.shape}, not (vocab, d)"
+        )
+        check_narrow(self, "table", self.table, self.table_width)
+        check_shift(self, "the shift", self.shift)
+
+    def bounds(self) -> Mapping[str, int]:
+        largest = int(np.abs(self.table.astype(np.int64)).max())
+        return {"the table": (largest << max(-self.shift, 0)) + rounding_term(self.shift)}
+
+
+@register_node
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear(Node):
+    """``y_r = sat(rhu((sum_i W_i x_i)_r + b_r))``: one exact sum over all operands, rounded once.
+
+    Operand i contributes at ``weight_frac_i[r] + format_i.frac`` fractional bits; the sum of row r is taken at the
+    largest of these, ``accumulator_frac[r]``, where the bias also lives. Where that equals ``output.frac`` nothing
+    is rounded (logits).
+
+    Shapes: ``weights[i]`` (out, in_i), or (out,) for a diagonal matrix; ``weight_fracs[i]`` (out,); ``bias`` (out,).
+    """
+
+    formats: tuple[Format, ...]
+    weights: tuple[np.ndarray, ...]
+    weight_widths: tuple[int, ...]
+    weight_fracs: tuple[np.ndarray, ...]
+    bias: np.ndarray
+
+    @property
+    def channels(self) -> int:
+        return self.bias.shape[0]
+
+    @property
+    def input_formats(self) -> tuple[Format, ...]:
+        return self.formats
+
+    @property
+    def input_channels(self) -> tuple[int, ...]:
+        return tuple(weight.shape[-1] for weight in self.weights)
+
+    @cached_property
+    def accumulator_frac(self) -> np.ndarray:
+        """Fractional bits of the exact sum, (out,)."""
+        return np.max([self._product_frac(i) for i in range(len(self.weights))], axis=0)
+
+    @cached_property
+    def operand_shifts(self) -> tuple[np.ndarray, ...]:
+        """Left shifts that bring each operand's product to ``accumulator_frac``: (out,) each, >= 0."""
+        return tuple(self.accumulator_frac - self._product_frac(i) for i in range(len(self.weights)))
+
+    @cached_property
+    def output_shift(self) -> np.ndarray:
+        """Right shift from the sum to the output, (out,); negative means an exact left shift."""
+        return self.accumulator_frac - self.output.frac
+
+    @property
+    def accumulator(self) -> str:
+        """``"i32"`` or ``"i64"``."""
+        return register(max(self.bounds().values()))
+
+    def _product_frac(self, index: int) -> np.ndarray:
+        return self.weight_fracs[index].astype(np.int64) + self.formats[index].frac
+
+    def validate(self) -> None:
+        count = len(self.inputs)
+        self.require(count >= 1, "a linear node needs an operand")
+        self.require(
+            len(self.formats) == len(self.weights) == len(self.weight_widths) == len(self.weight_fracs) == count,
+            f"{count} inputs need {count} formats, weights, weight_widths and weight_fracs",
+        )
+        out = self.channels
+        self.require(self.bias.ndim == 1, "bias has one entry an output")
+        for edge, weight, width, frac in zip(
+            self.inputs, self.weights, self.weight_widths, self.weight_fracs, strict=True
+        ):
+            check_narrow(self, f"weight of {edge}", weight, width)
+            self.require(weight.ndim in (1, 2) and weight.shape[0] == out, f"weight of {edge} has shape {weight.shape}")
+            self.require_shape(f"weight_frac of {edge}", frac, (out,))
+            check_shift(self, f"weight_frac of {edge}", frac)
+        for shift in (*self.operand_shifts, self.output_shift):
+            check_shift(self, "a shift", shift)
+
+    def bounds(self) -> Mapping[str, int]:
+        total = np.abs(self.bias.astype(np.int64)).astype(object)
+        for weight, format, shift in zip(self.weights, self.formats, self.operand_shifts, strict=True):
+            total = total + dot_bound(weight, format.magnitude) * (1 << shift.astype(object))
+        left = np.maximum(-self.output_shift, 0).astype(object)
+        return {"the sum": int(max(total * (1 << left), default=0)) + rounding_term(self.output_shift)}

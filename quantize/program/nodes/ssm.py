@@ -1,0 +1,158 @@
+"""The diagonal state-space node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..bounds import dot_bound, register
+from ..formats import Format
+from .base import Node, check_narrow, check_shift, register_node
+from .inputs import GAP_FORMAT
+
+
+@register_node
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DiagonalSSM(Node):
+    """P complex modes driven by input events; the decay of a gap is applied once, at the event that ends it.
+
+    Inputs: values u (H,) and the gap n in ticks. State: complex x (P,), real and imaginary codes of ``state_width``
+    bits, mode p at ``state_frac[p]`` fractional bits; zero at the start.
+
+    The gap is clipped to ``2**J - 1`` (counted). ``decay_n`` applies, for each binary digit j of n that is set,
+    least significant first, one step with the complement ``d = a**(2**j) - 1``, both components from the old x::
+
+        x <- sat(x + rhu(d_j x)),     d_j = (decay_re[j] + i decay_im[j]) 2**-decay_exponent[j]
+
+    ``discretization`` "async" or "dirac" (input scaling folded into B)::
+
+        v = (input_re + i input_im) u + (bias_re + i bias_im)        at input_frac + format.frac bits
+        x <- sat(decay_n(x) + rhu(v))
+
+    ``discretization`` "zoh" (``B / Lambda`` in place of B); n = 0 leaves x as it is::
+
+        x <- sat(decay_n(sat(x + rhu(v))) - rhu(v))
+
+    Output: the 2 P codes (real parts, then imaginary parts) ``sat(rhu(x / 2**read_shift))``; the consumer's weights
+    hold the modes' fractional bits, so the edge's own frac is 0.
+
+    Shapes: ``input_re``, ``input_im`` (P, H); ``input_frac``, ``bias_re``, ``bias_im``, ``state_frac`` (P,);
+    ``decay_re``, ``decay_im``, ``decay_exponent`` (J, P).
+    """
+
+    format: Format
+    discretization: str
+    input_re: np.ndarray
+    input_im: np.ndarray
+    input_width: int
+    input_frac: np.ndarray
+    bias_re: np.ndarray
+    bias_im: np.ndarray
+    state_width: int
+    state_frac: np.ndarray
+    decay_re: np.ndarray
+    decay_im: np.ndarray
+    decay_width: int
+    decay_exponent: np.ndarray
+    read_shift: int
+
+    @property
+    def modes(self) -> int:
+        """The number of complex modes P."""
+        return self.input_re.shape[0]
+
+    @property
+    def digits(self) -> int:
+        """The number J of binary digits of a gap."""
+        return self.decay_re.shape[0]
+
+    @property
+    def max_gap(self) -> int:
+        """Longer gaps are clipped to this."""
+        return (1 << self.digits) - 1
+
+    @property
+    def state_format(self) -> Format:
+        """Width of the state's codes; the fractional bits are ``state_frac``, by mode."""
+        return Format(width=self.state_width, signed=True, frac=0)
+
+    @property
+    def channels(self) -> int:
+        return 2 * self.modes
+
+    @property
+    def input_formats(self) -> tuple[Format, ...]:
+        return (self.format, GAP_FORMAT)
+
+    @property
+    def input_channels(self) -> tuple[int, ...]:
+        return (self.input_re.shape[1], 1)
+
+    @cached_property
+    def drive_shift(self) -> np.ndarray:
+        """Right shift from the drive's accumulator to the state, (P,); negative means an exact left shift."""
+        return self.input_frac.astype(np.int64) + self.format.frac - self.state_frac.astype(np.int64)
+
+    @property
+    def drive_accumulator(self) -> str:
+        """``"i32"`` or ``"i64"``: what the drive needs."""
+        return register(self.bounds()["the drive"])
+
+    @property
+    def decay_accumulator(self) -> str:
+        """``"i32"`` or ``"i64"``: what the decay step needs."""
+        return register(self.bounds()["the decay step"])
+
+    def validate(self) -> None:
+        modes, digits = self.modes, self.digits
+        self.require(len(self.inputs) == 2, "needs two inputs, values and gaps")
+        self.require(
+            self.discretization in ("async", "dirac", "zoh"),
+            f"discretization {self.discretization!r} is unknown; use async, dirac or zoh",
+        )
+        self.require(self.input_re.ndim == 2 and modes >= 1, f"input_re has shape {self.input_re.shape}, not (P, H)")
+        self.require_shape("input_im", self.input_im, self.input_re.shape)
+        for what in ("input_frac", "bias_re", "bias_im", "state_frac"):
+            self.require_shape(what, getattr(self, what), (modes,))
+        self.require(1 <= digits <= 30, f"{digits} gap digits are outside 1..30")
+        for what in ("decay_re", "decay_im", "decay_exponent"):
+            self.require_shape(what, getattr(self, what), (digits, modes))
+        self.require(8 <= self.state_width <= 32, f"a state of {self.state_width} bits is outside 8..32")
+        self.require(
+            0 <= self.read_shift < self.state_width, f"read_shift {self.read_shift} leaves no bits of the state"
+        )
+        self.require(self.output.frac == 0 and self.output.signed, "the output is signed with frac 0")
+        for what in ("input_re", "input_im"):
+            check_narrow(self, what, getattr(self, what), self.input_width)
+        for what in ("decay_re", "decay_im"):
+            check_narrow(self, what, getattr(self, what), self.decay_width)
+        self.require_range("decay_exponent", self.decay_exponent, 1, 50)
+        check_shift(self, "drive_shift", self.drive_shift)
+        one = np.left_shift(np.int64(1), self.decay_exponent.astype(np.int64)).astype(object)
+        growth = (one + self.decay_re.astype(object)) ** 2 + self.decay_im.astype(object) ** 2 > one * one
+        self.require(not np.any(growth), f"mode {int(np.argmax(growth.any(axis=0)))} grows: its decay exceeds 1")
+
+    def bounds(self) -> Mapping[str, int]:
+        state = self.state_format.magnitude
+        drive = np.maximum(
+            dot_bound(self.input_re, self.format.magnitude) + np.abs(self.bias_re.astype(object)),
+            dot_bound(self.input_im, self.format.magnitude) + np.abs(self.bias_im.astype(object)),
+        )
+        right = np.maximum(self.drive_shift, 0)
+        half = (1 << right.astype(object)) // 2
+        left = np.maximum(-self.drive_shift, 0).astype(object)
+        in_state = [(int(d) << int(lf)) + (int(h)) for d, lf, h in zip(drive, left, half, strict=True)]
+        rounded = max(
+            (int(d) + int(h)) >> int(r) if r else int(d) << int(lf)
+            for d, h, r, lf in zip(drive, half, right, left, strict=True)
+        )
+        step = (np.abs(self.decay_re.astype(object)) + np.abs(self.decay_im.astype(object))) * state
+        step = step + (1 << self.decay_exponent.astype(object)) // 2
+        return {
+            "the drive": max(in_state),
+            "the state sum": rounded + state,
+            "the decay step": int(step.max()),
+        }
