@@ -7,6 +7,6 @@ numpy 1.26 as well, so that a deployment bundle can carry a copy of this folder.
 from .errors import ProgramError
 from .formats import Format
 from .graph import Program
-from .storage import load, save
+from .storage import digest, load, save
 
-__all__ = ["Format", "Program", "ProgramError", "load", "save"]
+__all__ = ["Format", "Program", "ProgramError", "digest", "load", "save"]

@@ -121,9 +121,7 @@ class DiagonalSSM(Node):
         for what in ("decay_re", "decay_im", "decay_exponent"):
             self.require_shape(what, getattr(self, what), (digits, modes))
         self.require(8 <= self.state_width <= 32, f"a state of {self.state_width} bits is outside 8..32")
-        self.require(
-            0 <= self.read_shift < self.state_width, f"read_shift {self.read_shift} leaves no bits of the state"
-        )
+        self.require(0 <= self.read_shift < self.state_width, f"read_shift {self.read_shift} leaves no state bits")
         self.require(self.output.frac == 0 and self.output.signed, "the output is signed with frac 0")
         for what in ("input_re", "input_im"):
             check_narrow(self, what, getattr(self, what), self.input_width)
