@@ -1,0 +1,137 @@
+"""The settings of an S5 / event-SSM classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ...errors import PumiceError
+
+CHOICES = {
+    "pooling": ("last", "avgpool", "timepool"),
+    "head": ("pool", "timepool", "last"),
+    "norm": ("layer", "batch"),
+    "discretization": ("zoh", "dirac", "async"),
+    "c_init": ("lecun_normal", "trunc_standard_normal", "complex_normal"),
+}
+POSITIVE_INTEGERS = (
+    "num_classes",
+    "d_model",
+    "d_ssm",
+    "block_size",
+    "stages",
+    "layers_per_stage",
+    "stride",
+    "expansion",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class S5Config:
+    """Settings of `S5Classifier` (Schoene et al. 2024, arXiv 2404.18508).
+
+    Attributes:
+        num_classes: number of logits.
+        vocab: number of distinct tokens, for token input; exactly one of vocab and in_features is given.
+        in_features: width of the input vectors, for dense input.
+        d_model: width of the residual stream in the first stage.
+        d_ssm: number of modes in the first stage, conjugate halves included.
+        block_size: size of the HiPPO blocks; divides d_ssm.
+        stages: number of stages; the first layer of each pools.
+        layers_per_stage: layers in a stage.
+        stride: events in a pooling window.
+        pooling: "last" (the window's first event), "avgpool" or "timepool" (weighted by time).
+        expansion: factor of d_model and d_ssm from one stage to the next.
+        head: read-out over the encoder's outputs: "pool" (mean), "timepool" or "last".
+        norm: "layer" or "batch", before each SSM.
+        conj_sym: keep one mode of each conjugate pair.
+        clip_eigs: keep the real parts of Lambda below -1e-4.
+        discretization: "zoh", "dirac" or "async".
+        dt_min: smallest initial step, in units of 1 / ms.
+        dt_max: largest initial step.
+        dropout: probability; one mask is shared over time.
+        c_init: initialisation of C.
+        step_rescale: factor on every step.
+
+    Raises:
+        PumiceError: a value outside its limits, which the message names.
+    """
+
+    num_classes: int
+    vocab: int | None = None
+    in_features: int | None = None
+    d_model: int = 32
+    d_ssm: int = 32
+    block_size: int = 8
+    stages: int = 2
+    layers_per_stage: int = 2
+    stride: int = 8
+    pooling: str = "avgpool"
+    expansion: int = 1
+    head: str = "pool"
+    norm: str = "layer"
+    conj_sym: bool = True
+    clip_eigs: bool = False
+    discretization: str = "async"
+    dt_min: float = 0.004
+    dt_max: float = 0.1
+    dropout: float = 0.0
+    c_init: str = "lecun_normal"
+    step_rescale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in POSITIVE_INTEGERS:
+            _require_positive_integer(name, getattr(self, name))
+        if (self.vocab is None) == (self.in_features is None):
+            raise PumiceError("a model takes either tokens or dense input; set exactly one of vocab and in_features")
+        _require_positive_integer(*(("vocab", self.vocab) if self.token_input else ("in_features", self.in_features)))
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise PumiceError(f"{name}={getattr(self, name)} is unknown; choose one of {', '.join(allowed)}")
+        for name in ("conj_sym", "clip_eigs"):
+            if not isinstance(getattr(self, name), bool):
+                raise PumiceError(f"{name}={getattr(self, name)} is not a truth value; set it to true or false")
+        for name in ("dt_min", "dt_max", "dropout", "step_rescale"):
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
+                raise PumiceError(f"{name}={getattr(self, name)} is not a number; set it to one")
+        if self.d_ssm % self.block_size:
+            raise PumiceError(f"d_ssm={self.d_ssm} is not a multiple of block_size={self.block_size}; change one")
+        if self.conj_sym and self.block_size % 2:
+            raise PumiceError(f"conj_sym halves each block, but block_size={self.block_size} is odd; make it even")
+        if not 0 < self.dt_min <= self.dt_max:
+            raise PumiceError(f"dt_min={self.dt_min} and dt_max={self.dt_max} must satisfy 0 < dt_min <= dt_max")
+        if not 0 <= self.dropout < 1:
+            raise PumiceError(f"dropout={self.dropout} lies outside [0, 1); choose a value inside")
+        if not self.step_rescale > 0:
+            raise PumiceError(f"step_rescale={self.step_rescale} must be above 0; use 1 to leave the steps alone")
+
+    @property
+    def token_input(self) -> bool:
+        """Whether the model reads tokens rather than vectors."""
+        return self.vocab is not None
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> S5Config:
+        """Build the settings from plain data, ``more`` taking precedence.
+
+        The keys ``family`` and ``name`` of a configuration file say which model it is and are passed over.
+
+        Raises:
+            PumiceError: an unknown or missing key, or a value outside its limits.
+        """
+        values = {**settings, **more}
+        values.pop("family", None)
+        values.pop("name", None)
+        known = {field.name for field in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise PumiceError(f"the S5 model has no setting '{key}'; the settings are {', '.join(sorted(known))}")
+        if values.get("num_classes") is None:
+            raise PumiceError("the S5 model needs num_classes; take it from the data set")
+        return cls(**values)
+
+
+def _require_positive_integer(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise PumiceError(f"{name}={value} must be an integer of at least 1; change it")

@@ -1,0 +1,154 @@
+"""One layer and one stage of the network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import dropout, embedding_bag, gelu, linear
+
+from ..scan.event import TableDrive
+from .config import S5Config
+from .init import linear as make_linear
+from .norm import make_norm, normalize
+from .pool import EventPool
+from .ssm import S5SSM
+from .times import EventTimes, windows
+
+
+class EmbeddedTokens(NamedTuple):
+    """Input of the first layer: ``embedding[tokens]``, not yet looked up.
+
+    Attributes:
+        tokens: (B, L) int64 in [0, V); padding holds any token.
+        embedding: (V, H).
+    """
+
+    tokens: Tensor
+    embedding: Tensor
+
+    def dense(self) -> Tensor:
+        """One vector for each event, (B, L, H)."""
+        return self.embedding[self.tokens]
+
+
+class SequenceLayer(nn.Module):
+    """Pre-normalised residual layer (Schoene et al. 2024, figure 2).
+
+        u = norm(x);  y = SSM(u);  g = gate(dropout(gelu(y)));  y = dropout(y sigmoid(g))
+        out = skip(pool(x)) + y
+
+    GELU is the tanh form. ``skip`` is a linear layer where the widths differ, else None. One dropout mask is shared
+    over time.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, modes: int, stride: int, config: S5Config, generator: Generator
+    ) -> None:
+        super().__init__()
+        self.norm = make_norm(config.norm, in_features)
+        self.ssm = S5SSM(
+            in_features,
+            out_features,
+            modes,
+            block_size=config.block_size,
+            stride=stride,
+            conj_sym=config.conj_sym,
+            clip_eigs=config.clip_eigs,
+            discretization=config.discretization,
+            dt_min=config.dt_min,
+            dt_max=config.dt_max,
+            c_init=config.c_init,
+            step_rescale=config.step_rescale,
+            generator=generator,
+        )
+        self.gate = make_linear(out_features, out_features, generator)
+        self.skip = None if in_features == out_features else make_linear(in_features, out_features, generator)
+        self.pool = EventPool(stride, config.pooling)
+        self.dropout = config.dropout
+
+    def forward(self, x: Tensor | EmbeddedTokens, times: EventTimes) -> Tensor:
+        """(B, L, H_in) to (B, L // stride, H_out)."""
+        if isinstance(x, EmbeddedTokens):
+            return self._forward_tokens(*x, times)
+        u = normalize(self.norm, x, times.real)
+        drive = linear(u, self.ssm.input_matrix())
+        y = self.ssm(drive, self.pool(u, times), times)
+        return self.combine(self.pool(x, times), y)
+
+    def _forward_tokens(self, tokens: Tensor, embedding: Tensor, times: EventTimes) -> Tensor:
+        """The same as ``forward(embedding[tokens], times)``, computed once for each token of the vocabulary.
+
+        Between the embedding (V, H_in) and the SSM everything acts on single events, so the norm and the product
+        with B make a table with one row for each token.
+        """
+        counts = torch.bincount(tokens[times.real], minlength=len(embedding))
+        u = normalize(self.norm, embedding, counts)
+        drive = TableDrive(linear(u, self.ssm.input_matrix()), tokens)
+        pooled = self._pool_tokens(tokens, torch.cat([embedding, u], dim=1), times)
+        pooled_x, pooled_u = pooled.chunk(2, dim=-1)
+        return self.combine(pooled_x, self.ssm(drive, pooled_u, times))
+
+    def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
+        """Gate the SSM's output y (B, n, H_out) and add the skip path from pooled_x (B, n, H_in)."""
+        gate = self.gate(self._drop(gelu(y, approximate="tanh")))
+        skip = pooled_x if self.skip is None else self.skip(pooled_x)
+        return skip + self._drop(y * torch.sigmoid(gate))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        if not self.training or self.dropout == 0:
+            return x
+        return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.dropout)
+
+    def _pool_tokens(self, tokens: Tensor, table: Tensor, times: EventTimes) -> Tensor:
+        """``pool(table[tokens])`` without the (B, L, H) tensor in between."""
+        stride = self.pool.stride
+        if stride == 1:
+            return table[tokens]
+        parts = windows(tokens, stride)
+        if self.pool.pooling == "last":
+            return table[parts[:, :, 0]]
+        weights = self.pool.weights(times)
+        if weights is None:
+            weights = torch.full(parts.shape, 1 / stride, dtype=table.dtype, device=table.device)
+        bags = embedding_bag(
+            parts.flatten(0, 1), table, mode="sum", per_sample_weights=weights.to(table.dtype).flatten(0, 1)
+        )
+        return bags.reshape(*parts.shape[:2], table.shape[1])
+
+
+class Stage(nn.Module):
+    """A run of layers, the first of which pools and changes the width."""
+
+    def __init__(
+        self, in_features: int, out_features: int, modes: int, config: S5Config, generator: Generator
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            SequenceLayer(
+                in_features if index == 0 else out_features,
+                out_features,
+                modes,
+                config.stride if index == 0 else 1,
+                config,
+                generator,
+            )
+            for index in range(config.layers_per_stage)
+        )
+
+    def forward(self, x: Tensor | EmbeddedTokens, times: EventTimes) -> tuple[Tensor, EventTimes]:
+        """Run the stage.
+
+        Args:
+            x: (B, L, H_in), or tokens with their embedding.
+            times: times of the L events.
+
+        Returns:
+            (B, n, H_out) and the times of the n = L // stride windows.
+        """
+        x = self.layers[0](x, times)
+        times = times.pooled(self.layers[0].pool.stride)
+        for layer in self.layers[1:]:
+            x = layer(x, times)
+        return x, times
