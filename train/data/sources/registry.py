@@ -1,0 +1,106 @@
+"""Where the recordings of a task come from.
+
+Each source is a function (task, split) -> recordings; a new data set is one more entry in ``SOURCES``. The files of
+SHD, SSC and DVS-Gesture are looked for, and downloaded if wished, where tonic keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import tonic.datasets
+
+from ....errors import PumiceError
+from .. import spoken_digits
+from ..recordings import Recordings
+from ..task import TaskConfig
+from .dvs_gesture import DvsGestureRecordings
+from .shd_layout import ShdRecordings
+
+
+def open_spoken_digits(task: TaskConfig, split: str) -> Recordings:
+    """Open the embedded set, or one built anew: ``task.root`` then holds train.h5 and test.h5."""
+    path = spoken_digits.path(split) if task.root is None else Path(task.root).expanduser() / f"{split}.h5"
+    if not path.is_file():
+        raise PumiceError(
+            f"{path} does not exist; leave task.root out for the embedded set or build one with `pumice data build`"
+        )
+    return ShdRecordings(path, task.sensor[0], task.num_classes)
+
+
+def open_shd(task: TaskConfig, split: str) -> Recordings:
+    """Open SHD: ``root``/SHD/shd_{train,test}.h5."""
+    file = _root(task) / "SHD" / f"shd_{split}.h5"
+    if not file.is_file():
+        _fetch(task, file, lambda: tonic.datasets.SHD(str(_root(task)), train=split == "train"))
+    return ShdRecordings(file, task.sensor[0], task.num_classes)
+
+
+def open_ssc(task: TaskConfig, split: str) -> Recordings:
+    """Open SSC: ``root``/SSC/ssc_{train,valid,test}.h5."""
+    stored = "valid" if split == "validation" else split
+    file = _root(task) / "SSC" / f"ssc_{stored}.h5"
+    if not file.is_file():
+        _fetch(task, file, lambda: tonic.datasets.SSC(str(_root(task)), split=stored))
+    return ShdRecordings(file, task.sensor[0], task.num_classes)
+
+
+def open_dvs_gesture(task: TaskConfig, split: str) -> Recordings:
+    """Open DVS-Gesture: ``root``/DVSGesture/ibmGesture{Train,Test}/ and the archive beside it."""
+    folder = _root(task) / "DVSGesture" / f"ibmGesture{split.capitalize()}"
+    archive = folder.with_name(f"{folder.name}.tar.gz")
+    complete = archive.is_file() and any(folder.glob("**/*.npy"))
+
+    def open_tonic() -> tonic.datasets.DVSGesture:
+        return tonic.datasets.DVSGesture(str(_root(task)), train=split == "train")
+
+    if not complete:
+        _fetch(task, folder if archive.is_file() else archive, open_tonic)
+    return DvsGestureRecordings(open_tonic())
+
+
+SOURCES: dict[str, Callable[[TaskConfig, str], Recordings]] = {
+    "spoken-digits": open_spoken_digits,
+    "shd": open_shd,
+    "ssc": open_ssc,
+    "dvs-gesture": open_dvs_gesture,
+}
+OWN_VALIDATION = ("ssc",)
+"""Sources with a validation split of their own."""
+
+
+def open_recordings(task: TaskConfig, split: str) -> Recordings:
+    """Open the recordings of a split of the source: ``train``, ``test``, or ``validation`` where the source has it.
+
+    Raises:
+        PumiceError: the source is unknown, or its files are missing or damaged.
+    """
+    if task.source not in SOURCES:
+        raise PumiceError(f"task.source={task.source} is unknown; choose one of {', '.join(SOURCES)}")
+    return SOURCES[task.source](task, split)
+
+
+def _root(task: TaskConfig) -> Path:
+    if task.root is None:
+        raise PumiceError(f"task {task.name} is not embedded; give the folder that holds its files as task.root")
+    return Path(task.root).expanduser()
+
+
+def _fetch(task: TaskConfig, missing: Path, download: Callable[[], object]) -> None:
+    """Let tonic download the files if the task says so.
+
+    Raises:
+        PumiceError: it does not say so, or the download fails.
+    """
+    if not task.download:
+        raise PumiceError(
+            f"data set {task.name}: {missing} does not exist; set task.root to the folder where tonic keeps its files "
+            "or let tonic download them with task.download=true"
+        )
+    try:
+        download()
+    except (OSError, RuntimeError) as error:
+        raise PumiceError(
+            f"data set {task.name} could not be downloaded to {missing.parent} ({error}); fetch it by hand or try again"
+        ) from error

@@ -1,0 +1,93 @@
+"""The HDF5 layout of the Heidelberg spiking data sets (Cramer et al. 2020, arXiv 1910.07407).
+
+``spikes/times`` (seconds, float16) and ``spikes/units`` (channels) are arrays of variable length, one a recording;
+``labels``, ``extra/keys`` (class names) and ``extra/speaker`` stand beside them. The whole file is read once and kept
+in its stored types, 4 bytes an event; event arrays equal those of tonic's ``SHD`` and ``SSC``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import PumiceError
+from ..events import Events, make_events, sort_by_time
+
+ROWS_AT_ONCE = 1024
+
+
+class ShdRecordings:
+    """Recordings of one file in SHD's layout; see ``recordings.Recordings``.
+
+    Args:
+        path: the HDF5 file.
+        channels: number of channels; every unit has to lie below.
+        num_classes: C; every label has to lie below, and the file's class names have to be as many.
+
+    Raises:
+        PumiceError: the file cannot be read, or holds something else.
+    """
+
+    def __init__(self, path: str | Path, channels: int, num_classes: int) -> None:
+        self.name = str(path)
+        try:
+            with h5py.File(path, "r") as file:
+                self._times, counts = _read_ragged(file["spikes/times"])
+                self._units, unit_counts = _read_ragged(file["spikes/units"])
+                self.labels = np.asarray(file["labels"][()]).astype(np.int64)
+                names = [_text(name) for name in file["extra/keys"][()]]
+                extra = file["extra"]
+                self.speakers = extra["speaker"][()].astype(np.int64) if "speaker" in extra else None
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise PumiceError(
+                f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); delete it and fetch it anew"
+            ) from error
+        self.class_names: tuple[str, ...] = tuple(names)
+        self.lengths = counts
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+        self._check(unit_counts, channels, num_classes)
+
+    def _check(self, unit_counts: NDArray[np.int64], channels: int, num_classes: int) -> None:
+        if not np.array_equal(self.lengths, unit_counts) or len(self.labels) != len(self.lengths):
+            self._refuse("its times, units and labels are not equally many")
+        if self.speakers is not None and len(self.speakers) != len(self.labels):
+            self._refuse("its speakers and labels are not equally many")
+        if len(self.class_names) != num_classes:
+            self._refuse(f"it names {len(self.class_names)} classes, the task has {num_classes}")
+        if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < num_classes):
+            self._refuse(f"it has labels outside 0 to {num_classes - 1}")
+        if len(self._units) and not (self._units.min() >= 0 and self._units.max() < channels):
+            self._refuse(f"it has channels outside 0 to {channels - 1}")
+        if not np.isfinite(self._times).all():
+            self._refuse("it has times that are not finite")
+
+    def _refuse(self, why: str) -> None:
+        raise PumiceError(f"{self.name} does not fit the task: {why}; fetch it anew or choose the task it belongs to")
+
+    def events(self, index: int, start: int = 0, stop: int | None = None) -> Events:
+        """Return events ``start`` to ``stop`` of one recording, sorted by time."""
+        first, last = self._starts[index], self._starts[index + 1]
+        stop = last if stop is None else min(first + stop, last)
+        kept = slice(first + start, stop)
+        t = (self._times[kept].astype(np.float64) * 1e6).astype(np.int64)
+        return sort_by_time(make_events(t, self._units[kept]))
+
+
+def _read_ragged(dataset: h5py.Dataset) -> tuple[NDArray, NDArray[np.int64]]:
+    """Read arrays of variable length into a flat one and their lengths."""
+    base = h5py.check_vlen_dtype(dataset.dtype)
+    if base is None:
+        raise TypeError(f"{dataset.name} does not hold arrays of variable length")
+    parts, counts = [np.zeros(0, dtype=base)], []
+    for start in range(0, len(dataset), ROWS_AT_ONCE):
+        rows = dataset[start : start + ROWS_AT_ONCE]
+        counts += [len(row) for row in rows]
+        parts.append(np.concatenate(rows))
+    return np.concatenate(parts), np.array(counts, dtype=np.int64)
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode("utf-8") if isinstance(name, bytes) else str(name)

@@ -1,0 +1,137 @@
+"""What a task is: which data, how they are split, augmented and turned into batches (configs/task/)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ...errors import PumiceError
+from .times import PAIRINGS, tick_microseconds
+from .tokens import Sensor, vocabulary
+from .transforms.compose import Augmentation, build_augmentation
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How samples for validation are held out of the training data.
+
+    by: ``sample``, a share of the recordings; ``speaker``, a share of the speakers with all their recordings; or
+        ``own``, the data set has a validation split of its own.
+    fraction: the share that is held out.
+    seed: chooses which; apart from the training seed, so that runs of several seeds are compared on equal splits.
+    """
+
+    by: str = "sample"
+    fraction: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("validation.by", self.by, ("sample", "speaker", "own"))
+        if not 0 < self.fraction < 1:
+            raise PumiceError(f"task.validation.fraction={self.fraction} is out of range; it lies between 0 and 1")
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """A classification task on event data.
+
+    name: what the task is called in figures and folders.
+    source: where the recordings come from, a name in ``sources.registry.SOURCES``.
+    num_classes: C.
+    sensor: (channels,) or (width, height, polarities).
+    root: folder of the files, laid out as tonic does; None for embedded sets.
+    download: let tonic download missing files into ``root``.
+    token: ``channel``, ``pixel`` or ``product``, see ``tokens``.
+    tick_ms, pairing: see ``times.intervals``.
+    pad_unit: batches are padded to a multiple of it; train_pad_unit: the same in training, None for the same value.
+    max_events: longer sequences are cropped, in training at a random place, else at the end; None for no limit.
+    slice_events: training samples are slices of so many events, half overlapping; None for whole recordings.
+    validation: how validation samples are found.
+    select_on: the split that chooses the checkpoint, ``validation`` or ``test``. With ``test``, as some published
+        recipes do, nothing is held out and the reported test accuracy is the best of many looks at it.
+    augmentation: transforms of training samples, name -> arguments, in order; cut_mix: share of mixed batches.
+    """
+
+    name: str
+    source: str
+    num_classes: int
+    sensor: Sensor
+    root: str | None = None
+    download: bool = False
+    token: str = "channel"
+    tick_ms: float | None = 0.5
+    pairing: str = "causal"
+    pad_unit: int = 64
+    train_pad_unit: int | None = None
+    max_events: int | None = None
+    slice_events: int | None = None
+    validation: Validation = field(default_factory=Validation)
+    select_on: str = "validation"
+    augmentation: Mapping[str, Any] = field(default_factory=dict)
+    cut_mix: float = 0.0
+
+    def __post_init__(self) -> None:
+        _one_of("pairing", self.pairing, PAIRINGS)
+        _one_of("select_on", self.select_on, ("validation", "test"))
+        vocabulary(self.token, self.sensor)
+        if self.tick_ms is not None:
+            tick_microseconds(self.tick_ms)
+        for name, least in (("num_classes", 2), ("pad_unit", 1), ("train_pad_unit", 1), ("max_events", 2)):
+            _at_least(name, getattr(self, name), least)
+        _at_least("slice_events", self.slice_events, 2)
+        if not 0 <= self.cut_mix <= 1:
+            raise PumiceError(f"task.cut_mix={self.cut_mix} is out of range; it is a probability, from 0 to 1")
+        self.build_augmentation()
+
+    @property
+    def vocab(self) -> int:
+        """Number of tokens."""
+        return vocabulary(self.token, self.sensor)
+
+    @property
+    def fewest_events(self) -> int:
+        """The fewest events a training sample may have: one, or two where the last event is dropped."""
+        return 1 if self.pairing == "causal" else 2
+
+    def build_augmentation(self) -> Augmentation:
+        """Return the transforms of training samples."""
+        return build_augmentation(self.augmentation, self.sensor, self.fewest_events)
+
+
+def task_config(values: Mapping[str, Any]) -> TaskConfig:
+    """Build the task from plain values, as they stand in configs/task/*.yaml.
+
+    Raises:
+        PumiceError: a key is unknown or missing, or a value is out of range.
+    """
+    values = dict(values)
+    values["sensor"] = tuple(values.get("sensor") or ())
+    _known_keys("task", values, TaskConfig)
+    held_out = values.get("validation") or {}
+    _known_keys("task.validation", held_out, Validation)
+    values["validation"] = Validation(**held_out)
+    values["augmentation"] = values.get("augmentation") or {}
+    missing = [key for key in ("name", "source", "num_classes", "sensor") if not values.get(key)]
+    if missing:
+        raise PumiceError(f"task.{missing[0]} is missing; give it in the task's configuration")
+    return TaskConfig(**values)
+
+
+def _known_keys(where: str, values: Mapping[str, Any], config: type) -> None:
+    known = [entry.name for entry in fields(config)]
+    for key in values:
+        if key not in known:
+            raise PumiceError(f"{where}.{key} is unknown; the keys are {', '.join(known)}")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise PumiceError(f"task.{name}={value} is unknown; choose one of {', '.join(choices)}")
+
+
+def _at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise PumiceError(f"task.{name}={value} is out of range; it has to be a whole number of at least {least}")

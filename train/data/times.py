@@ -1,0 +1,55 @@
+"""From event times to the intervals a model decays by, in ticks or exact."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import PumiceError
+
+PAIRINGS = ("causal", "next")
+
+
+def tick_microseconds(tick_ms: float) -> int:
+    """Return the length of a tick in microseconds.
+
+    Raises:
+        PumiceError: the tick is not a positive whole number of microseconds.
+    """
+    tick_us = round(tick_ms * 1000)
+    if tick_us < 1 or abs(tick_ms * 1000 - tick_us) > 1e-6:
+        raise PumiceError(
+            f"tick_ms={tick_ms} is not a positive whole number of microseconds, which event times are counted in; "
+            "choose for example tick_ms=0.5, or tick_ms=null for exact times"
+        )
+    return tick_us
+
+
+def ticks(t: NDArray[np.int64], tick_us: int) -> NDArray[np.int64]:
+    """Round absolute times (n,) in microseconds, counted from the first event, to ticks: floor(t / tick + 1/2)."""
+    return (2 * (t - t[:1]) + tick_us) // (2 * tick_us)
+
+
+def intervals(
+    t: NDArray[np.int64], tick_ms: float | None = 0.5, pairing: str = "causal"
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Pair every event with an interval in milliseconds.
+
+    Args:
+        t: event times (n,), microseconds, ascending.
+        tick_ms: length of a tick; intervals are differences of the *rounded absolute* times, so that their sum never
+            drifts from the clock. None: exact times.
+        pairing: ``causal`` gives event k the interval that ended with it, 0 for the first, n in all. ``next`` gives
+            event k the interval to event k + 1 and drops the last event, n - 1 in all (Schoene et al. 2024, their
+            released code): a stream has to wait for the next time stamp before it can process an event.
+
+    Returns:
+        dt, by which the state decays before the event, and pool_dt, the exact interval at 1 us resolution; float32.
+    """
+    exact = np.diff(t).astype(np.float64) / 1000
+    rounded = exact if tick_ms is None else np.diff(ticks(t, tick_microseconds(tick_ms))) * np.float64(tick_ms)
+    pair = [rounded, exact]
+    if pairing == "causal":
+        first = np.zeros(min(len(t), 1))
+        pair = [np.concatenate([first, values]) for values in pair]
+    return pair[0].astype(np.float32), pair[1].astype(np.float32)
