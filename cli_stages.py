@@ -1,0 +1,32 @@
+"""The stages of a run, in order: verbs, ``pumice run`` and run folders all follow this list.
+
+A stage is added here once it is built; nothing else needs to know.
+"""
+
+from __future__ import annotations
+
+from .train.run_folder import Stage
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="train",
+        summary="train the float model and keep the best weights",
+        help=(
+            "Reads the task's data; writes weights.safetensors (best epoch), logs/ and checkpoints/ to the run folder.\n"
+            "An interrupted training continues from its last checkpoint and ends with the same weights."
+        ),
+        target="train.stage_train",
+        sections=("task", "model", "training", "seed"),
+        writes=("weights.safetensors",),
+        scratch=("checkpoints", "logs"),
+    ),
+    Stage(
+        name="evaluate",
+        summary="accuracy, loss and confusion matrix of the float model",
+        help="Reads weights.safetensors of the run folder; writes metrics.json and predictions.npz.",
+        target="train.stage_evaluate",
+        sections=("task", "model"),
+        needs=("weights.safetensors",),
+        writes=("predictions.npz",),
+    ),
+)

@@ -1,0 +1,88 @@
+"""The verbs of the command line: stages of a run folder, ``run`` for all of them, and ``data``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from .errors import PumiceError
+from .cli_stages import STAGES
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    Attributes:
+        name: as typed, such as ``train`` or ``data build``.
+        summary: one line of help.
+        help: what it reads and writes, shown by ``pumice <verb> --help``.
+        target: ``module:function`` inside the package, imported when called; takes (config, *extra).
+        extra: further arguments for the target.
+        config_name: the primary configuration.
+    """
+
+    name: str
+    summary: str
+    help: str
+    target: str
+    extra: tuple[Any, ...] = ()
+    config_name: str = "config"
+
+    def call(self, config: Any) -> None:
+        """Import the target and call it."""
+        module, _, function = self.target.partition(":")
+        target: Callable[..., None] = getattr(import_module(f".{module}", __package__), function)
+        target(config, *self.extra)
+
+
+def _stage_verbs() -> list[Verb]:
+    return [
+        Verb(stage.name, stage.summary, stage.help, "cli_run:run_stages", ((stage.name,),)) for stage in STAGES
+    ]
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        "run",
+        f"all stages in order: {', '.join(stage.name for stage in STAGES)}",
+        "Runs every stage that the run folder has not finished yet; an interrupted one continues.",
+        "cli_run:run_stages",
+        (tuple(stage.name for stage in STAGES),),
+    ),
+    *_stage_verbs(),
+    Verb(
+        "data build",
+        "synthesise the spoken-digits set anew, or a larger one",
+        "Writes train.h5 and test.h5 in SHD's layout; needs the optional extra 'synthesis' (espeak-ng).",
+        "cli_data:build",
+        config_name="data-build",
+    ),
+    Verb(
+        "data show",
+        "draw rasters of a data set and print its statistics",
+        "Reads the data set of the chosen task and writes PNG rasters to show.out.",
+        "cli_data:show",
+    ),
+)
+
+
+def find_verb(arguments: list[str]) -> tuple[Verb, list[str]]:
+    """The verb that ``arguments`` begin with (one or two words) and the arguments after it.
+
+    Raises:
+        PumiceError: no such verb.
+    """
+    for words in (2, 1):
+        name = " ".join(arguments[:words])
+        for verb in VERBS:
+            if verb.name == name:
+                return verb, arguments[words:]
+    actions = [verb.name for verb in VERBS if verb.name.split()[0] == arguments[0]]
+    if actions:
+        raise PumiceError(f"'{arguments[0]}' needs an action; use one of: {', '.join(f'pumice {a}' for a in actions)}")
+    raise PumiceError(
+        f"unknown verb '{arguments[0]}'; use one of: {', '.join(verb.name for verb in VERBS)} (pumice --help explains)"
+    )

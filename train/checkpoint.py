@@ -1,0 +1,89 @@
+"""Checkpoints of unfinished training: written whole or not at all, read without pickle's dangers."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from ..errors import PumiceError
+from ..files import atomic_path
+from .module import ClassifierModule
+from .weights import save_weights
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoint files that are complete whenever they exist."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write ``checkpoint`` to ``path``, atomically."""
+        with atomic_path(path) as target:
+            torch.save(checkpoint, target)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read ``path``; nothing but tensors and plain data is accepted, whatever ``weights_only`` says.
+
+        Raises:
+            PumiceError: the file is damaged.
+        """
+        try:
+            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            raise PumiceError(f"the checkpoint {path} cannot be read; train anew with redo=[train]") from error
+
+
+class KeepProgress(pl.Callback):
+    """Writes a checkpoint every few optimizer steps and after each epoch, and keeps the best weights.
+
+    The best epoch is that of the highest validation accuracy, at equal accuracy that of the lowest loss. The
+    checkpoint within an epoch is never at its last batch: validation and the end of the epoch follow there, which a
+    resumed training would have to go back into.
+
+    Args:
+        folder: where ``last.ckpt`` and ``best.safetensors`` go.
+        every_steps: optimizer steps between checkpoints within an epoch.
+        info: kept in the metadata of the weights.
+    """
+
+    def __init__(self, folder: Path, every_steps: int, info: dict[str, Any]) -> None:
+        self.last_path = folder / "last.ckpt"
+        self.best_path = folder / "best.safetensors"
+        self.every_steps = every_steps
+        self.info = info
+        self.best: dict[str, float] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is known of the best epoch."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what is known of the best epoch."""
+        self.best = state_dict["best"]
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Checkpoint within an epoch, after an optimizer step."""
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        last_batch = batch_idx + 1 == trainer.num_training_batches
+        if stepped and not last_batch and trainer.global_step % self.every_steps == 0:
+            trainer.save_checkpoint(self.last_path, weights_only=False)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: ClassifierModule) -> None:
+        """Keep the weights if they are the best so far."""
+        now = {
+            "epoch": trainer.current_epoch + 1,
+            "accuracy": float(trainer.callback_metrics["validation/accuracy"]),
+            "loss": float(trainer.callback_metrics["validation/loss"]),
+        }
+        if self.best is None or (now["accuracy"], -now["loss"]) > (self.best["accuracy"], -self.best["loss"]):
+            self.best = now
+            save_weights(self.best_path, pl_module.kept_model, {**self.info, "best": now})
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Checkpoint at the end of an epoch, its validation included."""
+        trainer.save_checkpoint(self.last_path, weights_only=False)

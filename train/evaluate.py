@@ -1,0 +1,73 @@
+"""Accuracy of a classifier on a split, with what is needed to compare it later."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from .data.batch import EventBatch
+
+Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said about a split, in the order of its samples.
+
+    Attributes:
+        logits: (N, C) float32.
+        labels: (N,) int64.
+    """
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+def predict(model: nn.Module, batches: Iterable[EventBatch], device: torch.device | str = "cpu") -> Predictions:
+    """Run ``model`` in evaluation mode over ``batches`` and keep its logits."""
+    model = model.to(device).eval()
+    logits, labels = [], []
+    with torch.inference_mode():
+        for batch in batches:
+            batch = batch.to(device)
+            logits.append(model(batch.tokens, batch.dt, batch.lengths, batch.pool_dt).float().cpu())
+            labels.append(batch.targets.argmax(1).cpu())
+    return Predictions(torch.cat(logits).numpy(), torch.cat(labels).numpy())
+
+
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """95 % confidence interval of a proportion (Wilson 1927)."""
+    share, z2 = correct / total, Z_95**2
+    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
+    half = Z_95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str, Any]:
+    """Accuracy with its interval, loss, accuracy by class, and the confusion matrix (rows: true classes)."""
+    logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
+    names = list(class_names)
+    confusion = multiclass_confusion_matrix(logits.argmax(1), labels, num_classes=len(names))
+    correct, total = int(confusion.trace()), len(labels)
+    by_class = {
+        name: (int(row[index]) / int(row.sum()) if int(row.sum()) else None)
+        for index, (name, row) in enumerate(zip(names, confusion, strict=True))
+    }
+    return {
+        "samples": total,
+        "correct": correct,
+        "accuracy": correct / total,
+        "accuracy_95": list(wilson_interval(correct, total)),
+        "loss": float(cross_entropy(logits, labels)),
+        "accuracy_by_class": by_class,
+        "confusion": confusion.tolist(),
+    }

@@ -1,0 +1,106 @@
+"""Training a classifier with Lightning, resumable at any moment."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import nn
+
+from .checkpoint import AtomicCheckpointIO, KeepProgress
+from .data.datamodule import EventDataModule
+from .module import ClassifierModule
+from .progress import progress_callbacks
+from .settings import LoggingSettings, SystemSettings, TrainingSettings
+
+EXPECTED_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*ended before the epoch ended and your dataloader is not resumable.*",
+    ".*is smaller than the logging interval.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*LeafSpec.*is deprecated.*",
+    ".*Experiment logs directory .* exists.*",
+)
+
+
+def fit(
+    model: nn.Module,
+    data: EventDataModule,
+    folder: Path,
+    *,
+    training: TrainingSettings,
+    system: SystemSettings,
+    logs: LoggingSettings,
+    seed: int,
+    info: dict[str, Any],
+) -> KeepProgress:
+    """Train ``model`` and keep the best weights in ``folder/checkpoints/best.safetensors``.
+
+    If ``folder/checkpoints/last.ckpt`` exists, training goes on from there; the result is bit for bit that of an
+    uninterrupted training on the same machine.
+
+    Args:
+        model: see :class:`ClassifierModule`.
+        data: training and validation batches.
+        folder: of the run.
+        training: the recipe.
+        system: the device.
+        logs: what to log.
+        seed: of the random numbers drawn while training.
+        info: kept in the metadata of the weights.
+
+    Returns:
+        the callback that knows the best epoch and where its weights are.
+
+    Raises:
+        PumiceError: a damaged checkpoint, or a loss that is not finite.
+        KeyboardInterrupt: interrupted from outside.
+    """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    keeper = KeepProgress(folder / "checkpoints", training.checkpoint_every_steps, info)
+    shown = progress_callbacks(logs)
+    trainer = pl.Trainer(
+        accelerator=system.accelerator,
+        devices=1,
+        precision=training.precision,
+        max_epochs=training.epochs,
+        accumulate_grad_batches=training.accumulate,
+        gradient_clip_val=training.gradient_clip,
+        deterministic=system.deterministic,
+        logger=_loggers(folder / "logs", logs),
+        log_every_n_steps=logs.every_steps,
+        callbacks=[*shown, keeper],
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=False,
+        enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in shown),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    module = ClassifierModule(model, data.num_classes, training, seed)
+    resume = keeper.last_path if keeper.last_path.exists() else None
+    with warnings.catch_warnings():
+        for message in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        except SIGTERMException as error:
+            raise KeyboardInterrupt from error
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            if trainer.interrupted:
+                raise KeyboardInterrupt from error
+            raise
+    return keeper
+
+
+def _loggers(folder: Path, settings: LoggingSettings) -> list[Logger]:
+    loggers: list[Logger] = []
+    if settings.csv:
+        loggers.append(CSVLogger(folder, name="csv"))
+    if settings.tensorboard:
+        loggers.append(TensorBoardLogger(folder, name="tensorboard", version=""))
+    return loggers

@@ -1,0 +1,44 @@
+"""Optimizer and learning-rate schedule of the event-SSM recipe (Schoene et al. 2024)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from torch.nn import Parameter
+from torch.optim import AdamW
+
+from .settings import TrainingSettings
+
+SSM_NAMES = frozenset({"B", "Lambda_re", "Lambda_im"})
+
+
+def build_optimizer(named_parameters: Iterable[tuple[str, Parameter]], settings: TrainingSettings) -> AdamW:
+    """AdamW (0.9, 0.999) over two groups: ``ssm`` = {B, Lambda_re, Lambda_im}, and ``main`` = all else.
+
+    ssm_lr = ssm_base_lr * batch_size * accumulate, main lr = ssm_lr * lr_factor.
+    """
+    trained = [(name, parameter) for name, parameter in named_parameters if parameter.requires_grad]
+    ssm = [parameter for name, parameter in trained if name.rsplit(".", 1)[-1] in SSM_NAMES]
+    main = [parameter for name, parameter in trained if name.rsplit(".", 1)[-1] not in SSM_NAMES]
+    ssm_lr = settings.ssm_base_lr * settings.batch_size * settings.accumulate
+    groups = [
+        {"name": "ssm", "params": ssm, "lr": ssm_lr, "weight_decay": settings.ssm_weight_decay},
+        {"name": "main", "params": main, "lr": ssm_lr * settings.lr_factor, "weight_decay": settings.weight_decay},
+    ]
+    return AdamW([group for group in groups if group["params"]], betas=(0.9, 0.999))
+
+
+def warmup_cosine(warmup_steps: int, total_steps: int) -> Callable[[int], float]:
+    """Factor on the learning rate at each optimizer step, counted from 0.
+
+    It rises linearly to 1 over ``warmup_steps`` and falls to 0, as a half cosine, at ``total_steps``.
+    """
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+    return factor

@@ -1,0 +1,45 @@
+"""What training prints."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import RichProgressBar
+from rich.console import Console
+
+from .settings import LoggingSettings
+
+
+class EpochLines(pl.Callback):
+    """One line for every epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.start = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Start the clock."""
+        self.start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Print loss, accuracy and time."""
+        metrics = trainer.callback_metrics
+        self.console.print(
+            f"  epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
+            f"  training loss {metrics['train/loss']:.3f}"
+            f"  validation loss {metrics['validation/loss']:.3f}, accuracy {metrics['validation/accuracy']:.1%}"
+            f"  {time.monotonic() - self.start:.1f} s",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def progress_callbacks(settings: LoggingSettings) -> list[pl.Callback]:
+    """A line per epoch, and a progress bar where the output is a terminal."""
+    console = Console()
+    if not settings.progress:
+        return []
+    bar = [RichProgressBar(leave=False)] if console.is_terminal else []
+    return [*bar, EpochLines(console)]

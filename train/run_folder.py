@@ -1,0 +1,236 @@
+"""A run folder: which stages have finished there, with which settings, from and to which bytes.
+
+``stages/<name>.json`` holds, per stage, the settings it depends on, the digests of its inputs and outputs, its
+figures and the package versions. A finished stage is not repeated; an interrupted one continues; a folder that
+holds other settings is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..errors import PumiceError
+from ..files import read_json, write_json
+
+VERSIONS_OF = ("pumice", "torch", "lightning", "numpy", "numba")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        name: also the verb.
+        summary: one line of help.
+        help: what it reads and writes.
+        target: module inside the package that defines ``check(config)``, which validates the configuration without
+            touching the disk, and ``run(config, folder) -> figures``; imported when needed.
+        sections: configuration keys (dotted where only a part counts) that its outputs depend on.
+        needs: files of the run folder that earlier stages write.
+        writes: files of the run folder that it writes; all exist when it has finished.
+        scratch: files or folders of unfinished work, deleted when the stage is done anew.
+    """
+
+    name: str
+    summary: str
+    help: str
+    target: str
+    sections: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
+
+
+class RunFolder:
+    """The folder of one run; open it with :func:`open_run_folder`, which locks it.
+
+    Args:
+        path: the folder.
+        config: the resolved configuration, plain data.
+    """
+
+    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        self.path = path
+        self.config = config
+
+    def record_path(self, stage: Stage) -> Path:
+        """Where the record of ``stage`` lies."""
+        return self.path / "stages" / f"{stage.name}.json"
+
+    def record(self, stage: Stage) -> dict[str, Any] | None:
+        """The record of ``stage``; None where it was never begun."""
+        source = self.record_path(stage)
+        return read_json(source) if source.exists() else None
+
+    def check_settings(self, stage: Stage) -> None:
+        """Refuse settings other than those ``stage`` was begun with here.
+
+        Raises:
+            PumiceError: naming the first differing key.
+        """
+        record = self.record(stage)
+        if record is None:
+            return
+        difference = first_difference(record["settings"], settings_of(stage, self.config))
+        if difference is not None:
+            key, there, here = difference
+            raise PumiceError(
+                f"{self.path} was made with {key}={there} but {key}={here} is asked for; "
+                f"choose another run_dir or do the stage anew with redo=[{stage.name}]"
+            )
+
+    def check_needs(self, stage: Stage) -> None:
+        """Refuse to start ``stage`` without its input files.
+
+        Raises:
+            PumiceError: naming the missing file.
+        """
+        for name in stage.needs:
+            if not (self.path / name).is_file():
+                raise PumiceError(
+                    f"'{stage.name}' needs {self.path / name}, which does not exist; "
+                    "run the earlier stages first (pumice run) or name their folder by run_dir=..."
+                )
+
+    def is_finished(self, stage: Stage) -> bool:
+        """Whether ``stage`` has finished here, from the same inputs, and its outputs are still there.
+
+        Raises:
+            PumiceError: an output differs from what the stage wrote.
+        """
+        record = self.record(stage)
+        if record is None or record["status"] != "finished":
+            return False
+        if not all((self.path / name).is_file() for name in stage.writes):
+            return False
+        if record["inputs"] != self.digests(stage.needs):
+            return False
+        for name, digest in self.digests(stage.writes).items():
+            if digest != record["outputs"][name]:
+                raise PumiceError(
+                    f"{self.path / name} is not what '{stage.name}' wrote there (changed or damaged); "
+                    f"restore it or write it anew with redo=[{stage.name}]"
+                )
+        return True
+
+    def digests(self, names: tuple[str, ...]) -> dict[str, str]:
+        """SHA-256 of each of the folder's files ``names``."""
+        return {name: file_digest(self.path / name) for name in names}
+
+    def forget(self, stage: Stage) -> None:
+        """Delete the record, the outputs and the unfinished work of ``stage``."""
+        self.record_path(stage).unlink(missing_ok=True)
+        for name in (*stage.writes, *stage.scratch):
+            target = self.path / name
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+
+    def forget_if_inputs_changed(self, stage: Stage) -> None:
+        """Drop what ``stage`` made, or half made, from other inputs than those that lie here now."""
+        record = self.record(stage)
+        if record is not None and record["inputs"] != self.digests(stage.needs):
+            self.forget(stage)
+
+    def begin(self, stage: Stage) -> None:
+        """Record that ``stage`` has begun, with which settings."""
+        if self.record(stage) is None:
+            self._write_record(stage, status="begun", figures={}, outputs={}, seconds=None)
+
+    def finish(self, stage: Stage, figures: Mapping[str, Any], seconds: float) -> None:
+        """Record that ``stage`` has finished and merge its ``figures`` into metrics.json."""
+        metrics = self.path / "metrics.json"
+        write_json(metrics, {**(read_json(metrics) if metrics.exists() else {}), stage.name: dict(figures)})
+        outputs = self.digests(stage.writes)
+        self._write_record(stage, status="finished", figures=dict(figures), outputs=outputs, seconds=round(seconds, 2))
+
+    def _write_record(self, stage: Stage, **entries: Any) -> None:
+        write_json(
+            self.record_path(stage),
+            {
+                **entries,
+                "stage": stage.name,
+                "settings": settings_of(stage, self.config),
+                "inputs": self.digests(stage.needs),
+                "versions": versions(),
+            },
+        )
+
+
+@contextlib.contextmanager
+def open_run_folder(path: str | Path, config: Mapping[str, Any]) -> Iterator[RunFolder]:
+    """Open and lock a run folder, making it where it does not exist. The lock goes when the process ends.
+
+    Raises:
+        PumiceError: another process works in it, or it cannot be made.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("a")
+    except OSError as error:
+        raise PumiceError(f"cannot use the run folder {path}: {error.strerror}; choose another run_dir") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise PumiceError(f"another process works in {path}; wait for it or choose another run_dir") from error
+        yield RunFolder(path, config)
+
+
+def settings_of(stage: Stage, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of ``config`` that the outputs of ``stage`` depend on, by section."""
+    settings = {}
+    for section in stage.sections:
+        value: Any = config
+        for key in section.split("."):
+            value = value[key]
+        settings[section] = value
+    return settings
+
+
+def first_difference(there: Any, here: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """The first differing (dotted key, value there, value here) of two nested mappings; None where they agree."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for name in sorted({*there, *here}):
+            inner = f"{key}.{name}" if key else str(name)
+            difference = first_difference(there.get(name), here.get(name), inner)
+            if difference is not None:
+                return difference
+        return None
+    return None if there == here else (key, there, here)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the results depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in VERSIONS_OF:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # a source tree on the path has no metadata
+            found[name] = metadata.version(name)
+    return found
+
+
+@contextlib.contextmanager
+def timed() -> Iterator[list[float]]:
+    """Give a list that holds the block's wall-clock seconds once it has ended."""
+    seconds: list[float] = []
+    start = time.monotonic()
+    yield seconds
+    seconds.append(time.monotonic() - start)

@@ -1,0 +1,143 @@
+"""Typed sections of the configuration that training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ..errors import PumiceError
+
+PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Section ``training``: the recipe.
+
+    Learning rates follow Schoene et al. 2024: the state-space parameters B and Lambda learn with
+    ``ssm_base_lr * batch_size * accumulate``, all others with ``lr_factor`` times that.
+
+    Attributes:
+        epochs: passes over the training data.
+        warmup_epochs: of linear rise of the learning rate, before the cosine to 0; a fraction is allowed.
+        batch_size: samples of one forward pass.
+        accumulate: batches of one optimizer step.
+        ssm_base_lr: see above, per sample.
+        lr_factor: see above.
+        ssm_weight_decay: of B and Lambda.
+        weight_decay: of all others.
+        gradient_clip: largest norm of the gradient, or None.
+        ema_decay: of an exponential moving average of the weights, validated and kept in their place, or None.
+        precision: one of ``PRECISIONS``.
+        checkpoint_every_steps: optimizer steps between checkpoints; one is written after each epoch anyway.
+        eval_batch_size: samples of one batch in validation and evaluation.
+        bucket_batches: batches among which samples of similar length are brought together, or None.
+    """
+
+    epochs: int
+    warmup_epochs: float
+    batch_size: int
+    ssm_base_lr: float
+    lr_factor: float
+    weight_decay: float
+    accumulate: int = 1
+    ssm_weight_decay: float = 0.0
+    gradient_clip: float | None = None
+    ema_decay: float | None = None
+    precision: str = "32-true"
+    checkpoint_every_steps: int = 50
+    eval_batch_size: int = 32
+    bucket_batches: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "checkpoint_every_steps", "eval_batch_size"):
+            _require(getattr(self, name) >= 1, f"training.{name}={getattr(self, name)} has to be at least 1")
+        for name in ("ssm_base_lr", "lr_factor"):
+            _require(getattr(self, name) > 0, f"training.{name}={getattr(self, name)} has to be above 0")
+        for name in ("weight_decay", "ssm_weight_decay"):
+            _require(getattr(self, name) >= 0, f"training.{name}={getattr(self, name)} has to be at least 0")
+        _require(
+            0 <= self.warmup_epochs <= self.epochs,
+            f"training.warmup_epochs={self.warmup_epochs} has to lie between 0 and training.epochs={self.epochs}",
+        )
+        clip, ema = self.gradient_clip, self.ema_decay
+        _require(clip is None or clip > 0, f"training.gradient_clip={clip} has to be above 0, or null")
+        _require(ema is None or 0 < ema < 1, f"training.ema_decay={ema} has to lie between 0 and 1, or be null")
+        _require(
+            self.precision in PRECISIONS,
+            f"training.precision={self.precision} is unknown; use one of: {', '.join(PRECISIONS)}",
+        )
+
+
+@dataclass(frozen=True)
+class SystemSettings:
+    """Section ``system``: where to compute, on one device.
+
+    Attributes:
+        accelerator: ``cpu``, ``gpu``, or ``auto``.
+        threads: of torch and numba; None: as many as there are cores.
+        workers: processes that prepare training batches; 0: the training process itself.
+        deterministic: refuse operations whose result can vary from run to run.
+    """
+
+    accelerator: str = "auto"
+    threads: int | None = None
+    workers: int = 0
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        accelerators = ("cpu", "gpu", "auto")
+        _require(
+            self.accelerator in accelerators,
+            f"system.accelerator={self.accelerator} is unknown; use one of: {', '.join(accelerators)}",
+        )
+        _require(self.threads is None or self.threads >= 1, f"system.threads={self.threads} has to be at least 1")
+        _require(self.workers >= 0, f"system.workers={self.workers} has to be at least 0")
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    """Section ``logging``: what training tells while it runs.
+
+    Attributes:
+        csv: write logs/csv/.
+        tensorboard: write logs/tensorboard/.
+        every_steps: optimizer steps between two logged training losses.
+        progress: show a progress bar.
+    """
+
+    csv: bool = True
+    tensorboard: bool = True
+    every_steps: int = 10
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        _require(self.every_steps >= 1, f"logging.every_steps={self.every_steps} has to be at least 1")
+
+
+def read_section(kind: type[Section], config: Mapping[str, Any], name: str) -> Section:
+    """Section ``name`` of ``config`` as the dataclass ``kind``, types checked.
+
+    Raises:
+        PumiceError: an unknown or missing key, a value of a wrong type or out of range.
+    """
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), config[name]))  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        key = f"{name}.{error.full_key}" if error.full_key else name
+        raise PumiceError(f"{key}: {str(error.msg or error).splitlines()[0]}") from error
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise PumiceError(sentence)
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse a seed that is not a whole number of at least 0."""
+    _require(type(seed) is int and seed >= 0, f"seed={seed} has to be a whole number of at least 0")

@@ -1,0 +1,53 @@
+"""Weights on disk: safetensors, with what they belong to in their metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from ..errors import PumiceError
+from ..files import atomic_path
+
+METADATA_KEY = "pumice"  # one entry: safetensors does not keep the order of several
+
+
+def save_weights(path: Path, model: nn.Module, info: Mapping[str, Any]) -> None:
+    """Write the model's state to ``path``, atomically; ``info`` is JSON data kept beside it."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(path) as target:
+        save_file(state, target, metadata={METADATA_KEY: json.dumps(info, sort_keys=True)})
+
+
+def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
+    """Load ``path`` into ``model`` and return the info kept beside it.
+
+    Raises:
+        PumiceError: the file is missing, damaged, or belongs to a model of other widths.
+    """
+    if not path.is_file():
+        raise PumiceError(f"{path} does not exist; train first (pumice train)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            info = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PumiceError(f"{path} cannot be read as weights ({error}); train anew with redo=[train]") from error
+    expected = model.state_dict()
+    for name, tensor in expected.items():
+        if name not in stored:
+            raise PumiceError(f"{path} has no tensor {name}; it belongs to another model, choose that model's settings")
+        if stored[name].shape != tensor.shape:
+            raise PumiceError(
+                f"{path} holds {name} of shape {tuple(stored[name].shape)}, but the model needs {tuple(tensor.shape)}; "
+                "choose the settings it was trained with"
+            )
+    if unknown := sorted(set(stored) - set(expected)):
+        raise PumiceError(f"{path} holds {unknown[0]}, which the model lacks; choose the settings it was trained with")
+    model.load_state_dict(stored)
+    return info
