@@ -82,9 +82,10 @@ class S5Classifier(nn.Module):
         if not self.config.token_input:
             return self.encoder(tokens.to(self.encoder.weight.dtype))
         tokens = torch.where(times.real, tokens, 0)  # padding reads row 0; nothing that reads it reaches an output
-        if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.config.vocab:
+        lowest, highest = (int(bound) for bound in tokens.aminmax()) if tokens.numel() else (0, 0)
+        if lowest < 0 or highest >= self.config.vocab:
             raise PumiceError(
-                f"tokens span {int(tokens.min())} to {int(tokens.max())}, this model knows 0 to {self.config.vocab - 1}; "
+                f"tokens span {lowest} to {highest}, but the model knows 0 to {self.config.vocab - 1}; "
                 "set vocab to the channels of the sensor"
             )
         embedded = EmbeddedTokens(tokens, self.embedding.weight)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .diagonal import diagonal_scan
+from .event_kernels import event_scan_numba
 from .intervals import Intervals
 
 
@@ -16,15 +17,11 @@ class TableDrive(NamedTuple):
 
     Attributes:
         table: (V, 2P) planar, one row for each token.
-        tokens: (B, L) int64 in [0, V).
+        tokens: (B, L) int64 in [0, V), which is not checked again here.
     """
 
     table: Tensor
     tokens: Tensor
-
-    def dense(self) -> Tensor:
-        """The drive of every event, (B, L, 2P)."""
-        return self.table[self.tokens]
 
 
 def event_scan(
@@ -51,22 +48,29 @@ def event_scan(
         drive: (B, L, 2P) planar, or a table and tokens.
         stride: events in a window.
         hold: see above.
-        implementation: as in `diagonal_scan`.
+        implementation: as in `diagonal_scan`; "numba" is fused and by far the fastest on the CPU.
 
     Returns:
         (B, L // stride, 2P) planar: x_0, x_stride, x_{2 stride}, ... of complete windows. Gradients go to rate and
         drive.
     """
-    if isinstance(drive, TableDrive):
-        drive = drive.dense()
-    return _event_scan_torch(rate, intervals, drive, stride, hold, implementation)
+    dtype = rate.real.dtype
+    table, tokens = drive if isinstance(drive, TableDrive) else (drive, None)
+    table = table.to(dtype)
+    values = intervals.values.to(dtype)
+    if implementation is None:
+        implementation = "numba" if table.device.type == "cpu" else "torch"
+    if implementation == "numba":
+        return event_scan_numba(rate, values, intervals.index, table, tokens, stride, hold)
+    dense = table if tokens is None else table[tokens]
+    return _event_scan_torch(rate, values[intervals.index], dense, stride, hold, implementation)
 
 
 def _event_scan_torch(
-    rate: Tensor, intervals: Intervals, drive: Tensor, stride: int, hold: bool, implementation: str | None
+    rate: Tensor, dt: Tensor, drive: Tensor, stride: int, hold: bool, implementation: str
 ) -> Tensor:
     """Any device: all decays and states are held in memory."""
-    decay = torch.exp(rate * intervals.values.unsqueeze(1))[intervals.index]
+    decay = torch.exp(rate * dt.unsqueeze(-1))
     complex_drive = torch.complex(*drive.chunk(2, dim=-1))
     if hold:
         complex_drive = (decay - 1) * complex_drive

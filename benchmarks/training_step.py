@@ -1,0 +1,101 @@
+"""Seconds of one training step of a published model on the CPU, with a profile.
+
+    python benchmarks/training_step.py [--model shd-medium] [--batch 32] [--events 8192] [--exact] [--threads N]
+
+The batch is synthetic: tokens uniform over the channels, about 10,000 events a second, times in ticks of 0.5 ms or
+exact to 1 us, every sequence full. A step is forward, soft-label cross entropy, backward and AdamW.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+from torch.nn.functional import cross_entropy, one_hot
+
+import pumice.configs
+from pumice.models.s5.build import build_s5
+
+TASKS = {"dvs-small": (32_768, 11), "ssc-medium": (700, 35), "ssc-small": (700, 35)}
+
+
+def make_batch(batch: int, events: int, vocab: int, num_classes: int, exact: bool) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    gaps = torch.empty(batch, events, dtype=torch.float64).exponential_(10.0, generator=generator)
+    times = torch.round(gaps.cumsum(1) * 1e3)
+    times -= times[:, :1].clone()
+    ticks = times if exact else torch.floor(times / 500 + 0.5) * 500
+    labels = torch.randint(num_classes, (batch,), generator=generator)
+    return {
+        "tokens": torch.randint(vocab, (batch, events), generator=generator),
+        "dt": (ticks.diff(dim=1, prepend=ticks[:, :1]) / 1e3).float(),
+        "lengths": torch.full((batch,), events),
+        "pool_dt": (times.diff(dim=1, prepend=times[:, :1]) / 1e3).float(),
+        "targets": one_hot(labels, num_classes).float(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="shd-medium")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--events", type=int, default=8192)
+    parser.add_argument("--exact", action="store_true", help="times to 1 us instead of ticks")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--rows", type=int, default=14, help="rows of the profile")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    vocab, num_classes = TASKS.get(options.model, (700, 20))
+    settings = OmegaConf.load(Path(pumice.configs.__file__).parent / "model" / "s5" / f"{options.model}.yaml")
+    model = build_s5(OmegaConf.to_container(settings), num_classes=num_classes, vocab=vocab, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    batch = make_batch(options.batch, options.events, vocab, num_classes, options.exact)
+    targets = batch.pop("targets")
+
+    def forward() -> torch.Tensor:
+        with torch.profiler.record_function("step: forward"):
+            return cross_entropy(model(**batch), targets)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss = forward()
+        with torch.profiler.record_function("step: backward"):
+            loss.backward()
+        with torch.profiler.record_function("step: optimizer"):
+            optimizer.step()
+
+    step()  # compiles
+    seconds, processor = [], []
+    for _ in range(options.steps):
+        wall, cpu = time.perf_counter(), time.process_time()
+        step()
+        seconds.append(time.perf_counter() - wall)
+        processor.append(time.process_time() - cpu)
+
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        step()
+    averages = sorted(profile.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in averages)
+    table = Table("operation", "calls", "self ms", "share", title=f"{options.model}: one training step, profiled")
+    for event in averages[: options.rows]:
+        share = event.self_cpu_time_total / total
+        table.add_row(event.key, str(event.count), f"{event.self_cpu_time_total / 1e3:.1f}", f"{share:.0%}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{options.model}, batch {options.batch} x {options.events} events, float32, {options.threads} threads: "
+        f"median {statistics.median(seconds):.3f} s a step (fastest {min(seconds):.3f} s, "
+        f"processor time {statistics.median(processor):.3f} s)"
+    )
+
+
+if __name__ == "__main__":
+    main()

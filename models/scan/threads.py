@@ -1,0 +1,67 @@
+"""Compiled kernels and the threads that run them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import torch
+
+# Below this many inner-loop steps a second thread costs more than it saves.
+SMALLEST_PARALLEL_WORK = 100_000
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def compile_kernel(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile with numba, without the interpreter lock; the machine code is kept where a cache can be written.
+
+    Multiplications and additions may be fused; nothing is reordered, so results do not depend on threads.
+    """
+    options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba finds no folder for its cache
+        return numba.njit(**options)(function)
+
+
+def run_tasks(kernel: Callable[..., None], tasks: int, work: int, *arguments: Any) -> None:
+    """Call ``kernel(*arguments, start, stop)`` over 0 .. tasks, split over ``torch.get_num_threads()`` threads.
+
+    Python threads and not numba's: they take any number at any moment, and leave forked data loaders alone.
+
+    Args:
+        kernel: a compiled kernel whose tasks write to disjoint places.
+        tasks: number of independent tasks.
+        work: inner-loop steps of all tasks together.
+        arguments: further arguments of the kernel.
+    """
+    threads = min(torch.get_num_threads(), tasks)
+    if threads <= 1 or work < SMALLEST_PARALLEL_WORK:
+        kernel(*arguments, 0, tasks)
+        return
+    first, *others = itertools.pairwise(tasks * part // threads for part in range(threads + 1))
+    pool = _thread_pool(threads - 1)
+    parts = [pool.submit(kernel, *arguments, *span) for span in others]
+    kernel(*arguments, *first)
+    for part in parts:
+        part.result()
+
+
+def _thread_pool(threads: int) -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None or _pool._max_workers < threads:
+        _pool = ThreadPoolExecutor(threads, thread_name_prefix="pumice-scan")
+    return _pool
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = None
+
+
+os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork
