@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ....errors import PumiceError
 from ..events import Events, make_events, sort_by_time
 
+ENTRIES = ("spikes/times", "spikes/units", "labels", "extra/keys")
 ROWS_AT_ONCE = 1024
 
 
@@ -35,13 +36,16 @@ class ShdRecordings:
         self.name = str(path)
         try:
             with h5py.File(path, "r") as file:
+                missing = [entry for entry in ENTRIES if entry not in file]
+                if missing:
+                    raise ValueError(f"it has no {missing[0]}")
                 self._times, counts = _read_ragged(file["spikes/times"])
                 self._units, unit_counts = _read_ragged(file["spikes/units"])
                 self.labels = np.asarray(file["labels"][()]).astype(np.int64)
                 names = [_text(name) for name in file["extra/keys"][()]]
-                extra = file["extra"]
-                self.speakers = extra["speaker"][()].astype(np.int64) if "speaker" in extra else None
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+                known = "extra/speaker" in file
+                self.speakers = file["extra/speaker"][()].astype(np.int64) if known else None
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
             raise PumiceError(
                 f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); delete it and fetch it anew"
             ) from error
