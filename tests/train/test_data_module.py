@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from pumice import configs
 from pumice.errors import PumiceError
 from pumice.train.data.datamodule import EventDataModule
-from pumice.train.data.task import task_config
+from pumice.train.data.task import SPLITS, task_config
 
 CONFIGS = configs.__path__[0]
 
@@ -256,3 +256,27 @@ def test_wrong_modules_are_refused(shd):
         shd().samples("dev")
     with pytest.raises(PumiceError, match="choose sample or speaker"):
         _ = shd(validation={"by": "own"}).train_dataset
+
+
+def test_the_embedded_set_is_heard_by_new_voices_in_every_split():
+    module = EventDataModule(task_config(config("spoken-digits")), batch_size=16, bucket_batches=8)
+    splits = [module.samples(split) for split in SPLITS]
+    voices = [set(samples.recordings.speakers[samples.indices].tolist()) for samples in splits]
+    assert not voices[0] & voices[1]
+    assert not voices[0] & voices[2]
+    assert not voices[1] & voices[2]
+    assert all(set(samples.labels.tolist()) == set(range(20)) for samples in splits)
+    assert module.class_names[0] == "zero"
+    assert module.class_names[19] == "neun"
+    batch = next(iter(module.train_dataloader()))
+    assert batch.lengths.min() > 100
+
+
+def test_an_own_build_of_the_embedded_set_is_read_from_its_folder(tmp_path, shd_file):
+    for split in ("train", "test"):
+        shd_file(tmp_path / f"{split}.h5", [50] * 40)
+    module = EventDataModule(task_config(config("spoken-digits", root=str(tmp_path))))
+    assert len(module.train_dataset) + len(module.val_dataset) == 40
+    (tmp_path / "test.h5").unlink()
+    with pytest.raises(PumiceError, match="pumice data build"):
+        _ = EventDataModule(module.task).test_dataset

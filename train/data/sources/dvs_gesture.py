@@ -41,7 +41,7 @@ class DvsGestureRecordings:
         x, y, p, t_ms = np.array(_open(self._files[index])[start:stop]).T
         if len(x) and not (min(x.min(), y.min()) >= 0 and x.max() < WIDTH and y.max() < HEIGHT):
             raise PumiceError(f"{self._files[index]} has events outside {WIDTH}x{HEIGHT} pixels; fetch the set anew")
-        return sort_by_time(make_events((t_ms * 1000).astype(np.int64), x, y, p != 0))
+        return sort_by_time(make_events((t_ms.astype(np.float64) * 1000).astype(np.int64), x, y, p != 0))
 
 
 def _open(file: Path) -> NDArray:
