@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from .errors import ProgramError
-from .nodes import INPUT_NODES, QUERY, DenseInput, EventPool, GapInput, Node, Readout, TokenInput
+from .nodes import GAP_FORMAT, INPUT_NODES, QUERY, DenseInput, EventPool, GapInput, Node, Readout, TokenInput
 from .nodes.ssm import DiagonalSSM
 
 PAIRINGS = ("causal", "next")
+_LONGEST = 1 << 60
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,6 +83,29 @@ class Program:
             rates[node.name] = own[0] * node.stride
         return rates
 
+    @cached_property
+    def max_events(self) -> int:
+        """Events of one recording or stream for which every read-out's 64-bit sums hold."""
+        limits = [_sum_limit(node) * self.rates[node.inputs[0]] for node in self.nodes if isinstance(node, Readout)]
+        return min([*limits, _LONGEST])
+
+    @cached_property
+    def max_duration_us(self) -> int:
+        """Microseconds from the first to the last event for which all gaps and time-weighted sums hold."""
+        limits = [_LONGEST]
+        for node in self.nodes:
+            if isinstance(node, GapInput):
+                limits.append((GAP_FORMAT.max - 1) * node.unit_us)
+            if isinstance(node, (EventPool, Readout)) and node.mode == "time":
+                limits.append((_sum_limit(node) - 1) * self._unit_us(node.inputs[1]))
+        return min(limits)
+
+    def _unit_us(self, edge: str) -> int:
+        node = self.by_name[edge]
+        while not isinstance(node, GapInput):
+            node = self.by_name[node.inputs[0]]
+        return node.unit_us
+
     def parallel_depth(self) -> int:
         """The longest chain of nodes."""
         depth: dict[str, int] = {}
@@ -119,6 +143,19 @@ class Program:
         if len(set(units)) != len(units):
             raise ProgramError("two gap inputs share one unit; use a single one")
         for node in self.nodes:
+            if isinstance(node, Readout) and node.mode == "time":
+                values, weights, total = (self.rates[edge] for edge in node.inputs)
+                if values != weights or total != 1:
+                    raise ProgramError(
+                        f"node {node.name}: needs values and weights of one rate and gaps at the full rate, "
+                        f"not rates 1/{values}, 1/{weights}, 1/{total}"
+                    )
             stateful = isinstance(node, (DiagonalSSM, EventPool, Readout))
             if stateful and any(self.rates[edge] == QUERY for edge in node.inputs):
                 raise ProgramError(f"node {node.name}: keeps state behind a read-out; only stateless nodes may")
+
+
+def _sum_limit(node: EventPool | Readout) -> int:
+    """How many unit weights of the largest code fit the doubled, shifted sum of a rounded division: below 2**62."""
+    extra = node.extra_bits if isinstance(node, Readout) else 0
+    return (1 << 62) // ((node.format.magnitude << (extra + 1)) + 1)
