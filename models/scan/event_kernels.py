@@ -26,18 +26,24 @@ LANES = 16
 
 
 @compile_kernel
-def _advance(x, d, v, p0, p1, modes, hold, out):
-    """One event: out = x + d (x + v) if hold else x + v + d x, for the modes p0 .. p1."""
-    for p in range(p0, p1):
-        q = modes + p
-        x_re, x_im = x[p], x[q]
-        if hold:
-            xi_re, xi_im = x_re + v[p], x_im + v[q]
-            out[p] = x_re + (d[p] * xi_re - d[q] * xi_im)
-            out[q] = x_im + (d[p] * xi_im + d[q] * xi_re)
-        else:
-            out[p] = x_re + v[p] + (d[p] * x_re - d[q] * x_im)
-            out[q] = x_im + v[q] + (d[p] * x_im + d[q] * x_re)
+def _parts(row, p0, p1, modes):
+    """Views of the real and the imaginary parts of the modes p0 .. p1, so that loops over them start at zero."""
+    return row[p0:p1], row[modes + p0 : modes + p1]
+
+
+@compile_kernel
+def _advance(x_re, x_im, d_re, d_im, v_re, v_im, hold):
+    """One event, in place: x + d (x + v) if hold else x + v + d x."""
+    if hold:
+        for p in range(len(x_re)):
+            xi_re, xi_im = x_re[p] + v_re[p], x_im[p] + v_im[p]
+            x_re[p] += d_re[p] * xi_re - d_im[p] * xi_im
+            x_im[p] += d_re[p] * xi_im + d_im[p] * xi_re
+    else:
+        for p in range(len(x_re)):
+            re, im = x_re[p], x_im[p]
+            x_re[p] = re + v_re[p] + (d_re[p] * re - d_im[p] * im)
+            x_im[p] = im + v_im[p] + (d_re[p] * im + d_im[p] * re)
 
 
 @compile_kernel
@@ -46,81 +52,108 @@ def _forward(delta, index, drive, tokens, by_token, stride, hold, chunk, states,
     count = states.shape[1]
     modes = states.shape[2] // 2
     chunks = (modes + chunk - 1) // chunk
-    x = np.empty(2 * modes, states.dtype)
+    full_re, full_im = np.empty(chunk, states.dtype), np.empty(chunk, states.dtype)
     for task in range(start, stop):
         b = task // chunks
         p0 = (task % chunks) * chunk
         p1 = min(p0 + chunk, modes)
-        x[:] = 0
+        x_re, x_im = full_re[: p1 - p0], full_im[: p1 - p0]
+        x_re[:] = 0
+        x_im[:] = 0
         for k in range((count - 1) * stride + 1):
-            row = tokens[b, k] if by_token else b * length + k
-            _advance(x, delta[index[b, k]], drive[row], p0, p1, modes, hold, x)
+            d_re, d_im = _parts(delta[index[b, k]], p0, p1, modes)
+            v_re, v_im = _parts(drive[tokens[b, k] if by_token else b * length + k], p0, p1, modes)
+            _advance(x_re, x_im, d_re, d_im, v_re, v_im, hold)
             if k % stride == 0:
-                out = states[b, k // stride]
-                out[p0:p1] = x[p0:p1]
-                out[modes + p0 : modes + p1] = x[modes + p0 : modes + p1]
+                out_re, out_im = _parts(states[b, k // stride], p0, p1, modes)
+                out_re[:] = x_re
+                out_im[:] = x_im
 
 
 @compile_kernel
-def _retreat(g, x, d, v, dt, p0, p1, modes, hold, add, grad_v, grad_rate):
-    """Undo one event: see the module's equations; ``add`` says whether grad_v is added to or set."""
-    for p in range(p0, p1):
-        q = modes + p
-        g_re, g_im = g[p], g[q]
-        back_re = d[p] * g_re + d[q] * g_im
-        back_im = d[p] * g_im - d[q] * g_re
-        xi_re, xi_im = x[p], x[q]
-        if hold:
-            xi_re += v[p]
-            xi_im += v[q]
-        v_re, v_im = (back_re, back_im) if hold else (g_re, g_im)
-        if add:
-            grad_v[p] += v_re
-            grad_v[q] += v_im
-        else:
-            grad_v[p] = v_re
-            grad_v[q] = v_im
-        y_re = xi_re + (d[p] * xi_re - d[q] * xi_im)
-        y_im = xi_im + (d[p] * xi_im + d[q] * xi_re)
-        grad_rate[p] += dt * (g_re * y_re + g_im * y_im)
-        grad_rate[q] += dt * (g_im * y_re - g_re * y_im)
-        g[p] = g_re + back_re
-        g[q] = g_im + back_im
+def _add_rate_gradient(sum_re, sum_im, g_re, g_im, y_re, y_im, dt):
+    """sum += dt g conj(y)."""
+    for p in range(len(sum_re)):
+        sum_re[p] += dt * (g_re[p] * y_re[p] + g_im[p] * y_im[p])
+        sum_im[p] += dt * (g_im[p] * y_re[p] - g_re[p] * y_im[p])
+
+
+@compile_kernel
+def _retreat(g_re, g_im, back_re, back_im, d_re, d_im):
+    """back = conj(d) g; g <- g + back."""
+    for p in range(len(g_re)):
+        re, im = g_re[p], g_im[p]
+        new_re = d_re[p] * re + d_im[p] * im
+        new_im = d_re[p] * im - d_im[p] * re
+        back_re[p] = new_re
+        back_im[p] = new_im
+        g_re[p] = re + new_re
+        g_im[p] = im + new_im
 
 
 @compile_kernel
 def _backward_span(
-    delta, values, index, drive, tokens, by_token, stride, hold, states, grad_states, grad_drive, grad_rate, b, p0, p1,
-    g, window,
-):  # fmt: skip
-    """The backward pass of the modes p0 .. p1 of sample b; ``g`` and ``window`` are scratch space."""
+    delta, values, index, drive, tokens, by_token, stride, hold, states, grad_states, grad_drive, grad_rate, b, p0, p1
+):
+    """The backward pass of the modes p0 .. p1 of sample b."""
     length = index.shape[1]
     modes = states.shape[2] // 2
-    g[:] = 0
+    width = p1 - p0
+    dtype = states.dtype
+    g_re, g_im = np.zeros(width, dtype), np.zeros(width, dtype)
+    x_re, x_im = np.empty(width, dtype), np.empty(width, dtype)
+    y_re, y_im = np.empty((stride, width), dtype), np.empty((stride, width), dtype)
+    back_re, back_im = np.empty(width, dtype), np.empty(width, dtype)
+    sum_re, sum_im = np.zeros(width, dtype), np.zeros(width, dtype)
     for i in range(states.shape[1] - 1, -1, -1):
-        g_out = grad_states[b, i]
-        for p in range(p0, p1):
-            g[p] += g_out[p]
-            g[modes + p] += g_out[modes + p]
+        # The events after the kept state i - 1, up to the one whose state is kept as i.
+        first, steps = (i - 1) * stride + 1, stride
         if i == 0:
-            first, steps = -1, 1
-            window[0, :] = 0
+            first, steps = 0, 1
+            x_re[:] = 0
+            x_im[:] = 0
         else:
-            first, steps = (i - 1) * stride, stride
-            window[0, p0:p1] = states[b, i - 1, p0:p1]
-            window[0, modes + p0 : modes + p1] = states[b, i - 1, modes + p0 : modes + p1]
-            for j in range(1, stride):
-                k = first + j
-                row = tokens[b, k] if by_token else b * length + k
-                _advance(window[j - 1], delta[index[b, k]], drive[row], p0, p1, modes, hold, window[j])
+            kept_re, kept_im = _parts(states[b, i - 1], p0, p1, modes)
+            x_re[:] = kept_re
+            x_im[:] = kept_im
+        for j in range(steps):
+            k = first + j
+            d_re, d_im = _parts(delta[index[b, k]], p0, p1, modes)
+            v_re, v_im = _parts(drive[tokens[b, k] if by_token else b * length + k], p0, p1, modes)
+            _advance(x_re, x_im, d_re, d_im, v_re, v_im, hold)
+            # a (x_{k-1} + drive_k) = x_k + drive_k with hold, else a x_{k-1} = x_k - drive_k.
+            if hold:
+                for p in range(width):
+                    y_re[j, p] = x_re[p] + v_re[p]
+                    y_im[j, p] = x_im[p] + v_im[p]
+            else:
+                for p in range(width):
+                    y_re[j, p] = x_re[p] - v_re[p]
+                    y_im[j, p] = x_im[p] - v_im[p]
+        out_re, out_im = _parts(grad_states[b, i], p0, p1, modes)
+        for p in range(width):
+            g_re[p] += out_re[p]
+            g_im[p] += out_im[p]
         for j in range(steps - 1, -1, -1):
-            k = first + j + 1
-            row = tokens[b, k] if by_token else b * length + k
+            k = first + j
             n = index[b, k]
-            _retreat(
-                g, window[j], delta[n], drive[row], values[n], p0, p1, modes, hold, by_token, grad_drive[row],
-                grad_rate[b],
-            )  # fmt: skip
+            d_re, d_im = _parts(delta[n], p0, p1, modes)
+            gv_re, gv_im = _parts(grad_drive[tokens[b, k] if by_token else b * length + k], p0, p1, modes)
+            _add_rate_gradient(sum_re, sum_im, g_re, g_im, y_re[j], y_im[j], values[n])
+            if not hold:
+                for p in range(width):
+                    gv_re[p] += g_re[p]
+                for p in range(width):
+                    gv_im[p] += g_im[p]
+            _retreat(g_re, g_im, back_re, back_im, d_re, d_im)
+            if hold:
+                for p in range(width):
+                    gv_re[p] += back_re[p]
+                for p in range(width):
+                    gv_im[p] += back_im[p]
+    gr_re, gr_im = _parts(grad_rate[b], p0, p1, modes)
+    gr_re[:] = sum_re
+    gr_im[:] = sum_im
 
 
 @compile_kernel
@@ -129,19 +162,16 @@ def _backward(
     start, stop,
 ):  # fmt: skip
     """With a dense drive a task is one chunk of modes of one sample; with a table, of all samples in turn."""
-    batch = index.shape[0]
     modes = states.shape[2] // 2
     chunks = (modes + chunk - 1) // chunk
-    g = np.empty(2 * modes, states.dtype)
-    window = np.empty((stride, 2 * modes), states.dtype)
     for task in range(start, stop):
         p0 = (task % chunks) * chunk
         p1 = min(p0 + chunk, modes)
-        first, last = (0, batch) if by_token else (task // chunks, task // chunks + 1)
+        first, last = (0, len(index)) if by_token else (task // chunks, task // chunks + 1)
         for b in range(first, last):
             _backward_span(
                 delta, values, index, drive, tokens, by_token, stride, hold, states, grad_states, grad_drive,
-                grad_rate, b, p0, p1, g, window,
+                grad_rate, b, p0, p1,
             )  # fmt: skip
 
 
