@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from pumice import configs
 from pumice.errors import PumiceError
 from pumice.train.data.datamodule import EventDataModule
+from pumice.train.data.plan import BatchKey
 from pumice.train.data.task import SPLITS, task_config
 
 CONFIGS = configs.__path__[0]
@@ -70,6 +71,13 @@ def test_batches_do_not_depend_on_workers_or_on_what_was_loaded_before(shd):
     assert all(map(same, epoch_of(alone, 3), expected))
     assert not any(map(same, epoch_of(alone, 4), expected))
     assert not any(map(same, epoch_of(shd(bucket_batches=2, seed=1), 3), expected))
+
+
+def test_the_augmentation_of_a_sample_depends_on_the_epoch_and_not_on_its_batch(shd):
+    builder = shd(cut_mix=0.0).train_dataloader().dataset
+    first, other_batch, other_epoch = (builder[BatchKey(*key, (3,))] for key in ((0, 0), (0, 5), (1, 0)))
+    assert same(first, other_batch)
+    assert not torch.equal(first.lengths, other_epoch.lengths) or not torch.equal(first.tokens, other_epoch.tokens)
 
 
 def test_cut_mix_weighs_labels_by_events_that_are_left(shd):

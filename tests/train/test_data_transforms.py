@@ -128,6 +128,7 @@ def test_uniform_noise_adds_events_and_changes_none(n, most, seed):
     events = pixel_events(n)
     noisy = UniformNoise(most, CAMERA)(events, np.random.default_rng(seed))
     assert n <= len(noisy) <= n + max(most - 1, 0)
+    assert (np.diff(noisy["t"]) >= 0).all()
     noise = rows(noisy)
     for row in rows(events):
         noise.remove(row)
