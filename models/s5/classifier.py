@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
 from .config import S5Config
-from .head import read_out
+from .head import read_out, timepool_divisor, update_read_out
 from .init import linear, normal
 from .layer import EmbeddedTokens, Stage
+from .stepping import Event, LayerState, step_layer
 from .times import EventTimes
+
+
+class ModelState(NamedTuple):
+    """What the model remembers of B streams.
+
+    Attributes:
+        layers: the layers' states, in order.
+        read_out: (B, H), the read-out's running sum over the encoder's outputs (head "last": the newest output).
+        count: (B,) int64, encoder outputs so far.
+        total_time: (B,) ms, sum of pool_dt over all events.
+    """
+
+    layers: tuple[LayerState, ...]
+    read_out: Tensor
+    count: Tensor
+    total_time: Tensor
 
 
 class S5Classifier(nn.Module):
@@ -78,19 +96,85 @@ class S5Classifier(nn.Module):
             x, times = stage(x, times)
         return x, times, total_time
 
+    def init_state(self, batch: int) -> ModelState:
+        """The state of ``batch`` streams before their first event."""
+        width = self.decoder.in_features
+        zeros = self.decoder.weight.detach().new_zeros
+        return ModelState(
+            tuple(LayerState.zero(layer, batch) for stage in self.stages for layer in stage.layers),
+            zeros(batch, width),
+            torch.zeros(batch, dtype=torch.int64, device=self.decoder.weight.device),
+            zeros(batch),
+        )
+
+    def step(
+        self, token: Tensor, dt: Tensor, state: ModelState, pool_dt: Tensor | None = None, valid: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, ModelState]:
+        """Feed one event to each of B streams; the outputs are those of `encode`, event by event.
+
+        Args:
+            token: (B,) int64, or dense input (B, d_in).
+            dt: (B,) ms, the decay interval before the event.
+            state: from `init_state` or the step before; it is not changed.
+            pool_dt: (B,) ms; dt if not given.
+            valid: (B,) bool; an invalid event changes no state. All are valid if not given.
+
+        Returns:
+            The encoder's output (B, H), whether each is one (B,), and the new state, which `readout` reads.
+
+        Raises:
+            PumiceError: the model is in training mode, where dropout and batch statistics need whole sequences.
+        """
+        if self.training:
+            raise PumiceError("step() runs in evaluation mode only; call eval() on the model first")
+        dtype = self.decoder.weight.dtype
+        valid = torch.ones_like(dt, dtype=torch.bool) if valid is None else valid
+        dt = torch.where(valid, dt.to(dtype), 0)
+        pool_dt = dt if pool_dt is None else torch.where(valid, pool_dt.to(dtype), 0)
+        if self.config.token_input:
+            token = torch.where(valid, token, 0)
+            self._check_tokens(token)
+            value = self.embedding(token)
+        else:
+            value = self.encoder(torch.where(valid.unsqueeze(1), token.to(dtype), 0))
+        event = Event(value, dt, pool_dt, valid)
+        layer_states = []
+        layers = (layer for stage in self.stages for layer in stage.layers)
+        for layer, layer_state in zip(layers, state.layers, strict=True):
+            event, following = step_layer(layer, event, layer_state)
+            layer_states.append(following)
+        read = update_read_out(state.read_out, event.value, event.pool_dt, event.valid, self.config.head)
+        return (
+            event.value,
+            event.valid,
+            ModelState(tuple(layer_states), read, state.count + event.valid, state.total_time + pool_dt),
+        )
+
+    def readout(self, state: ModelState) -> Tensor:
+        """Logits (B, num_classes) of what the streams have shown so far."""
+        divisor = {
+            "pool": state.count.clamp(min=1),
+            "timepool": timepool_divisor(state.total_time, state.count),
+            "last": torch.ones_like(state.count),
+        }[self.config.head]
+        return self.decoder(state.read_out / divisor.to(state.read_out.dtype).unsqueeze(1))
+
     def _embed(self, tokens: Tensor, times: EventTimes) -> Tensor | EmbeddedTokens:
         if not self.config.token_input:
             return self.encoder(tokens.to(self.encoder.weight.dtype))
         tokens = torch.where(times.real, tokens, 0)  # padding reads row 0; nothing that reads it reaches an output
+        self._check_tokens(tokens)
+        embedded = EmbeddedTokens(tokens, self.embedding.weight)
+        # A table over the vocabulary saves work only where the batch has more events than the vocabulary has tokens.
+        return embedded if tokens.numel() >= self.config.vocab else embedded.dense()
+
+    def _check_tokens(self, tokens: Tensor) -> None:
         lowest, highest = (int(bound) for bound in tokens.aminmax()) if tokens.numel() else (0, 0)
         if lowest < 0 or highest >= self.config.vocab:
             raise PumiceError(
                 f"tokens span {lowest} to {highest}, but the model knows 0 to {self.config.vocab - 1}; "
                 "set vocab to the channels of the sensor"
             )
-        embedded = EmbeddedTokens(tokens, self.embedding.weight)
-        # A table over the vocabulary saves work only where the batch has more events than the vocabulary has tokens.
-        return embedded if tokens.numel() >= self.config.vocab else embedded.dense()
 
     def _times(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None) -> EventTimes:
         dtype = self.decoder.weight.dtype

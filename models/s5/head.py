@@ -41,3 +41,12 @@ def read_out(x: Tensor, times: EventTimes, total_time: Tensor, head: str) -> Ten
 def timepool_divisor(total_time: Tensor, count: Tensor) -> Tensor:
     """The divisor of timepool, (B,): the total time, or, where no time has passed, that of the plain mean."""
     return torch.where(total_time > 0, total_time, TIME_EPSILON * count.clamp(min=1))
+
+
+def update_read_out(read: Tensor, value: Tensor, pool_dt: Tensor, valid: Tensor, head: str) -> Tensor:
+    """The read-out's running sum (B, H) after one more encoder output (B, H); invalid outputs leave it as it is."""
+    if head == "timepool":
+        following = read + value * (pool_dt + TIME_EPSILON).unsqueeze(1)
+    else:
+        following = value if head == "last" else read + value
+    return torch.where(valid.unsqueeze(1), following, read)

@@ -1,0 +1,121 @@
+"""Event by event: one layer with carried state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..scan.event_kernels import decay_complement
+from .layer import SequenceLayer
+from .norm import normalize
+from .pool import TIME_EPSILON
+
+
+class Event(NamedTuple):
+    """One event of each of B streams.
+
+    Attributes:
+        value: (B, H).
+        dt: (B,) ms since the previous event at this rate.
+        pool_dt: (B,) ms, the weight in timepool.
+        valid: (B,) bool; an invalid event changes no state and its other entries mean nothing.
+    """
+
+    value: Tensor
+    dt: Tensor
+    pool_dt: Tensor
+    valid: Tensor
+
+
+class LayerState(NamedTuple):
+    """What one layer remembers of B streams.
+
+    Attributes:
+        x: (B, 2P) planar, the SSM's state.
+        count: (B,) int64, events in the open window.
+        latched: (B, H_out), C x at the first event of the open window.
+        pooled: (B, 2 H_in), weighted sum of the layer's input and of the normalised input over the open window.
+        weight: (B,), sum of the weights.
+        dt: (B,) ms, sum of dt over the open window.
+        pool_dt: (B,) ms, sum of pool_dt.
+    """
+
+    x: Tensor
+    count: Tensor
+    latched: Tensor
+    pooled: Tensor
+    weight: Tensor
+    dt: Tensor
+    pool_dt: Tensor
+
+    @classmethod
+    def zero(cls, layer: SequenceLayer, batch: int) -> LayerState:
+        """The state before the first event."""
+        ssm = layer.ssm
+        zeros = ssm.Lambda_re.detach().new_zeros
+        return cls(
+            zeros(batch, 2 * len(ssm.Lambda_re)),
+            torch.zeros(batch, dtype=torch.int64, device=ssm.Lambda_re.device),
+            zeros(batch, len(ssm.C)),
+            zeros(batch, 2 * ssm.B.shape[1]),
+            zeros(batch),
+            zeros(batch),
+            zeros(batch),
+        )
+
+
+def step_layer(layer: SequenceLayer, event: Event, state: LayerState) -> tuple[Event, LayerState]:
+    """Feed one event to a layer in evaluation mode.
+
+    Returns:
+        The event that leaves the layer, valid where this event closed a window, and the new state.
+    """
+    u = normalize(layer.norm, event.value, event.valid)
+    x = _advance(layer, u, event.dt, state.x)
+    first = state.count == 0
+    latched = torch.where(first.unsqueeze(1), x @ layer.ssm.output_matrix().mT, state.latched)
+    weight = _weight(layer, event, first)
+    running = LayerState(
+        x,
+        state.count + 1,
+        latched,
+        state.pooled + weight.unsqueeze(1) * torch.cat([event.value, u], dim=1),
+        state.weight + weight,
+        state.dt + event.dt,
+        state.pool_dt + event.pool_dt,
+    )
+    closed = running.count == layer.pool.stride
+    pooled_x, pooled_u = (running.pooled / running.weight.unsqueeze(1)).chunk(2, dim=1)
+    value = layer.combine(pooled_x, latched + layer.ssm.feedthrough(pooled_u))
+    leaving = Event(value, running.dt, running.pool_dt, event.valid & closed)
+
+    reopened = [entry.new_zeros(()) for entry in running]
+    reopened[0], reopened[2] = running.x, running.latched
+    following = [_choose(closed, new, old) for new, old in zip(reopened, running, strict=True)]
+    kept = [_choose(event.valid, new, old) for new, old in zip(following, state, strict=True)]
+    return leaving, LayerState(*kept)
+
+
+def _advance(layer: SequenceLayer, u: Tensor, dt: Tensor, x: Tensor) -> Tensor:
+    """The SSM's next state, (B, 2P) planar."""
+    ssm = layer.ssm
+    drive = torch.complex(*(u @ ssm.input_matrix().mT).chunk(2, dim=1))
+    complement = torch.complex(*decay_complement(ssm.rates(), dt).chunk(2, dim=1))
+    x = torch.complex(*x.chunk(2, dim=1))
+    x = x + complement * (x + drive) if ssm.discretization == "zoh" else x + complement * x + drive
+    return torch.cat([x.real, x.imag], dim=1)
+
+
+def _weight(layer: SequenceLayer, event: Event, first: Tensor) -> Tensor:
+    """What the event counts in its window, (B,)."""
+    if layer.pool.pooling == "timepool":
+        return event.pool_dt + TIME_EPSILON
+    if layer.pool.pooling == "last":
+        return first.to(event.dt.dtype)
+    return torch.ones_like(event.dt)
+
+
+def _choose(condition: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(condition.reshape(-1, *[1] * (old.dim() - 1)), new, old)
