@@ -40,7 +40,7 @@ def read_out(x: Tensor, times: EventTimes, total_time: Tensor, head: str) -> Ten
 
 def timepool_divisor(total_time: Tensor, count: Tensor) -> Tensor:
     """The divisor of timepool, (B,): the total time, or, where no time has passed, that of the plain mean."""
-    return torch.where(total_time > 0, total_time, TIME_EPSILON * count.clamp(min=1))
+    return torch.where(total_time > 0, total_time, TIME_EPSILON * count.clamp(min=1).to(total_time.dtype))
 
 
 def update_read_out(read: Tensor, value: Tensor, pool_dt: Tensor, valid: Tensor, head: str) -> Tensor:
