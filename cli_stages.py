@@ -12,7 +12,7 @@ STAGES: tuple[Stage, ...] = (
         name="train",
         summary="train the float model and keep the best weights",
         help=(
-            "Reads the task's data; writes weights.safetensors (best epoch), logs/ and checkpoints/ to the run folder.\n"
+            "Reads the task's data; writes weights.safetensors (best epoch), logs/ and checkpoints/.\n"
             "An interrupted training continues from its last checkpoint and ends with the same weights."
         ),
         target="train.stage_train",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from .errors import PumiceError
 from .cli_stages import STAGES
+from .errors import PumiceError
 
 
 @dataclass(frozen=True)

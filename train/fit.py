@@ -20,7 +20,6 @@ from .settings import LoggingSettings, SystemSettings, TrainingSettings
 
 EXPECTED_WARNINGS = (
     ".*does not have many workers.*",
-    ".*ended before the epoch ended and your dataloader is not resumable.*",
     ".*is smaller than the logging interval.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*LeafSpec.*is deprecated.*",
@@ -81,7 +80,7 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    module = ClassifierModule(model, data.num_classes, training, seed)
+    module = ClassifierModule(model, data.num_classes, training, len(data.train_dataloader()), seed)
     resume = keeper.last_path if keeper.last_path.exists() else None
     with warnings.catch_warnings():
         for message in EXPECTED_WARNINGS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
@@ -32,13 +33,17 @@ class ClassifierModule(pl.LightningModule):
         model: ``model(tokens, dt, lengths, pool_dt) -> logits (B, C)``.
         num_classes: C.
         settings: the recipe.
+        batches_per_epoch: of training.
         seed: of the random numbers drawn while training.
     """
 
-    def __init__(self, model: nn.Module, num_classes: int, settings: TrainingSettings, seed: int) -> None:
+    def __init__(
+        self, model: nn.Module, num_classes: int, settings: TrainingSettings, batches_per_epoch: int, seed: int
+    ) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
+        self.batches_per_epoch = batches_per_epoch
         self.seed = seed
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
@@ -68,7 +73,7 @@ class ClassifierModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: EventBatch, batch_idx: int) -> None:
         """Seed dropout by the number of the batch."""
-        number = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        number = self.current_epoch * self.batches_per_epoch + batch_idx
         torch.manual_seed(stream_seed(self.seed, DROPOUT_STREAM, number))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -88,8 +93,10 @@ class ClassifierModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW with linear warm-up and cosine, per optimizer step."""
-        total = int(self.trainer.estimated_stepping_batches)
-        warmup = round(total * self.settings.warmup_epochs / self.settings.epochs)
+        # Not trainer.estimated_stepping_batches: that sets up the training loader before a checkpoint is restored,
+        # and the loader's position in the epoch is then lost.
+        steps = math.ceil(self.batches_per_epoch / self.settings.accumulate)
+        total, warmup = steps * self.settings.epochs, round(steps * self.settings.warmup_epochs)
         optimizer = build_optimizer(self.model.named_parameters(), self.settings)
         scheduler = LambdaLR(optimizer, warmup_cosine(warmup, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
