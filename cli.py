@@ -46,6 +46,8 @@ def _dispatch(arguments: list[str]) -> None:
         raise PumiceError("--experimental-rerun reads a pickle, which Pumice never does; give run_dir=... instead")
     listing = any(argument.split("=", 1)[0] in LISTING_FLAGS for argument in rest)
     multirun = "-m" in rest or "--multirun" in rest
+    if multirun and verb.config_name != "config":
+        raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
     if not multirun:
         rest = with_saved_overrides(rest)
     elif not any(argument.startswith("run_dir=") for argument in rest):

@@ -56,15 +56,16 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "data build",
         "synthesise the spoken-digits set anew, or a larger one",
-        "Writes train.h5 and test.h5 in SHD's layout; needs the optional extra 'synthesis' (espeak-ng).",
+        "Writes train.h5 and test.h5 in SHD's layout to the folder 'out'; needs the optional extra 'synthesis'.",
         "cli_data:build",
         config_name="data-build",
     ),
     Verb(
         "data show",
         "draw rasters of a data set and print its statistics",
-        "Reads the data set of the chosen task and writes PNG rasters to show.out.",
+        "Reads the data set of the chosen task; writes PNG rasters to the folder 'out'.",
         "cli_data:show",
+        config_name="data-show",
     ),
 )
 
