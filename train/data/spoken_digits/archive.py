@@ -39,7 +39,7 @@ def checksums() -> dict[str, Any]:
 
 
 def cache_folder() -> Path:
-    """Where unpacked data lie: the folder named by the environment variable PUMICE_CACHE, or the user's cache folder."""
+    """Where unpacked data lie: the folder named by the variable PUMICE_CACHE, or the user's cache folder."""
     return Path(os.environ.get("PUMICE_CACHE") or platformdirs.user_cache_dir("pumice")).expanduser()
 
 

@@ -15,7 +15,7 @@ CHUNK = 50  # channels filtered at once: bounds the memory
 
 # Membrane: 10 ms, threshold 1. GAIN sets the density, about 10,000 spikes a second over all channels.
 TAU_S = 0.010
-GAIN = 6.0
+GAIN = 6.2
 REFRACTORY_S = 0.002
 
 
@@ -95,6 +95,19 @@ def integrate_and_fire(sound, keep, gain, refractory):
         total[filled : filled + len(part)] = part
         filled += len(part)
     return total, np.repeat(np.arange(channels), counts)
+
+
+def parameters() -> dict[str, float]:
+    """The constants that the spikes depend on, for provenance."""
+    return {
+        "channels": CHANNELS,
+        "lowest_hz": LOWEST_HZ,
+        "highest_hz": HIGHEST_HZ,
+        "bandwidth_erb": BANDWIDTH,
+        "tau_s": TAU_S,
+        "gain": GAIN,
+        "refractory_s": REFRACTORY_S,
+    }
 
 
 def encode(samples: np.ndarray, sample_rate: float) -> tuple[np.ndarray, np.ndarray]:

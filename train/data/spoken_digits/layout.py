@@ -45,6 +45,10 @@ class SpikeData:
         events["p"] = 1
         return events
 
+    def head(self, count: int) -> SpikeData:
+        """The first ``count`` recordings."""
+        return SpikeData(self.times[:count], self.units[:count], self.labels[:count], self.speakers[:count])
+
     def digest(self) -> str:
         """SHA-256 over all spikes, labels and speakers, whatever file they are stored in."""
         total = hashlib.sha256()
@@ -102,3 +106,13 @@ def read(path: str | Path) -> SpikeData:
         raise PumiceError(f"{path} does not exist; build it with: pumice data build") from None
     except (OSError, KeyError) as error:
         raise PumiceError(f"{path} is no readable file in SHD's layout ({error}); build or fetch it anew") from error
+
+
+def read_provenance(path: str | Path) -> dict[str, Any] | None:
+    """How a file written by `write` was made; None where the file says nothing or cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get("provenance")
+    except OSError:
+        return None
+    return None if text is None else json.loads(text)

@@ -58,7 +58,9 @@ def speak(utterance: Utterance) -> tuple[int, np.ndarray]:
         PumiceError: espeakng-loader is not installed, or espeak-ng refused the request.
     """
     if importlib.util.find_spec("espeakng_loader") is None:
-        raise PumiceError("speech synthesis needs the package espeakng-loader; install it with: pip install 'pumice[synthesis]'")
+        raise PumiceError(
+            "speech synthesis needs the package espeakng-loader; install it with: pip install 'pumice[synthesis]'"
+        )
     import espeakng_loader
 
     request = {**asdict(utterance), "library": espeakng_loader.get_library_path()}
@@ -75,7 +77,9 @@ def speak(utterance: Utterance) -> tuple[int, np.ndarray]:
         raise PumiceError(f"espeak-ng did not finish {utterance} within {TIMEOUT_S} s; try again") from None
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().splitlines()
-        raise PumiceError(f"espeak-ng failed on {utterance}: {reason[-1] if reason else f'exit code {done.returncode}'}")
+        raise PumiceError(
+            f"espeak-ng failed on {utterance}: {reason[-1] if reason else f'exit code {done.returncode}'}"
+        )
     sample_rate = int.from_bytes(done.stdout[:4], "little")
     samples = np.frombuffer(done.stdout, dtype="<i2", offset=4).astype(np.float64)
     return sample_rate, trim(samples, sample_rate) * (utterance.volume / 100)
