@@ -1,7 +1,7 @@
 """Rounding half up and power-of-two fake quantization, exact in float32 and float64.
 
-`floor(x + 1/2)` itself is not exact in floating point: the float32 number just below one half becomes 1. So the
-fraction is compared with one half instead; float32 and float64 then give the same code for the same float32 number.
+`floor(x + 1/2)` itself is not exact in floating point: the float32 number just below one half becomes 1. The same
+function written as `ceil(floor(2 x) / 2)` is, so float32 and float64 give the same code for the same float32 number.
 """
 
 from __future__ import annotations
@@ -39,16 +39,15 @@ def code_range(width: int, signed: bool = True, narrow: bool = False) -> tuple[i
     return (-high if narrow else -high - 1), high
 
 
-def _floor_half_up_(x: Tensor) -> Tensor:
-    """``floor(x + 1/2)``; overwrites x."""
-    whole = x.floor()
-    return whole.add_(x.sub_(whole) >= 0.5)
+def _floor_half_up(x: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+    """``floor(x scale + 1/2)`` for powers of two."""
+    return (x * (2 * scale)).floor_().mul_(0.5).ceil_()
 
 
 class _RoundHalfUp(Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
-        return _floor_half_up_(x.clone())
+        return _floor_half_up(x)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:
@@ -79,15 +78,17 @@ class _Pow2Quantize(Function):
     def forward(
         ctx: FunctionCtx, x: Tensor, scale: Tensor | float, unit: Tensor | float, low: int, high: int
     ) -> Tensor:
-        codes = _floor_half_up_(x * scale)
-        ctx.save_for_backward((codes >= low) & (codes <= high))
-        return codes.clamp_(low, high).mul_(unit)
+        free = _floor_half_up(x, scale)
+        codes = free.clamp(low, high)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(codes == free)
+        return codes.mul_(unit)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         (inside,) = ctx.saved_tensors
-        return grad * inside, None, None, None, None
+        return torch.where(inside, grad, 0.0), None, None, None, None
 
 
 def pow2_quantize(x: Tensor, frac: Tensor | int, width: int, signed: bool = True, narrow: bool = False) -> Tensor:
@@ -111,4 +112,4 @@ def pow2_codes(x: Tensor, frac: Tensor | int, width: int, signed: bool = True, n
     """The integer codes behind `pow2_quantize`, int64, computed in float64; arguments as there."""
     low, high = code_range(width, signed, narrow)
     wide = x.detach().double()
-    return _floor_half_up_(wide * pow2(frac, wide)).clamp_(low, high).to(torch.int64)
+    return _floor_half_up(wide, pow2(frac, wide)).clamp_(low, high).to(torch.int64)

@@ -25,8 +25,7 @@ from ...models.scan.threads import compile_kernel, run_tasks
 @compile_kernel
 def _round(v):
     """``floor(v + 1/2)`` without the rounding of the sum."""
-    whole = math.floor(v)
-    return whole + (1.0 if v - whole >= 0.5 else 0.0)
+    return math.ceil(math.floor(2 * v) * 0.5)
 
 
 @compile_kernel
