@@ -112,13 +112,14 @@ def _pack(program: Program) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "pairing": program.pairing,
         "class_names": list(program.class_names),
         "provenance": program.provenance,
-        "nodes": [_pack_node(node, tensors) for node in program.nodes],
+        "nodes": [pack_node(node, tensors) for node in program.nodes],
         "digest": "",
     }
     return json.loads(_canonical(header)), tensors
 
 
-def _pack_node(node: Node, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+def pack_node(node: Node, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The node as JSON data; its arrays go into ``tensors``, by ``<node>:<field>``."""
     packed: dict[str, Any] = {"type": type(node).__name__}
     for item in fields(node):
         packed[item.name] = _pack_value(getattr(node, item.name), f"{node.name}:{item.name}", tensors)
@@ -141,7 +142,7 @@ def _pack_value(value: Any, key: str, tensors: dict[str, np.ndarray]) -> Any:
 
 def _unpack(header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) -> Program:
     try:
-        nodes = tuple(_unpack_node(packed, tensors) for packed in header["nodes"])
+        nodes = tuple(unpack_node(packed, tensors) for packed in header["nodes"])
         return Program(
             nodes=nodes,
             logits=header["logits"],
@@ -153,7 +154,8 @@ def _unpack(header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) 
         raise ProgramError(f"{path} holds a malformed program ({error}); write it anew") from error
 
 
-def _unpack_node(packed: dict[str, Any], tensors: dict[str, np.ndarray]) -> Node:
+def unpack_node(packed: dict[str, Any], tensors: dict[str, np.ndarray]) -> Node:
+    """The node that `pack_node` packed, validated again."""
     kind = REGISTRY.get(packed["type"])
     if kind is None:
         raise ProgramError(f"node {packed.get('name')}: type {packed['type']!r} is unknown; update Pumice")

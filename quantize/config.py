@@ -1,0 +1,200 @@
+"""The settings of quantization: a width for every kind of tensor, calibration, fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from ..errors import PumiceError
+
+METHODS = ("max", "mse")
+Section = TypeVar("Section")
+
+LIMITS = {
+    "embedding": (2, 16),
+    "input": (2, 16),
+    "output": (2, 16),
+    "feedthrough": (2, 16),
+    "gate": (2, 16),
+    "skip": (2, 16),
+    "decoder": (2, 16),
+    "norm": (4, 16),
+    "activation": (4, 12),
+    "dense_input": (4, 16),
+    "state": (8, 32),
+    "read": (4, 16),
+    "decay": (4, 15),
+    "residual": (8, 16),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widths:
+    """Bits of every kind of tensor.
+
+    Attributes:
+        embedding: the embedding table, or the weight of the encoder of dense input.
+        input: B.
+        output: C.
+        feedthrough: D.
+        gate: the linear layer of the gate.
+        skip: the linear layer on the residual path where widths differ.
+        decoder: the last linear layer.
+        norm: multipliers of batch norm.
+        activation: u, y, gelu(y), the gate's value.
+        dense_input: input vectors.
+        state: the SSM's state, real and imaginary part each.
+        read: what C reads of the state: the highest bits.
+        decay: the complements a - 1 of decays.
+        residual: the residual stream and the read-out.
+
+    Raises:
+        PumiceError: a width outside its limits.
+    """
+
+    embedding: int = 8
+    input: int = 8
+    output: int = 8
+    feedthrough: int = 8
+    gate: int = 8
+    skip: int = 8
+    decoder: int = 12
+    norm: int = 12
+    activation: int = 8
+    dense_input: int = 8
+    state: int = 16
+    read: int = 16
+    decay: int = 15
+    residual: int = 16
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in LIMITS.items():
+            width = getattr(self, name)
+            if isinstance(width, bool) or not isinstance(width, int) or not low <= width <= high:
+                raise PumiceError(f"quantize: the width {name}={width} is impossible; choose {low} to {high} bits")
+        if self.read > self.state:
+            raise PumiceError(
+                f"quantize: C cannot read {self.read} bits of a state of {self.state}; "
+                "lower the width read, or raise state"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How ranges are found.
+
+    Attributes:
+        method: of activations and weights: "max" covers the largest value, "mse" minimises the squared error.
+        headroom: bits kept free above the largest state and residual seen.
+        samples: training samples looked at, every event of each; None for all.
+    """
+
+    method: str = "mse"
+    headroom: int = 1
+    samples: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise PumiceError(f"quantize.calibration.method={self.method} is unknown; use one of {', '.join(METHODS)}")
+        _require_number("calibration.headroom", self.headroom, 0, 4, whole=True)
+        if self.samples is not None:
+            _require_number("calibration.samples", self.samples, 1, 10**9, whole=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """Quantization-aware fine-tuning; what is not named here is taken from the training recipe.
+
+    Attributes:
+        epochs: passes over the training data; 0 for post-training quantization alone.
+        lr: factor on the training recipe's learning rates.
+        freeze_scales_at: fraction of the steps after which the weights' exponents stay as they are.
+    """
+
+    epochs: int = 3
+    lr: float = 0.1
+    freeze_scales_at: float = 0.67
+
+    def __post_init__(self) -> None:
+        _require_number("qat.epochs", self.epochs, 0, 10**6, whole=True)
+        _require_number("qat.lr", self.lr, 1e-9, 100.0)
+        _require_number("qat.freeze_scales_at", self.freeze_scales_at, 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizationConfig:
+    """Settings of `convert` (section ``quantize`` of the configuration).
+
+    Attributes:
+        name: of the preset.
+        widths: bits of every kind of tensor.
+        layers: other widths for single layers, by path: ``{"stages.0.layers.1": {"state": 20}}``.
+        tick_ms: length of a tick; None for that of the task, or 0.5 where the task has exact times.
+        pool_tick_us: unit of the weights of timepool, microseconds.
+        max_dead_zone: share of a state's range that the dead zone of its mode may take.
+        calibration: how ranges are found.
+        qat: fine-tuning.
+    """
+
+    name: str = "w8a8"
+    widths: Widths = field(default_factory=Widths)
+    layers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    tick_ms: float | None = None
+    pool_tick_us: int = 1
+    max_dead_zone: float = 0.05
+    calibration: Calibration = field(default_factory=Calibration)
+    qat: FineTuning = field(default_factory=FineTuning)
+
+    def __post_init__(self) -> None:
+        if self.tick_ms is not None:
+            _require_number("tick_ms", self.tick_ms, 0.001, 60000.0)
+            if round(self.tick_ms * 1000) != self.tick_ms * 1000:
+                raise PumiceError(f"quantize.tick_ms={self.tick_ms} is no whole number of microseconds; round it")
+        _require_number("pool_tick_us", self.pool_tick_us, 1, 10**6, whole=True)
+        _require_number("max_dead_zone", self.max_dead_zone, 0.0, 1.0)
+        for path in self.layers:
+            self.layer(path)
+
+    def layer(self, path: str) -> Widths:
+        """The widths of the layer at ``path``, such as ``stages.0.layers.1``."""
+        changed = self.layers.get(path, {})
+        _require_keys(changed, LIMITS, f"layers.{path}")
+        return replace(self.widths, **changed)
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any]) -> QuantizationConfig:
+        """Build the settings from plain data.
+
+        Raises:
+            PumiceError: an unknown key or a value outside its limits.
+        """
+        _require_keys(settings, {item.name for item in fields(cls)}, "")
+        values = dict(settings)
+        for name, kind in (("widths", Widths), ("calibration", Calibration), ("qat", FineTuning)):
+            if name in values:
+                values[name] = _section(kind, values[name], name)
+        if not isinstance(values.get("layers", {}), Mapping):
+            raise PumiceError(f"quantize.layers={values['layers']} is no mapping from layers to widths")
+        return cls(**values)
+
+
+def _section(kind: type[Section], settings: Any, name: str) -> Section:
+    _require_keys(settings, {item.name for item in fields(kind)}, name)  # type: ignore[arg-type]
+    return kind(**settings)
+
+
+def _require_keys(settings: Any, known: Any, where: str) -> None:
+    prefix = f"quantize.{where}" if where else "quantize"
+    if not isinstance(settings, Mapping):
+        raise PumiceError(f"{prefix}={settings} is no mapping; its keys are {', '.join(sorted(known))}")
+    for key in settings:
+        if key not in known:
+            raise PumiceError(f"{prefix} has no setting '{key}'; the settings are {', '.join(sorted(known))}")
+
+
+def _require_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        what = "a whole number" if whole else "a number"
+        raise PumiceError(f"quantize.{name}={value} has to be {what} from {low:g} to {high:g}")

@@ -1,0 +1,94 @@
+"""Exponents of a layer's weights: one a row, from the folded weights and the formats around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PumiceError
+from .config import Widths
+from .constants import SPARE_BITS, Floats
+from .fold import FoldedLayer
+from .formats import Fracs, Geometry, LayerFormats, LayerFracs, pooled
+from .program.formats import Format
+from .quantizers import weight_frac
+
+
+def to_numpy(folded: FoldedLayer) -> FoldedLayer:
+    """The same with float64 (complex128) arrays in place of tensors."""
+    values: dict[str, Any] = {}
+    for name, tensor in folded._asdict().items():
+        values[name] = None if tensor is None else tensor.detach().cpu().resolve_conj().numpy().astype(
+            np.complex128 if tensor.is_complex() else np.float64
+        )
+    return FoldedLayer(**values)
+
+
+def check_finite(folded: FoldedLayer, path: str) -> None:
+    """Refuse NaN and infinite weights.
+
+    Raises:
+        PumiceError: names the layer and the weight.
+    """
+    for name, values in folded._asdict().items():
+        if values is not None and not np.isfinite(values).all():
+            raise PumiceError(f"{path}: the folded weight '{name}' holds NaN or infinity; train the model again")
+
+
+def row_fracs(weight: Floats, width: int, method: str, limit: Fracs | int) -> Fracs:
+    """Fractional bits of each row's codes, at most ``limit``. Shapes: ``weight`` (rows, ...) -> (rows,)."""
+    return np.minimum(weight_frac(weight, width, method).numpy(), np.asarray(limit, dtype=np.int64))
+
+
+def useful_frac(operand: Format, output: Format | Fracs) -> Any:
+    """The most fractional bits of a weight whose rounding can still matter in the output."""
+    frac = output.frac if isinstance(output, Format) else output
+    return frac + SPARE_BITS + operand.width - 1 - operand.frac
+
+
+def mode_rows(matrix: Floats) -> Floats:
+    """(2P, H) planar to (P, 2H): real and imaginary row of a mode side by side."""
+    return np.concatenate(np.split(matrix, 2), axis=1)
+
+
+def read_columns(output: Floats, formats: LayerFormats) -> Floats:
+    """C, (O, 2P), for codes in place of values: its columns absorb the modes' exponents."""
+    shift = np.tile(formats.state_frac - formats.read_shift, 2)
+    return np.ldexp(output, -shift)
+
+
+def layer_fracs(
+    folded: FoldedLayer, geometry: Geometry, formats: LayerFormats, widths: Widths, method: str
+) -> LayerFracs:
+    """Exponents of a layer, from its folded weights (float64 arrays)."""
+    u_pooled = pooled(formats.u, geometry.stride) if geometry.pooling == "avgpool" else formats.u
+    x_pooled = pooled(formats.input, geometry.stride) if geometry.pooling == "avgpool" else formats.input
+    outputs = row_fracs(
+        read_columns(folded.output, formats), widths.output, method, useful_frac(formats.read, formats.y)
+    )
+    multiplier = skip = None
+    if folded.multiplier is not None:
+        limit = useful_frac(formats.input, formats.u)
+        multiplier = row_fracs(folded.multiplier[:, None], widths.norm, "max", limit)
+    if folded.skip is not None:
+        skip = row_fracs(folded.skip, widths.skip, method, useful_frac(x_pooled, formats.skip))
+    through = folded.feedthrough if folded.feedthrough.ndim == 2 else folded.feedthrough[:, None]
+    through_limit = np.minimum(useful_frac(u_pooled, formats.y), outputs - u_pooled.frac)
+    return LayerFracs(
+        multiplier=multiplier,
+        input=row_fracs(
+            mode_rows(folded.input), widths.input, method, useful_frac(formats.u, formats.state_frac)
+        ),
+        output=outputs,
+        feedthrough=row_fracs(through, widths.feedthrough, method, through_limit),
+        gate=row_fracs(folded.gate, widths.gate, method, useful_frac(formats.gelu, formats.gate)),
+        skip=skip,
+    )
+
+
+def table_frac(weight: NDArray[np.float64], width: int, method: str, limit: int) -> int:
+    """One exponent for all of ``weight``."""
+    return int(row_fracs(weight.reshape(1, -1), width, method, limit)[0])
+
