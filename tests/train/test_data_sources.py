@@ -105,6 +105,11 @@ def test_truncated_and_foreign_files_are_refused(tmp_path, shd_file):
         path.write_bytes(whole[:size])
         with pytest.raises(PumiceError, match="cannot be read as an HDF5 file in SHD's layout"):
             ShdRecordings(path, 700, 20)
+    header = bytearray(whole)
+    header[whole.index(b"TREE") :: 97] = b"\xff" * len(header[whole.index(b"TREE") :: 97])
+    path.write_bytes(header)
+    with pytest.raises(PumiceError, match="cannot be read as an HDF5 file in SHD's layout"):
+        ShdRecordings(path, 700, 20)
     with h5py.File(path, "w") as file:
         file["labels"] = np.zeros(3)
     with pytest.raises(PumiceError, match="it has no spikes/times"):
@@ -148,6 +153,9 @@ def test_a_damaged_gesture_recording_is_refused(dvs_root):
     whole = victim.read_bytes()
     configured = task("dvs-gesture", root=str(dvs_root))
     victim.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PumiceError, match=r"user03_led/4.npy cannot be read"):
+        open_recordings(configured, "train")
+    victim.write_bytes(whole.replace(b"}", b"{", 1))
     with pytest.raises(PumiceError, match=r"user03_led/4.npy cannot be read"):
         open_recordings(configured, "train")
     np.save(victim, np.zeros((5, 3)))

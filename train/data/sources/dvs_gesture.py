@@ -6,6 +6,7 @@ Recordings are read slice by slice from disk: the whole set does not fit into th
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +49,8 @@ def _open(file: Path) -> NDArray:
     """Map a recording (n, 4) of x, y, p, t into memory."""
     try:
         recording = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TokenError) as error:  # numpy parses the header as Python source
         raise PumiceError(f"{file} cannot be read as a recording ({error}); delete it and fetch the set") from error
-    if recording.ndim != 2 or recording.shape[1] != 4:
-        raise PumiceError(f"{file} has the shape {recording.shape}, a recording has four columns; fetch the set anew")
+    if recording.ndim != 2 or recording.shape[1] != 4 or recording.dtype.kind not in "iuf":
+        raise PumiceError(f"{file} holds {recording.dtype} {recording.shape}, not four columns of numbers; fetch it anew")
     return recording

@@ -45,7 +45,7 @@ class ShdRecordings:
                 names = [_text(name) for name in file["extra/keys"][()]]
                 known = "extra/speaker" in file
                 self.speakers = file["extra/speaker"][()].astype(np.int64) if known else None
-        except (OSError, RuntimeError, ValueError, TypeError) as error:
+        except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
             raise PumiceError(
                 f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); delete it and fetch it anew"
             ) from error
