@@ -105,9 +105,10 @@ def test_truncated_and_foreign_files_are_refused(tmp_path, shd_file):
         path.write_bytes(whole[:size])
         with pytest.raises(PumiceError, match="cannot be read as an HDF5 file in SHD's layout"):
             ShdRecordings(path, 700, 20)
-    header = bytearray(whole)
-    header[whole.index(b"TREE") :: 97] = b"\xff" * len(header[whole.index(b"TREE") :: 97])
-    path.write_bytes(header)
+    path.write_bytes(whole)
+    with h5py.File(path) as file:
+        header = h5py.h5o.get_info(file["labels"].id).addr
+    path.write_bytes(whole[:header] + b"\xff" + whole[header + 1 :])
     with pytest.raises(PumiceError, match="cannot be read as an HDF5 file in SHD's layout"):
         ShdRecordings(path, 700, 20)
     with h5py.File(path, "w") as file:

@@ -52,5 +52,6 @@ def _open(file: Path) -> NDArray:
     except (OSError, ValueError, EOFError, TokenError) as error:  # numpy parses the header as Python source
         raise PumiceError(f"{file} cannot be read as a recording ({error}); delete it and fetch the set") from error
     if recording.ndim != 2 or recording.shape[1] != 4 or recording.dtype.kind not in "iuf":
-        raise PumiceError(f"{file} holds {recording.dtype} {recording.shape}, not four columns of numbers; fetch it anew")
+        found = f"{recording.dtype} of shape {recording.shape}"
+        raise PumiceError(f"{file} holds {found}, not four columns of numbers; delete it and fetch the set")
     return recording
