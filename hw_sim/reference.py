@@ -77,51 +77,66 @@ def run(program: Program, samples: Sequence[Sample], *, trace: bool = True, batc
     return traces
 
 
-def encode(program: Program, sample: Sample, index: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Check one sample and cut it into the program's inputs: values (L, 1) or (L, size), gaps (L, 1) by node name."""
+def check_shapes(program: Program, sample: Sample) -> Sample:
+    """Values and times as arrays of the program's shapes and kinds.
+
+    Raises:
+        ProgramError: wrong shapes, or tokens or times that are not integers.
+    """
     values, times = np.asarray(sample[0]), np.asarray(sample[1])
     source = program.value_input
-    wanted = (times.size,) if isinstance(source, TokenInput) else (times.size, source.size)
+    dense = isinstance(source, DenseInput)
+    wanted = (times.size, source.size) if dense else (times.size,)
     if times.ndim != 1 or values.shape != wanted:
         raise ProgramError(
-            f"sample {index}: values have shape {values.shape} and times {times.shape}; {wanted} and one time an "
-            "event are expected"
+            f"values have shape {values.shape} and times {times.shape}; {wanted} and one time an event are expected"
         )
-    if times.dtype.kind not in "iu":
-        raise ProgramError(f"sample {index}: times are {times.dtype}; give integer microseconds")
-    if times.size and (int(times[-1]) - int(times[0]) > program.max_duration_us or times.size > program.max_events):
-        raise ProgramError(
-            f"sample {index}: {times.size} events in {int(times[-1]) - int(times[0])} us exceed what 64-bit sums hold, "
-            f"{program.max_events} events and {program.max_duration_us} us; cut the recording"
-        )
+    for what, array in (("times", times), *(() if dense else (("tokens", values),))):
+        if array.dtype.kind not in "iu" and array.size:
+            raise ProgramError(f"{what} are {array.dtype}; give integers")
+    if dense:
+        return values.astype(np.float64), times.astype(np.int64)
+    return values.astype(np.int64), times.astype(np.int64)
+
+
+def check(program: Program, sample: Sample, index: int) -> Sample:
+    """As ``check_shapes``; also every token, value and time.
+
+    Raises:
+        ProgramError: names the sample, the event and the fix.
+    """
     try:
-        between = {node.name: gaps(times, node.unit_us, program.pairing)[:, None] for node in program.gap_inputs}
+        values, times = check_shapes(program, sample)
+        gaps(times, 1)
     except ProgramError as error:
         raise ProgramError(f"sample {index}: {error}") from None
-    if program.pairing == "next":
-        values = values[:-1]
+    duration = int(times[-1]) - int(times[0]) if times.size else 0
+    if duration > program.max_duration_us or times.size > program.max_events:
+        raise ProgramError(
+            f"sample {index}: {times.size} events in {duration} us exceed what 64-bit sums hold, "
+            f"{program.max_events} events and {program.max_duration_us} us; cut the recording"
+        )
+    source = program.value_input
     if isinstance(source, TokenInput):
-        return _check_tokens(source, values, index)[:, None], between
-    if not np.all(np.isfinite(values)):
-        event = int(np.argmax(~np.isfinite(values).all(axis=1)))
-        raise ProgramError(f"sample {index}, event {event}: holds NaN or infinity; clean the input first")
-    return values.astype(np.float64), between
-
-
-def _check_tokens(source: TokenInput, tokens: np.ndarray, index: int) -> np.ndarray:
-    if tokens.dtype.kind not in "iu":
-        raise ProgramError(f"sample {index}: tokens are {tokens.dtype}; give integers")
-    wrong = (tokens < 0) | (tokens >= source.vocab)
+        wrong, reason = (values < 0) | (values >= source.vocab), f"lies outside [0, {source.vocab})"
+    else:
+        wrong, reason = ~np.isfinite(values).all(axis=1), "holds NaN or infinity"
     if wrong.any():
         event = int(np.argmax(wrong))
-        raise ProgramError(
-            f"sample {index}, event {event}: token {int(tokens[event])} is outside [0, {source.vocab}); "
-            "encode the events as the model was trained"
-        )
-    return tokens.astype(np.int64)
+        raise ProgramError(f"sample {index}, event {event}: {values[event]} {reason}; encode it as in training")
+    return values, times
 
 
-class _Batch:
+def encode(program: Program, sample: Sample, index: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Check one sample and cut it into the program's inputs: values (L, channels), gaps (L, 1) by node name."""
+    values, times = check(program, sample, index)
+    between = {node.name: gaps(times, node.unit_us, program.pairing)[:, None] for node in program.gap_inputs}
+    if program.pairing == "next":
+        values = values[:-1]
+    return values.reshape(len(values), -1 if len(values) else program.value_input.channels), between
+
+
+class Batch:
     """The padded batch that node functions work on: lengths, edges so far, counters."""
 
     def __init__(self, program: Program, lengths: np.ndarray, trace: bool) -> None:
@@ -162,7 +177,7 @@ class _Batch:
 def _run_batch(
     program: Program, encoded: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]], trace: bool
 ) -> list[Trace]:
-    batch = _Batch(program, np.array([len(values) for values, _ in encoded], dtype=np.int64), trace)
+    batch = Batch(program, np.array([len(values) for values, _ in encoded], dtype=np.int64), trace)
     last_use = {edge: node.name for node in program for edge in node.inputs}
     for node in program:
         valid = batch.valid(program.rates[node.name])
@@ -189,7 +204,7 @@ def _pad(arrays: Sequence[np.ndarray], events: int) -> np.ndarray:
     return padded
 
 
-def _trace_of(batch: _Batch, sample: int) -> Trace:
+def _trace_of(batch: Batch, sample: int) -> Trace:
     program, length = batch.program, int(batch.lengths[sample])
     result = Trace(
         logits=batch.edges[program.logits][sample, length if batch.trace else 0].copy(),
@@ -210,20 +225,20 @@ def _trace_of(batch: _Batch, sample: int) -> Trace:
 # Node functions: (node, inputs (B, rows, channels) int64 each, valid rows of the output (B, rows), batch) -> output.
 
 
-def dense_input(node: DenseInput, values: np.ndarray, valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def dense_input(node: DenseInput, values: np.ndarray, valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``q = sat(floor(x 2**frac + 1/2))`` in float64: the host's quantization of real values."""
     scaled = np.floor(values * 2.0**node.output.frac + 0.5)
     limited = np.clip(scaled, -(2.0**62), 2.0**62)  # stays an int64; the format is far narrower
     return batch.store(node, limited.astype(np.int64), node.output, valid)
 
 
-def embedding(node: Embedding, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def embedding(node: Embedding, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``y = sat(rhu(table[token]))``."""
     rows = node.table.astype(np.int64)[inputs[0][..., 0]]
     return batch.store(node, round_half_up_shift(rows, node.shift), node.output, valid)
 
 
-def linear(node: Linear, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def linear(node: Linear, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``y_r = sat(rhu((sum_i W_i x_i)_r + b_r))``: one exact sum, one rounding."""
     total = node.bias.astype(np.int64)
     for weight, shift, x in zip(node.weights, node.operand_shifts, inputs, strict=True):
@@ -233,29 +248,29 @@ def linear(node: Linear, inputs: list[np.ndarray], valid: np.ndarray, batch: _Ba
     return batch.store(node, round_half_up_shift(total, node.output_shift), node.output, valid)
 
 
-def lookup(node: Lookup, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def lookup(node: Lookup, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``y = table[q - min]``."""
     return node.table.astype(np.int64)[inputs[0] - node.format.min]
 
 
-def multiply(node: Multiply, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def multiply(node: Multiply, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``y = sat(rhu(a b))``."""
     return batch.store(node, round_half_up_shift(inputs[0] * inputs[1], node.shift), node.output, valid)
 
 
-def add(node: Add, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def add(node: Add, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``y = sat(rhu(sum_i x_i))``."""
     total = sum(np.left_shift(x, shift) for x, shift in zip(inputs, node.operand_shifts, strict=True))
     return batch.store(node, round_half_up_shift(total, node.output_shift), node.output, valid)
 
 
-def batch_norm(node: BatchNorm, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def batch_norm(node: BatchNorm, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``y_c = sat(rhu((multiplier_c x_c + bias_c) / 2**shift_c))``."""
     total = node.multiplier.astype(np.int64) * inputs[0] + node.bias.astype(np.int64)
     return batch.store(node, round_half_up_shift(total, node.shift), node.output, valid)
 
 
-def layer_norm(node: LayerNorm, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def layer_norm(node: LayerNorm, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``y = sat(floor((2 p + q) / (2 q)))`` with p and q as the node states them."""
     x, size = inputs[0], node.size
     a, b, c = node.shifts
@@ -270,7 +285,7 @@ def layer_norm(node: LayerNorm, inputs: list[np.ndarray], valid: np.ndarray, bat
     return batch.store(node, rounded_divide(numerator, root << c), node.output, valid)
 
 
-def diagonal_ssm(node: DiagonalSSM, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def diagonal_ssm(node: DiagonalSSM, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """The diagonal recurrence, event by event; the state after each event is kept when traced."""
     u, gap = inputs[0], inputs[1][..., 0]
     clipped = np.minimum(gap, node.max_gap)
@@ -301,12 +316,12 @@ def diagonal_ssm(node: DiagonalSSM, inputs: list[np.ndarray], valid: np.ndarray,
     return batch.store(node, round_half_up_shift(states, node.read_shift), node.output, valid)
 
 
-def _store_state(node: DiagonalSSM, value: np.ndarray, live: np.ndarray, batch: _Batch) -> np.ndarray:
+def _store_state(node: DiagonalSSM, value: np.ndarray, live: np.ndarray, batch: Batch) -> np.ndarray:
     return batch.store(node, value, node.state_format, live)
 
 
 def _decay(
-    node: DiagonalSSM, re: np.ndarray, im: np.ndarray, gap: np.ndarray, live: np.ndarray, batch: _Batch
+    node: DiagonalSSM, re: np.ndarray, im: np.ndarray, gap: np.ndarray, live: np.ndarray, batch: Batch
 ) -> tuple[np.ndarray, np.ndarray]:
     """The decays of the gap's binary digits, least significant first; both components from the old state."""
     for digit in range(node.digits):
@@ -321,7 +336,7 @@ def _decay(
     return re, im
 
 
-def event_pool(node: EventPool, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def event_pool(node: EventPool, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """One output a complete window: its first value, exact sum, mean or time-weighted mean."""
     rows = valid.shape[1]
 
@@ -343,7 +358,7 @@ def event_pool(node: EventPool, inputs: list[np.ndarray], valid: np.ndarray, bat
     return batch.store(node, plain, node.output, valid)
 
 
-def readout(node: Readout, inputs: list[np.ndarray], valid: np.ndarray, batch: _Batch) -> np.ndarray:
+def readout(node: Readout, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """The running value after 0, 1, 2, ... input events (traced), or after the last alone."""
     program = batch.program
     rate = program.rates[node.inputs[0]]
@@ -416,7 +431,7 @@ class _Reader:
         return rounded_divide(self.total << node.extra_bits, self.count)
 
 
-NodeFunction = Callable[[Node, list[np.ndarray], np.ndarray, _Batch], np.ndarray]
+NodeFunction = Callable[[Node, list[np.ndarray], np.ndarray, Batch], np.ndarray]
 
 FUNCTIONS: dict[type[Node], NodeFunction] = {
     Add: add,

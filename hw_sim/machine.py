@@ -1,0 +1,269 @@
+"""Executes a plan: one compiled function for every program, a block of events at a time.
+
+A block of one event is a step; longer blocks run layer by layer over their events. States live in the arenas between
+blocks, so that any way to cut a stream gives the same integers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .kernels import plain as tier
+from .opcodes import (
+    ADD,
+    BACKWARDS,
+    BATCH_NORM,
+    BODY,
+    COUNT,
+    FINE,
+    H_ARRIVED,
+    H_BLOCK,
+    H_CHANNELS,
+    H_DENSE,
+    H_DIRTY,
+    H_END,
+    H_EVENTS,
+    H_FIRST,
+    H_FRAC,
+    H_GAP_COUNT,
+    H_GAPS,
+    H_HIGH,
+    H_INPUT_SATURATIONS,
+    H_LAST,
+    H_LOW,
+    H_MAX_DURATION,
+    H_MAX_EVENTS,
+    H_NEXT,
+    H_PENDING,
+    H_QUERY,
+    H_QUERY_COUNTER_COUNT,
+    H_QUERY_COUNTERS,
+    H_START,
+    H_VALUE_ROWS,
+    H_VALUES,
+    H_VOCAB,
+    IN,
+    IN_ROWS,
+    LAYER_NORM,
+    LENGTH,
+    LINEAR,
+    LOOKUP,
+    MULTIPLY,
+    NARROW,
+    NOT_FINITE,
+    OP,
+    OUT,
+    OUT_CHANNELS,
+    OUTSIDE,
+    POOL,
+    READ,
+    SATURATIONS,
+    SSM,
+    TABLE,
+    TAKE,
+    TOO_LONG,
+    WIDE,
+    WIDEN,
+)
+from .operations import (
+    add,
+    batch_norm,
+    layer_norm,
+    linear,
+    lookup,
+    multiply,
+    pool,
+    read,
+    ssm,
+    table,
+    take,
+)
+
+JIT = tier.JIT
+
+
+@njit(**JIT)
+def execute(a16, a32, a64, start, stop):
+    """Run the records in ``[start, stop)`` on the rows that their input edges hold."""
+    at = start
+    while at < stop:
+        record = a64[at : at + a64[at + LENGTH]]
+        op, wide = record[OP], record[WIDE] == 1
+        if op == LINEAR:
+            if wide:
+                linear(record, a64, a64, a64)
+            else:
+                linear(record, a16, a32, a64)
+        elif op == SSM:
+            if wide:
+                ssm(record, a64, a64, a64)
+            else:
+                ssm(record, a16, a32, a64)
+        elif op == LOOKUP:
+            if wide:
+                lookup(record, a64, a64)
+            else:
+                lookup(record, a16, a64)
+        elif op == MULTIPLY:
+            if wide:
+                multiply(record, a64, a64, a64)
+            else:
+                multiply(record, a16, a32, a64)
+        elif op == ADD:
+            if wide:
+                add(record, a64, a64, a64)
+            else:
+                add(record, a16, a32, a64)
+        elif op == LAYER_NORM:
+            if wide:
+                layer_norm(record, a64, a64)
+            else:
+                layer_norm(record, a16, a64)
+        elif op == BATCH_NORM:
+            if wide:
+                batch_norm(record, a64, a64, a64)
+            else:
+                batch_norm(record, a16, a32, a64)
+        elif op == POOL:
+            if wide:
+                pool(record, a64, a64)
+            else:
+                pool(record, a16, a64)
+        elif op == TABLE:
+            if wide:
+                table(record, a64, a64)
+            else:
+                table(record, a16, a64)
+        elif op == COUNT:
+            for t in range(a64[record[IN_ROWS]]):
+                a64[record[SATURATIONS]] += a64[record[BODY] + a64[record[IN] + t]]
+        elif op in (WIDEN, NARROW):
+            size = a64[record[IN_ROWS]] * record[OUT_CHANNELS]
+            if op == WIDEN:
+                for i in range(size):
+                    a64[record[OUT] + i] = a16[record[IN] + i]
+            else:
+                for i in range(size):
+                    a16[record[OUT] + i] = a64[record[IN] + i]
+        elif op == TAKE:
+            if wide:
+                take(record, a64, a64)
+            else:
+                take(record, a16, a64)
+        elif op == READ:
+            if wide:
+                read(record, a64, a64)
+            else:
+                read(record, a16, a64)
+        at += record[LENGTH]
+
+
+@njit(**JIT)
+def check(a64, tokens, dense, times):
+    """What is wrong with a chunk of events, and at which: ``(FINE, 0)``, or the fault and the event's place."""
+    last, events = a64[H_LAST], a64[H_EVENTS]
+    first = a64[H_FIRST] if events > 0 else (times[0] if times.shape[0] else 0)
+    for k in range(times.shape[0]):
+        if (events > 0 or k > 0) and times[k] < last:
+            return BACKWARDS, k
+        last = times[k]
+        if last - first > a64[H_MAX_DURATION] or events + k >= a64[H_MAX_EVENTS]:
+            return TOO_LONG, k
+        if a64[H_DENSE] == 1:
+            for c in range(dense.shape[1]):
+                if not np.isfinite(dense[k, c]):
+                    return NOT_FINITE, k
+        elif tokens[k] < 0 or tokens[k] >= a64[H_VOCAB]:
+            return OUTSIDE, k
+    return FINE, 0
+
+
+@njit(**JIT)
+def _encode(a64, tokens, dense, k, place):
+    """Write the input codes of event k to ``place``; returns how many were clipped."""
+    if a64[H_DENSE] == 0:
+        a64[place] = tokens[k]
+        return 0
+    clipped = 0
+    scale = 2.0 ** a64[H_FRAC]
+    low, high = np.float64(a64[H_LOW]), np.float64(a64[H_HIGH])
+    for c in range(a64[H_CHANNELS]):
+        code = np.floor(dense[k, c] * scale + 0.5)
+        stored = min(max(code, low), high)
+        clipped += stored != code
+        a64[place + c] = np.int64(stored)
+    return clipped
+
+
+@njit(**JIT)
+def advance(a16, a32, a64, tokens, dense, times):
+    """Take a chunk of checked events, without reading the read-outs."""
+    n, block, channels = times.shape[0], a64[H_BLOCK], a64[H_CHANNELS]
+    following = a64[H_NEXT] == 1
+    k = 0
+    while k < n:
+        rows = 0
+        while k < n and rows < block:
+            if a64[H_EVENTS] == 0:
+                a64[H_FIRST] = times[k]
+            skip = following and a64[H_EVENTS] == 0
+            place = a64[H_VALUES] + rows * channels
+            if not skip:
+                for g in range(a64[H_GAP_COUNT]):
+                    gap = a64[H_GAPS] + 4 * g
+                    unit = a64[gap]
+                    tick = (2 * (times[k] - a64[H_FIRST]) + unit) // (2 * unit)
+                    a64[a64[gap + 1] + rows] = tick - a64[gap + 3]
+                    a64[gap + 3] = tick
+                if following:
+                    for c in range(channels):
+                        a64[place + c] = a64[a64[H_PENDING] + c]
+                    a64[a64[H_INPUT_SATURATIONS]] += a64[a64[H_PENDING] + channels]
+                else:
+                    a64[a64[H_INPUT_SATURATIONS]] += _encode(a64, tokens, dense, k, place)
+                rows += 1
+            if following:
+                pending = a64[H_PENDING]
+                a64[pending + channels] = _encode(a64, tokens, dense, k, pending)
+            a64[H_LAST] = times[k]
+            a64[H_EVENTS] += 1
+            k += 1
+        a64[a64[H_VALUE_ROWS]] = rows
+        for g in range(a64[H_GAP_COUNT]):
+            a64[a64[a64[H_GAPS] + 4 * g + 2]] = rows
+        execute(a16, a32, a64, a64[H_START], a64[H_QUERY])
+
+
+@njit(**JIT)
+def consult(a16, a32, a64):
+    """Bring the edges behind the read-outs up to date; their saturation counters hold this reading's alone."""
+    if a64[H_DIRTY] == 1:
+        a64[H_DIRTY] = 0
+        for c in range(a64[H_QUERY_COUNTER_COUNT]):
+            a64[a64[H_QUERY_COUNTERS] + c] = 0
+        execute(a16, a32, a64, a64[H_QUERY], a64[H_END])
+
+
+@njit(**JIT)
+def step(a16, a32, a64, tokens, dense, times):
+    """One event: check, advance, read. Returns (fault, whether a read-out took a value)."""
+    fault, _ = check(a64, tokens, dense, times)
+    if fault != FINE:
+        return fault, False
+    arrived = a64[H_ARRIVED]
+    advance(a16, a32, a64, tokens, dense, times)
+    consult(a16, a32, a64)
+    return FINE, a64[H_ARRIVED] > arrived
+
+
+@njit(**JIT)
+def step_chunk(a16, a32, a64, tokens, dense, times, logits_at, logits, valid):
+    """Step through a checked chunk; fills ``logits`` (n, classes) and ``valid`` (n,) with what each step returns."""
+    for k in range(times.shape[0]):
+        arrived = a64[H_ARRIVED]
+        advance(a16, a32, a64, tokens[k : k + 1], dense[k : k + 1], times[k : k + 1])
+        consult(a16, a32, a64)
+        valid[k] = a64[H_ARRIVED] > arrived
+        for c in range(logits.shape[1]):
+            logits[k, c] = a64[logits_at + c]
