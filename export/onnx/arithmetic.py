@@ -1,0 +1,147 @@
+"""The program's integer arithmetic in ONNX operations; ``quantize/program/arithmetic.py`` is the definition.
+
+Signed ``BitShift`` does not exist in ONNX and ``Div`` truncates towards zero, so shifts go through an offset that
+makes the dividend positive. The bounds checked at lowering (below 2**30 in int32, 2**52 in int64) leave the room.
+``Clip``, ``Min`` and ``Max`` are kept to int32: in int64, released versions of onnxruntime (1.31 among them) and
+OpenVINO return wrong values beyond 2**31. Comparisons and ``Where`` are exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...quantize.program.bounds import dot_bound
+from ...quantize.program.formats import Format
+from .graph import Graph
+
+_OFFSET_BITS = {np.dtype(np.int32): 30, np.dtype(np.int64): 62}
+
+
+def edge_dtype(format: Format) -> np.dtype:
+    """The element type of an edge: int32 where its codes fit, else int64."""
+    return np.dtype(np.int32 if format.min >= -(1 << 31) and format.max < 1 << 31 else np.int64)
+
+
+def accumulator_dtype(register: str) -> np.dtype:
+    """int32 or int64 from ``"i32"`` or ``"i64"``."""
+    return np.dtype({"i32": np.int32, "i64": np.int64}[register])
+
+
+def shift_left(graph: Graph, tensor: str, shift: int | np.ndarray) -> str:
+    """``tensor * 2**shift``, exact; ``shift`` >= 0 broadcasts against the last axis."""
+    shift = np.asarray(shift, dtype=np.int64)
+    if not shift.any():
+        return tensor
+    return graph.op("Mul", tensor, graph.like(_powers(shift), tensor))
+
+
+def shift_half_up(graph: Graph, tensor: str, shift: int | np.ndarray) -> str:
+    """``floor(tensor / 2**shift + 1/2)``; negative shifts are exact left shifts.
+
+    ``shift`` broadcasts against the last axis. ``|tensor|`` plus the half unit stays below 2**30 (2**52).
+    """
+    shift = np.asarray(shift, dtype=np.int64)
+    tensor = shift_left(graph, tensor, np.maximum(-shift, 0))
+    right = np.maximum(shift, 0)
+    if not right.any():
+        return tensor
+    bits = _OFFSET_BITS[graph.dtypes[tensor]]
+    raised = graph.op("Add", tensor, graph.like((1 << bits) + _powers(right) // 2, tensor))
+    quotient = graph.op("Div", raised, graph.like(_powers(right), tensor))
+    return graph.op("Sub", quotient, graph.like(_powers(bits - right), tensor))
+
+
+def at_most(graph: Graph, tensor: str, limit: int) -> str:
+    """``min(tensor, limit)``."""
+    return _limit(graph, tensor, limit, "Min", "Greater")
+
+
+def at_least(graph: Graph, tensor: str, limit: int) -> str:
+    """``max(tensor, limit)``."""
+    return _limit(graph, tensor, limit, "Max", "Less")
+
+
+def saturate(graph: Graph, tensor: str, format: Format) -> str:
+    """Clip to ``format`` and give the edge's element type."""
+    dtype = graph.dtypes[tensor]
+    limits = np.iinfo(dtype)
+    low, high = max(format.min, limits.min), min(format.max, limits.max)
+    if (low, high) != (limits.min, limits.max):
+        if dtype == np.int32:
+            tensor = graph.op("Clip", tensor, graph.like(low, tensor), graph.like(high, tensor))
+        else:
+            tensor = at_most(graph, at_least(graph, tensor, low), high)
+    return graph.cast(tensor, edge_dtype(format))
+
+
+def floor_divide(graph: Graph, numerator: str, denominator: str) -> str:
+    """``floor(numerator / denominator)`` for a positive denominator: negative numerators are lowered first."""
+    negative = graph.op("Less", numerator, graph.like(0, numerator))
+    lowered = graph.op("Sub", graph.op("Sub", numerator, denominator), graph.like(-1, numerator))
+    return graph.op("Div", graph.op("Where", negative, lowered, numerator), denominator)
+
+
+def rounded_divide(graph: Graph, numerator: str, denominator: str) -> str:
+    """``floor((2 p + q) / (2 q))`` for q >= 1, which the caller sees to."""
+    two = graph.like(2, numerator)
+    doubled = graph.op("Add", graph.op("Mul", numerator, two), denominator)
+    return floor_divide(graph, doubled, graph.op("Mul", denominator, two))
+
+
+def matmul(graph: Graph, tensor: str, format: Format, weight: np.ndarray, dtype: np.dtype) -> str:
+    """``W x`` exactly, in ``dtype``. Shapes: tensor (B, in), weight (out, in) -> (B, out), or (out,) for a diagonal.
+
+    Eight-bit operands go through ``MatMulInteger`` as uint8 x uint8 with zero points, which is exact on every CPU;
+    wider ones through an integer ``MatMul``. The bounds of the node promise that the sums fit ``dtype``.
+    """
+    if weight.ndim == 1:
+        return graph.op("Mul", graph.cast(tensor, dtype), graph.constant(weight, dtype))
+    narrow = format.width <= 8 and np.abs(weight.astype(np.int64)).max(initial=0) <= 127
+    if narrow and max(dot_bound(weight, format.magnitude)) < 1 << 31:
+        return graph.cast(_matmul_bytes(graph, tensor, format, weight), dtype)
+    return graph.op("MatMul", graph.cast(tensor, dtype), graph.constant(weight.T, dtype))
+
+
+def integer_sqrt(graph: Graph, tensor: str, low: int, high: int) -> str:
+    """``floor(sqrt(tensor))`` for int64 values in ``[low, high]``, 1 <= low, high < 2**52; shape (B, 1).
+
+    A table of 64 starting values, geometrically spaced and above the roots, then Newton steps ``(r + t // r) // 2``.
+    These never fall below the root, and their relative error e becomes at most ``e**2 / (2 (1 + e))``; once it proves
+    r <= root + 1, one comparison removes the last unit.
+    """
+    high = max(high, 2 * low)  # two starting values at least: onnxruntime reduces an empty axis wrongly
+    ratio = (high / low) ** (1 / 64)
+    starts = np.unique(np.ceil(low * ratio ** np.arange(64)).astype(np.int64))
+    ends = np.sqrt(np.append(starts[1:], max(high, starts[-1])).astype(np.float64))
+    guesses = np.ceil(ends).astype(np.int64) + 1
+    passed = graph.cast(graph.op("GreaterOrEqual", tensor, graph.like(starts[1:], tensor)), np.int64)
+    index = graph.op("ReduceSum", passed, graph.constant([-1], np.int64), keepdims=1)
+    root = graph.op("Gather", graph.constant(guesses, np.int64), index, dtype=np.int64)
+    error = guesses / np.sqrt(starts.astype(np.float64)) - 1
+    while np.any(error * ends >= 0.5):
+        total = graph.op("Add", root, graph.op("Div", tensor, root))
+        root = graph.op("Div", total, graph.like(2, total))
+        error = error * error / (2 * (1 + error))
+    above = graph.op("Greater", graph.op("Mul", root, root), tensor)
+    return graph.op("Sub", root, graph.cast(above, np.int64))
+
+
+def _matmul_bytes(graph: Graph, tensor: str, format: Format, weight: np.ndarray) -> str:
+    offset = 128 if format.signed else 0
+    if offset:
+        tensor = graph.op("Add", tensor, graph.like(offset, tensor))
+    codes = graph.cast(tensor, np.uint8)
+    raised = graph.constant(weight.T.astype(np.int64) + 128, np.uint8)
+    zeros = graph.constant(offset, np.uint8), graph.constant(128, np.uint8)
+    return graph.op("MatMulInteger", codes, raised, *zeros, dtype=np.int32)
+
+
+def _limit(graph: Graph, tensor: str, limit: int, direct: str, beyond: str) -> str:
+    bound = graph.like(limit, tensor)
+    if graph.dtypes[tensor] == np.int32:
+        return graph.op(direct, tensor, bound)
+    return graph.op("Where", graph.op(beyond, tensor, bound), bound, tensor)
+
+
+def _powers(shift: int | np.ndarray) -> np.ndarray:
+    return np.left_shift(np.int64(1), np.asarray(shift, dtype=np.int64))

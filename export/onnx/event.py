@@ -1,0 +1,100 @@
+"""What one event of a batch looks like inside a graph: edges, valid flags by rate, states before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...quantize.program import Program
+from ...quantize.program.nodes import Node
+from .graph import Graph
+
+
+@dataclass(frozen=True)
+class State:
+    """A state that a backend carries from event to event: zeros (batch, *shape) at the start."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+EVENTS = State("events", (1,), np.dtype(np.int64))
+"""The number of valid events so far; every window's phase follows from it."""
+
+BEFORE, AFTER = "state/", "next/"
+"""What goes before a state's name where it enters and where it leaves a graph."""
+
+
+class EventGraph:
+    """The tensors of one event. Writers read edges and states here and leave new ones.
+
+    Attributes:
+        edges: tensor names by program edge; (B, channels) each.
+        before, after: tensor names by state name, before and after the event; (B, *shape) each.
+        states: every state, in the order of its first use.
+    """
+
+    def __init__(self, graph: Graph, program: Program) -> None:
+        self.graph = graph
+        self.program = program
+        self.edges: dict[str, str] = {}
+        self.before: dict[str, str] = {}
+        self.after: dict[str, str] = {}
+        self.states: list[State] = []
+        self._flags: dict[tuple[int, int], str] = {}
+
+    def inputs_of(self, node: Node) -> list[str]:
+        """The tensors that ``node`` reads."""
+        return [self.edges[edge] for edge in node.inputs]
+
+    def begin(self, valid: str) -> None:
+        """Count the event. Shape of ``valid``: (B,) bool."""
+        graph = self.graph
+        graph.scope = "clock"
+        flag = graph.op("Unsqueeze", valid, graph.constant([1], np.int64), dtype=bool)
+        self._flags[1, 0] = flag
+        events = self.open(EVENTS)
+        self.after[EVENTS.name] = graph.op("Add", events, graph.cast(flag, np.int64))
+
+    def count(self, rate: int) -> str:
+        """Valid events so far on edges of ``rate``: (B, 1) int64."""
+        events = self.after[EVENTS.name]
+        return events if rate == 1 else self.graph.op("Div", events, self.graph.like(rate, events))
+
+    def valid(self, rate: int) -> str:
+        """Whether edges of ``rate`` carry a valid value at this event: (B, 1) bool."""
+        return self._flag(rate, 0)
+
+    def first(self, rate: int, window: int) -> str:
+        """Whether this event is valid at ``rate`` and the first of its window: (B, 1) bool."""
+        return self._flag(rate * window, rate)
+
+    def open(self, state: State) -> str:
+        """Declare a state; gives its tensor before the event."""
+        self.states.append(state)
+        shape = ["batch", *state.shape]
+        self.before[state.name] = self.graph.input(BEFORE + state.name, state.dtype, shape)
+        return self.before[state.name]
+
+    def set(self, name: str, value: str) -> str:
+        """Store a new state; ``value`` already keeps the old one where the event is not valid."""
+        self.after[name] = value
+        return value
+
+    def keep_unless_valid(self, name: str, value: str, rate: int) -> str:
+        """Store ``value`` where the event is valid at ``rate``; gives the tensor after the event."""
+        return self.set(name, self.graph.op("Where", self.valid(rate), value, self.before[name]))
+
+    def _flag(self, period: int, phase: int) -> str:
+        """Valid, and the count of events is ``phase`` modulo ``period``."""
+        if (period, phase) not in self._flags:
+            graph, scope = self.graph, self.graph.scope
+            graph.scope = "clock"
+            events = self.after[EVENTS.name]
+            rest = graph.op("Mod", events, graph.like(period, events))
+            due = graph.op("Equal", rest, graph.like(phase % period, rest))
+            self._flags[period, phase] = graph.op("And", self._flags[1, 0], due)
+            graph.scope = scope
+        return self._flags[period, phase]

@@ -1,0 +1,97 @@
+"""A small builder of ONNX graphs: named operations, shared constants, known element types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+_BOOLEAN = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "Not")
+
+
+class Graph:
+    """Collects operations and constants; a tensor is known by its name, and its element type is remembered.
+
+    ``scope`` goes before the names of operations, so that a viewer groups them by the program's nodes; ``prefix``
+    before every name, as the names of a sub-graph must differ from those of the graph around it.
+    """
+
+    def __init__(self, name: str, prefix: str = "") -> None:
+        self.name = name
+        self.prefix = prefix
+        self.scope = ""
+        self.dtypes: dict[str, np.dtype] = {}
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+        self._operations: list[onnx.NodeProto] = []
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+        self._count = 0
+
+    def input(self, name: str, dtype: Any, shape: Sequence[int | str | None]) -> str:
+        """Declare an input of the graph and give its tensor; None is an unnamed dynamic axis."""
+        name = self.prefix + name
+        self.dtypes[name] = np.dtype(dtype)
+        self.inputs.append(self._info(name, shape))
+        return name
+
+    def output(self, tensor: str, name: str, shape: Sequence[int | str | None]) -> str:
+        """Declare ``tensor`` an output of the graph under ``name``."""
+        name = self.op("Identity", tensor, output=self.prefix + name)
+        self.outputs.append(self._info(name, shape))
+        return name
+
+    def order_inputs(self, names: Sequence[str]) -> None:
+        """Put the inputs into the order of ``names``."""
+        self.inputs.sort(key=lambda info: names.index(info.name.removeprefix(self.prefix)))
+
+    def constant(self, value: Any, dtype: Any) -> str:
+        """A constant tensor, stored once however often it is asked for."""
+        array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            name = f"{self.prefix}constant_{len(self._constants)}"
+            self._constants[key] = numpy_helper.from_array(array, name)
+            self.dtypes[name] = array.dtype
+        return self._constants[key].name
+
+    def like(self, value: Any, tensor: str) -> str:
+        """A constant of the element type of ``tensor``."""
+        return self.constant(value, self.dtypes[tensor])
+
+    def op(self, kind: str, *inputs: str, output: str | None = None, dtype: Any = None, **attributes: Any) -> str:
+        """Add an operation with one output. Its element type is ``dtype``, else that of the last input."""
+        return self.ops(kind, *inputs, outputs=[output or self.fresh(kind)], dtypes=[dtype], **attributes)[0]
+
+    def ops(
+        self, kind: str, *inputs: str, outputs: Sequence[str], dtypes: Sequence[Any], **attributes: Any
+    ) -> list[str]:
+        """Add an operation with several outputs of known names."""
+        label = self.fresh(kind)
+        self._operations.append(helper.make_node(kind, list(inputs), list(outputs), name=label, **attributes))
+        inherited = np.dtype(bool) if kind in _BOOLEAN else self.dtypes.get(inputs[-1])
+        for output, dtype in zip(outputs, dtypes, strict=True):
+            self.dtypes[output] = inherited if dtype is None else np.dtype(dtype)
+        return list(outputs)
+
+    def cast(self, tensor: str, dtype: Any) -> str:
+        """``tensor`` as another element type; nothing where it has it."""
+        dtype = np.dtype(dtype)
+        if self.dtypes[tensor] == dtype:
+            return tensor
+        return self.op("Cast", tensor, dtype=dtype, to=helper.np_dtype_to_tensor_dtype(dtype))
+
+    def fresh(self, kind: str) -> str:
+        """A name not used before."""
+        self._count += 1
+        return f"{self.prefix}{self.scope}/{kind}_{self._count}"
+
+    def build(self) -> onnx.GraphProto:
+        """The graph."""
+        constants = list(self._constants.values())
+        return helper.make_graph(self._operations, self.name, self.inputs, self.outputs, constants)
+
+    def _info(self, name: str, shape: Sequence[int | str | None]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(self.dtypes[name]), list(shape))

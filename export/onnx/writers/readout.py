@@ -1,0 +1,75 @@
+"""Read-outs: states that every event changes, and a value that can be read from them at any time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....quantize.program.nodes import Readout
+from ..arithmetic import at_least, at_most, rounded_divide, saturate, shift_half_up, shift_left
+from ..event import EventGraph, State
+
+_INT64 = np.dtype(np.int64)
+
+
+def update_readout(event: EventGraph, node: Readout) -> None:
+    """Take in one event."""
+    graph = event.graph
+    rate = event.program.rates[node.inputs[0]]
+    value, *gaps = (graph.cast(tensor, _INT64) for tensor in event.inputs_of(node))
+
+    def accumulate(name: str, term: str, channels: int, at: int = rate) -> None:
+        old = event.open(State(f"{node.name}/{name}", (channels,), _INT64))
+        event.keep_unless_valid(f"{node.name}/{name}", graph.op("Add", old, term), at)
+
+    if node.mode in ("mean", "time"):
+        accumulate("sum", value, node.size)
+    if node.mode == "time":
+        accumulate("weighted", graph.op("Mul", value, gaps[0]), node.size)
+        accumulate("weight", gaps[1], 1, event.program.rates[node.inputs[2]])
+    if node.mode == "last":
+        event.open(State(f"{node.name}/last", (node.size,), _INT64))
+        event.keep_unless_valid(f"{node.name}/last", value, rate)
+    if node.mode == "forget":
+        _forget(event, node, value, rate)
+    if node.mode == "window":
+        old = event.open(State(f"{node.name}/window", (node.window, node.size), _INT64))
+        bounds = [graph.constant([edge], np.int64) for edge in (1, node.window, 1)]
+        rest = graph.op("Slice", old, *bounds, dtype=_INT64)
+        new = graph.op("Unsqueeze", value, graph.constant([1], np.int64), dtype=_INT64)
+        moved = graph.op("Concat", rest, new, axis=1)
+        flag = graph.op("Unsqueeze", event.valid(rate), graph.constant([2], np.int64), dtype=bool)
+        event.set(f"{node.name}/window", graph.op("Where", flag, moved, old))
+
+
+def read_readout(event: EventGraph, node: Readout) -> str:
+    """The value of the events so far: (B, size)."""
+    graph = event.graph
+    if node.mode == "forget":
+        return saturate(graph, event.after[f"{node.name}/forget"], node.output)
+    if node.mode == "last":
+        last = shift_left(graph, event.after[f"{node.name}/last"], node.extra_bits)
+        return saturate(graph, last, node.output)
+    denominator = event.count(event.program.rates[node.inputs[0]])
+    if node.mode == "window":
+        ring = event.after[f"{node.name}/window"]
+        numerator = graph.op("ReduceSum", ring, graph.constant([1], np.int64), dtype=_INT64, keepdims=0)
+        denominator = at_most(graph, denominator, node.window)
+    else:
+        numerator = event.after[f"{node.name}/sum"]
+    if node.mode == "time":
+        weight = event.after[f"{node.name}/weight"]
+        zero = graph.op("Equal", weight, graph.like(0, weight))
+        numerator = graph.op("Where", zero, numerator, event.after[f"{node.name}/weighted"])
+        denominator = graph.op("Where", zero, denominator, weight)
+    quotient = rounded_divide(graph, shift_left(graph, numerator, node.extra_bits), at_least(graph, denominator, 1))
+    return saturate(graph, quotient, node.output)
+
+
+def _forget(event: EventGraph, node: Readout, value: str, rate: int) -> None:
+    graph = event.graph
+    old = event.open(State(f"{node.name}/forget", (node.size,), _INT64))
+    target = shift_left(graph, value, node.extra_bits)
+    step = shift_half_up(graph, graph.op("Sub", target, old), node.decay_shift)
+    count = event.count(rate)
+    first = graph.op("Equal", count, graph.like(1, count))
+    event.keep_unless_valid(f"{node.name}/forget", graph.op("Where", first, target, graph.op("Add", old, step)), rate)

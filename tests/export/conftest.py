@@ -1,0 +1,71 @@
+"""The simulator tests' random programs, and an onnxruntime session of one thread."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+_SOURCE = Path(__file__).parents[1] / "hw_sim" / "conftest.py"
+_SPEC = importlib.util.spec_from_file_location("random_programs", _SOURCE)
+_PROGRAMS = importlib.util.module_from_spec(_SPEC)
+sys.modules[_SPEC.name] = _PROGRAMS
+_SPEC.loader.exec_module(_PROGRAMS)
+
+make_program = _PROGRAMS.make_program
+make_sample = _PROGRAMS.make_sample
+
+LEVELS = [
+    onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+]
+
+
+class Session:
+    """Runs a model on named arrays and gives its outputs by name."""
+
+    def __init__(self, model, level=LEVELS[-1]):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.graph_optimization_level = level
+        self.session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        self.names = [output.name for output in self.session.get_outputs()]
+
+    def __call__(self, **inputs):
+        return dict(zip(self.names, self.session.run(None, inputs), strict=True))
+
+    def states(self, batch):
+        """Zero states for a step model."""
+        dtypes = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+        return {
+            value.name: np.zeros((batch, *value.shape[1:]), dtype=dtypes[value.type])
+            for value in self.session.get_inputs()
+            if value.name.startswith("state/")
+        }
+
+
+@pytest.fixture(scope="session")
+def open_session():
+    return Session
+
+
+@pytest.fixture(params=LEVELS, ids=["none", "basic", "extended", "all"])
+def level(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def make_samples(make_sample):
+    """``make_samples(program, seed)``: a batch of uneven lengths, an empty sample and a single event among them."""
+
+    def make(program, seed):
+        shortest = 1 if program.pairing == "next" else 0
+        return [make_sample(program, 10 * seed + row, events) for row, events in enumerate((13, shortest, 24, 1, 7))]
+
+    return make
