@@ -13,14 +13,13 @@ import statistics
 import time
 from pathlib import Path
 
+import pumice.configs
 import torch
 from omegaconf import OmegaConf
+from pumice.models.s5.build import build_s5
 from rich.console import Console
 from rich.table import Table
 from torch.nn.functional import cross_entropy, one_hot
-
-import pumice.configs
-from pumice.models.s5.build import build_s5
 
 TASKS = {"dvs-small": (32_768, 11), "ssc-medium": (700, 35), "ssc-small": (700, 35)}
 
