@@ -5,6 +5,7 @@ Complex arrays come as views of their real numbers, (B, L, 2P), real and imagina
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
@@ -16,35 +17,46 @@ from .threads import compile_kernel, run_tasks
 @compile_kernel
 def _forward(decay, drive, initial, states, start, stop):
     length, width = drive.shape[1:]
+    x_re, x_im = np.empty(width // 2, states.dtype), np.empty(width // 2, states.dtype)
     for b in range(start, stop):
-        x = initial[b].copy()
+        x_re[:] = initial[b, 0::2]
+        x_im[:] = initial[b, 1::2]
         for k in range(length):
             a, v, out = decay[b, k], drive[b, k], states[b, k]
             for p in range(width // 2):
-                re, im = 2 * p, 2 * p + 1
-                x_re, x_im = x[re], x[im]
-                x[re] = a[re] * x_re - a[im] * x_im + v[re]
-                x[im] = a[re] * x_im + a[im] * x_re + v[im]
-            out[:] = x
+                re, im = x_re[p], x_im[p]
+                x_re[p] = a[2 * p] * re - a[2 * p + 1] * im + v[2 * p]
+                x_im[p] = a[2 * p] * im + a[2 * p + 1] * re + v[2 * p + 1]
+            for p in range(width // 2):
+                out[2 * p] = x_re[p]
+                out[2 * p + 1] = x_im[p]
 
 
 @compile_kernel
 def _backward(decay, initial, states, grad_states, grad_decay, grad_drive, grad_initial, start, stop):
     length, width = states.shape[1:]
+    g_re, g_im = np.empty(width // 2, states.dtype), np.empty(width // 2, states.dtype)
     for b in range(start, stop):
-        g = grad_initial[b]
-        g[:] = 0
+        g_re[:] = 0
+        g_im[:] = 0
         for k in range(length - 1, -1, -1):
-            previous = states[b, k - 1] if k > 0 else initial[b]
+            x = states[b, k - 1] if k > 0 else initial[b]
             a, g_out, g_a, g_v = decay[b, k], grad_states[b, k], grad_decay[b, k], grad_drive[b, k]
             for p in range(width // 2):
-                re, im = 2 * p, 2 * p + 1
-                g_re, g_im = g[re] + g_out[re], g[im] + g_out[im]
-                g_v[re], g_v[im] = g_re, g_im
-                g_a[re] = g_re * previous[re] + g_im * previous[im]
-                g_a[im] = g_im * previous[re] - g_re * previous[im]
-                g[re] = a[re] * g_re + a[im] * g_im
-                g[im] = a[re] * g_im - a[im] * g_re
+                g_re[p] += g_out[2 * p]
+                g_im[p] += g_out[2 * p + 1]
+            for p in range(width // 2):
+                g_v[2 * p] = g_re[p]
+                g_v[2 * p + 1] = g_im[p]
+            for p in range(width // 2):
+                g_a[2 * p] = g_re[p] * x[2 * p] + g_im[p] * x[2 * p + 1]
+                g_a[2 * p + 1] = g_im[p] * x[2 * p] - g_re[p] * x[2 * p + 1]
+            for p in range(width // 2):
+                re, im = g_re[p], g_im[p]
+                g_re[p] = a[2 * p] * re + a[2 * p + 1] * im
+                g_im[p] = a[2 * p] * im - a[2 * p + 1] * re
+        grad_initial[b, 0::2] = g_re
+        grad_initial[b, 1::2] = g_im
 
 
 class _DiagonalScan(Function):
