@@ -29,4 +29,18 @@ STAGES: tuple[Stage, ...] = (
         needs=("weights.safetensors",),
         writes=("predictions.npz",),
     ),
+    Stage(
+        name="quantize",
+        summary="turn the float model into an integer program",
+        help=(
+            "Reads weights.safetensors; calibrates, fine-tunes, and keeps the better by validation.\n"
+            "Writes program.npz, quantized.safetensors and lowering.json. An interrupted fine-tuning continues from\n"
+            "its last checkpoint."
+        ),
+        target="quantize.stage",
+        sections=("task", "model", "training", "quantize", "seed"),
+        needs=("weights.safetensors",),
+        writes=("program.npz", "quantized.safetensors", "lowering.json"),
+        scratch=("quantize",),
+    ),
 )

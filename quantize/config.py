@@ -142,7 +142,7 @@ class QuantizationConfig:
     layers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     tick_ms: float | None = None
     pool_tick_us: int = 1
-    max_dead_zone: float = 0.05
+    max_dead_zone: float = 0.1
     calibration: Calibration = field(default_factory=Calibration)
     qat: FineTuning = field(default_factory=FineTuning)
 

@@ -14,7 +14,7 @@ from ...models.s5.classifier import S5Classifier
 from ...models.s5.layer import SequenceLayer
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ..config import QuantizationConfig, Widths
-from ..constants import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_constants, lookup_table
+from ..constants import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_constants, lookup_table, rounded
 from ..derive import (
     Edges,
     decoder_node,
@@ -24,9 +24,10 @@ from ..derive import (
     linear_node,
     readout_node,
 )
-from ..exponents import check_finite, layer_fracs, row_fracs, table_frac, to_numpy, useful_frac
+from ..exponents import check_finite, layer_fracs, mode_rows, row_fracs, table_frac, to_numpy, useful_frac
 from ..fold import FoldedLayer, fold_layer, fold_linear
 from ..formats import SIGMOID, Geometry, LayerFormats, LayerFracs, NetworkFormats, pooled
+from ..program.errors import ProgramError
 from ..program.formats import Format
 from ..program.nodes import Node
 from ..quantizers import UNSET, QuantActivation, TensorQuantizer
@@ -140,6 +141,24 @@ class QuantLayer(nn.Module):
             skip=set_before.get("skip"),
         )
 
+    def clipped_weights(self) -> dict[str, int]:
+        """How many entries of each weight lie beyond the range of their codes, at the exponents last set."""
+        folded = self.folded()
+        matrices = {"input": mode_rows(folded.input), "gate": folded.gate, "skip": folded.skip}
+        matrices["output"] = np.ldexp(folded.output, np.tile(-self._read_frac(), 2))
+        matrices["feedthrough"] = folded.feedthrough.reshape(len(folded.bias), -1)
+        matrices["norm"] = None if folded.multiplier is None else folded.multiplier[:, None]
+        found = {}
+        for name, quantizer in self.weights.items():
+            frac = _scaling(quantizer).frac.reshape(-1, 1).cpu().numpy()
+            highest = (1 << (getattr(self.widths, name) - 1)) - 1
+            found[name] = int((rounded(np.abs(np.ldexp(matrices[name], frac))) > highest).sum())
+        return found
+
+    def _read_frac(self) -> np.ndarray:
+        """Fractional bits of what C reads, (P,)."""
+        return self.state_frac.cpu().numpy() - (self.widths.state - self.widths.read)
+
     def constants(self, formats: LayerFormats, frozen_scales: bool, tick_ms: float) -> LayerConstants:
         """Fake-quantized weights, with gradients to the float layer's parameters."""
         dtype, device = self.layer.gate.weight.dtype, self.layer.gate.weight.device
@@ -236,6 +255,8 @@ class QuantS5Classifier(nn.Module):
         if not model.config.token_input:
             self.edges["input"] = QuantActivation(widths.dense_input)
         self.register_buffer("scales_frozen", torch.tensor(False))
+        self.register_buffer("batches_seen", torch.tensor(0))
+        self.freeze_scales_after: int | None = None
 
     @property
     def tick_ms(self) -> float:
@@ -277,7 +298,14 @@ class QuantS5Classifier(nn.Module):
         return NetworkFormats(edges.get("input"), edges["embedded"], tuple(layers), edges["readout"])
 
     def forward(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> Tensor:
-        """Logits (B, C); arguments as `S5Classifier.forward`."""
+        """Logits (B, C); arguments as `S5Classifier.forward`.
+
+        While training, the scales are frozen once ``freeze_scales_after`` batches have been seen, where that is set.
+        """
+        if self.training:
+            if self.batches_seen == self.freeze_scales_after:
+                self.freeze_scales()
+            self.batches_seen += 1
         return run_network(self.constants(), tokens, dt, lengths, pool_dt, training=self.training)
 
     def constants(self) -> NetworkConstants:
@@ -321,10 +349,13 @@ class QuantS5Classifier(nn.Module):
         """Derive every code, exponent and table in float64; the frozen twin's buffers hold them.
 
         Raises:
-            PumiceError: not calibrated, or weights that are not finite.
-            ProgramError: an intermediate that does not fit; names the node.
+            PumiceError: not calibrated, weights that are not finite, or an intermediate that does not fit; names the
+                layer.
         """
-        return FrozenS5Classifier(tuple(self._nodes()), self.weight_us)
+        try:
+            return FrozenS5Classifier(tuple(self._nodes()), self.weight_us)
+        except ProgramError as error:
+            raise PumiceError(f"the model cannot be lowered: {error}") from error
 
     def _nodes(self) -> Iterator[Node]:
         formats, config, widths = self.formats(), self.model.config, self.config.widths

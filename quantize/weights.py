@@ -1,0 +1,59 @@
+"""The frozen twin on disk: safetensors, its nodes' other fields in the metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ..errors import PumiceError
+from ..files import atomic_path
+from .program.errors import ProgramError
+from .program.storage import pack_node, unpack_node
+from .twin.frozen import FrozenS5Classifier
+
+METADATA_KEY = "pumice"
+FORMAT = 1
+
+
+def save_frozen(path: Path, frozen: FrozenS5Classifier, info: dict[str, Any]) -> None:
+    """Write the frozen twin to ``path``, atomically; ``info`` is JSON data kept beside it."""
+    nodes = [pack_node(node, {}) for node in frozen.nodes()]
+    header = {"format": FORMAT, "nodes": nodes, "weight_us": frozen.weight_us, "info": info}
+    state = {name: tensor.cpu().contiguous() for name, tensor in frozen.state_dict().items()}
+    with atomic_path(path) as target:
+        save_file(state, target, metadata={METADATA_KEY: json.dumps(header, sort_keys=True)})
+
+
+def load_frozen(path: Path) -> tuple[FrozenS5Classifier, dict[str, Any]]:
+    """The frozen twin at ``path`` and the info kept beside it.
+
+    Raises:
+        PumiceError: the file is missing, damaged, newer, or holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PumiceError(f"{path} does not exist; quantize first (pumice quantize)")
+    try:
+        with safe_open(path, framework="np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            header = json.loads((file.metadata() or {})[METADATA_KEY])
+        if header["format"] > FORMAT:
+            raise PumiceError(f"{path} has format {header['format']}, this Pumice reads up to {FORMAT}; update Pumice")
+        tensors = _Arrays(arrays)
+        nodes = [unpack_node(packed, tensors) for packed in header["nodes"]]
+        return FrozenS5Classifier(nodes, header["weight_us"]), header["info"]
+    except (SafetensorError, ProgramError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PumiceError(f"{path} cannot be read as frozen weights ({error}); write it anew") from error
+
+
+class _Arrays(dict[str, np.ndarray]):
+    """Arrays by the storage's keys ``node:field:0``, held under the buffers' names ``node:field/0``."""
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        node, _, field = key.partition(":")
+        return super().__getitem__(f"{node}:{field.replace(':', '/')}")
