@@ -1,7 +1,7 @@
 """Compiled kernel of the quantized recurrence, in parallel over the batch.
 
 States, drives and gradients are planar rows, ``[:P]`` real, ``[P:]`` imaginary, so that the loops over modes
-vectorise. Scratch rows are float64, in which every product and sum of codes is exact. The backward pass computes the
+vectorise. Decay steps are taken in float64, in which every product of codes is exact. The backward pass computes the
 steps inside a window, and inside an event, anew from the stored states; nothing but the states is kept for it.
 
 With g the gradient of a store's result, m its mask (1 where nothing clipped) and a = 1 + d:
@@ -11,8 +11,6 @@ With g the gradient of a store's result, m its mask (1 where nothing clipped) an
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,93 +19,126 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ...models.scan.threads import compile_kernel, run_tasks
 
-
-@compile_kernel
-def _round(v):
-    """``floor(v + 1/2)`` without the rounding of the sum."""
-    return math.ceil(math.floor(2 * v) * 0.5)
+FLOAT32_STATE = 1 << 23
 
 
 @compile_kernel
-def _store(x, v, sign, low, high, out):
-    """out = sat(x + sign rhu(v)); returns how many components clipped."""
+def _drive(v, half):
+    """``floor(v + 1/2)`` without the rounding of the sum; typed constants keep float32 in float32."""
+    return np.ceil(np.floor(v + v) * half)
+
+
+@compile_kernel
+def _saturate(y, low, high):
+    return low if y < low else (high if y > high else y)
+
+
+@compile_kernel
+def _store(x, v, minus, limits, out):
+    """out = sat(x + rhu(v)), or sat(x - rhu(v)); returns how many components clipped."""
+    low, high, half = limits[0], limits[1], limits[2]
     lost = 0
     for i in range(x.shape[0]):
-        y = x[i] + sign * _round(np.float64(v[i]))
-        z = min(max(y, low), high)
-        lost += y != z
+        r = _drive(v[i], half)
+        y = x[i] - r if minus else x[i] + r
+        z = _saturate(y, low, high)
+        lost += 1 if y != z else 0
         out[i] = z
     return lost
 
 
 @compile_kernel
-def _decay(x, d, low, high, out):
-    """out = sat(x + rhu(d x)); returns how many components clipped."""
+def _decay(x, d, limits, out):
+    """out = sat(x + rhu(d x)), the products in float64; returns how many components clipped."""
+    low, high = np.float64(limits[0]), np.float64(limits[1])
     modes = x.shape[0] // 2
     lost = 0
     for p in range(modes):
         q = modes + p
-        x_re, x_im = x[p], x[q]
-        y_re = x_re + math.floor(d[p] * x_re - d[q] * x_im + 0.5)
-        y_im = x_im + math.floor(d[p] * x_im + d[q] * x_re + 0.5)
-        z_re = min(max(y_re, low), high)
-        z_im = min(max(y_im, low), high)
-        lost += (y_re != z_re) + (y_im != z_im)
+        x_re, x_im = np.float64(x[p]), np.float64(x[q])
+        y_re = x_re + np.floor(d[p] * x_re - d[q] * x_im + 0.5)
+        y_im = x_im + np.floor(d[p] * x_im + d[q] * x_re + 0.5)
+        z_re = _saturate(y_re, low, high)
+        z_im = _saturate(y_im, low, high)
+        lost += (1 if y_re != z_re else 0) + (1 if y_im != z_im else 0)
         out[p] = z_re
         out[q] = z_im
     return lost
 
 
 @compile_kernel
-def _advance(x, gap, v, complement, low, high, hold):
-    """One event, in place; returns how many stores clipped."""
+def _steps(x, gap, v, complement, limits, hold, trace):
+    """All of an event but its last store; row i + 1 of ``trace`` (J + 2, 2P) receives the result of step i.
+
+    Returns the number of steps and how many stores clipped. Row 0 is a copy of x only where a step was taken.
+    """
+    lost = 0
+    steps = 0
+    if gap == 0:
+        return steps, lost
+    trace[0] = x
     if hold:
-        if gap == 0:
-            return 0
-        lost = _store(x, v, 1.0, low, high, x)
-    else:
-        lost = 0
-    digit = 0
-    while gap:
-        if gap & 1:
-            lost += _decay(x, complement[digit], low, high, x)
-        gap >>= 1
-        digit += 1
-    return lost + _store(x, v, -1.0 if hold else 1.0, low, high, x)
+        lost += _store(trace[0], v, False, limits, trace[1])
+        steps = 1
+    for digit in range(complement.shape[0]):
+        if gap >> digit & 1:
+            lost += _decay(trace[steps], complement[digit], limits, trace[steps + 1])
+            steps += 1
+    return steps, lost
 
 
 @compile_kernel
-def _forward(drive, gaps, complement, initial, low, high, hold, stride, states, saturations, start, stop):
-    x = np.empty(drive.shape[2], np.float64)
+def _advance(x, gap, v, complement, limits, hold, trace, out):
+    """One event from state x to state out, another array; returns how many stores clipped."""
+    if hold and gap == 0:
+        out[:] = x
+        return 0
+    steps, lost = _steps(x, gap, v, complement, limits, hold, trace)
+    if steps:
+        return lost + _store(trace[steps], v, hold, limits, out)
+    return lost + _store(x, v, hold, limits, out)
+
+
+@compile_kernel
+def _forward(drive, gaps, complement, initial, limits, hold, stride, states, saturations, start, stop):
+    x = np.empty((2, drive.shape[2]), limits.dtype)
+    trace = np.empty((complement.shape[0] + 2, drive.shape[2]), limits.dtype)
     for b in range(start, stop):
-        x[:] = initial[b]
+        x[1] = initial[b]
         lost = 0
         for k in range(drive.shape[1]):
-            lost += _advance(x, gaps[b, k], drive[b, k], complement, low, high, hold)
+            new, old = k % 2, 1 - k % 2
+            lost += _advance(x[old], gaps[b, k], drive[b, k], complement, limits, hold, trace, x[new])
             if k % stride == 0 and k // stride < states.shape[1]:
-                states[b, k // stride] = x
+                states[b, k // stride] = x[new]
         saturations[b] = lost
 
 
 @compile_kernel
-def _mask(x, v, sign, low, high, g):
-    """g = 0 where sat(x + sign rhu(v)) clips."""
+def _undo_store(x, v, minus, limits, g, grad_v, add):
+    """The backward pass of `_store`, g in place; the drive's gradient is added to grad_v, or set."""
+    low, high, half = limits[0], limits[1], limits[2]
     for i in range(x.shape[0]):
-        y = x[i] + sign * _round(np.float64(v[i]))
-        g[i] = g[i] if low <= y <= high else 0.0
+        r = _drive(v[i], half)
+        y = x[i] - r if minus else x[i] + r
+        h = g[i] if low <= y <= high else low - low
+        g[i] = h
+        h = -h if minus else h
+        grad_v[i] = grad_v[i] + h if add else h
 
 
 @compile_kernel
-def _undo_decay(x, d, ticks, low, high, g, grad_rate):
+def _undo_decay(x, d, ticks, limits, g, grad_rate):
     """The backward pass of `_decay`, g in place."""
+    low, high = np.float64(limits[0]), np.float64(limits[1])
     modes = x.shape[0] // 2
     for p in range(modes):
         q = modes + p
-        x_re, x_im = x[p], x[q]
+        x_re, x_im = np.float64(x[p]), np.float64(x[q])
         dx_re = d[p] * x_re - d[q] * x_im
         dx_im = d[p] * x_im + d[q] * x_re
-        y_re = x_re + math.floor(dx_re + 0.5)
-        y_im = x_im + math.floor(dx_im + 0.5)
+        y_re = x_re + np.floor(dx_re + 0.5)
+        y_im = x_im + np.floor(dx_im + 0.5)
         g_re = g[p] if low <= y_re <= high else 0.0
         g_im = g[q] if low <= y_im <= high else 0.0
         ax_re, ax_im = x_re + dx_re, x_im + dx_im
@@ -118,47 +149,33 @@ def _undo_decay(x, d, ticks, low, high, g, grad_rate):
 
 
 @compile_kernel
-def _retreat(x, gap, v, complement, low, high, hold, trace, g, grad_v, grad_rate):
-    """Undo one event that started at state x: g in place, grad_v set. ``trace`` (J + 1, 2P) is scratch space."""
-    if hold and gap == 0:
-        grad_v[:] = 0
-        return
+def _retreat(x, gap, v, complement, limits, hold, trace, g, grad_v, grad_rate):
+    """Undo one event that started at state x: g in place, grad_v set."""
     if gap == 0:
-        _mask(x, v, 1.0, low, high, g)
-        grad_v[:] = g
+        if hold:
+            grad_v[:] = 0
+        else:
+            _undo_store(x, v, False, limits, g, grad_v, False)
         return
-    if hold:
-        _store(x, v, 1.0, low, high, trace[0])
-    else:
-        trace[0] = x
-    steps = 0
-    for digit in range(complement.shape[0]):
-        if gap >> digit & 1:
-            _decay(trace[steps], complement[digit], low, high, trace[steps + 1])
-            steps += 1
-    _mask(trace[steps], v, -1.0 if hold else 1.0, low, high, g)
-    for i in range(g.shape[0]):
-        grad_v[i] = -g[i] if hold else g[i]
+    steps, _ = _steps(x, gap, v, complement, limits, hold, trace)
+    _undo_store(trace[steps], v, hold, limits, g, grad_v, False)
     for digit in range(complement.shape[0] - 1, -1, -1):
         if gap >> digit & 1:
             steps -= 1
-            _undo_decay(trace[steps], complement[digit], float(1 << digit), low, high, g, grad_rate)
+            _undo_decay(trace[steps], complement[digit], float(1 << digit), limits, g, grad_rate)
     if hold:
-        _mask(x, v, 1.0, low, high, g)
-        for i in range(g.shape[0]):
-            grad_v[i] += g[i]
+        _undo_store(trace[0], v, False, limits, g, grad_v, True)
 
 
 @compile_kernel
 def _backward(
-    drive, gaps, complement, initial, low, high, hold, stride, states, grad_states, grad_drive, grad_rate,
+    drive, gaps, complement, initial, limits, hold, stride, states, grad_states, grad_drive, grad_rate,
     grad_initial, start, stop,
 ):  # fmt: skip
     width = drive.shape[2]
-    g = np.empty(width, np.float64)
-    x = np.empty(width, np.float64)
-    trace = np.empty((complement.shape[0] + 1, width), np.float64)
-    window = np.empty((stride, width), np.float64)
+    g = np.empty(width, limits.dtype)
+    trace = np.empty((complement.shape[0] + 2, width), limits.dtype)
+    window = np.empty((stride, width), limits.dtype)
     for b in range(start, stop):
         g[:] = 0
         for i in range(states.shape[1] - 1, -1, -1):
@@ -168,12 +185,12 @@ def _backward(
             last = i * stride
             window[0] = states[b, i - 1] if i else initial[b]
             for k in range(first, last):
-                x[:] = window[k - first]
-                _advance(x, gaps[b, k], drive[b, k], complement, low, high, hold)
-                window[k - first + 1] = x
+                _advance(
+                    window[k - first], gaps[b, k], drive[b, k], complement, limits, hold, trace, window[k - first + 1]
+                )
             for k in range(last, first - 1, -1):
                 _retreat(
-                    window[k - first], gaps[b, k], drive[b, k], complement, low, high, hold, trace, g,
+                    window[k - first], gaps[b, k], drive[b, k], complement, limits, hold, trace, g,
                     grad_drive[b, k], grad_rate[b],
                 )  # fmt: skip
         grad_initial[b] = g
@@ -195,6 +212,7 @@ class _QuantizedScan(Function):
         stride: int,
     ) -> tuple[Tensor, Tensor]:
         drive, gaps, initial = drive.contiguous(), gaps.contiguous(), initial.contiguous()
+        limits = _typed_limits(*limits, drive.dtype)
         states = drive.new_empty(drive.shape[0], drive.shape[1] // stride, drive.shape[2])
         saturations = torch.zeros(len(drive), dtype=torch.int64)
         run_tasks(
@@ -202,7 +220,7 @@ class _QuantizedScan(Function):
             len(drive),
             drive.numel(),
             *_arrays(drive, gaps, complement, initial),
-            *limits,
+            limits,
             hold,
             stride,
             *_arrays(states, saturations),
@@ -228,7 +246,7 @@ class _QuantizedScan(Function):
             len(drive),
             drive.numel(),
             *_arrays(drive, gaps, complement, initial),
-            *limits,
+            limits,
             hold,
             stride,
             *_arrays(states, grad_states.contiguous(), grad_drive, grad_rates, grad_initial),
@@ -248,6 +266,15 @@ def scan_numba(
 ) -> tuple[Tensor, Tensor]:
     """The same as `scan_loop`, on the CPU."""
     return _QuantizedScan.apply(drive, gaps, complement, rate, initial, limits, hold, stride)
+
+
+def _typed_limits(low: float, high: float, dtype: torch.dtype) -> np.ndarray:
+    """Lowest code, highest code and one half, in the precision that states and gradients are kept in.
+
+    Up to 24 bits a state and its sums are exact in float32: what exceeds 2**24 is beyond the limits anyway.
+    """
+    single = dtype == torch.float32 and max(-low, high) <= FLOAT32_STATE
+    return np.array([low, high, 0.5], dtype=np.float32 if single else np.float64)
 
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:
