@@ -1,21 +1,9 @@
-"""The simulator tests' random programs, and an onnxruntime session of one thread."""
-
-import importlib.util
-import sys
-from pathlib import Path
+"""An onnxruntime session of one thread, and batches of samples."""
 
 import numpy as np
 import onnxruntime
 import pytest
-
-_SOURCE = Path(__file__).parents[1] / "hw_sim" / "conftest.py"
-_SPEC = importlib.util.spec_from_file_location("random_programs", _SOURCE)
-_PROGRAMS = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = _PROGRAMS
-_SPEC.loader.exec_module(_PROGRAMS)
-
-make_program = _PROGRAMS.make_program
-make_sample = _PROGRAMS.make_sample
+from pumice.hw_sim.random_programs import random_sample
 
 LEVELS = [
     onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -61,11 +49,11 @@ def level(request):
 
 
 @pytest.fixture(scope="session")
-def make_samples(make_sample):
+def make_samples():
     """``make_samples(program, seed)``: a batch of uneven lengths, an empty sample and a single event among them."""
 
     def make(program, seed):
         shortest = 1 if program.pairing == "next" else 0
-        return [make_sample(program, 10 * seed + row, events) for row, events in enumerate((13, shortest, 24, 1, 7))]
+        return [random_sample(program, 10 * seed + row, events) for row, events in enumerate((13, shortest, 24, 1, 7))]
 
     return make

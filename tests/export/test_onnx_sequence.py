@@ -7,6 +7,7 @@ from pumice.errors import PumiceError
 from pumice.export.onnx import build_sequence
 from pumice.export.onnx.feed import feed
 from pumice.hw_sim import reference
+from pumice.hw_sim.random_programs import random_program
 from pumice.quantize.program import digest
 from pumice.quantize.program.nodes import QUERY, DiagonalSSM
 
@@ -39,34 +40,34 @@ def check(program, samples, open_session, **options):
 
 @pytest.mark.parametrize("discretization", ["async", "zoh"])
 @pytest.mark.parametrize("extreme", [False, True])
-def test_one_layer(make_program, make_samples, open_session, level, discretization, extreme):
-    program = make_program(3, stride=1, discretization=discretization, extreme=extreme, state_width=16, **LAYER)
+def test_one_layer(make_samples, open_session, level, discretization, extreme):
+    program = random_program(3, stride=1, discretization=discretization, extreme=extreme, state_width=16, **LAYER)
     check(program, make_samples(program, 1), open_session, level=level)
 
 
 @pytest.mark.parametrize("pool", ["first", "mean", "time"])
 @pytest.mark.parametrize("stride", [3, 4])
-def test_one_strided_layer(make_program, make_samples, open_session, level, pool, stride):
-    program = make_program(5, stride=stride, pool=pool, state_width=16, **LAYER)
+def test_one_strided_layer(make_samples, open_session, level, pool, stride):
+    program = random_program(5, stride=stride, pool=pool, state_width=16, **LAYER)
     check(program, make_samples(program, 2), open_session, level=level)
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_random_programs(make_program, make_samples, open_session, seed):
-    program = make_program(100 + seed)
+def test_random_programs(make_samples, open_session, seed):
+    program = random_program(100 + seed)
     check(program, make_samples(program, seed), open_session)
 
 
 @pytest.mark.parametrize("readout", ["mean", "time", "last", "window", "forget"])
 @pytest.mark.parametrize("stride", [1, 4])
-def test_read_outs(make_program, make_samples, open_session, readout, stride):
-    program = make_program(8, readout=readout, stride=stride, stages=2, layers=1)
+def test_read_outs(make_samples, open_session, readout, stride):
+    program = random_program(8, readout=readout, stride=stride, stages=2, layers=1)
     check(program, make_samples(program, 3), open_session)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_an_event_that_is_not_valid_changes_nothing(make_program, make_samples, open_session, seed):
-    program = make_program(40 + seed)
+def test_an_event_that_is_not_valid_changes_nothing(make_samples, open_session, seed):
+    program = random_program(40 + seed)
     samples = make_samples(program, seed)
     session = open_session(build_sequence(program))
     inputs = feed(program, samples)
@@ -83,15 +84,15 @@ def test_an_event_that_is_not_valid_changes_nothing(make_program, make_samples, 
     np.testing.assert_array_equal(session(**inputs)["logits"], expected)
 
 
-def test_a_batch_without_events(make_program, open_session):
-    program = make_program(2, value="token", pairing="causal")
+def test_a_batch_without_events(open_session):
+    program = random_program(2, value="token", pairing="causal")
     empty = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
     logits = open_session(build_sequence(program))(**feed(program, [empty, empty]))["logits"]
     np.testing.assert_array_equal(logits[0], reference.run(program, [empty])[0].logits)
 
 
-def test_the_model_holds_integers_alone(make_program):
-    model = build_sequence(make_program(6, norm="layer", pool="time", stride=3))
+def test_the_model_holds_integers_alone():
+    model = build_sequence(random_program(6, norm="layer", pool="time", stride=3))
     allowed = {onnx.TensorProto.INT32, onnx.TensorProto.INT64, onnx.TensorProto.UINT8, onnx.TensorProto.BOOL}
     seen = set()
     graphs = [model.graph]
@@ -105,8 +106,8 @@ def test_the_model_holds_integers_alone(make_program):
     assert {"event"} == {g.name for n in model.graph.node for g in (a.g for a in n.attribute) if g.name}
 
 
-def test_metadata_and_versions(make_program):
-    program = make_program(7)
+def test_metadata_and_versions():
+    program = random_program(7)
     model = build_sequence(program)
     properties = {item.key: item.value for item in model.metadata_props}
     assert properties["program_digest"] == digest(program)
@@ -115,6 +116,6 @@ def test_metadata_and_versions(make_program):
     assert (model.ir_version, model.opset_import[0].version) == (10, 21)
 
 
-def test_tracing_what_is_not_there_is_refused(make_program):
+def test_tracing_what_is_not_there_is_refused():
     with pytest.raises(PumiceError, match="'nothing' has no value at each event"):
-        build_sequence(make_program(1), trace=["nothing"])
+        build_sequence(random_program(1), trace=["nothing"])

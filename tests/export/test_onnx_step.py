@@ -6,11 +6,12 @@ from pumice.errors import PumiceError
 from pumice.export.onnx import build_step
 from pumice.export.onnx.feed import feed
 from pumice.hw_sim import reference
+from pumice.hw_sim.random_programs import random_program
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_every_event_gives_the_reference_value(make_program, make_samples, open_session, seed):
-    program = make_program(200 + seed)
+def test_every_event_gives_the_reference_value(make_samples, open_session, seed):
+    program = random_program(200 + seed)
     samples = make_samples(program, seed)
     inputs = feed(program, samples)
     session = open_session(build_step(program, trace=["readout"]))
@@ -25,8 +26,8 @@ def test_every_event_gives_the_reference_value(make_program, make_samples, open_
                 np.testing.assert_array_equal(out["trace/readout"][row], trace.values["readout"][event])
 
 
-def test_an_event_that_is_not_valid_keeps_every_state(make_program, make_samples, open_session):
-    program = make_program(31, stride=2, readout="time")
+def test_an_event_that_is_not_valid_keeps_every_state(make_samples, open_session):
+    program = random_program(31, stride=2, readout="time")
     inputs = feed(program, make_samples(program, 1)[:1])
     session = open_session(build_step(program))
     rng = np.random.default_rng(0)
@@ -37,6 +38,6 @@ def test_an_event_that_is_not_valid_keeps_every_state(make_program, make_samples
         np.testing.assert_array_equal(out[name.replace("state/", "next/", 1)], array)
 
 
-def test_tracing_what_is_not_there_is_refused(make_program):
+def test_tracing_what_is_not_there_is_refused():
     with pytest.raises(PumiceError, match="no edge 'nothing'"):
-        build_step(make_program(1), trace=["nothing"])
+        build_step(random_program(1), trace=["nothing"])
