@@ -68,14 +68,12 @@ def _decay(x, d, limits, out):
 
 @compile_kernel
 def _steps(x, gap, v, complement, limits, hold, trace):
-    """All of an event but its last store; row i + 1 of ``trace`` (J + 2, 2P) receives the result of step i.
+    """All of an event with a gap but its last store; row i of ``trace`` (J + 2, 2P) receives the state after i steps.
 
-    Returns the number of steps and how many stores clipped. Row 0 is a copy of x only where a step was taken.
+    Returns the number of steps and how many stores clipped.
     """
     lost = 0
     steps = 0
-    if gap == 0:
-        return steps, lost
     trace[0] = x
     if hold:
         lost += _store(trace[0], v, False, limits, trace[1])
@@ -90,13 +88,13 @@ def _steps(x, gap, v, complement, limits, hold, trace):
 @compile_kernel
 def _advance(x, gap, v, complement, limits, hold, trace, out):
     """One event from state x to state out, another array; returns how many stores clipped."""
-    if hold and gap == 0:
-        out[:] = x
-        return 0
+    if gap == 0:
+        if hold:
+            out[:] = x
+            return 0
+        return _store(x, v, False, limits, out)
     steps, lost = _steps(x, gap, v, complement, limits, hold, trace)
-    if steps:
-        return lost + _store(trace[steps], v, hold, limits, out)
-    return lost + _store(x, v, hold, limits, out)
+    return lost + _store(trace[steps], v, hold, limits, out)
 
 
 @compile_kernel
@@ -106,11 +104,13 @@ def _forward(drive, gaps, complement, initial, limits, hold, stride, states, sat
     for b in range(start, stop):
         x[1] = initial[b]
         lost = 0
+        kept = 0
         for k in range(drive.shape[1]):
             new, old = k % 2, 1 - k % 2
             lost += _advance(x[old], gaps[b, k], drive[b, k], complement, limits, hold, trace, x[new])
-            if k % stride == 0 and k // stride < states.shape[1]:
-                states[b, k // stride] = x[new]
+            if k == kept * stride and kept < states.shape[1]:
+                states[b, kept] = x[new]
+                kept += 1
         saturations[b] = lost
 
 
