@@ -45,6 +45,8 @@ from .opcodes import (
     H_VOCAB,
     IN,
     IN_ROWS,
+    IS_MIXED,
+    IS_WIDE,
     LAYER_NORM,
     LENGTH,
     LINEAR,
@@ -55,11 +57,13 @@ from .opcodes import (
     OP,
     OUT,
     OUT_CHANNELS,
+    OUT_ROWS,
     OUTSIDE,
     POOL,
     READ,
     SATURATIONS,
     SSM,
+    STEP,
     TABLE,
     TAKE,
     TOO_LONG,
@@ -88,11 +92,19 @@ def execute(a16, a32, a64, start, stop):
     """Run the records in ``[start, stop)`` on the rows that their input edges hold."""
     at = start
     while at < stop:
+        op = a64[at + OP]
+        if a64[a64[at + IN_ROWS]] == 0 and op < TAKE:
+            if op == POOL:
+                a64[a64[at + OUT_ROWS]] = 0
+            at += a64[at + LENGTH]
+            continue
         record = a64[at : at + a64[at + LENGTH]]
-        op, wide = record[OP], record[WIDE] == 1
+        wide = record[WIDE] == IS_WIDE
         if op == LINEAR:
             if wide:
                 linear(record, a64, a64, a64)
+            elif record[WIDE] == IS_MIXED:
+                linear(record, a16, a64, a64)
             else:
                 linear(record, a16, a32, a64)
         elif op == SSM:
@@ -127,9 +139,11 @@ def execute(a16, a32, a64, start, stop):
                 batch_norm(record, a16, a32, a64)
         elif op == POOL:
             if wide:
-                pool(record, a64, a64)
+                pool(record, a64, a64, a64)
+            elif record[WIDE] == IS_MIXED:
+                pool(record, a16, a64, a64)
             else:
-                pool(record, a16, a64)
+                pool(record, a16, a16, a64)
         elif op == TABLE:
             if wide:
                 table(record, a64, a64)
@@ -151,7 +165,7 @@ def execute(a16, a32, a64, start, stop):
                 take(record, a64, a64)
             else:
                 take(record, a16, a64)
-        elif op == READ:
+        else:
             if wide:
                 read(record, a64, a64)
             else:
@@ -196,74 +210,63 @@ def _encode(a64, tokens, dense, k, place):
     return clipped
 
 
-@njit(**JIT)
-def advance(a16, a32, a64, tokens, dense, times):
-    """Take a chunk of checked events, without reading the read-outs."""
-    n, block, channels = times.shape[0], a64[H_BLOCK], a64[H_CHANNELS]
-    following = a64[H_NEXT] == 1
-    k = 0
-    while k < n:
-        rows = 0
-        while k < n and rows < block:
-            if a64[H_EVENTS] == 0:
-                a64[H_FIRST] = times[k]
-            skip = following and a64[H_EVENTS] == 0
-            place = a64[H_VALUES] + rows * channels
-            if not skip:
-                for g in range(a64[H_GAP_COUNT]):
-                    gap = a64[H_GAPS] + 4 * g
-                    unit = a64[gap]
-                    tick = (2 * (times[k] - a64[H_FIRST]) + unit) // (2 * unit)
-                    a64[a64[gap + 1] + rows] = tick - a64[gap + 3]
-                    a64[gap + 3] = tick
-                if following:
-                    for c in range(channels):
-                        a64[place + c] = a64[a64[H_PENDING] + c]
-                    a64[a64[H_INPUT_SATURATIONS]] += a64[a64[H_PENDING] + channels]
-                else:
-                    a64[a64[H_INPUT_SATURATIONS]] += _encode(a64, tokens, dense, k, place)
-                rows += 1
+@njit(inline="always")
+def _fill(a64, tokens, dense, times, k, block):
+    """Write up to ``block`` rows of inputs from event k on; returns the rows and the next event."""
+    n, channels, following = times.shape[0], a64[H_CHANNELS], a64[H_NEXT] == 1
+    pending, saturations = a64[H_PENDING], a64[H_INPUT_SATURATIONS]
+    rows = 0
+    while k < n and rows < block:
+        if a64[H_EVENTS] == 0:
+            a64[H_FIRST] = times[k]
+        place = a64[H_VALUES] + rows * channels
+        if not following or a64[H_EVENTS] > 0:
+            for g in range(a64[H_GAP_COUNT]):
+                gap = a64[H_GAPS] + 4 * g
+                unit = a64[gap]
+                tick = (2 * (times[k] - a64[H_FIRST]) + unit) // (2 * unit)
+                a64[a64[gap + 1] + rows] = tick - a64[gap + 3]
+                a64[gap + 3] = tick
             if following:
-                pending = a64[H_PENDING]
-                a64[pending + channels] = _encode(a64, tokens, dense, k, pending)
-            a64[H_LAST] = times[k]
-            a64[H_EVENTS] += 1
-            k += 1
-        a64[a64[H_VALUE_ROWS]] = rows
-        for g in range(a64[H_GAP_COUNT]):
-            a64[a64[a64[H_GAPS] + 4 * g + 2]] = rows
-        execute(a16, a32, a64, a64[H_START], a64[H_QUERY])
+                a64[place : place + channels] = a64[pending : pending + channels]
+                a64[saturations] += a64[pending + channels]
+            else:
+                a64[saturations] += _encode(a64, tokens, dense, k, place)
+            rows += 1
+        if following:
+            a64[pending + channels] = _encode(a64, tokens, dense, k, pending)
+        a64[H_LAST] = times[k]
+        a64[H_EVENTS] += 1
+        k += 1
+    a64[a64[H_VALUE_ROWS]] = rows
+    for g in range(a64[H_GAP_COUNT]):
+        a64[a64[a64[H_GAPS] + 4 * g + 2]] = rows
+    return rows, k
 
 
 @njit(**JIT)
-def consult(a16, a32, a64):
-    """Bring the edges behind the read-outs up to date; their saturation counters hold this reading's alone."""
-    if a64[H_DIRTY] == 1:
-        a64[H_DIRTY] = 0
-        for c in range(a64[H_QUERY_COUNTER_COUNT]):
-            a64[a64[H_QUERY_COUNTERS] + c] = 0
-        execute(a16, a32, a64, a64[H_QUERY], a64[H_END])
+def feed(a16, a32, a64, tokens, dense, times, how, logits_at, logits, valid):
+    """Take a chunk of checked events (none is fine).
 
-
-@njit(**JIT)
-def step(a16, a32, a64, tokens, dense, times):
-    """One event: check, advance, read. Returns (fault, whether a read-out took a value)."""
-    fault, _ = check(a64, tokens, dense, times)
-    if fault != FINE:
-        return fault, False
-    arrived = a64[H_ARRIVED]
-    advance(a16, a32, a64, tokens, dense, times)
-    consult(a16, a32, a64)
-    return FINE, a64[H_ARRIVED] > arrived
-
-
-@njit(**JIT)
-def step_chunk(a16, a32, a64, tokens, dense, times, logits_at, logits, valid):
-    """Step through a checked chunk; fills ``logits`` (n, classes) and ``valid`` (n,) with what each step returns."""
-    for k in range(times.shape[0]):
-        arrived = a64[H_ARRIVED]
-        advance(a16, a32, a64, tokens[k : k + 1], dense[k : k + 1], times[k : k + 1])
-        consult(a16, a32, a64)
-        valid[k] = a64[H_ARRIVED] > arrived
-        for c in range(logits.shape[1]):
-            logits[k, c] = a64[logits_at + c]
+    ``how``: ADVANCE takes them in blocks and reads nothing; READ brings the edges behind the read-outs up to date at
+    the end; STEP does so after every event, and fills ``logits`` (n, classes) and ``valid`` (n,). A reading happens
+    where something changed; the saturation counters behind the read-outs hold the last reading's alone.
+    """
+    k, n = 0, times.shape[0]
+    block = 1 if how == STEP else a64[H_BLOCK]
+    done = False
+    while not done:
+        event, arrived = k, a64[H_ARRIVED]
+        if k < n:
+            _, k = _fill(a64, tokens, dense, times, k, block)
+            execute(a16, a32, a64, a64[H_START], a64[H_QUERY])
+        done = k == n
+        if (how == STEP or (how == READ and done)) and a64[H_DIRTY] == 1:
+            a64[H_DIRTY] = 0
+            for c in range(a64[H_QUERY_COUNTER_COUNT]):
+                a64[a64[H_QUERY_COUNTERS] + c] = 0
+            execute(a16, a32, a64, a64[H_QUERY], a64[H_END])
+        if how == STEP and n > 0:
+            valid[event] = a64[H_ARRIVED] > arrived
+            for c in range(logits.shape[1]):
+                logits[event, c] = a64[logits_at + c]

@@ -1,14 +1,18 @@
 """The layout of the records that ``plan.py`` writes and ``machine.py`` executes.
 
 A plan is three arenas, ``a16``, ``a32`` and ``a64`` (int16, int32, int64), that hold constants, states, buffers and, in
-``a64``, the records themselves. A record is ``[opcode, length, fields...]``. Every operation is either narrow (values
-in a16, accumulators in a32) or wide (both in a64).
+``a64``, the records themselves. A record is ``[opcode, length, fields...]``. Every operation is narrow (values
+in a16, accumulators in a32), wide (both in a64), or, for some, mixed (values in a16, accumulators or outputs in a64).
 """
 
 from __future__ import annotations
 
-# Operations
-TABLE, COUNT, WIDEN, NARROW, LINEAR, LOOKUP, MULTIPLY, ADD, BATCH_NORM, LAYER_NORM, SSM, POOL, TAKE, READ = range(14)
+# Operations; those before TAKE do nothing where their input has no rows
+TABLE, COUNT, WIDEN, NARROW, LINEAR, LOOKUP, MULTIPLY, ADD = range(8)
+BATCH_NORM, LAYER_NORM, SSM, POOL, TAKE, READ_OUT = range(8, 14)
+
+# Types of an operation: (values, accumulators), for POOL (values, outputs)
+IS_NARROW, IS_WIDE, IS_MIXED = range(3)
 
 # Fields of every record. ROWS fields are places in a64 that hold how many rows an edge has in this block.
 OP, LENGTH, WIDE, SATURATIONS, OUT_ROWS, OUT, OUT_CHANNELS, LOW, HIGH, IN_ROWS, IN, IN_CHANNELS = range(12)
@@ -46,6 +50,9 @@ HEAD = 32
 # Modes of POOL and TAKE
 POOL_FIRST, POOL_SUM, POOL_MEAN, POOL_TIME = range(4)
 TAKE_MEAN, TAKE_TIME, TAKE_LAST, TAKE_WINDOW, TAKE_FORGET = range(5)
+
+# How the machine is fed
+ADVANCE, READ, STEP = range(3)
 
 # What checking a chunk of events finds
 FINE, BACKWARDS, OUTSIDE, NOT_FINITE, TOO_LONG = range(5)

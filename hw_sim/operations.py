@@ -230,7 +230,7 @@ def ssm(record, values, accs, a64):
 
 
 @njit(**JIT)
-def pool(record, values, a64):
+def pool(record, values, outs, a64):
     """Mode, window, whether it divides, weights; phase, sum of weights, sums (C,), weighted sums (C,) in a64."""
     mode, window, divides, weights, phase, weight, sums, weighted = fields(record[BODY:], 8)
     size, low, high = record[OUT_CHANNELS], record[LOW], record[HIGH]
@@ -261,7 +261,7 @@ def pool(record, values, a64):
                     y = tier.divide(y, a64[weight] if by_time else window)
                 stored = tier.clip_one(y, low, high)
                 clipped += stored != y
-                values[place + c] = stored
+                outs[place + c] = stored
             rows += 1
     a64[record[OUT_ROWS]] = rows
     a64[record[SATURATIONS]] += clipped

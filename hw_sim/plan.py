@@ -91,6 +91,7 @@ class Plan:
     registers: dict[str, Place] = field(default_factory=dict)
     saturations: dict[str, int] = field(default_factory=dict)
     clipped_gaps: dict[str, int] = field(default_factory=dict)
+    logits_at: int = 0
     counts: list[int] = field(default_factory=list)
     changing: list[tuple[int, int, int]] = field(default_factory=list)
     narrow: dict[str, bool] = field(default_factory=dict)
@@ -131,6 +132,7 @@ class _Planner:
                 self._table(node)
             elif not isinstance(node, (TokenInput, DenseInput, GapInput)):
                 getattr(self, f"_{type(node).__name__}")(node)
+        self._edge(program.logits, True)
         self._finish()
 
     # Counters, inputs, head
@@ -174,6 +176,7 @@ class _Planner:
         self.head[o.H_QUERY] = start + len(self.code[False])
         self.head[o.H_END] = self.head[o.H_QUERY] + len(self.code[True])
         self.a64.pieces.append((0, self.head))
+        self.plan.logits_at = self.places[self.program.logits, True]
         for (name, wide), offset in self.places.items():
             if name not in self.plan.edges or wide == self._made_wide(name):
                 self.plan.edges[name] = Place(wide, offset, self.program[name].channels, self.rows[name])
@@ -217,7 +220,7 @@ class _Planner:
         self,
         op: int,
         node: Node,
-        wide: bool,
+        kind: int,
         place: int,
         source: tuple[int, int, int],
         body: list[int],
@@ -226,7 +229,7 @@ class _Planner:
         record = [
             op,
             o.BODY + len(body),
-            int(wide),
+            int(kind),
             self.plan.saturations[node.name],
             self.rows.get(node.name, 0),
             place,
@@ -296,21 +299,18 @@ class _Planner:
     # One method a node type
 
     def _Linear(self, node: Linear) -> None:
-        narrow = (
-            all(fits_16(format) for format in (*node.formats, node.output))
-            and max(node.weight_widths) <= 16
-            and max(node.bounds().values()) < I32_LIMIT
-        )
-        wide = not narrow
-        accs = self._accs(wide)
-        body = [accs.put(node.bias), *self._put_shifts(node.output_shift, wide), accs.reserve(node.channels)]
+        wide = not all(fits_16(format) for format in (*node.formats, node.output)) or max(node.weight_widths) > 16
+        long = wide or max(node.bounds().values()) >= I32_LIMIT
+        kind = o.IS_WIDE if wide else o.IS_MIXED if long else o.IS_NARROW
+        accs = self._accs(long)
+        body = [accs.put(node.bias), *self._put_shifts(node.output_shift, long), accs.reserve(node.channels)]
         body.append(len(node.inputs))
         for index, (weight, shift) in enumerate(zip(node.weights, node.operand_shifts, strict=True)):
             _, edge, channels = self._source(node, wide, index)
-            shifts = accs.put(np.minimum(shift, 62 if wide else 30))
+            shifts = accs.put(np.minimum(shift, 62 if long else 30))
             body += [edge, channels, self._values(wide).put(weight), weight.ndim == 1, shifts]
         source = self._source(node, wide)
-        self._emit(o.LINEAR, node, wide, self._place(node, wide), source, body)
+        self._emit(o.LINEAR, node, kind, self._place(node, wide), source, body)
 
     def _Lookup(self, node: Lookup) -> None:
         wide = not (fits_16(node.format) and fits_16(node.output))
@@ -389,13 +389,14 @@ class _Planner:
             self.plan.states[node.name] = Place(True, trace, 2 * modes, self.rows[node.name])
 
     def _EventPool(self, node: EventPool) -> None:
-        wide = not (fits_16(node.format) and fits_16(node.output))
+        wide, wide_out = not fits_16(node.format), not fits_16(node.output)
+        kind = o.IS_WIDE if wide else o.IS_MIXED if wide_out else o.IS_NARROW
         modes = {"first": o.POOL_FIRST, "sum": o.POOL_SUM, "mean": o.POOL_MEAN, "time": o.POOL_TIME}
         weights = self._edge(node.inputs[1], True) if node.mode == "time" else 0
         state = [self._changing(self.a64, 2, size) for size in (1, 1, node.size, node.size)]
         body = [modes[node.mode], node.window, node.divides, weights, *state]
         source = self._source(node, wide)
-        self._emit(o.POOL, node, wide, self._place(node, wide), source, body)
+        self._emit(o.POOL, node, kind, self._place(node, wide or wide_out), source, body)
 
     def _Readout(self, node: Readout) -> None:
         modes = {"mean": o.TAKE_MEAN, "time": o.TAKE_TIME, "last": o.TAKE_LAST, "window": o.TAKE_WINDOW}
@@ -412,4 +413,4 @@ class _Planner:
         source = self._source(node, wide_in)
         place = self._place(node, wide_out)
         self._emit(o.TAKE, node, wide_in, 0, source, body, node.inputs[0])
-        self._emit(o.READ, node, wide_out, place, source, body)
+        self._emit(o.READ_OUT, node, wide_out, place, source, body)

@@ -12,7 +12,7 @@ import numpy as np
 from ..quantize.program import Program, ProgramError
 from ..quantize.program.nodes import QUERY, DenseInput
 from . import machine
-from .opcodes import BACKWARDS, H_DIRTY, H_EVENTS, H_LAST, H_STATE, HEAD, NOT_FINITE, OUTSIDE
+from .opcodes import ADVANCE, BACKWARDS, H_DIRTY, H_EVENTS, H_LAST, H_STATE, HEAD, NOT_FINITE, OUTSIDE, READ, STEP
 from .plan import BLOCK, Place, Plan, make_plan
 from .reference import Sample, Trace, check, check_shapes
 
@@ -36,9 +36,7 @@ class Simulator:
         size = program.value_input.size if self._dense else 0
         self._token, self._time = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
         self._values = np.zeros((1, size))
-        place = self._plan.edges[program.logits]
-        self._logits = self._view(place)[: place.channels]
-        self._logits_place = place
+        self._logits, self._valid = np.zeros((1, len(program.class_names)), dtype=np.int64), np.zeros(1, dtype=bool)
 
     def step(self, value: int | np.ndarray, time_us: int) -> tuple[np.ndarray, bool]:
         """Take one event and read the logits.
@@ -61,29 +59,41 @@ class Simulator:
             raise ProgramError(
                 f"an event is a token or {self._values.shape[1]} values, and whole us: {error}"
             ) from None
-        fault, valid = machine.step(self._a16, self._a32, self._a64, self._token, self._values, self._time)
+        fault, _ = machine.check(self._a64, self._token, self._values, self._time)
         if fault:
             raise ProgramError(self._fault(fault, 0, time_us))
-        return self._logits.astype(np.int64), valid
+        self._feed(self._token, self._values, self._time, STEP, self._logits, self._valid)
+        return self._logits[0].copy(), bool(self._valid[0])
 
     def advance(self, values: np.ndarray, times_us: np.ndarray) -> None:
         """Take a chunk of events without reading the logits; a chunk with a bad event is refused whole."""
-        machine.advance(self._a16, self._a32, self._a64, *self._chunk(values, times_us))
+        self._feed(*self._chunk(values, times_us), ADVANCE, self._logits, self._valid)
 
     def step_many(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Step through a chunk: logits after each event (L, classes) int64 and valid (L,) bool."""
         chunk = self._chunk(values, times_us)
-        place, count = self._logits_place, len(chunk[2])
-        logits = np.zeros((count, place.channels), dtype=np.int64)
-        valid = np.zeros(count, dtype=bool)
-        source = self._a64 if place.wide else self._a16
-        machine.step_chunk(self._a16, self._a32, self._a64, *chunk, source, place.offset, logits, valid)
+        logits = np.zeros((len(chunk[2]), self._logits.shape[1]), dtype=np.int64)
+        valid = np.zeros(len(logits), dtype=bool)
+        self._feed(*chunk, STEP, logits, valid)
         return logits, valid
 
     def read(self) -> np.ndarray:
         """The logits as they stand, (classes,) int64."""
-        machine.consult(self._a16, self._a32, self._a64)
-        return self._logits.astype(np.int64)
+        self._feed(self._token[:0], self._values[:0], self._time[:0], READ, self._logits, self._valid)
+        start = self._plan.logits_at
+        return self._a64[start : start + self._logits.shape[1]].copy()
+
+    def _feed(
+        self,
+        tokens: np.ndarray,
+        dense: np.ndarray,
+        times: np.ndarray,
+        how: int,
+        logits: np.ndarray,
+        valid: np.ndarray,
+    ) -> None:
+        arenas = (self._a16, self._a32, self._a64)
+        machine.feed(*arenas, tokens, dense, times, how, self._plan.logits_at, logits, valid)
 
     def decision(self) -> tuple[int, str]:
         """The running decision: index and class name of the highest logit, ties to the lowest index."""

@@ -1,13 +1,16 @@
-"""Random whole programs, in the shape that S5 networks lower to, and samples for them."""
+"""Random whole programs, in the shape that S5 networks lower to, and samples for them: for tests of backends.
+
+The codes mean nothing; every width, shift, mode and order of nodes that lowering can make occurs, extremes included.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import numpy as np
-import pytest
-from pumice.quantize.program import Format, Program
-from pumice.quantize.program.nodes import (
+
+from ..quantize.program import Format, Program, ProgramError
+from ..quantize.program.nodes import (
     GAP_FORMAT,
     Add,
     BatchNorm,
@@ -39,14 +42,21 @@ CHOICES = {
     "weight_width": (2, 4, 8, 12, 16),
     "extreme": (False, True),
     "activation_width": (4, 8, 10),
+    "width": (2, 3, 4, 5, 6),
+    "modes": (1, 2, 3, 4, 5, 6),
+    "widen": (False, False, True),
+    "vocab": (11,),
+    "digits": (1, 2, 3, 4, 5),
+    "spread": (10,),
 }
+"""What may be fixed, and what is drawn from where it is not. Weight widths are drawn for each operand."""
 
 
-def signed(width: int, frac: int = 0) -> Format:
+def _signed(width: int, frac: int = 0) -> Format:
     return Format(width=width, signed=True, frac=frac)
 
 
-def codes(rng: np.random.Generator, width: int, shape: tuple[int, ...], extreme: bool) -> np.ndarray:
+def _codes(rng: np.random.Generator, width: int, shape: tuple[int, ...], extreme: bool) -> np.ndarray:
     """Narrow codes; extreme: only the largest, smallest and zero, with whole rows of zeros."""
     top = (1 << (width - 1)) - 1
     if extreme:
@@ -54,10 +64,10 @@ def codes(rng: np.random.Generator, width: int, shape: tuple[int, ...], extreme:
         if shape:
             drawn[rng.random(shape[0]) < 0.15] = 0
         return drawn
-    return rng.integers(-top, top + 1, size=shape)
+    return np.clip(np.rint(rng.normal(0, top / 3, size=shape)), -top, top).astype(np.int64)
 
 
-def decays(rng: np.random.Generator, digits: int, modes: int, width: int = 15) -> dict[str, np.ndarray]:
+def _decays(rng: np.random.Generator, digits: int, modes: int, width: int = 15) -> dict[str, np.ndarray]:
     """Complements d = a**(2**j) - 1 with |1 + d| <= 1 exactly, one exponent a mode and digit."""
     rate = -np.exp(rng.uniform(-8, 1, modes)) + 1j * rng.uniform(-3, 3, modes)
     re, im, exponent = (np.zeros((digits, modes), dtype=np.int64) for _ in range(3))
@@ -76,7 +86,7 @@ def decays(rng: np.random.Generator, digits: int, modes: int, width: int = 15) -
 
 
 @dataclass
-class Builder:
+class _Builder:
     """Adds nodes one after the other; every choice not fixed is drawn."""
 
     rng: np.random.Generator
@@ -98,9 +108,9 @@ class Builder:
         widths = tuple(int(self.pick("weight_width")) for _ in sources)
         weights, fracs = [], []
         for source, width, diag in zip(sources, widths, diagonal, strict=True):
-            weights.append(codes(rng, width, (out,) if diag else (out, source.channels), extreme))
+            weights.append(_codes(rng, width, (out,) if diag else (out, source.channels), extreme))
             # product fracs within 6 bits of one another, around where the output's range is used
-            fracs.append(output.frac - source.output.frac + rng.integers(-2, 8, out))
+            fracs.append(output.frac - source.output.frac + rng.integers(-2, self.pick("spread") - 2, out))
         return self.add(
             Linear(
                 name=name,
@@ -123,7 +133,7 @@ class Builder:
                     inputs=(source.name,),
                     output=output,
                     format=source.output,
-                    multiplier=codes(rng, 12, (d,), self.pick("extreme")),
+                    multiplier=_codes(rng, 12, (d,), self.pick("extreme")),
                     multiplier_width=12,
                     bias=rng.integers(-(1 << 18), 1 << 18, d),
                     shift=rng.integers(-1, 20, d),
@@ -139,7 +149,7 @@ class Builder:
                 size=d,
                 root_shift=int(rng.integers(0, 4)),
                 epsilon=int(rng.integers(1, 100)),
-                gamma=codes(rng, 12, (d,), False) if affine else np.zeros(0, dtype=np.int64),
+                gamma=_codes(rng, 12, (d,), False) if affine else np.zeros(0, dtype=np.int64),
                 gamma_frac=10 if affine else 0,
                 beta=rng.integers(-500, 500, d) if affine else np.zeros(0, dtype=np.int64),
                 beta_frac=8 if affine else 0,
@@ -155,18 +165,18 @@ class Builder:
             DiagonalSSM(
                 name=name,
                 inputs=(u.name, gap.name),
-                output=signed(min(width - read_shift, 16)),
+                output=_signed(min(width - read_shift, 16)),
                 format=u.output,
                 discretization=self.pick("discretization"),
-                input_re=codes(rng, 8, (modes, u.channels), extreme),
-                input_im=codes(rng, 8, (modes, u.channels), extreme),
+                input_re=_codes(rng, 8, (modes, u.channels), extreme),
+                input_im=_codes(rng, 8, (modes, u.channels), extreme),
                 input_width=8,
                 input_frac=state_frac - u.output.frac + rng.integers(-2, 8, modes),
                 bias_re=rng.integers(-300, 300, modes),
                 bias_im=rng.integers(-300, 300, modes),
                 state_width=width,
                 state_frac=state_frac,
-                **decays(rng, int(rng.integers(1, 6)), modes),
+                **_decays(rng, int(self.pick("digits")), modes),
                 read_shift=read_shift,
             )
         )
@@ -191,9 +201,9 @@ class Builder:
     def layer(self, name: str, source: Node, gap: Node, pool_gap: Node, stride: int, out: int) -> Node:
         """One S5 layer; returns the nodes (output, gap, pool gap) for the next."""
         rng, width = self.rng, int(self.pick("activation_width"))
-        form = signed(width, int(rng.integers(1, 6)))
-        u = self.norm(f"{name}/norm", source, signed(8, int(rng.integers(2, 6))))
-        state = self.ssm(f"{name}/ssm", u, gap, int(rng.integers(1, 7)))
+        form = _signed(width, int(rng.integers(1, 6)))
+        u = self.norm(f"{name}/norm", source, _signed(8, int(rng.integers(2, 6))))
+        state = self.ssm(f"{name}/ssm", u, gap, int(self.pick("modes")))
         mode = self.pick("pool")
         skip = source
         if stride > 1:
@@ -228,12 +238,12 @@ class Builder:
             Multiply(
                 name=f"{name}/gated",
                 inputs=(y.name, sigmoid.name),
-                output=signed(16, form.frac + 8 - shift),
+                output=_signed(16, form.frac + 8 - shift),
                 formats=(form, unsigned),
                 size=out,
             )
         )
-        residual = signed(16, int(rng.integers(2, 10)))
+        residual = _signed(16, int(rng.integers(2, 10)))
         if not square:
             skip = self.linear(f"{name}/skip", [skip], out, residual)
         out_node = self.add(
@@ -248,37 +258,37 @@ class Builder:
         return out_node, gap, pool_gap
 
     def program(self) -> Program:
-        rng, width = self.rng, int(self.rng.integers(2, 7))
-        residual = signed(16, int(rng.integers(2, 10)))
+        rng, width = self.rng, int(self.pick("width"))
+        residual = _signed(16, int(rng.integers(2, 10)))
         if self.pick("value") == "token":
             form = Format(width=16, signed=False, frac=0)
-            token = self.add(TokenInput(name="token", inputs=(), output=form, vocab=11))
+            token = self.add(TokenInput(name="token", inputs=(), output=form, vocab=int(self.pick("vocab"))))
             x = Embedding(
                 name="embedding",
                 inputs=("token",),
                 output=residual,
-                table=codes(rng, 8, (token.vocab, width), self.pick("extreme")),
+                table=_codes(rng, 8, (token.vocab, width), self.pick("extreme")),
                 table_width=8,
                 table_frac=residual.frac + int(rng.integers(-9, 4)),
                 token_format=form,
             )
             x = self.add(x)
         else:
-            values = self.add(DenseInput(name="values", inputs=(), output=signed(8, 5), size=3))
+            values = self.add(DenseInput(name="values", inputs=(), output=_signed(8, 5), size=3))
             x = self.linear("encoder", [values], width, residual)
         gap = self.add(GapInput(name="gap", inputs=(), output=GAP_FORMAT, unit_us=500))
         full = pool_gap = self.add(GapInput(name="pool_gap", inputs=(), output=GAP_FORMAT, unit_us=1))
         for stage in range(int(self.pick("stages"))):
             for layer in range(int(self.pick("layers"))):
                 stride = int(self.pick("stride")) if layer == 0 else 1
-                out = width if rng.random() < 0.6 else int(rng.integers(2, 7))
+                out = int(self.pick("width")) if self.pick("widen") else x.channels
                 x, gap, pool_gap = self.layer(f"stages/{stage}/layers/{layer}", x, gap, pool_gap, stride, out)
         mode, extra = self.pick("readout"), int(rng.integers(0, 5))
         read = self.add(
             Readout(
                 name="readout",
                 inputs=(x.name, pool_gap.name, full.name) if mode == "time" else (x.name,),
-                output=signed(int(rng.choice([16, 20])), x.output.frac + extra),
+                output=_signed(int(rng.choice([16, 20])), x.output.frac + extra),
                 format=x.output,
                 size=x.channels,
                 mode=mode,
@@ -292,7 +302,7 @@ class Builder:
         logits = Linear(
             name="decoder",
             inputs=(read.name,),
-            output=signed(64, read.output.frac + weight_frac),
+            output=_signed(64, read.output.frac + weight_frac),
             formats=(read.output,),
             weights=(rng.integers(-top, top + 1, (3, x.channels)),),
             weight_widths=(12,),
@@ -309,27 +319,20 @@ class Builder:
         )
 
 
-@pytest.fixture(scope="session")
-def make_program():
-    """``make_program(seed, **choices)``: a random whole program; any of CHOICES may be fixed."""
-
-    def make(seed: int, **fixed) -> Program:
-        return Builder(np.random.default_rng(seed), fixed).program()
-
-    return make
+def random_program(seed: int, **fixed) -> Program:
+    """A whole program drawn from ``seed``; any of ``CHOICES`` may be fixed by keyword."""
+    unknown = set(fixed) - set(CHOICES)
+    if unknown:
+        raise ProgramError(f"{', '.join(sorted(unknown))}: unknown; use {', '.join(CHOICES)}")
+    return _Builder(np.random.default_rng(seed), fixed).program()
 
 
-@pytest.fixture(scope="session")
-def make_sample():
-    """``make_sample(program, seed, events)``: values and times with equal times, short gaps and very long ones."""
-
-    def make(program: Program, seed: int, events: int) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng(seed)
-        steps = rng.choice([0, 1, 200, 499, 500, 501, 3000, 60_000], size=events)
-        times = 10_000 + np.cumsum(steps, dtype=np.int64)
-        source = program.value_input
-        if isinstance(source, TokenInput):
-            return rng.integers(0, source.vocab, events), times
-        return rng.normal(size=(events, source.size)) * rng.choice([0.1, 1, 30]), times
-
-    return make
+def random_sample(program: Program, seed: int, events: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values and times (L,): equal times, gaps around half a tick, and gaps longer than any decay holds."""
+    rng = np.random.default_rng(seed)
+    steps = rng.choice([0, 1, 200, 499, 500, 501, 3000, 60_000], size=events)
+    times = 10_000 + np.cumsum(steps, dtype=np.int64)
+    source = program.value_input
+    if isinstance(source, TokenInput):
+        return rng.integers(0, source.vocab, events), times
+    return rng.normal(size=(events, source.size)) * rng.choice([0.1, 1, 30]), times
