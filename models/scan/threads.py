@@ -14,7 +14,7 @@ import torch
 # Below this many inner-loop steps a second thread costs more than it saves.
 SMALLEST_PARALLEL_WORK = 100_000
 
-_pool: ThreadPoolExecutor | None = None
+_pools: dict[int, ThreadPoolExecutor] = {}
 
 
 def compile_kernel(function: Callable[..., None]) -> Callable[..., None]:
@@ -53,15 +53,9 @@ def run_tasks(kernel: Callable[..., None], tasks: int, work: int, *arguments: An
 
 
 def _thread_pool(threads: int) -> ThreadPoolExecutor:
-    global _pool
-    if _pool is None or _pool._max_workers < threads:
-        _pool = ThreadPoolExecutor(threads, thread_name_prefix="pumice-scan")
-    return _pool
+    if threads not in _pools:
+        _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="pumice-scan")
+    return _pools[threads]
 
 
-def _forget_pool() -> None:
-    global _pool
-    _pool = None
-
-
-os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork
+os.register_at_fork(after_in_child=_pools.clear)  # threads do not survive a fork
