@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numba
 import torch
 from torch import nn
 
@@ -46,10 +45,8 @@ def build_model(config: Mapping[str, Any], data: EventDataModule) -> nn.Module:
 
 
 def apply_system(system: SystemSettings) -> None:
-    """Set the number of threads of torch and numba."""
-    threads = min(system.threads or os.cpu_count() or 1, numba.config.NUMBA_NUM_THREADS)
-    torch.set_num_threads(threads)
-    numba.set_num_threads(threads)
+    """Set the number of threads of torch, which the compiled scans follow."""
+    torch.set_num_threads(system.threads or os.cpu_count() or 1)
 
 
 def device_of(system: SystemSettings) -> torch.device:

@@ -80,7 +80,7 @@ class SystemSettings:
 
     Attributes:
         accelerator: ``cpu``, ``gpu``, or ``auto``.
-        threads: of torch and numba; None: as many as there are cores.
+        threads: of torch and of the compiled scans; None: as many as there are cores.
         workers: processes that prepare training batches; 0: the training process itself.
         deterministic: refuse operations whose result can vary from run to run.
     """
