@@ -1,0 +1,65 @@
+"""The event-by-event arithmetic of a bundle against the reference, without Lava; wiring and inputs."""
+
+import itertools
+
+import numpy as np
+import pytest
+from pumice.errors import PumiceError
+from pumice.export.lava import write_bundle
+from pumice.export.lava.bundle import source_arrays
+from pumice.export.lava.runtime.block import Block
+from pumice.export.lava.runtime.flags import RESET, VALID
+from pumice.export.lava.runtime.wiring import wire
+from pumice.hw_sim import reference
+from pumice.hw_sim.random_programs import random_program, random_sample
+from pumice.quantize.program.clock import gaps
+from pumice.quantize.program.nodes import INPUT_NODES
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_edge_of_every_event(seed):
+    program = random_program(300 + seed, pairing="causal")
+    sample = random_sample(program, seed, 25)
+    trace = reference.run(program, [sample])[0]
+    block = Block([node for node in program if not isinstance(node, INPUT_NODES)])
+    between = {node.name: gaps(sample[1], node.unit_us)[:, None] for node in program.gap_inputs}
+    seen = {node.name: [] for node in program}
+    source = program.value_input.name
+    for event in range(25):
+        edges = block.step({source: trace.values[source][event]} | {name: n[event] for name, n in between.items()})
+        for name, value in edges.items():
+            seen[name].append(value)
+        for name, state in block.ssm.items():
+            done = (event + 1) // program.rates[name]
+            if done:
+                np.testing.assert_array_equal(state.codes.ravel(), trace.states[name][done - 1])
+    for name, rows in seen.items():
+        np.testing.assert_array_equal(np.reshape(rows, trace.values[name].shape), trace.values[name], name)
+
+
+def test_wires_follow_the_layers():
+    program = random_program(4, stages=2, layers=2, stride=2, pool="time", readout="time")
+    wires = wire(program)
+    names = ["front", *(f"stages/{i}/layers/{j}" for i in range(2) for j in range(2)), "readout"]
+    assert [part.name for part in wires] == names
+    for part, after in itertools.pairwise(wires):
+        assert (part.value_out, part.gap_out) == (after.value_in, after.gap_in)
+    assert (wires[1].gap_in, wires[1].gap_out) == ("gap", "stages/0/layers/0/gap_pool")
+    assert wires[-1].pool_gap_in == "stages/1/layers/0/pool_gap_pool"
+    assert wires[-1].total_gap_in == "pool_gap"
+
+
+def test_samples_follow_one_another_led_by_a_reset():
+    program = random_program(4, value="token", pairing="causal")
+    samples = [random_sample(program, 1, 5), random_sample(program, 2, 0), random_sample(program, 3, 2)]
+    arrays = source_arrays(program, samples)
+    assert arrays["flags"][:, 0].tolist() == [RESET, *[VALID] * 5, RESET, RESET, VALID, VALID]
+    np.testing.assert_array_equal(arrays["values"][1:6, 0], samples[0][0])
+    np.testing.assert_array_equal(arrays["gaps"][1:6, 0], gaps(samples[0][1], 500))
+    np.testing.assert_array_equal(arrays["pool_gaps"][1:6, 0], gaps(samples[0][1], 1))
+
+
+def test_a_bundle_does_not_overwrite(tmp_path):
+    program = random_program(4)
+    with pytest.raises(PumiceError, match=r"cannot write the bundle .*: File exists; choose another folder"):
+        write_bundle(program, [random_sample(program, 1, 5)], tmp_path)
