@@ -56,9 +56,8 @@ class Simulator:
                 self._token[0] = index(value)
             self._time[0] = index(time_us)
         except (TypeError, ValueError) as error:
-            raise ProgramError(
-                f"an event is a token or {self._values.shape[1]} values, and whole us: {error}"
-            ) from None
+            wanted = f"{self._values.shape[1]} values" if self._dense else "an integer token"
+            raise ProgramError(f"an event is {wanted} and a time in whole microseconds: {error}") from None
         fault, _ = machine.check(self._a64, self._token, self._values, self._time)
         if fault:
             raise ProgramError(self._fault(fault, 0, time_us))

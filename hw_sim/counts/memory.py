@@ -1,0 +1,103 @@
+"""Bits of parameters and of state that a node keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...quantize.program.bounds import register
+from ...quantize.program.nodes import (
+    BatchNorm,
+    DiagonalSSM,
+    Embedding,
+    EventPool,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Node,
+    Readout,
+)
+from ...quantize.program.nodes.inputs import GAP_FORMAT
+
+SHIFT_BITS = 8
+"""A shift or exponent takes one byte."""
+
+
+def register_bits(of: Node | str) -> int:
+    """32 or 64: bits of a register (``"i32"``, ``"i64"``), or of the one that a node's largest intermediate needs."""
+    name = of if isinstance(of, str) else register(max(of.bounds().values(), default=0))
+    return {"i32": 32, "i64": 64}[name]
+
+
+def matrix_bits(node: Node) -> int:
+    """Bits of the matrices and tables, of which an event may need a part."""
+    if isinstance(node, Linear):
+        return sum(weight.size * width for weight, width in zip(node.weights, node.weight_widths, strict=True))
+    if isinstance(node, Embedding):
+        return node.table.size * node.table_width
+    if isinstance(node, Lookup):
+        return node.table.size * node.output.width
+    if isinstance(node, DiagonalSSM):
+        return 2 * node.input_re.size * node.input_width + node.digits * digit_bits(node)
+    return 0
+
+
+def digit_bits(node: DiagonalSSM) -> int:
+    """Bits of one digit's decays: two codes and an exponent a mode."""
+    return node.modes * (2 * node.decay_width + SHIFT_BITS)
+
+
+def fixed_parameter_bits(node: Node) -> int:
+    """Bits of the parameters that every run needs in full: biases that are not all zero, scales, shifts a row."""
+    if isinstance(node, Linear):
+        shifts = (*node.operand_shifts, node.output_shift)
+        return _bias(register_bits(node.accumulator), node.bias) + sum(_shifts(shift) for shift in shifts)
+    if isinstance(node, DiagonalSSM):
+        bias = _bias(register_bits(node.drive_accumulator), node.bias_re, node.bias_im)
+        return bias + _shifts(node.drive_shift)
+    if isinstance(node, BatchNorm):
+        return node.channels * node.multiplier_width + _bias(register_bits(node), node.bias) + _shifts(node.shift)
+    if isinstance(node, LayerNorm):
+        codes = (node.gamma, node.beta)
+        return 64 + sum(code.size * (int(np.abs(code).max()).bit_length() + 1) for code in codes if code.size)
+    return 0
+
+
+def parameter_bits(node: Node) -> int:
+    """Bits of everything that the node keeps unchanged."""
+    return matrix_bits(node) + fixed_parameter_bits(node)
+
+
+def state_bits(node: Node) -> int:
+    """Bits of what the node remembers from event to event; counters of windows are left out."""
+    if isinstance(node, DiagonalSSM):
+        return 2 * node.modes * node.state_width
+    if isinstance(node, EventPool):
+        return pool_bits(node)
+    if isinstance(node, Readout):
+        ring = node.size * node.format.width * node.window
+        held = node.size * node.output.width
+        sums = {"mean": 64 * (node.size + 1), "time": 64 * (2 * node.size + 2), "window": ring}
+        return sums.get(node.mode, held)
+    return 0
+
+
+def pool_bits(node: EventPool) -> int:
+    """Bits of the sums of one window; in mode ``time`` weighted and plain sums and the sum of weights, 64 bits each."""
+    if node.mode == "time":
+        return 64 * (2 * node.size + 1)
+    if node.mode == "first":
+        return node.size * node.format.width
+    if node.format == GAP_FORMAT:
+        return node.size * 64
+    return node.size * (node.format.width + (node.window - 1).bit_length())
+
+
+def _bias(bits: int, *codes: np.ndarray) -> int:
+    return sum(code.size * bits for code in codes) if any(np.any(code) for code in codes) else 0
+
+
+def _shifts(shift: np.ndarray) -> int:
+    """One byte a row, or one for all rows where they agree; none where nothing is shifted."""
+    if not np.any(shift):
+        return 0
+    return SHIFT_BITS * (1 if np.all(shift == shift[0]) else shift.size)
