@@ -1,0 +1,55 @@
+"""A small data set that can be learned, and the settings of a run on it that takes seconds."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+CLASSES = 20
+EVENTS = 60
+
+
+def write_small_set(path, count, seed):
+    """A file in SHD's layout: the events of class k lie around channel 35 k."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % CLASSES
+    with h5py.File(path, "w") as file:
+        times = file.create_dataset("spikes/times", (count,), h5py.vlen_dtype(np.float16))
+        units = file.create_dataset("spikes/units", (count,), h5py.vlen_dtype(np.uint16))
+        for row, label in enumerate(labels):
+            size = int(rng.integers(EVENTS // 2, EVENTS))
+            times[row] = np.sort(rng.uniform(0, 0.2, size)).astype(np.float16)
+            units[row] = np.clip(rng.normal(35 * label + 17, 4, size), 0, 699).astype(np.uint16)
+        file["labels"] = labels.astype(np.uint16)
+        file["extra/speaker"] = (np.arange(count) // CLASSES).astype(np.uint16)
+        file["extra/keys"] = np.array([f"word {label}".encode() for label in range(CLASSES)])
+
+
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory):
+    """Folder with train.h5 (100 utterances of 5 speakers) and test.h5 (40)."""
+    root = tmp_path_factory.mktemp("small-set")
+    write_small_set(root / "train.h5", 100, seed=0)
+    write_small_set(root / "test.h5", 40, seed=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def small_run(small_set):
+    """Overrides of a quick run on ``small_set``."""
+    return [
+        f"task.root={small_set}",
+        "task.pad_unit=16",
+        "task.validation.fraction=0.2",
+        "model.d_model=8",
+        "model.d_ssm=8",
+        "model.stride=4",
+        "model.dropout=0.1",
+        "training.epochs=2",
+        "training.warmup_epochs=0.5",
+        "training.batch_size=8",
+        "training.ssm_base_lr=1e-3",
+        "logging.tensorboard=false",
+        "system.threads=1",
+    ]
