@@ -8,5 +8,6 @@ from .errors import ProgramError
 from .formats import Format
 from .graph import Program
 from .storage import digest, load, save
+from .transform import replace_readout
 
-__all__ = ["Format", "Program", "ProgramError", "digest", "load", "save"]
+__all__ = ["Format", "Program", "ProgramError", "digest", "load", "replace_readout", "save"]

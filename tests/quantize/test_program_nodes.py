@@ -1,0 +1,176 @@
+"""Arithmetic, clock, bounds and the validation of nodes and graphs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from math import floor, isqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pumice.hw_sim.random_programs import random_program
+from pumice.quantize.program import Format, Program, ProgramError
+from pumice.quantize.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
+from pumice.quantize.program.clock import gaps, ticks
+from pumice.quantize.program.nodes import REGISTRY, DiagonalSSM, Linear
+
+CODES = st.integers(-(1 << 52) + 1, (1 << 52) - 1)
+
+
+@given(CODES, st.integers(-9, 52))
+def test_shifts_round_half_up(value, shift):
+    assert round_half_up_shift(value, shift) == floor(Fraction(value) / Fraction(2) ** shift + Fraction(1, 2))
+
+
+@given(st.integers(-(1 << 40), 1 << 40), st.integers(-(1 << 20), 1 << 20), st.integers(0, 16))
+def test_rounding_commutes_with_whole_units(value, units, shift):
+    assert round_half_up_shift(value + (units << shift), shift) == round_half_up_shift(value, shift) + units
+
+
+@given(CODES, st.integers(-3, 1 << 40))
+def test_division_rounds_half_up(p, q):
+    assert rounded_divide(p, q) == floor(Fraction(p, max(q, 1)) + Fraction(1, 2))
+
+
+@given(st.one_of(st.integers(0, (1 << 52) - 1), st.integers(0, (1 << 26) - 1).map(lambda n: n * n)))
+def test_square_roots_are_exact(value):
+    for near in (max(value - 1, 0), value):
+        assert integer_sqrt(near) == isqrt(near)
+
+
+@given(CODES, st.integers(1, 40), st.booleans())
+def test_saturation(value, width, signed):
+    form = Format(width, signed, 0)
+    stored, clipped = saturate(np.array([value]), form)
+    assert form.min <= stored[0] <= form.max
+    assert clipped[0] == (not form.min <= value <= form.max)
+    assert clipped[0] or stored[0] == value
+
+
+@given(st.lists(st.integers(0, 10**7), max_size=30), st.integers(1, 10**4), st.integers(-(10**12), 10**12))
+def test_gaps_come_from_rounded_absolute_times(steps, tick, start):
+    times = start + np.cumsum(np.array(steps, dtype=np.int64))
+    between = gaps(times, tick)
+    assert between.sum() == (ticks(times[-1:] - times[:1], tick)[0] if steps else 0)
+    assert (between >= 0).all()
+    if steps:
+        assert between[0] == 0
+        np.testing.assert_array_equal(gaps(times, tick, "next"), between[1:])
+        elapsed = [floor(Fraction(int(t - times[0]), tick) + Fraction(1, 2)) for t in times]
+        np.testing.assert_array_equal(np.cumsum(between), elapsed)
+
+
+def test_times_that_go_backwards_are_named():
+    with pytest.raises(ProgramError, match="event 2 lies 4 us before event 1"):
+        gaps(np.array([0, 5, 1]), 10)
+    with pytest.raises(ProgramError, match="pairing 'both' is unknown"):
+        gaps(np.array([0]), 10, "both")
+
+
+def nodes_of(kind, **fixed):
+    for seed in range(40):
+        for node in random_program(seed, **fixed):
+            if isinstance(node, kind):
+                return node
+    raise AssertionError(f"no {kind.__name__} in any program")
+
+
+def test_every_node_type_is_in_the_registry_and_occurs():
+    seen = {type(node).__name__ for seed in range(40) for node in random_program(seed)}
+    assert seen == set(REGISTRY)
+
+
+def test_decays_that_grow_are_refused():
+    node = nodes_of(DiagonalSSM)
+    growing = node.decay_re.copy()
+    growing[0, -1] = 1
+    with pytest.raises(ProgramError, match=f"{node.name}: mode {node.modes - 1} grows"):
+        replace(node, decay_re=growing)
+
+
+def test_intermediates_beyond_52_bits_are_refused():
+    node = nodes_of(Linear)
+    with pytest.raises(ProgramError, match=r"the sum can reach \d+ bits, the limit is 52"):
+        replace(node, bias=np.full(node.channels, 1 << 52))
+
+
+def test_weights_are_narrow():
+    node = nodes_of(DiagonalSSM)
+    with pytest.raises(ProgramError, match=r"input_re holds -128\.\.-128, outside -127\.\.127"):
+        replace(node, input_re=np.full_like(node.input_re, -128))
+
+
+def test_float_tensors_are_refused():
+    node = nodes_of(Linear)
+    with pytest.raises(ProgramError, match="bias must hold integers, not float64"):
+        replace(node, bias=node.bias.astype(float))
+
+
+def test_edges_are_checked():
+    program = random_program(1, stride=1, value="token")
+
+    def rebuilt(nodes):
+        return Program(nodes=tuple(nodes), logits="decoder", pairing="causal", class_names=("a", "b", "c"))
+
+    rebuilt(program)
+    with pytest.raises(ProgramError, match="which no earlier node makes"):
+        rebuilt(program.nodes[::-1])
+    with pytest.raises(ProgramError, match="names must be unique"):
+        rebuilt([*program.nodes, program.nodes[-1]])
+    wider = [replace(node, output=Format(20, False, 0)) if node.name == "token" else node for node in program]
+    with pytest.raises(ProgramError, match=r"edge token -> embedding: carries u20\.0, u16\.0 is expected"):
+        rebuilt(wider)
+    with pytest.raises(ProgramError, match="2 class names for 3 logits"):
+        replace(program, class_names=("a", "b"))
+    with pytest.raises(ProgramError, match="do not lie behind a read-out"):
+        replace(program, logits="embedding")
+
+
+PROGRAM_FOLDER = Path(sys.modules["pumice.quantize.program"].__file__).parent
+ALONE = """
+import sys
+for blocked in ("torch", "numba", "brevitas", "rich"):
+    sys.modules[blocked] = None
+import {package} as program
+assert not [name for name in sys.modules if name.startswith("pumice.") and "quantize" not in name], "imports more"
+print(program.__name__, sorted(program.__all__))
+"""
+
+
+def test_the_program_needs_numpy_alone():
+    script = ALONE.format(package="pumice.quantize.program")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_needs_no_torch_and_no_numba():
+    script = ALONE.format(package="pumice.quantize.program") + "import pumice.hw_sim.reference\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def python_310() -> str | None:
+    """A Python 3.10 that starts and has numpy 1.26, where there is one."""
+    named = os.environ.get("PUMICE_PYTHON310")
+    for candidate in filter(None, (named, shutil.which("python3.10"))):
+        probe = "import sys, numpy; assert sys.version_info[:2] == (3, 10) and numpy.__version__.startswith('1.26')"
+        if subprocess.run([candidate, "-c", probe], capture_output=True).returncode == 0:
+            return candidate
+    return None
+
+
+def test_a_copy_of_the_folder_works_under_python_310(tmp_path):
+    python = python_310()
+    if python is None:
+        pytest.skip("no Python 3.10 with numpy 1.26 here; name one in PUMICE_PYTHON310")
+    shutil.copytree(PROGRAM_FOLDER, tmp_path / "carried")
+    script = ALONE.format(package="carried")
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
