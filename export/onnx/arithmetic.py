@@ -14,7 +14,7 @@ from ...quantize.program.bounds import dot_bound
 from ...quantize.program.formats import Format
 from .graph import Graph
 
-_OFFSET_BITS = {np.dtype(np.int32): 30, np.dtype(np.int64): 62}
+OFFSET_BITS = {np.dtype(np.int32): 30, np.dtype(np.int64): 62}
 
 
 def edge_dtype(format: Format) -> np.dtype:
@@ -45,7 +45,7 @@ def shift_half_up(graph: Graph, tensor: str, shift: int | np.ndarray) -> str:
     right = np.maximum(shift, 0)
     if not right.any():
         return tensor
-    bits = _OFFSET_BITS[graph.dtypes[tensor]]
+    bits = OFFSET_BITS[graph.dtypes[tensor]]
     raised = graph.op("Add", tensor, graph.like((1 << bits) + _powers(right) // 2, tensor))
     quotient = graph.op("Div", raised, graph.like(_powers(right), tensor))
     return graph.op("Sub", quotient, graph.like(_powers(bits - right), tensor))

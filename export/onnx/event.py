@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,13 +33,15 @@ class EventGraph:
     """The tensors of one event. Writers read edges and states here and leave new ones.
 
     Attributes:
+        graph: where operations go now; a branch of it inside ``when``.
         edges: tensor names by program edge; (B, channels) each.
         before, after: tensor names by state name, before and after the event; (B, *shape) each.
         states: every state, in the order of its first use.
     """
 
-    def __init__(self, graph: Graph, program: Program) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, program: Program, traced: Sequence[str] = ()) -> None:
+        self.graph = self._root = graph
+        self._traced = tuple(traced)
         self.program = program
         self.edges: dict[str, str] = {}
         self.before: dict[str, str] = {}
@@ -75,8 +79,41 @@ class EventGraph:
         """Declare a state; gives its tensor before the event."""
         self.states.append(state)
         shape = ["batch", *state.shape]
-        self.before[state.name] = self.graph.input(BEFORE + state.name, state.dtype, shape)
+        self.before[state.name] = self._root.input(BEFORE + state.name, state.dtype, shape)
         return self.before[state.name]
+
+    @contextlib.contextmanager
+    def when(self, rate: int) -> Iterator[None]:
+        """What is written inside runs at events where any sample of the batch is valid at ``rate``.
+
+        New states keep their old values otherwise, and traced edges are 0.
+        """
+        outer, edges, opened = self.graph, dict(self.edges), len(self.states)
+        outer.scope = "clock"
+        any_valid = outer.op("ReduceMax", outer.cast(self.valid(rate), np.int32), dtype=np.int32, keepdims=0)
+        condition = outer.op("Greater", any_valid, outer.constant(0, np.int32))
+        flags = dict(self._flags)
+        outer.scope = f"every_{rate}"
+        self.graph = outer.child("run")
+        yield
+        run, self.graph, self._flags = self.graph, outer, flags
+        idle = outer.child("idle")
+        states = self.states[opened:]
+        kept = [edge for edge in self._traced if edge in self.edges and edge not in edges]
+        for state in states:
+            run.output(self.after[state.name], AFTER + state.name, ["batch", *state.shape])
+            idle.output(self.before[state.name], AFTER + state.name, ["batch", *state.shape])
+        for edge in kept:
+            channels = self.program[edge].channels
+            run.output(self.edges[edge], f"edge/{edge}", ["batch", channels])
+            zeros = idle.zeros(self.valid(1), [channels], run.dtypes[self.edges[edge]])
+            idle.output(zeros, f"edge/{edge}", ["batch", channels])
+        outputs = [outer.fresh("If") for _ in (*states, *kept)]
+        dtypes = [*(state.dtype for state in states), *(run.dtypes[self.edges[edge]] for edge in kept)]
+        branches = {"then_branch": run.build(), "else_branch": idle.build()}
+        outer.ops("If", condition, outputs=outputs, dtypes=dtypes, **branches)
+        self.after |= dict(zip((state.name for state in states), outputs, strict=False))
+        self.edges = edges | dict(zip(kept, outputs[len(states) :], strict=True))
 
     def set(self, name: str, value: str) -> str:
         """Store a new state; ``value`` already keeps the old one where the event is not valid."""

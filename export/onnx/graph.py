@@ -47,6 +47,19 @@ class Graph:
         """Put the inputs into the order of ``names``."""
         self.inputs.sort(key=lambda info: names.index(info.name.removeprefix(self.prefix)))
 
+    def child(self, name: str) -> Graph:
+        """A graph for an attribute of an operation. It may read this graph's tensors; its own names are new."""
+        child = Graph(name, prefix=f"{self.fresh(name)}/")
+        child.dtypes = self.dtypes
+        child.scope = "body"
+        return child
+
+    def zeros(self, batched: str, shape: Sequence[int], dtype: Any) -> str:
+        """Zeros (B, *shape), with B from the first axis of ``batched``."""
+        batch = self.op("Shape", batched, dtype=np.int64, start=0, end=1)
+        whole = self.op("Concat", batch, self.constant(list(shape), np.int64), axis=0)
+        return self.op("Expand", self.constant(0, dtype), whole, dtype=dtype)
+
     def constant(self, value: Any, dtype: Any) -> str:
         """A constant tensor, stored once however often it is asked for."""
         array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))

@@ -9,7 +9,7 @@ import onnx
 
 from ...errors import PumiceError
 from ...quantize.program import Program
-from .event import AFTER, BEFORE, EventGraph, State
+from .event import AFTER, BEFORE, EventGraph
 from .graph import Graph
 from .model import finish
 from .writers import write_event, write_query
@@ -27,7 +27,7 @@ def build_sequence(program: Program, trace: Sequence[str] = ()) -> onnx.ModelPro
         PumiceError: a node type has no writer, or ``trace`` names what has no value at each event.
     """
     body = Graph("event", prefix="event/")
-    event = EventGraph(body, program)
+    event = EventGraph(body, program, trace)
     event.begin(body.input("valid", np.bool_, ["batch"]))
     write_event(event)
     for state in event.states:
@@ -49,7 +49,7 @@ def build_sequence(program: Program, trace: Sequence[str] = ()) -> onnx.ModelPro
     events = [_lead(graph, name, dense=name == "value") for name in scanned]
     graph.ops(
         "Scan",
-        *_zeros(graph, event.states),
+        *(graph.zeros("valid", state.shape, state.dtype) for state in event.states),
         *events,
         outputs=outputs,
         dtypes=[body.dtypes[info.name] for info in body.outputs],
@@ -83,13 +83,3 @@ def _lead(graph: Graph, name: str, dense: bool) -> str:
     """The input with one event of zeros, not valid, before it: onnxruntime divides by the length of a Scan."""
     pads = [0, 1, 0, 0, 0, 0] if dense else [0, 1, 0, 0]
     return graph.op("Pad", name, graph.constant(pads, np.int64), dtype=graph.dtypes[name])
-
-
-def _zeros(graph: Graph, states: Sequence[State]) -> list[str]:
-    """Initial states, (B, *shape) zeros each."""
-    batch = graph.op("Shape", "valid", dtype=np.int64, start=0, end=1)
-    zeros = []
-    for state in states:
-        shape = graph.op("Concat", batch, graph.constant(state.shape, np.int64), axis=0)
-        zeros.append(graph.op("Expand", graph.constant(0, state.dtype), shape, dtype=state.dtype))
-    return zeros

@@ -27,7 +27,7 @@ def build_step(program: Program, trace: Sequence[str] = ()) -> onnx.ModelProto:
         PumiceError: a node type has no writer, or ``trace`` names what the program lacks.
     """
     graph = Graph("step")
-    event = EventGraph(graph, program)
+    event = EventGraph(graph, program, trace)
     event.begin(graph.input("valid", np.bool_, ["batch"]))
     write_event(event)
     logits = write_query(event)

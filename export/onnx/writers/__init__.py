@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 from ....errors import PumiceError
 from ....quantize.program import nodes
@@ -12,7 +13,7 @@ from .inputs import write_input
 from .linear import write_embedding, write_linear
 from .norm import write_batch_norm, write_layer_norm
 from .pointwise import write_add, write_lookup, write_multiply
-from .pool import write_event_pool
+from .pool import read_event_pool, update_event_pool
 from .readout import read_readout, update_readout
 from .ssm import write_diagonal_ssm
 
@@ -27,40 +28,58 @@ WRITERS: Mapping[type[Node], Writer] = {
     nodes.BatchNorm: write_batch_norm,
     nodes.LayerNorm: write_layer_norm,
     nodes.DiagonalSSM: write_diagonal_ssm,
-    nodes.EventPool: write_event_pool,
+    nodes.EventPool: read_event_pool,
+    nodes.Readout: read_readout,
+    **dict.fromkeys(nodes.INPUT_NODES, write_input),
 }
-"""Writers of the nodes that make an edge at every event; inputs and read-outs are written by their own functions."""
+"""Writers of output edges, at the edge's rate."""
+
+UPDATERS: Mapping[type[Node], Callable[[EventGraph, Node, int], None]] = {
+    nodes.EventPool: update_event_pool,
+    nodes.Readout: update_readout,
+}
+"""Writers of what a node collects from events at the rate given, before it has an output."""
 
 
 def write_event(event: EventGraph) -> None:
     """Everything that happens at an event: all nodes up to the read-outs, and their states.
 
+    Nodes of pooled rates lie in nested branches, skipped while no sample of the batch has completed a window.
+
     Raises:
-        PumiceError: a node type has no writer.
+        PumiceError: a node type has no writer, or one pooled rate is no multiple of the other.
     """
-    for node in event.program:
-        event.graph.scope = node.name
-        if isinstance(node, nodes.INPUT_NODES):
-            event.edges[node.name] = write_input(event, node)
-        elif isinstance(node, nodes.Readout):
-            update_readout(event, node)
-        elif event.program.rates[node.name] != nodes.QUERY:
-            event.edges[node.name] = _write(event, node)
+    rates = sorted({rate for rate in event.program.rates.values() if rate != nodes.QUERY})
+    for faster, slower in itertools.pairwise(rates):
+        if slower % faster:
+            raise PumiceError(f"windows of {faster} and {slower} events do not nest; ONNX needs strides in one chain")
+    _write_rates(event, rates)
 
 
 def write_query(event: EventGraph) -> str:
     """Read-outs and what lies behind them, from the states after the event; gives the logits' tensor."""
     for node in event.program:
-        event.graph.scope = node.name
-        if isinstance(node, nodes.Readout):
-            event.edges[node.name] = read_readout(event, node)
-        elif event.program.rates[node.name] == nodes.QUERY:
-            event.edges[node.name] = _write(event, node)
+        if event.program.rates[node.name] == nodes.QUERY:
+            _write(event, node)
     return event.edges[event.program.logits]
 
 
-def _write(event: EventGraph, node: Node) -> str:
+def _write_rates(event: EventGraph, rates: Sequence[int]) -> None:
+    rate, *slower = rates
+    for node in event.program:
+        if event.program.rates[node.name] == rate:
+            _write(event, node)
+        if type(node) in UPDATERS:
+            event.graph.scope = node.name
+            UPDATERS[type(node)](event, node, rate)
+    if slower:
+        with event.when(slower[0]):
+            _write_rates(event, slower)
+
+
+def _write(event: EventGraph, node: Node) -> None:
     writer = WRITERS.get(type(node))
     if writer is None:
         raise PumiceError(f"node {node.name}: ONNX has no writer for {type(node).__name__}; run it in the simulator")
-    return writer(event, node)
+    event.graph.scope = node.name
+    event.edges[node.name] = writer(event, node)

@@ -11,34 +11,30 @@ from ..event import EventGraph, State
 _INT64 = np.dtype(np.int64)
 
 
-def update_readout(event: EventGraph, node: Readout) -> None:
-    """Take in one event."""
+def update_readout(event: EventGraph, node: Readout, rate: int) -> None:
+    """Take in an event of the values' rate; time passes at the rate of the third input."""
     graph = event.graph
-    rate = event.program.rates[node.inputs[0]]
-    value, *gaps = (graph.cast(tensor, _INT64) for tensor in event.inputs_of(node))
 
-    def accumulate(name: str, term: str, channels: int, at: int = rate) -> None:
+    def accumulate(name: str, term: str, channels: int) -> None:
         old = event.open(State(f"{node.name}/{name}", (channels,), _INT64))
-        event.keep_unless_valid(f"{node.name}/{name}", graph.op("Add", old, term), at)
+        event.keep_unless_valid(f"{node.name}/{name}", graph.op("Add", old, graph.cast(term, _INT64)), rate)
 
+    if node.mode == "time" and event.program.rates[node.inputs[2]] == rate:
+        accumulate("weight", event.edges[node.inputs[2]], 1)
+    if event.program.rates[node.inputs[0]] != rate:
+        return
+    value = graph.cast(event.edges[node.inputs[0]], _INT64)
     if node.mode in ("mean", "time"):
         accumulate("sum", value, node.size)
     if node.mode == "time":
-        accumulate("weighted", graph.op("Mul", value, gaps[0]), node.size)
-        accumulate("weight", gaps[1], 1, event.program.rates[node.inputs[2]])
+        accumulate("weighted", graph.op("Mul", value, event.edges[node.inputs[1]]), node.size)
     if node.mode == "last":
         event.open(State(f"{node.name}/last", (node.size,), _INT64))
         event.keep_unless_valid(f"{node.name}/last", value, rate)
     if node.mode == "forget":
         _forget(event, node, value, rate)
     if node.mode == "window":
-        old = event.open(State(f"{node.name}/window", (node.window, node.size), _INT64))
-        bounds = [graph.constant([edge], np.int64) for edge in (1, node.window, 1)]
-        rest = graph.op("Slice", old, *bounds, dtype=_INT64)
-        new = graph.op("Unsqueeze", value, graph.constant([1], np.int64), dtype=_INT64)
-        moved = graph.op("Concat", rest, new, axis=1)
-        flag = graph.op("Unsqueeze", event.valid(rate), graph.constant([2], np.int64), dtype=bool)
-        event.set(f"{node.name}/window", graph.op("Where", flag, moved, old))
+        _shift_in(event, node, value, rate)
 
 
 def read_readout(event: EventGraph, node: Readout) -> str:
@@ -73,3 +69,13 @@ def _forget(event: EventGraph, node: Readout, value: str, rate: int) -> None:
     count = event.count(rate)
     first = graph.op("Equal", count, graph.like(1, count))
     event.keep_unless_valid(f"{node.name}/forget", graph.op("Where", first, target, graph.op("Add", old, step)), rate)
+
+
+def _shift_in(event: EventGraph, node: Readout, value: str, rate: int) -> None:
+    graph = event.graph
+    old = event.open(State(f"{node.name}/window", (node.window, node.size), _INT64))
+    edges = [graph.constant([edge], np.int64) for edge in (1, node.window, 1)]
+    rest = graph.op("Slice", old, *edges, dtype=_INT64)
+    moved = graph.op("Concat", rest, graph.op("Unsqueeze", value, edges[0], dtype=_INT64), axis=1)
+    flag = graph.op("Unsqueeze", event.valid(rate), graph.constant([2], np.int64), dtype=bool)
+    event.set(f"{node.name}/window", graph.op("Where", flag, moved, old))

@@ -6,8 +6,9 @@ import numpy as np
 
 from ....quantize.program.bounds import register
 from ....quantize.program.nodes import DiagonalSSM
-from ..arithmetic import accumulator_dtype, at_most, matmul, saturate, shift_half_up
+from ..arithmetic import OFFSET_BITS, accumulator_dtype, at_most, matmul, saturate, shift_half_up
 from ..event import EventGraph, State
+from ..graph import Graph
 
 
 def write_diagonal_ssm(event: EventGraph, node: DiagonalSSM) -> str:
@@ -48,28 +49,48 @@ def _add(event: EventGraph, node: DiagonalSSM, state: str, drive: str) -> str:
 
 
 def _decay(event: EventGraph, node: DiagonalSSM, state: str, ticks: str) -> str:
-    """One step a binary digit of the gap, least significant first; a digit that is 0 keeps the state."""
+    """A loop over the binary digits of the gaps, least significant first, until no gap of the batch has one left."""
     graph = event.graph
-    digits = graph.op("Div", ticks, graph.constant(1 << np.arange(node.digits), np.int64))
-    bits = graph.op("Equal", graph.op("Mod", digits, graph.constant(2, np.int64)), graph.constant(1, np.int64))
-    names = [graph.fresh("bit") for _ in range(node.digits)]
-    graph.ops("Split", bits, outputs=names, dtypes=[bool] * node.digits, axis=1, num_outputs=node.digits)
-    for digit, bit in enumerate(names):
-        state = graph.op("Where", bit, _decay_step(event, node, state, digit), state)
-    return state
+    body = graph.child("digit")
+    digit = body.input("digit", np.int64, [])
+    body.input("more", bool, [])
+    left, codes = body.input("left", np.int64, ["batch", 1]), body.input("codes", np.int32, ["batch", node.channels])
+    two = body.constant(2, np.int64)
+    bit = body.op("Equal", body.op("Mod", left, two), body.constant(1, np.int64))
+    rest = body.op("Div", left, two)
+    stepped = body.op("Where", bit, _decay_step(body, node, codes, digit), codes)
+    body.output(_any_left(body, rest), "more_out", [])
+    body.output(rest, "left_out", ["batch", 1])
+    body.output(stepped, "codes_out", ["batch", node.channels])
+    outputs = [graph.fresh("left"), graph.fresh("codes")]
+    carried = (graph.constant(node.digits, np.int64), _any_left(graph, ticks), ticks, state)
+    graph.ops("Loop", *carried, outputs=outputs, dtypes=[np.int64, np.int32], body=body.build())
+    return outputs[1]
 
 
-def _decay_step(event: EventGraph, node: DiagonalSSM, state: str, digit: int) -> str:
+def _any_left(graph: Graph, ticks: str) -> str:
+    largest = graph.op("ReduceMax", ticks, dtype=np.int64, keepdims=0)
+    return graph.op("Greater", largest, graph.constant(0, np.int64))
+
+
+def _decay_step(graph: Graph, node: DiagonalSSM, state: str, digit: str) -> str:
     """``sat(x + rhu(d x))`` for one digit, both components from the old x."""
-    graph = event.graph
     dtype = accumulator_dtype(node.decay_accumulator)
-    real, imaginary = node.decay_re[digit].astype(np.int64), node.decay_im[digit].astype(np.int64)
+    bits = OFFSET_BITS[dtype]
+    real, imaginary = node.decay_re.astype(np.int64), node.decay_im.astype(np.int64)
+    exponent = np.tile(node.decay_exponent.astype(np.int64), 2)
+    one = np.left_shift(np.int64(1), exponent)
+
+    def row(table: np.ndarray) -> str:
+        return graph.op("Gather", graph.constant(table, dtype), digit, dtype=dtype, axis=0)
+
     swap = np.roll(np.arange(node.channels), node.modes)
     wide = graph.cast(state, dtype)
     swapped = graph.op("Gather", wide, graph.constant(swap, np.int64), dtype=dtype, axis=1)
-    along = graph.op("Mul", wide, graph.constant(np.tile(real, 2), dtype))
-    across = graph.op("Mul", swapped, graph.constant(np.concatenate([-imaginary, imaginary]), dtype))
-    change = shift_half_up(graph, graph.op("Add", along, across), np.tile(node.decay_exponent[digit], 2))
+    along = graph.op("Mul", wide, row(np.tile(real, 2)))
+    across = graph.op("Mul", swapped, row(np.concatenate([-imaginary, imaginary], axis=1)))
+    raised = graph.op("Add", graph.op("Add", along, across), row((1 << bits) + one // 2))
+    change = graph.op("Sub", graph.op("Div", raised, row(one)), row(np.left_shift(np.int64(1), bits - exponent)))
     return saturate(graph, graph.op("Add", wide, change), node.state_format)
 
 
