@@ -9,6 +9,16 @@ from typing import Any
 KINDS = ("mac", "gather", "multiply", "add", "round", "divide", "root", "lookup", "function")
 """Kinds of operations; docs/op_counts.md defines each."""
 
+_PLURALS = {
+    "multiply": "multiplies",
+    "add": "adds",
+    "round": "rounds",
+    "divide": "divides",
+    "root": "roots",
+    "lookup": "lookups",
+    "function": "functions",
+}
+
 
 @dataclass(frozen=True)
 class Operations:
@@ -140,13 +150,11 @@ class Counts:
             "dense_macs": self.sum("mac", "dense"),
             "effective_macs": self.sum("mac") - self.sum("mac", "accumulate"),
             "effective_acs": self.sum("mac", "accumulate"),
-            **{f"{kind}s": self.sum(kind) for kind in KINDS if kind not in ("mac", "gather")},
-            "multiplys_dense": self.sum("multiply", "dense"),
+            "multiplies_dense": self.sum("multiply", "dense"),
+            **{plural: self.sum(kind) for kind, plural in _PLURALS.items()},
             "state_updates": sum(node.state_updates for node in self.nodes),
             "digit_steps": sum(node.digit_steps for node in self.nodes),
         }
-        totals["multiplies"] = totals.pop("multiplys")
-        totals["multiplies_dense"] = totals.pop("multiplys_dense")
         for name, bits in asdict(self.traffic).items():
             totals[f"{name}_bits"] = bits
         totals["parameter_bits"] = sum(node.parameter_bits for node in self.nodes)

@@ -1,0 +1,77 @@
+"""Counts as a table for people."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from .records import Counts, NodeCounts
+
+_COLUMNS = ("dense", "MAC", "AC", "other", "updates", "digits", "weights", "state")
+
+
+def print_counts(counts: Counts, reference: Counts | None = None, console: Console | None = None) -> None:
+    """Print means an event by node, then totals; ``reference`` (``count_float``) is set beside them.
+
+    Columns: dense products of matrices; those left when zeros are skipped, as multiply-accumulates and as
+    accumulates; all other operations; updates of a complex mode; decay steps of a complex mode; bytes of parameters
+    read; bytes of state read and written.
+    """
+    console = console or Console()
+    events = max(counts.events, 1)
+    title = f"Operations an input event ({counts.arithmetic}; {counts.samples} samples, {counts.events} events)"
+    table = Table(title=title)
+    table.add_column("node", no_wrap=True)
+    for column in _COLUMNS:
+        table.add_column(column, justify="right")
+    for node in counts:
+        if node.operations or node.state_bits:
+            table.add_row(_brief(node.name), *(_short(value / events) for value in _row(node)))
+    table.add_section()
+    table.add_row("total", *(_short(value / events) for value in _sums(counts)), style="bold")
+    if reference is not None:
+        table.add_row(reference.arithmetic, *(_short(value / events) for value in _sums(reference)))
+    console.print(table)
+    for each in (counts, reference):
+        if each is not None:
+            totals = each.totals()
+            console.print(
+                f"{each.arithmetic}: model {totals['parameter_bits'] / 8:,.0f} bytes, "
+                f"state {totals['state_bits'] / 8:,.0f} bytes"
+            )
+    widths = ", ".join(
+        f"{left}x{right} bit {_short(effective / events)} of {_short(dense / events)}"
+        for (left, right), (dense, effective) in counts.by_widths().items()
+    )
+    console.print(f"effective of dense products an event, by widths of weight and operand: {widths}")
+
+
+def _row(node: NodeCounts) -> tuple[float, ...]:
+    accumulate = node.sum("mac", "accumulate")
+    others = sum(item.effective for item in node.operations if item.kind not in ("mac", "gather"))
+    traffic = node.traffic
+    return (
+        node.sum("mac", "dense"),
+        node.sum("mac") - accumulate,
+        accumulate,
+        others,
+        node.state_updates,
+        node.digit_steps,
+        traffic.weights / 8,
+        (traffic.state_read + traffic.state_written) / 8,
+    )
+
+
+def _sums(counts: Counts) -> tuple[float, ...]:
+    return tuple(sum(column) for column in zip(*(_row(node) for node in counts), strict=True))
+
+
+def _brief(name: str) -> str:
+    """``stages/0/layers/1/ssm`` as ``0/1/ssm``: the width of a terminal is short."""
+    return name.replace("stages/", "").replace("layers/", "")
+
+
+def _short(value: float) -> str:
+    if value == 0:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
