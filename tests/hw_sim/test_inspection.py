@@ -1,0 +1,88 @@
+"""What inspect and diff say about programs whose contents are known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pumice.hw_sim.inspection import dead_zone, diff, diff_table, inspect, inspection_table
+from pumice.hw_sim.random_programs import random_program
+from pumice.quantize.program import digest
+from rich.console import Console
+
+
+def rendered(group) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(group)
+    return console.export_text()
+
+
+def test_inspect_counts_memory_by_node():
+    program = random_program(3, stages=1, layers=1, stride=2, norm="layer", value="token", width=4, modes=3)
+    data = json.loads(json.dumps(inspect(program)))
+    nodes = {node["name"]: node for node in data["nodes"]}
+    assert nodes["embedding"]["weight_bits"] == 11 * 4 * 8
+    ssm = program["stages/0/layers/0/ssm"]
+    described = nodes["stages/0/layers/0/ssm"]
+    assert described["state_bits"] == 2 * 3 * ssm.state_width
+    assert described["tensors"]["decay_re"] == {"shape": [ssm.digits, 3], "bits": 15}
+    assert described["rate"] == 1
+    assert nodes["stages/0/layers/0/y"]["rate"] == 2
+    assert nodes["decoder"]["rate"] == 0
+    assert data["weight_bits"] == sum(node["weight_bits"] for node in data["nodes"])
+    assert set(data["tables"]) == {"stages/0/layers/0/gelu", "stages/0/layers/0/sigmoid"}
+    assert data["digest"] == digest(program)
+    text = rendered(inspection_table(data))
+    assert "stages/0/layers/0/ssm" in text
+    assert f"{data['weight_bits'] / 8:,.0f}" in text
+
+
+def test_registers_follow_the_bounds():
+    program = random_program(3)
+    for node, described in zip(program, inspect(program)["nodes"], strict=True):
+        for what, bound in node.bounds().items():
+            assert described["registers"][what]["register"] == ("i32" if bound < 1 << 30 else "i64")
+
+
+def test_dead_zone_of_a_known_decay():
+    node = random_program(3, modes=1, digits=1, state_width=16)["stages/0/layers/0/ssm"]
+    half = replace(
+        node, decay_re=np.array([[-(1 << 6)]]), decay_im=np.array([[0]]), decay_exponent=np.array([[8]])
+    )  # a = 3/4
+    zone = dead_zone(half)
+    assert zone["max"] == pytest.approx(0.71 / 0.25)
+    assert zone["share"] == pytest.approx(0.71 / 0.25 / 32767)
+    never = replace(half, decay_re=np.array([[0]]))
+    assert dead_zone(never)["share"] == 1.0
+
+
+def test_a_program_does_not_differ_from_itself():
+    result = diff(random_program(4), random_program(4))
+    assert result == {"identical": True, "only_first": [], "only_second": [], "order": False, "changed": []}
+    assert "identical" in rendered(diff_table(result))
+
+
+def test_diff_names_every_change():
+    program = random_program(4, value="token", layers=1, stages=1)
+    table = program["embedding"].table.copy()
+    table[2, 0], table[3, 1] = 0, 0
+    was = np.abs(program["embedding"].table.astype(int) - table)
+    changed = replace(program["embedding"], table=table)
+    nodes = tuple(changed if node.name == "embedding" else node for node in program)
+    other = replace(program, nodes=nodes, class_names=("a", "b", "z"))
+    result = diff(program, other)
+    assert not result["identical"]
+    names, tensor = result["changed"]
+    assert names == {"node": "program", "field": "class_names[2]", "first": "c", "second": "z"}
+    assert (tensor["differing"], tensor["largest"]) == (int((was > 0).sum()), int(was.max()))
+    json.dumps(result)
+    assert "class_names[2]" in rendered(diff_table(result))
+
+
+def test_diff_of_programs_of_other_shapes():
+    result = diff(random_program(4, stages=1, width=3), random_program(4, stages=2, width=4))
+    assert result["only_second"]
+    assert any("shape" in str(entry.get("first")) for entry in result["changed"])
+    rendered(diff_table(result))
