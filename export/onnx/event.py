@@ -39,9 +39,20 @@ class EventGraph:
         states: every state, in the order of its first use.
     """
 
-    def __init__(self, graph: Graph, program: Program, traced: Sequence[str] = ()) -> None:
+    def __init__(
+        self, graph: Graph, program: Program | None = None, traced: Sequence[str] = (), *, branches: bool = True
+    ) -> None:
+        """Begin with no edges.
+
+        Args:
+            graph: where operations go.
+            program: what is written; None where a graph has another origin.
+            traced: edges that are outputs of the graph.
+            branches: skip what no sample needs (``when``); False for a graph without control flow.
+        """
         self.graph = self._root = graph
         self._traced = tuple(traced)
+        self._branches = branches
         self.program = program
         self.edges: dict[str, str] = {}
         self.before: dict[str, str] = {}
@@ -86,8 +97,11 @@ class EventGraph:
     def when(self, rate: int) -> Iterator[None]:
         """What is written inside runs at events where any sample of the batch is valid at ``rate``.
 
-        New states keep their old values otherwise, and traced edges are 0.
+        New states keep their old values otherwise, and traced edges are 0. Without branches it always runs.
         """
+        if not self._branches:
+            yield
+            return
         outer, edges, opened = self.graph, dict(self.edges), len(self.states)
         outer.scope = "clock"
         any_valid = outer.op("ReduceMax", outer.cast(self.valid(rate), np.int32), dtype=np.int32, keepdims=0)

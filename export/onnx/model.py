@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 
 import onnx
 from onnx import helper
@@ -10,34 +11,73 @@ from onnx import helper
 from ... import __version__
 from ...quantize.program import Program, digest
 from ...quantize.program.nodes import DenseInput
+from .describe import node_docs, tensor_docs
 from .graph import Graph
 
 OPSET = 21
 IR_VERSION = 10
 
 
-def finish(graph: Graph, program: Program) -> onnx.ModelProto:
-    """The model of ``graph``, with metadata, checked strictly and with all shapes inferred."""
+def finish(
+    graph: Graph,
+    properties: Mapping[str, str],
+    doc: str,
+    tensors: Mapping[str, str],
+    nodes: Mapping[str, str],
+) -> onnx.ModelProto:
+    """The model of ``graph``, documented, checked strictly and with all shapes inferred.
+
+    Args:
+        graph: complete.
+        properties: the model's metadata.
+        doc: what the model is.
+        tensors: documentation of inputs and outputs, by name or by the part before the first slash.
+        nodes: documentation of operations, by a path that their names contain.
+    """
     model = helper.make_model(
         graph.build(),
         producer_name="pumice",
         producer_version=__version__,
+        doc_string=doc,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    helper.set_model_props(model, metadata(program))
+    helper.set_model_props(model, dict(properties))
+    model.graph.doc_string = doc
+    for value in (*model.graph.input, *model.graph.output):
+        value.doc_string = tensors.get(value.name) or tensors.get(value.name.partition("/")[0], "")
+    for operation in operations(model.graph):
+        paths = [path for path in nodes if f"/{path}/" in f"/{operation.name}"]
+        if paths:
+            operation.doc_string = nodes[max(paths, key=len)]
     onnx.checker.check_model(model, full_check=True)
     return onnx.shape_inference.infer_shapes(model, strict_mode=True)
 
 
+def finish_program(graph: Graph, program: Program, doc: str, arithmetic: str) -> onnx.ModelProto:
+    """The model of a graph made from ``program``; ``arithmetic`` says "exact" or "approximate" in the metadata."""
+    properties = {**metadata(program), "arithmetic": arithmetic}
+    return finish(graph, properties, doc, tensor_docs(program), node_docs(program))
+
+
+def operations(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Every operation of a graph and of the graphs inside it."""
+    for operation in graph.node:
+        yield operation
+        for attribute in operation.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from operations(attribute.g)
+
+
 def metadata(program: Program) -> dict[str, str]:
-    """What the graph does not say: class names, the units of the gaps in microseconds, scale of the dense input."""
+    """What the graph does not say: class names, the units of the gaps in microseconds, widths and scales."""
     properties = {
         "program_digest": digest(program),
         "class_names": json.dumps(list(program.class_names)),
         "gap_units_us": json.dumps({node.name: node.unit_us for node in program.gap_inputs}),
         "pairing": program.pairing,
         "logits_frac": str(program[program.logits].output.frac),
+        "edge_formats": json.dumps({node.name: str(node.output) for node in program}),
     }
     if isinstance(program.value_input, DenseInput):
         format = program.value_input.output

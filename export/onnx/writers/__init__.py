@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ....errors import PumiceError
 from ....quantize.program import nodes
@@ -19,7 +20,27 @@ from .ssm import write_diagonal_ssm
 
 Writer = Callable[[EventGraph, Node], str]
 
-WRITERS: Mapping[type[Node], Writer] = {
+Updater = Callable[[EventGraph, Node, int], None]
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the nodes of a program are written.
+
+    Attributes:
+        doc: what a model of this family is.
+        arithmetic: "exact" or "approximate".
+        writers: of output edges, at the edge's rate, by node type.
+        updaters: of what a node collects from events at the rate given, before it has an output.
+    """
+
+    doc: str
+    arithmetic: str
+    writers: Mapping[type[Node], Writer]
+    updaters: Mapping[type[Node], Updater]
+
+
+_WRITERS: Mapping[type[Node], Writer] = {
     nodes.Embedding: write_embedding,
     nodes.Linear: write_linear,
     nodes.Lookup: write_lookup,
@@ -32,16 +53,16 @@ WRITERS: Mapping[type[Node], Writer] = {
     nodes.Readout: read_readout,
     **dict.fromkeys(nodes.INPUT_NODES, write_input),
 }
-"""Writers of output edges, at the edge's rate."""
-
-UPDATERS: Mapping[type[Node], Callable[[EventGraph, Node, int], None]] = {
+_UPDATERS: Mapping[type[Node], Updater] = {
     nodes.EventPool: update_event_pool,
     nodes.Readout: update_readout,
 }
-"""Writers of what a node collects from events at the rate given, before it has an output."""
+
+INTEGER = Family("a program in integer operators, exact in every bit", "exact", _WRITERS, _UPDATERS)
+"""The program's own arithmetic."""
 
 
-def write_event(event: EventGraph) -> None:
+def write_event(event: EventGraph, family: Family = INTEGER) -> None:
     """Everything that happens at an event: all nodes up to the read-outs, and their states.
 
     Nodes of pooled rates lie in nested branches, skipped while no sample of the batch has completed a window.
@@ -53,32 +74,32 @@ def write_event(event: EventGraph) -> None:
     for faster, slower in itertools.pairwise(rates):
         if slower % faster:
             raise PumiceError(f"windows of {faster} and {slower} events do not nest; ONNX needs strides in one chain")
-    _write_rates(event, rates)
+    _write_rates(event, family, rates)
 
 
-def write_query(event: EventGraph) -> str:
+def write_query(event: EventGraph, family: Family = INTEGER) -> str:
     """Read-outs and what lies behind them, from the states after the event; gives the logits' tensor."""
     for node in event.program:
         if event.program.rates[node.name] == nodes.QUERY:
-            _write(event, node)
+            _write(event, family, node)
     return event.edges[event.program.logits]
 
 
-def _write_rates(event: EventGraph, rates: Sequence[int]) -> None:
+def _write_rates(event: EventGraph, family: Family, rates: Sequence[int]) -> None:
     rate, *slower = rates
     for node in event.program:
         if event.program.rates[node.name] == rate:
-            _write(event, node)
-        if type(node) in UPDATERS:
+            _write(event, family, node)
+        if type(node) in family.updaters:
             event.graph.scope = node.name
-            UPDATERS[type(node)](event, node, rate)
+            family.updaters[type(node)](event, node, rate)
     if slower:
         with event.when(slower[0]):
-            _write_rates(event, slower)
+            _write_rates(event, family, slower)
 
 
-def _write(event: EventGraph, node: Node) -> None:
-    writer = WRITERS.get(type(node))
+def _write(event: EventGraph, family: Family, node: Node) -> None:
+    writer = family.writers.get(type(node))
     if writer is None:
         raise PumiceError(f"node {node.name}: ONNX has no writer for {type(node).__name__}; run it in the simulator")
     event.graph.scope = node.name

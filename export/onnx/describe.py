@@ -1,0 +1,52 @@
+"""Documentation inside a model, for viewers such as Netron."""
+
+from __future__ import annotations
+
+from ...quantize.program import Program
+from ...quantize.program.nodes import QUERY, DenseInput, DiagonalSSM, EventPool, Linear, Lookup, Node, Readout
+
+FORMATS = "formats are s (signed) or u, width in bits, and fractional bits: s8.5 is a signed byte in units of 2**-5"
+
+
+def tensor_docs(program: Program) -> dict[str, str]:
+    """Inputs and outputs by name, or by what goes before the first slash."""
+    docs = {
+        "token": f"the event's token, 0 to {getattr(program.value_input, 'vocab', 1) - 1}",
+        "valid": "false: there is no event, and no state changes",
+        "state": "what the stream remembers; zeros at its start",
+        "next": "the same after this event; feed it as state/... with the next one",
+        "trace": "the value of one edge of the program",
+        "logits": f"scores of the classes, in units of 2**-{program[program.logits].output.frac}",
+    }
+    if isinstance(program.value_input, DenseInput):
+        format = program.value_input.output
+        docs["value"] = f"the event's codes of format {format}: sat(floor(x 2**{format.frac} + 1/2)); {FORMATS}"
+    when = "before" if program.pairing == "causal" else "after"
+    for node in program.gap_inputs:
+        docs[node.name] = (
+            f"time {when} the event in units of {node.unit_us} us: the difference of absolute times since the first "
+            f"event, each rounded as floor((2 t + {node.unit_us}) / {2 * node.unit_us})"
+        )
+    return docs
+
+
+def node_docs(program: Program) -> dict[str, str]:
+    """One sentence a node: type, formats of what it reads and makes, and its rate."""
+    return {node.name: _sentence(program, node) for node in program}
+
+
+def _sentence(program: Program, node: Node) -> str:
+    reads = ", ".join(f"{edge} ({program[edge].output})" for edge in node.inputs) or "the host's input"
+    rate = program.rates[node.name]
+    often = {QUERY: "read at any time", 1: "at every event"}.get(rate, f"at every {rate}th event")
+    return f"{type(node).__name__}{_detail(node)}: reads {reads}; makes {node.channels} x {node.output}, {often}"
+
+
+def _detail(node: Node) -> str:
+    if isinstance(node, DiagonalSSM):
+        return f" ({node.discretization}, {node.modes} modes of {node.state_width} bits, {node.digits} gap digits)"
+    if isinstance(node, Linear):
+        return f" ({'/'.join(str(width) for width in node.weight_widths)}-bit weights, {node.accumulator} sums)"
+    if isinstance(node, (EventPool, Readout)):
+        return f" ({node.mode})"
+    return f" ({node.function})" if isinstance(node, Lookup) else ""

@@ -1,0 +1,72 @@
+"""From the graph of one event to a graph of whole samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+
+from .event import AFTER, BEFORE, EventGraph
+from .graph import Graph
+
+BODY_PREFIX = "event/"
+
+
+def over_events(
+    name: str, body: Graph, event: EventGraph, traced: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> tuple[Graph, EventGraph]:
+    """A graph that runs ``body`` over samples (B, L, ...) from zero states.
+
+    Args:
+        name: of the graph.
+        body: the event's operations, with prefix ``BODY_PREFIX``; its outputs are declared here.
+        event: the event's states.
+        traced: tensors to keep of every event and their shapes without the batch, by name: ``trace/<name>``
+            (B, L, *shape) become outputs of the graph.
+
+    Returns:
+        The graph, to which a read-out can be added, and its states after the last event.
+    """
+    for state in event.states:
+        body.output(event.after[state.name], AFTER + state.name, ["batch", *state.shape])
+    for trace, (tensor, shape) in traced.items():
+        body.output(tensor, f"trace/{trace}", ["batch", *shape])
+
+    graph = Graph(name)
+    final = EventGraph(graph, event.program)
+    final.after = {state.name: f"final/{state.name}" for state in event.states}
+    names = [info.name.removeprefix(body.prefix) for info in body.inputs]
+    scanned = [name for name in names if not name.startswith(BEFORE)]
+    body.order_inputs([*(BEFORE + state.name for state in event.states), *scanned])
+    rests = [_rest(info) for info in body.inputs[len(event.states) :]]
+    for name, rest in zip(scanned, rests, strict=True):
+        graph.input(name, body.dtypes[body.prefix + name], ["batch", "length", *rest])
+    graph.scope = "scan"
+    graph.ops(
+        "Scan",
+        *(graph.zeros("valid", state.shape, state.dtype) for state in event.states),
+        *(_lead(graph, name, len(rest)) for name, rest in zip(scanned, rests, strict=True)),
+        outputs=[*final.after.values(), *(f"scan/{trace}" for trace in traced)],
+        dtypes=[body.dtypes[info.name] for info in body.outputs],
+        body=body.build(),
+        num_scan_inputs=len(scanned),
+        scan_input_axes=[1] * len(scanned),
+        **({"scan_output_axes": [1] * len(traced)} if traced else {}),
+    )
+    for trace, (_, shape) in traced.items():
+        first, end, axis = (graph.constant([value], np.int64) for value in (1, np.iinfo(np.int64).max, 1))
+        tail = graph.op("Slice", f"scan/{trace}", first, end, axis, dtype=graph.dtypes[f"scan/{trace}"])
+        graph.output(tail, f"trace/{trace}", ["batch", "length", *shape])
+    return graph, final
+
+
+def _rest(info: onnx.ValueInfoProto) -> list[int]:
+    """The axes of an input of the body after the batch."""
+    return [axis.dim_value for axis in info.type.tensor_type.shape.dim[1:]]
+
+
+def _lead(graph: Graph, name: str, rest: int) -> str:
+    """The input with one event of zeros, not valid, before it: onnxruntime divides by the length of a Scan."""
+    pads = [0, 1, *[0] * rest] + [0] * (2 + rest)
+    return graph.op("Pad", name, graph.constant(pads, np.int64), dtype=graph.dtypes[name])
