@@ -1,6 +1,7 @@
 """A program as a Lava network: a bundle folder, and the driver that runs it in an interpreter of its own."""
 
+from .backend import run_lava
 from .bundle import write_bundle
 from .driver import run_bundle
 
-__all__ = ["run_bundle", "write_bundle"]
+__all__ = ["run_bundle", "run_lava", "write_bundle"]

@@ -11,13 +11,9 @@ import numpy as np
 
 from ...errors import PumiceError
 from ...quantize.program import Program, save
-from ...quantize.program.clock import gaps
-from ...quantize.program.nodes import DenseInput
+from ..samples import Sample, codes
 from .runtime.flags import RESET, VALID
 from .runtime.wiring import wire
-
-Sample = tuple[np.ndarray, np.ndarray]
-"""Tokens (L,) or dense values (L, d), and times (L,) in integer microseconds, not decreasing."""
 
 PACKAGES = ("quantize/program", "export/lava/runtime")
 """What a bundle copies of this package; it keeps its place, so that imports read the same."""
@@ -28,7 +24,7 @@ def write_bundle(program: Program, samples: Sequence[Sample], folder: str | Path
 
     Raises:
         PumiceError: the folder exists or cannot be written to.
-        ProgramError: a program that does not split into layers, or times that go backwards.
+        ProgramError: a program that does not split into layers, or a sample that it cannot take.
     """
     folder = Path(folder)
     wire(program)
@@ -57,26 +53,17 @@ def write_bundle(program: Program, samples: Sequence[Sample], folder: str | Path
 
 def source_arrays(program: Program, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
     """What the Source process sends: all samples in turn, each led by a step that resets and carries no event."""
-    source = program.value_input
     decay_gap = wire(program)[0].gap_in
     rows: dict[str, list[np.ndarray]] = {"values": [], "gaps": [], "pool_gaps": [], "flags": []}
-    for data, times in samples:
-        count = max(len(times) - (program.pairing == "next"), 0)
-        between = {node.name: gaps(times, node.unit_us, program.pairing) for node in program.gap_inputs}
-        values = np.asarray(data)[:count]
-        values = _codes(source, values) if isinstance(source, DenseInput) else values.astype(np.int64)
-        zeros = np.zeros(count, dtype=np.int64)
+    for index, sample in enumerate(samples):
+        values, between = codes(program, sample, index)
+        zeros = np.zeros((len(values), 1), dtype=np.int64)
         pool_gap = next((between[name] for name in between if name != decay_gap), between.get(decay_gap, zeros))
-        rows["values"].append(_led(values.reshape(count, source.channels), 0))
-        rows["gaps"].append(_led(between.get(decay_gap, zeros)[:, None], 0))
-        rows["pool_gaps"].append(_led(pool_gap[:, None], 0))
-        rows["flags"].append(_led(np.full((count, 1), VALID), RESET))
-    return {name: np.concatenate(arrays).astype(np.int64) for name, arrays in rows.items()}
-
-
-def _codes(source: DenseInput, values: np.ndarray) -> np.ndarray:
-    scaled = np.floor(values.astype(np.float64) * 2.0**source.output.frac + 0.5)
-    return np.clip(scaled, source.output.min, source.output.max).astype(np.int64)
+        rows["values"].append(_led(values, 0))
+        rows["gaps"].append(_led(between.get(decay_gap, zeros), 0))
+        rows["pool_gaps"].append(_led(pool_gap, 0))
+        rows["flags"].append(_led(zeros + VALID, RESET))
+    return {name: np.concatenate(arrays) for name, arrays in rows.items()}
 
 
 def _led(rows: np.ndarray, first: int) -> np.ndarray:

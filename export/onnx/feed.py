@@ -7,42 +7,31 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...quantize.program import Program
-from ...quantize.program.clock import gaps
 from ...quantize.program.nodes import DenseInput
-
-Sample = tuple[np.ndarray, np.ndarray]
-"""Tokens (L,) or dense values (L, d), and times (L,) in integer microseconds, not decreasing."""
+from ..samples import Sample, codes
 
 
-def feed(program: Program, samples: Sequence[Sample], length: int | None = None) -> dict[str, np.ndarray]:
-    """Inputs of the sequence model for a batch of samples, padded to the longest (or ``length``) events.
+def feed(program: Program, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    """Inputs of the sequence model for a batch of samples, padded to the longest with events that are not valid.
 
-    Step k of a stream is the slice ``[:, k]`` of each. Dense values are quantized here, as the program states it:
-    ``q = sat(floor(x 2**frac + 1/2))``.
+    The slice ``[:, k]`` of each is an input of the step model.
 
     Raises:
-        ProgramError: times that go backwards.
+        ProgramError: a sample that the program cannot take.
     """
-    source = program.value_input
-    drop = 1 if program.pairing == "next" else 0
-    sizes = [max(len(times) - drop, 0) for _, times in samples]
-    longest = max(sizes, default=0) if length is None else length
-    name, dtype, rest = (
-        ("value", np.int32, (source.size,)) if isinstance(source, DenseInput) else ("token", np.int64, ())
-    )
-    inputs = {name: np.zeros((len(samples), longest, *rest), dtype=dtype)}
-    inputs["valid"] = np.arange(longest) < np.array(sizes, dtype=np.int64)[:, None]
-    for gap in program.gap_inputs:
-        inputs[gap.name] = np.zeros((len(samples), longest), dtype=np.int64)
-    for row, ((values, times), size) in enumerate(zip(samples, sizes, strict=True)):
-        inputs[name][row, :size] = dense_codes(source, values[:size]) if name == "value" else values[:size]
-        for gap in program.gap_inputs:
-            inputs[gap.name][row, :size] = gaps(times, gap.unit_us, program.pairing)
+    encoded = [codes(program, sample, index) for index, sample in enumerate(samples)]
+    lengths = np.array([len(values) for values, _ in encoded], dtype=np.int64)
+    batch = (len(samples), int(lengths.max(initial=0)))
+    if isinstance(program.value_input, DenseInput):
+        events = np.zeros((*batch, program.value_input.size), dtype=np.int32)
+        inputs = {"value": events}
+    else:
+        events = np.zeros((*batch, 1), dtype=np.int64)
+        inputs = {"token": events[..., 0]}
+    inputs["valid"] = np.arange(batch[1]) < lengths[:, None]
+    inputs |= {gap.name: np.zeros(batch, dtype=np.int64) for gap in program.gap_inputs}
+    for row, (values, between) in enumerate(encoded):
+        events[row, : len(values)] = values
+        for name, gaps in between.items():
+            inputs[name][row, : len(gaps)] = gaps[:, 0]
     return inputs
-
-
-def dense_codes(source: DenseInput, values: np.ndarray) -> np.ndarray:
-    """Real values as codes of the program's dense input."""
-    format = source.output
-    scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**format.frac + 0.5)
-    return np.clip(scaled, format.min, format.max).astype(np.int32)

@@ -1,0 +1,25 @@
+"""Samples as the integers that a program reads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..hw_sim.reference import Sample, encode
+from ..quantize.program import Program
+from ..quantize.program.nodes import DenseInput
+
+__all__ = ["Sample", "codes"]
+
+
+def codes(program: Program, sample: Sample, index: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Tokens (L, 1) or quantized dense values (L, d), and the gaps (L, 1) of each gap input by name; all int64.
+
+    Raises:
+        ProgramError: a sample that the program cannot take (``hw_sim.reference.encode``).
+    """
+    values, between = encode(program, sample, index)
+    source = program.value_input
+    if isinstance(source, DenseInput):
+        scaled = np.floor(values * 2.0**source.output.frac + 0.5)
+        values = np.clip(scaled, source.output.min, source.output.max).astype(np.int64)
+    return values, between
