@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from .records import Counts, NodeCounts
 
-_COLUMNS = ("dense", "MAC", "AC", "other", "updates", "digits", "weights", "state")
+_COLUMNS = ("dense", "MAC", "AC", "other", "modes", "digits", "weights", "state")
 
 
 def print_counts(counts: Counts, reference: Counts | None = None, console: Console | None = None) -> None:
@@ -20,7 +21,7 @@ def print_counts(counts: Counts, reference: Counts | None = None, console: Conso
     console = console or Console()
     events = max(counts.events, 1)
     title = f"Operations an input event ({counts.arithmetic}; {counts.samples} samples, {counts.events} events)"
-    table = Table(title=title)
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", no_wrap=True)
     for column in _COLUMNS:
         table.add_column(column, justify="right")
@@ -72,6 +73,10 @@ def _brief(name: str) -> str:
 
 
 def _short(value: float) -> str:
+    """Three significant digits; ``k``, ``M`` for thousands and millions."""
     if value == 0:
         return "-"
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"

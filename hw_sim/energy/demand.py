@@ -1,0 +1,70 @@
+"""From counted operations to the quantities that a profile prices."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..counts.records import NodeCounts, Operations
+
+TERNARY = 2
+"""Weights of this width are -1, 0 or 1: their products need no multiplier."""
+
+
+def unit_width(bits: int) -> int:
+    """The narrowest of 8, 16, 32 and 64 bits that holds an operand."""
+    return next(width for width in (8, 16, 32, 64) if bits <= width)
+
+
+def arithmetic(node: NodeCounts, floating: bool, skip_zeros: bool) -> Counter[str]:
+    """Additions, multiplications, divisions, roots and functions, by width.
+
+    A product of operands of different widths is priced at the wider one; a multiply-accumulate is a product and an
+    addition into its register; rounding is an addition (a constant shift is wiring); a look-up costs its memory alone.
+    """
+    demand: Counter[str] = Counter()
+    for item in node.operations:
+        suffix = "fp32" if floating else None
+        count = item.effective if skip_zeros else item.dense
+        if item.kind == "mac":
+            demand[f"add-{suffix or _integer(item.result)}"] += count
+            demand[f"multiply-{suffix or _integer(*item.widths)}"] += _multiplied(item, floating, skip_zeros)
+        elif item.kind == "multiply":
+            demand[f"multiply-{suffix or _integer(*item.widths)}"] += count
+        elif item.kind == "add":
+            demand[f"add-{suffix or _integer(item.result)}"] += count
+        elif item.kind == "round":
+            demand[f"add-{_integer(*item.widths)}"] += count
+        elif item.kind in ("divide", "root", "function"):
+            demand[f"{item.kind}-{suffix or 'int64'}"] += count
+    return +demand
+
+
+def synaptic(node: NodeCounts) -> tuple[Counter[str], Counter[str]]:
+    """What a spiking chip of Loihi's kind would do, and the operations that it has no counterpart for.
+
+    Each effective product, and each code of an embedding's row, is a synaptic operation; each output of a Linear and
+    each component of an updated mode a neuron update; each of their codes that is not zero a spike.
+    """
+    demand, left = Counter[str](), Counter[str]()
+    for item in node.operations:
+        if item.kind in ("mac", "gather"):
+            demand["synaptic-operation"] += item.effective
+        elif node.type not in ("Linear", "DiagonalSSM"):
+            left[item.kind] += item.effective
+    if node.type == "DiagonalSSM":
+        demand["neuron-update"] += 2 * node.state_updates
+    elif node.type == "Linear":
+        demand["neuron-update"] += node.outputs
+    if node.type in ("Linear", "DiagonalSSM"):
+        demand["spike"] += node.outputs - node.zero_outputs
+    return +demand, +left
+
+
+def _multiplied(item: Operations, floating: bool, skip_zeros: bool) -> int:
+    if not floating and item.widths[0] <= TERNARY:
+        return 0
+    return item.effective - item.accumulate if skip_zeros else item.dense
+
+
+def _integer(*bits: int) -> str:
+    return f"int{unit_width(max(bits))}"

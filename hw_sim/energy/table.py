@@ -1,0 +1,47 @@
+"""Energy as a table for people."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .estimate import Energy
+from .profile import Range
+
+
+def print_energy(energy: Energy, reference: Energy | None = None, console: Console | None = None) -> None:
+    """Print means an event by node, compute and memory apart, then totals; ``reference`` (float32) is set beside."""
+    console = console or Console()
+    share = 1 / max(energy.events, 1)
+    title = f"Energy an input event by {energy.profile} (estimate, {energy.arithmetic})"
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("node", no_wrap=True)
+    for column in ("compute", "memory", "total"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for node in energy.nodes:
+        if node.total.high > 0:
+            memory = sum(node.memory.values(), Range())
+            name = node.name.replace("stages/", "").replace("layers/", "")
+            table.add_row(name, *(_text(value * share) for value in (node.compute, memory, node.total)))
+    table.add_section()
+    for each in (energy, reference):
+        if each is not None:
+            values = (each.compute, each.memory, each.total)
+            table.add_row(
+                each.arithmetic, *(_text(value * (1 / max(each.events, 1))) for value in values), style="bold"
+            )
+    console.print(table)
+    if energy.placement:
+        console.print("memory: " + ", ".join(f"{kind} in {level}" for kind, level in energy.placement.items()))
+    if energy.unpriced:
+        listed = ", ".join(f"{name} {number * share:,.1f}" for name, number in sorted(energy.unpriced.items()))
+        console.print(f"not priced, an event: {listed}")
+
+
+def _text(value: Range) -> str:
+    if value.high == 0:
+        return "-"
+    unit, factor = next((item for item in (("uJ", 1e-6), ("nJ", 1e-3)) if value.high * item[1] >= 1), ("pJ", 1.0))
+    low, high = f"{value.low * factor:,.2f}", f"{value.high * factor:,.2f}"
+    return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
