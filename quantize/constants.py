@@ -69,8 +69,8 @@ def decay_table(
     """Codes of ``d_j = exp(rate 2**j) - 1``: real and imaginary parts, and their exponents, (J, P) each.
 
     The exponent is the largest with which both codes fit ``width`` bits and, for states of up to 16 bits, the
-    complex product with a state stays below 2**30, the rounding term included. Codes are moved towards decay until
-    ``|1 + d| <= 1`` holds of the codes themselves.
+    complex product with a state stays below 2**30, the rounding term included. Where rounding made a mode grow, the
+    larger part of ``1 + d`` is moved towards 0 until ``|1 + d| <= 1`` holds of the codes themselves.
 
     Shapes: ``rate`` (P,), Lambda * step * tick, real parts <= 0.
     """
@@ -86,9 +86,11 @@ def decay_table(
             exponent = np.where((bound >= I32_LIMIT) & (exponent > 1), exponent - 1, exponent)
     re = np.clip(rounded(np.ldexp(real, exponent)), -highest, highest).astype(np.int64)
     im = np.clip(rounded(np.ldexp(imaginary, exponent)), -highest, highest).astype(np.int64)
+    one = np.int64(1) << exponent
     while (grows := (re << (exponent + 1)) + re * re + im * im > 0).any():
-        re = np.where(grows & (re > -highest), re - 1, re)
-        im = np.where(grows & (re == -highest), im - np.sign(im), im)
+        upright = np.abs(im) > np.abs(one + re)
+        im = np.where(grows & upright, im - np.sign(im), im)
+        re = np.where(grows & ~upright, re - np.sign(one + re), re)
     return re.astype(np.int16), im.astype(np.int16), exponent.astype(np.int16)
 
 

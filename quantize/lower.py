@@ -8,6 +8,7 @@ from math import ceil, log2
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..errors import PumiceError
 from .config import LIMITS
@@ -46,6 +47,7 @@ def lower(
     pairing: str,
     class_names: Sequence[str],
     max_dead_zone: float,
+    held: Mapping[str, Sequence[int]] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Program:
     """The program of a frozen twin; nothing is computed anew.
@@ -55,13 +57,14 @@ def lower(
         pairing: "causal" or "next", as the task pairs gaps with events.
         class_names: one a logit.
         max_dead_zone: share of a state's range that a dead zone may take.
+        held: modes by layer that are not meant to decay (`growing_modes`); their dead zones do not count.
         provenance: plain JSON data to keep in the program.
 
     Raises:
         PumiceError: a dead zone that is too large, or what no program can hold; names the layer and the way out.
     """
     nodes = frozen.nodes()
-    for zone in dead_zones(nodes):
+    for zone in dead_zones(nodes, held):
         _check_dead_zone(zone, max_dead_zone)
     try:
         return Program(
@@ -75,11 +78,18 @@ def lower(
         raise PumiceError(f"the model cannot be lowered: {error}") from error
 
 
-def dead_zones(nodes: Sequence[Node]) -> Iterator[DeadZone]:
-    """The largest dead zone of each layer. Modes that do not decay at all have none."""
+def growing_modes(twin: QuantS5Classifier) -> dict[str, list[int]]:
+    """Modes of each layer whose real part is not below 0: the program holds their magnitude."""
+    rates = {layer.geometry.path: layer.layer.ssm.rates() for layer in twin.layers}
+    return {path: torch.nonzero(rate.real >= 0).flatten().tolist() for path, rate in rates.items()}
+
+
+def dead_zones(nodes: Sequence[Node], held: Mapping[str, Sequence[int]] | None = None) -> Iterator[DeadZone]:
+    """The largest dead zone of each layer; modes that are ``held`` or do not decay at all have none."""
     for node in nodes:
         if isinstance(node, DiagonalSSM):
             lost = decay_magnitude(node.decay_re[0], node.decay_im[0], node.decay_exponent[0])
+            lost[list((held or {}).get(_path(node), ()))] = 0.0
             units = np.where(lost > 0, ROUNDED_STEP / np.where(lost > 0, lost, 1), 0.0)
             mode = int(units.argmax())
             share = float(units[mode]) / 2.0 ** (node.state_width - 1)
@@ -88,14 +98,14 @@ def dead_zones(nodes: Sequence[Node]) -> Iterator[DeadZone]:
 
 def lowering_report(twin: QuantS5Classifier, program: Program) -> list[dict[str, Any]]:
     """One entry a layer, plain JSON data: dead zone, registers, digits of a gap, clipped weights, growing modes."""
-    zones = {zone.layer: zone for zone in dead_zones(program.nodes)}
+    growing = growing_modes(twin)
+    zones = {zone.layer: zone for zone in dead_zones(program.nodes, growing)}
     entries = []
     for layer in twin.layers:
         path = layer.geometry.path
         name = layer.geometry.node
         ssm = program[name("ssm")]
         zone = asdict(zones[path])
-        rates = layer.layer.ssm.rates()
         registers = {what: register(bound) for what, bound in ssm.bounds().items()}
         for linear in ("y", "gate", "skip"):
             if name(linear) in program.by_name:
@@ -109,7 +119,7 @@ def lowering_report(twin: QuantS5Classifier, program: Program) -> list[dict[str,
                 "gap_digits": ssm.digits,
                 "registers": registers,
                 "clipped_weights": layer.clipped_weights(),
-                "growing_modes": int((rates.real > 0).sum()),
+                "growing_modes": len(growing[path]),
             }
         )
     return entries

@@ -24,7 +24,7 @@ from ..train.run_folder import RunFolder, file_digest, timed, versions
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from .config import QuantizationConfig
-from .lower import lower, lowering_report
+from .lower import growing_modes, lower, lowering_report
 from .program import save
 from .qat import calibrate_on, fine_tune, tick_ms_of
 from .twin.model import QuantS5Classifier, convert
@@ -93,6 +93,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         pairing=data.task.pairing,
         class_names=data.class_names,
         max_dead_zone=settings.max_dead_zone,
+        held=growing_modes(twin),
         provenance=provenance,
     )
     report = lowering_report(twin, program)
