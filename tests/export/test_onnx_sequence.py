@@ -4,10 +4,11 @@ import numpy as np
 import onnx
 import pytest
 from pumice.errors import PumiceError
-from pumice.export.onnx import build_sequence
+from pumice.export.onnx import build_sequence, run_onnx
 from pumice.export.onnx.feed import feed
 from pumice.hw_sim import reference
-from pumice.hw_sim.random_programs import random_program
+from pumice.hw_sim.compare import compare
+from pumice.hw_sim.random_programs import random_program, random_sample
 from pumice.quantize.program import digest
 from pumice.quantize.program.nodes import QUERY, DiagonalSSM
 
@@ -56,6 +57,18 @@ def test_one_strided_layer(make_samples, open_session, level, pool, stride):
 def test_random_programs(make_samples, open_session, seed):
     program = random_program(100 + seed)
     check(program, make_samples(program, seed), open_session)
+
+
+def test_a_backend_of_the_comparison():
+    program = random_program(12, stride=3, stages=2)
+    samples = [random_sample(program, row, 5 + 9 * row) for row in range(5)]
+    backends = {
+        "reference": lambda program, samples, trace: reference.run(program, samples, trace=trace),
+        "onnx": lambda program, samples, trace: run_onnx(program, samples, trace, batch_size=2),
+    }
+    verdict = compare(program, samples, backends, traced=5).verdicts[0]
+    assert verdict.differing == 0, verdict.first
+    assert verdict.states[0] == verdict.states[1] >= 2
 
 
 @pytest.mark.parametrize("readout", ["mean", "time", "last", "window", "forget"])
