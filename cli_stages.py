@@ -43,4 +43,16 @@ STAGES: tuple[Stage, ...] = (
         writes=("program.npz", "quantized.safetensors", "lowering.json"),
         scratch=("quantize",),
     ),
+    Stage(
+        name="simulate",
+        summary="compare the program bit for bit in every backend, and measure it",
+        help=(
+            "Reads program.npz, quantized.safetensors, weights.safetensors and predictions.npz; writes simulate.json\n"
+            "and simulate.npz. Ends with exit code 1 if a single value differs between backends."
+        ),
+        target="cli_simulate",
+        sections=("task", "simulate"),
+        needs=("program.npz", "quantized.safetensors", "weights.safetensors", "predictions.npz"),
+        writes=("simulate.json", "simulate.npz"),
+    ),
 )

@@ -3,3 +3,5 @@
 
 class PumiceError(Exception):
     """A mistake in what the user gave; the message names the thing, the limit and the fix in one sentence."""
+
+    exit_code = 2

@@ -1,0 +1,127 @@
+"""Backends that `pumice simulate` compares, by name: callables as ``hw_sim.compare`` takes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .hw_sim import reference, simulator
+from .hw_sim.compare import Backend
+from .hw_sim.reference import Sample, Trace
+from .quantize.program import Program
+from .quantize.program.clock import gaps
+from .quantize.program.nodes import Readout
+from .quantize.twin.frozen import FrozenS5Classifier
+
+NAMES = ("reference", "twin", "run", "step", "onnx", "lava")
+BATCH = 32
+
+
+def make_backend(name: str, frozen: FrozenS5Classifier, threads: int | None = None) -> Backend:
+    """The backend ``name``.
+
+    Args:
+        name: one of ``NAMES``: the plain numpy reference; the frozen quantized PyTorch model in float64; the simulator
+            over whole samples, or one event at a time; the ONNX sequence model in onnxruntime; the Lava network in an
+            interpreter of its own, about a millisecond an event.
+        frozen: the model behind ``twin``.
+        threads: of the simulator; None: all cores.
+    """
+    if name == "onnx":
+        from .export.onnx.backend import run_onnx
+
+        return run_onnx
+    if name == "lava":
+        from .export.lava.backend import run_lava
+
+        return run_lava
+    backends: dict[str, Backend] = {
+        "reference": lambda program, samples, trace: reference.run(program, samples, trace=trace, batch_size=BATCH),
+        "twin": lambda program, samples, trace: run_twin(frozen, program, samples, trace),
+        "run": lambda program, samples, trace: simulator.run(program, samples, trace=trace, threads=threads),
+        "step": lambda program, samples, trace: simulator.run_stepwise(program, samples, trace=trace, threads=threads),
+    }
+    return backends[name]
+
+
+class Remembering:
+    """A backend that answers a question asked before, or a part of it, from memory.
+
+    Attributes:
+        seconds: wall time of the largest untraced run.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._known: dict[bool, tuple[Sequence[Sample], Sequence[Trace]]] = {}
+        self.seconds = 0.0
+
+    def __call__(self, program: Program, samples: Sequence[Sample], trace: bool) -> Sequence[Trace]:
+        known, traces = self._known.get(trace, ((), ()))
+        if len(samples) > len(known) or any(a is not b for a, b in zip(samples, known, strict=False)):
+            start = time.perf_counter()
+            traces = self._backend(program, samples, trace)
+            if not trace:
+                self.seconds = time.perf_counter() - start
+            self._known[trace] = (samples, traces)
+        return traces[: len(samples)]
+
+    def warm_up(self, program: Program, samples: Sequence[Sample]) -> None:
+        """Let the backend compile what it compiles; nothing is remembered."""
+        self._backend(program, samples, False)
+
+
+def run_twin(frozen: FrozenS5Classifier, program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
+    """The frozen model in float64, by batches padded as the data module pads them."""
+    traces: list[Trace] = []
+    for start in range(0, len(samples), BATCH):
+        batch = samples[start : start + BATCH]
+        tokens, dt, lengths, pool_dt = padded_batch(batch, program.pairing)
+        with torch.inference_mode():
+            if trace:
+                _, edges = frozen.double().trace(tokens, dt, lengths, pool_dt)
+                logits = edges[program.logits]
+            else:
+                edges = {}
+                logits = frozen.double()(tokens, dt, lengths, pool_dt) * 2.0 ** program[program.logits].output.frac
+                logits = logits.to(torch.int64)
+        for row, events in enumerate(lengths.tolist()):
+            found = Trace(logits[row].numpy(), is_incomplete(program, events), {}, {})
+            for name, codes in edges.items():
+                if codes.dim() == 3:  # behind the read-out only the last value is there
+                    node = name.removesuffix(":state")
+                    kept = found.values if node == name else found.states
+                    kept[node] = codes[row, : events // program.rates[node]].numpy()
+            traces.append(found)
+    return traces
+
+
+def padded_batch(
+    samples: Sequence[Sample], pairing: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``(tokens, dt, lengths, pool_dt)`` of a model's forward pass, padded to the longest sample.
+
+    Times are exact here; the frozen model rounds them to the program's ticks itself, by the absolute times.
+    """
+    exact = [gaps(times, 1, pairing) / 1000 for _, times in samples]
+    lengths = [len(dt) for dt in exact]
+    longest = max([*lengths, 1])
+    first = np.asarray(samples[0][0])
+    dense = first.ndim == 2
+    tokens = np.zeros((len(samples), longest, *first.shape[1:]), np.float64 if dense else np.int64)
+    if not dense:
+        tokens -= 1
+    dt = np.zeros((len(samples), longest))
+    for row, ((values, _), length) in enumerate(zip(samples, lengths, strict=True)):
+        tokens[row, :length], dt[row, :length] = values[:length], exact[row]
+    intervals = torch.from_numpy(dt)
+    return torch.from_numpy(tokens), intervals, torch.tensor(lengths), intervals
+
+
+def is_incomplete(program: Program, events: int) -> bool:
+    """Whether a read-out sees no value within ``events`` input events."""
+    readouts = [node for node in program if isinstance(node, Readout)]
+    return any(events < program.rates[node.inputs[0]] for node in readouts)
