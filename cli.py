@@ -1,6 +1,7 @@
 """The ``pumice`` command: verbs, Hydra, and one clear sentence for every mistake.
 
-Exit codes: 0 done, 1 unexpected failure (with its traceback), 2 a mistake in what was given, 130 interrupted.
+Exit codes: 0 done, 1 backends that disagree (a sentence) or an unexpected failure (its traceback), 2 a mistake in
+what was given, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from . import __version__
 from .cli_help import overview, verb_header
-from .cli_overrides import quoted, with_saved_overrides
+from .cli_overrides import multirun_arguments, quoted, with_saved_overrides
 from .cli_verbs import VERBS, Verb, find_verb
 from .errors import PumiceError
 
@@ -23,11 +24,12 @@ LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run ``pumice`` with ``argv`` (default: the process's arguments) and leave by ``SystemExit``."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     try:
         _dispatch(arguments)
     except PumiceError as error:
         print(f"pumice: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("pumice: interrupted; the same command continues where it stopped", file=sys.stderr)
         sys.exit(130)
@@ -48,16 +50,12 @@ def _dispatch(arguments: list[str]) -> None:
     multirun = "-m" in rest or "--multirun" in rest
     if multirun and verb.config_name != "config":
         raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
-    if not multirun:
-        rest = with_saved_overrides(rest)
-    elif not any(argument.startswith("run_dir=") for argument in rest):
-        rest = [*rest, "run_dir=runs/multirun"]
+    rest = multirun_arguments(rest) if multirun else with_saved_overrides(rest)
     _call_hydra(verb, rest, listing=listing)
 
 
 def _call_hydra(verb: Verb, arguments: list[str], *, listing: bool) -> None:
     """Compose the configuration and call the verb; errors of Hydra and OmegaConf become sentences."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -83,7 +81,7 @@ def _call_hydra(verb: Verb, arguments: list[str], *, listing: bool) -> None:
         sys.argv = command
     if mistakes:
         others = f" (and {len(mistakes) - 1} more jobs failed)" if len(mistakes) > 1 else ""
-        raise PumiceError(f"{mistakes[0]}{others}") from mistakes[0]
+        raise type(mistakes[0])(f"{mistakes[0]}{others}") from mistakes[0]
 
 
 def _sentence(error: Exception) -> str:

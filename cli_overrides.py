@@ -65,3 +65,22 @@ def with_saved_overrides(arguments: list[str]) -> list[str]:
     if config_dir and not has_config_dir:
         flags = [*flags, "--config-dir", config_dir]
     return [*flags, *remembered, *overrides]
+
+
+def multirun_arguments(arguments: list[str]) -> list[str]:
+    """Name the folder of each job of a multirun by the settings that vary; the default parent is runs/multirun.
+
+    Raises:
+        PumiceError: an override cannot be parsed.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    _, overrides = split_arguments(arguments)
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise PumiceError(f"{str(error).splitlines()[0]}; see the examples of pumice --help") from error
+    constant = [quoted(item.key_or_group) for item in parsed if not item.is_sweep_override()]
+    parent = [] if "run_dir" in map(key_of, overrides) else ["run_dir=runs/multirun"]
+    return [*arguments, *parent, f"hydra.job.config.override_dirname.exclude_keys=[{','.join(['run_dir', *constant])}]"]

@@ -142,6 +142,20 @@ def test_noise_reaches_every_channel_and_both_ends():
     assert set(noisy["t"]) == {10, 11, 12}
 
 
+def test_roll_moves_all_channels_by_one_offset():
+    events = make_events(np.arange(200), np.arange(200) % 50)
+    offsets = set()
+    for seed in range(60):
+        rolled = Roll(1.0, 2, (50,))(events, np.random.default_rng(seed))
+        by_offset = {
+            offset: [(t, x + offset) for t, x in zip(events["t"], events["x"], strict=True) if 0 <= x + offset < 50]
+            for offset in range(-2, 3)
+        }
+        found = list(zip(rolled["t"], rolled["x"], strict=True))
+        offsets |= {offset for offset, expected in by_offset.items() if expected == found}
+    assert offsets == {-2, -1, 0, 1, 2}
+
+
 def test_roll_rotate_and_scale_map_pixels_as_a_plain_loop_does():
     events = pixel_events(300)
     rng = np.random.default_rng(5)
@@ -202,7 +216,7 @@ def test_sorting_keeps_the_order_of_equal_times():
         ({"drop_event": {"p": "often"}}, "drop_event"),
         ({"time_skew": {"factor": 0.5}}, "time_skew.factor=0.5"),
         ({"spatial_jitter": {"std": 1.0, "rounding": "up"}}, "rounding=up"),
-        ({"roll": {"p": 0.3, "most": 3}}, "cameras"),
+        ({"rotate": {"p": 0.3, "degrees": 3}}, "cameras"),
     ],
 )
 def test_wrong_augmentations_are_refused(config, named):

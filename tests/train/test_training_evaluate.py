@@ -46,7 +46,8 @@ class FixedLogits(torch.nn.Module):
 def batch_of(lengths, targets):
     lengths = torch.tensor(lengths)
     size = len(lengths)
-    return EventBatch(torch.zeros(size, 4, dtype=torch.int64), torch.ones(size, 4), torch.ones(size, 4), lengths, targets)
+    dt = torch.ones(size, 4)
+    return EventBatch(torch.zeros(size, 4, dtype=torch.int64), dt, dt, lengths, targets)
 
 
 def test_predict_keeps_order_and_switches_dropout_off():

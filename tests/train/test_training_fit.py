@@ -136,5 +136,5 @@ def test_mixed_precision_trains(run):
 
 
 def test_divergence_is_said_in_a_sentence(run):
-    with pytest.raises(PumiceError, match="lower training.ssm_base_lr"):
+    with pytest.raises(PumiceError, match=r"lower training\.ssm_base_lr"):
         run(ssm_base_lr=1e30, epochs=2)

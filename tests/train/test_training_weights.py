@@ -40,7 +40,7 @@ def test_every_truncation_is_refused(saved):
 @pytest.mark.parametrize(
     ("other", "part"),
     [
-        (torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.BatchNorm1d(5)), r"\(4, 3\), but the model needs \(5, 3\)"),
+        (torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.BatchNorm1d(5)), r"\(4, 3\), but .* needs \(5, 3\)"),
         (torch.nn.Sequential(torch.nn.Linear(3, 4)), "which the model lacks"),
         (torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 4)), "has no tensor|needs|lacks"),
     ],

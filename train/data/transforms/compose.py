@@ -29,7 +29,7 @@ TRANSFORMS: dict[str, type] = {
     "rotate": Rotate,
     "scale": Scale,
 }
-CAMERA_ONLY = ("roll", "rotate", "scale")
+CAMERA_ONLY = ("rotate", "scale")
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,10 @@ class SpatialJitter:
 
 @dataclass(frozen=True)
 class Roll:
-    """With probability ``p`` shift all events by one offset of up to ``most`` pixels each way, without wrapping."""
+    """With probability ``p`` shift all events by one offset of up to ``most`` channels or pixels each way, no wrapping.
+
+    On the channels of a cochlea it stands for a vocal tract of another length.
+    """
 
     p: float
     most: int
@@ -73,9 +76,9 @@ class Roll:
         """Transform an event array of shape (n,)."""
         if rng.random() >= self.p:
             return events
-        return move_events(
-            events, {axis: events[axis] + rng.integers(-self.most, self.most + 1) for axis in AXES}, self.sensor
-        )
+        axes = AXES[: 1 if len(self.sensor) == 1 else 2]
+        shifted = {axis: events[axis] + rng.integers(-self.most, self.most + 1) for axis in axes}
+        return move_events(events, shifted, self.sensor)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,68 @@
+"""A wheel built from the source tree and installed elsewhere runs the main job."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1]
+
+
+def run(*command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    # setuptools leaves a build/ folder in the source tree, so the wheel is built from a copy of what git tracks.
+    folder = tmp_path_factory.mktemp("wheel")
+    tracked = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=SOURCE).splitlines()
+    for name in tracked:
+        if (SOURCE / name).is_file():
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "source" / name).write_bytes((SOURCE / name).read_bytes())
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, folder / "source")
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    top = {name.split("/")[0] for name in names}
+    assert top == {"pumice", next(name for name in top if name.endswith(".dist-info"))}
+    assert not [name for name in names if name.startswith(("pumice/tests", "pumice/benchmarks", "pumice/docs"))]
+    assert {"pumice/cli.py", "pumice/configs/config.yaml", "pumice/configs/model/s5/tiny.yaml"} <= set(names)
+    assert {f"pumice/train/data/spoken_digits/{split}.h5.xz" for split in ("train", "test")} <= set(names)
+
+
+def test_every_package_of_the_tree_is_in_the_wheel(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for init in SOURCE.rglob("__init__.py"):
+        name = init.relative_to(SOURCE)
+        if not name.parts[0].startswith((".", "build", "tests", "runs")):
+            assert f"pumice/{name}" in names, f"pyproject.toml does not list the package of {name}"
+
+
+def test_installed_wheel_runs_away_from_the_source_tree(wheel, tmp_path):
+    target = tmp_path / "site"
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel)
+    # -S leaves the editable installation's hooks out; the other packages come by the path.
+    paths = [str(target), sysconfig.get_paths()["purelib"]]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    cwd = tmp_path / "work"
+    cwd.mkdir()
+    python = [sys.executable, "-S"]
+    where = run(*python, "-c", "import pumice; print(pumice.__file__)", cwd=cwd, env=environment)
+    assert Path(where.strip()) == target / "pumice/__init__.py"
+    small = ["task.max_events=300", "task.pad_unit=100", "training.epochs=1", "training.warmup_epochs=0"]
+    small += ["model.d_model=8", "model.d_ssm=8", "system.threads=1"]
+    for verb in ("train", "evaluate"):
+        run(*python, "-m", "pumice", verb, *small, "run_dir=run", cwd=cwd, env=environment)
+    metrics = json.loads((cwd / "run/metrics.json").read_text())
+    assert metrics["evaluate"]["test"]["samples"] >= 400
