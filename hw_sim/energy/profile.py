@@ -148,11 +148,14 @@ class EnergyProfile:
         name, style = str(data["name"]), data.get("style", "arithmetic")
         if style not in QUANTITIES:
             raise ProgramError(f"profile {name}: style {style!r} is unknown; use one of {', '.join(QUANTITIES)}")
-        constants = {key: Constant.from_mapping(key, value) for key, value in (data.get("constants") or {}).items()}
+        stated, listed = data.get("constants") or {}, data.get("memory") or ()
+        if not isinstance(stated, Mapping) or not isinstance(listed, Sequence) or isinstance(listed, str):
+            raise ProgramError(f"profile {name}: constants are a mapping by name, memory is a list of levels")
+        constants = {str(key): Constant.from_mapping(str(key), value) for key, value in stated.items()}
         for key in constants:
             if key not in QUANTITIES[style]:
                 raise ProgramError(f"constant {key}: is not priced here; use one of {', '.join(QUANTITIES[style])}")
-        levels = tuple(_level(item) for item in data.get("memory") or ())
+        levels = tuple(_level(item) for item in listed)
         capacities = [math.inf if level.capacity is None else level.capacity for level in levels]
         if sorted(set(capacities)) != capacities:
             raise ProgramError(f"profile {name}: memory levels must grow in capacity; sort them")

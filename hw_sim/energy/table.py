@@ -32,8 +32,10 @@ def print_energy(energy: Energy, reference: Energy | None = None, console: Conso
                 each.arithmetic, *(_text(value * (1 / max(each.events, 1))) for value in values), style="bold"
             )
     console.print(table)
-    if energy.placement:
-        console.print("memory: " + ", ".join(f"{kind} in {level}" for kind, level in energy.placement.items()))
+    for each in (energy, reference):
+        if each is not None and each.placement:
+            places = ", ".join(f"{kind} in {level}" for kind, level in each.placement.items())
+            console.print(f"{each.arithmetic} memory: {places}")
     if energy.unpriced:
         listed = ", ".join(f"{name} {number * share:,.1f}" for name, number in sorted(energy.unpriced.items()))
         console.print(f"not priced, an event: {listed}")

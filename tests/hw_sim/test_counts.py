@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import replace
 
@@ -347,3 +349,12 @@ def test_an_empty_sample_is_read_once():
     assert counts.events == 0
     assert counts.totals()["dense_macs"] == 9
     assert counts.totals()["effective_macs"] == 0  # the read-out's value is zero
+
+
+def test_needs_neither_torch_nor_numba():
+    code = (
+        "import sys; sys.modules.update(torch=None, numba=None); "
+        "import pumice.hw_sim.counts, pumice.hw_sim.energy; print('imported')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "imported", done.stderr

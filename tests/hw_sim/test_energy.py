@@ -51,7 +51,7 @@ def one_node(*operations, type="Linear", traffic=None, arithmetic="integer", **m
 def test_shipped_profiles_are_fully_stated_and_compose(path):
     loaded = load_profile(path)
     assert loaded.name == path.stem
-    assert EnergyProfile.from_mapping(OmegaConf.to_container(OmegaConf.load(path))) == loaded
+    assert EnergyProfile.from_mapping(OmegaConf.load(path)) == loaded
     for constant in (*loaded.constants.values(), *(level.access for level in loaded.memory)):
         assert len(constant.source) > 20
 
@@ -108,6 +108,9 @@ def test_wrong_profiles_are_refused(tmp_path):
     broken.write_text(yaml.safe_dump({"name": "a", "colour": "red"}), encoding="utf-8")
     with pytest.raises(ProgramError, match="has the fields"):
         load_profile(broken)
+    for field, value in (("constants", [1]), ("constants", "x"), ("memory", {"a": 1}), ("memory", "SRAM")):
+        with pytest.raises(ProgramError, match="constants are a mapping"):
+            EnergyProfile.from_mapping({"name": "a", field: value})
     level = {"name": "big", "capacity_bytes": None, "access_bits": 64, "access": stated()}
     with pytest.raises(ProgramError, match="must grow"):
         profile(memory=[level, {**level, "name": "small", "capacity_bytes": 100}])
