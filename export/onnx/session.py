@@ -1,0 +1,82 @@
+"""Exported models in onnxruntime: whole test sets and live streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from ...errors import PumiceError
+from ...quantize.program import Program
+from ..samples import Sample
+from .event import AFTER, BEFORE
+from .feed import feed
+
+_DTYPES = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
+
+
+class Session:
+    """A model opened in onnxruntime on the CPU.
+
+    Args:
+        source: a file, or a serialised model.
+        threads: of one operation; None: as onnxruntime chooses.
+
+    Raises:
+        PumiceError: the file is missing, damaged, or not a model.
+    """
+
+    def __init__(self, source: Path | bytes, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3  # errors alone
+        try:
+            content = source if isinstance(source, bytes) else source.read_bytes()
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except FileNotFoundError:
+            raise PumiceError(f"{source} does not exist; write it with pumice export target=onnx") from None
+        except Exception as error:  # onnxruntime has a dozen kinds, for what protobuf and it find damaged
+            name = "the model" if isinstance(source, bytes) else source
+            reason = str(error).splitlines()[0]
+            raise PumiceError(f"{name} cannot be opened by onnxruntime ({reason}); write it anew") from error
+        self.inputs = {value.name: value for value in self._session.get_inputs()}
+        self.outputs = [value.name for value in self._session.get_outputs()]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs by name; entries of ``inputs`` that the model does not read are left out."""
+        known = {name: inputs[name] for name in self.inputs}
+        return dict(zip(self.outputs, self._session.run(None, known), strict=True))
+
+    def states(self, batch: int) -> dict[str, np.ndarray]:
+        """The states of ``batch`` streams before their first event."""
+        return {
+            name: np.zeros((batch, *value.shape[1:]), _DTYPES[value.type])
+            for name, value in self.inputs.items()
+            if name.startswith(BEFORE)
+        }
+
+
+def run_sequence(session: Session, program: Program, samples: Sequence[Sample], batch_size: int = 200) -> np.ndarray:
+    """Logits (N, C) of whole samples, in their order; samples of similar length share a batch."""
+    logits: list[np.ndarray] = [np.zeros(0)] * len(samples)
+    by_length = sorted(range(len(samples)), key=lambda index: len(samples[index][1]))
+    for start in range(0, len(samples), batch_size):
+        chosen = by_length[start : start + batch_size]
+        rows = session.run(feed(program, [samples[index] for index in chosen]))["logits"]
+        for index, row in zip(chosen, rows, strict=True):
+            logits[index] = row
+    return np.stack(logits)
+
+
+def run_step(session: Session, program: Program, samples: Sequence[Sample]) -> list[np.ndarray]:
+    """Running logits (L, C) after each event of each sample; the samples are streams of one batch."""
+    inputs = feed(program, samples)
+    states, running = session.states(len(samples)), []
+    for event in range(inputs["valid"].shape[1]):
+        out = session.run({name: array[:, event] for name, array in inputs.items()} | states)
+        states = {name: out[AFTER + name.removeprefix(BEFORE)] for name in states}
+        running.append(out["logits"])
+    lengths = inputs["valid"].sum(axis=1)
+    return [np.stack([step[row] for step in running[:length]]) for row, length in enumerate(lengths) if length]
