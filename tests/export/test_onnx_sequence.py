@@ -15,7 +15,7 @@ from pumice.quantize.program.nodes import QUERY, DiagonalSSM
 LAYER = {"stages": 1, "layers": 1, "pairing": "causal"}
 
 
-def compare(program, samples, session, model):
+def compare_all(program, samples, session):
     """Assert that the traced model and the reference hold the same integers."""
     edges = [name.removeprefix("trace/") for name in session.names if name.startswith("trace/")]
     out = session(**feed(program, samples))
@@ -36,7 +36,7 @@ def traced(program):
 
 def check(program, samples, open_session, **options):
     model = build_sequence(program, trace=traced(program))
-    compare(program, samples, open_session(model, **options), model)
+    compare_all(program, samples, open_session(model, **options))
 
 
 @pytest.mark.parametrize("discretization", ["async", "zoh"])
