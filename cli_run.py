@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def run_folder_path(run_dir: str | None) -> Path:
     """The run folder of this job: as configured, by task, model and seed, or below the folder of a multirun."""
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
-        job = hydra.job.override_dirname.replace("/", "-") or str(hydra.job.num)
+        # Only characters that the override run_dir=... takes without quotes, and no name longer than systems allow.
+        job = re.sub(r"[^\w.-]", "-", hydra.job.override_dirname)[:200] or str(hydra.job.num)
         return Path(str(run_dir)) / job
     return Path(str(run_dir))
 
