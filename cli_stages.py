@@ -55,4 +55,26 @@ STAGES: tuple[Stage, ...] = (
         needs=("program.npz", "quantized.safetensors", "weights.safetensors", "predictions.npz"),
         writes=("simulate.json", "simulate.npz"),
     ),
+    Stage(
+        name="export-onnx",
+        summary="write the program as ONNX models and check them in onnxruntime",
+        help=(
+            "Reads program.npz and weights.safetensors; writes onnx/step.onnx and onnx/sequence.onnx (integers, exact),\n"
+            "onnx/float.onnx (the float model), onnx/qdq.onnx (an approximation) and onnx/export.json. Ends with exit\n"
+            "code 1 if a single value differs from the program's."
+        ),
+        target="cli_export",
+        sections=("task", "model", "export"),
+        needs=("program.npz", "weights.safetensors"),
+        writes=("onnx/step.onnx", "onnx/sequence.onnx", "onnx/float.onnx", "onnx/qdq.onnx", "onnx/export.json"),
+    ),
+    Stage(
+        name="count",
+        summary="operations, memory and estimated energy of the program",
+        help="Reads program.npz; writes counts.json, over the first test samples. hardware=... chooses the constants.",
+        target="cli_count",
+        sections=("task", "hardware", "count"),
+        needs=("program.npz",),
+        writes=("counts.json",),
+    ),
 )
