@@ -316,6 +316,22 @@ def test_accumulate_only_where_every_code_of_the_event_is_a_spike():
     assert item.accumulate == sum(np.count_nonzero(weight[:, x != 0]) for x in u[spiking])
 
 
+def test_gate_that_is_shut_skips_its_product():
+    program = small()
+    rng = np.random.default_rng(0)
+    nodes = [
+        replace(node, table=rng.integers(0, 2, node.table.shape)) if isinstance(node, Lookup) else node
+        for node in program
+    ]
+    program = replace(program, nodes=tuple(nodes))
+    traces = reference.run(program, [random_sample(program, seed, 40) for seed in range(3)])
+    gated = count(program, traces)["stages/0/layers/0/gated"]
+    y, gate = (np.concatenate([t.values[edge] for t in traces]) for edge in program[gated.name].inputs)
+    expected = sum(1 for a, b in zip(y.flat, gate.flat, strict=True) if a != 0 and b != 0)
+    assert gated.sum("multiply") == expected < np.count_nonzero(y)
+    assert gated.sum("multiply", "dense") == y.size
+
+
 def test_refuses_foreign_and_empty_traces():
     program = small()
     sample = random_sample(program, 1, 6)
