@@ -250,7 +250,7 @@ def test_equals_brute_force(seed, events):
             assert skipped == brute_skipped
 
 
-@SETTINGS
+@settings(SETTINGS, max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_simulator_traces_count_the_same_and_samples_add_up(seed):
     program = random_program(seed)
