@@ -246,13 +246,16 @@ def _fill(a64, tokens, dense, times, k, block):
 
 @njit(**JIT)
 def feed(a16, a32, a64, tokens, dense, times, how, logits_at, logits, valid):
-    """Take a chunk of checked events (none is fine).
+    """Take a chunk of events (none is fine), or refuse it whole; returns (fault, event) as ``check``.
 
     ``how``: ADVANCE takes them in blocks and reads nothing; READ brings the edges behind the read-outs up to date at
     the end; STEP does so after every event, and fills ``logits`` (n, classes) and ``valid`` (n,). A reading happens
     where something changed; the saturation counters behind the read-outs hold the last reading's alone.
     """
     k, n = 0, times.shape[0]
+    fault, event = check(a64, tokens, dense, times)
+    if fault != FINE:
+        return fault, event
     block = 1 if how == STEP else a64[H_BLOCK]
     done = False
     while not done:
@@ -270,3 +273,4 @@ def feed(a16, a32, a64, tokens, dense, times, how, logits_at, logits, valid):
             valid[event] = a64[H_ARRIVED] > arrived
             for c in range(logits.shape[1]):
                 logits[event, c] = a64[logits_at + c]
+    return FINE, 0

@@ -8,6 +8,7 @@ the integers, and the saturations counted, stay the same.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -108,6 +109,7 @@ def fits_16(format: Format) -> bool:
     return format.min >= -(1 << 15) and format.max < 1 << 15
 
 
+@lru_cache(maxsize=8)  # a program is immutable and hashed by identity
 def make_plan(program: Program, *, trace: bool = False, block: int = BLOCK) -> Plan:
     """Plan ``program`` for blocks of ``block`` events; ``trace`` keeps every edge and the states of every event."""
     return _Planner(program, trace, block).plan

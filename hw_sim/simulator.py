@@ -58,9 +58,6 @@ class Simulator:
         except (TypeError, ValueError) as error:
             wanted = f"{self._values.shape[1]} values" if self._dense else "an integer token"
             raise ProgramError(f"an event is {wanted} and a time in whole microseconds: {error}") from None
-        fault, _ = machine.check(self._a64, self._token, self._values, self._time)
-        if fault:
-            raise ProgramError(self._fault(fault, 0, time_us))
         self._feed(self._token, self._values, self._time, STEP, self._logits, self._valid)
         return self._logits[0].copy(), bool(self._valid[0])
 
@@ -92,7 +89,10 @@ class Simulator:
         valid: np.ndarray,
     ) -> None:
         arenas = (self._a16, self._a32, self._a64)
-        machine.feed(*arenas, tokens, dense, times, how, self._plan.logits_at, logits, valid)
+        at = self._plan.logits_at
+        fault, event = machine.feed(*arenas, tokens, dense, times, how, at, logits, valid)
+        if fault:
+            raise ProgramError(self._fault(fault, event, int(times[event])))
 
     def decision(self) -> tuple[int, str]:
         """The running decision: index and class name of the highest logit, ties to the lowest index."""
@@ -141,13 +141,6 @@ class Simulator:
         return flat.reshape(rows, place.channels).astype(np.int64)
 
     def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        tokens, dense, times = self._arrays(values, times_us)
-        fault, event = machine.check(self._a64, tokens, dense, times)
-        if fault:
-            raise ProgramError(self._fault(fault, event, int(times[event])))
-        return tokens, dense, times
-
-    def _arrays(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         values, times = check_shapes(self.program, (values, times_us))
         times = np.ascontiguousarray(times, dtype=np.int64)
         if self._dense:
