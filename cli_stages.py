@@ -59,9 +59,9 @@ STAGES: tuple[Stage, ...] = (
         name="export-onnx",
         summary="write the program as ONNX models and check them in onnxruntime",
         help=(
-            "Reads program.npz and weights.safetensors; writes onnx/step.onnx and onnx/sequence.onnx (integers, exact),\n"
-            "onnx/float.onnx (the float model), onnx/qdq.onnx (an approximation) and onnx/export.json. Ends with exit\n"
-            "code 1 if a single value differs from the program's."
+            "Reads program.npz and weights.safetensors; writes onnx/step.onnx and onnx/sequence.onnx (exact),\n"
+            "onnx/float.onnx (the float model), onnx/qdq.onnx (an approximation) and onnx/export.json.\n"
+            "Ends with exit code 1 if a single value differs from the program's."
         ),
         target="cli_export",
         sections=("task", "model", "export"),

@@ -39,9 +39,15 @@ class Verb:
 
 
 def _stage_verbs() -> list[Verb]:
-    return [
-        Verb(stage.name, stage.summary, stage.help, "cli_run:run_stages", ((stage.name,),)) for stage in STAGES
+    """One verb a stage; the stages of ``export`` share one, which chooses by target."""
+    verbs = [
+        Verb(stage.name, stage.summary, stage.help, "cli_run:run_stages", ((stage.name,),))
+        for stage in STAGES
+        if not stage.name.startswith("export-")
     ]
+    exports = [stage for stage in STAGES if stage.name.startswith("export-")]
+    listed = "\n\n".join(f"target={stage.name.removeprefix('export-')}: {stage.help}" for stage in exports)
+    return [*verbs, Verb("export", "write the program for another runtime (target=onnx)", listed, "cli_export:export")]
 
 
 VERBS: tuple[Verb, ...] = (

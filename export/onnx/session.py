@@ -79,4 +79,8 @@ def run_step(session: Session, program: Program, samples: Sequence[Sample]) -> l
         states = {name: out[AFTER + name.removeprefix(BEFORE)] for name in states}
         running.append(out["logits"])
     lengths = inputs["valid"].sum(axis=1)
-    return [np.stack([step[row] for step in running[:length]]) for row, length in enumerate(lengths) if length]
+    classes = len(program.class_names)
+    return [
+        np.array([step[row] for step in running[:length]]).reshape(length, classes)
+        for row, length in enumerate(lengths)
+    ]
