@@ -326,6 +326,8 @@ def _decay(
     """The decays of the gap's binary digits, least significant first; both components from the old state."""
     for digit in range(node.digits):
         chosen = (gap >> digit) & 1 == 1
+        if not chosen.any():
+            continue
         d_re, d_im = node.decay_re[digit].astype(np.int64), node.decay_im[digit].astype(np.int64)
         exponent = node.decay_exponent[digit]
         step_re = round_half_up_shift(d_re * re - d_im * im, exponent)
