@@ -1,9 +1,18 @@
-"""An onnxruntime session of one thread, and batches of samples."""
+"""An onnxruntime session of one thread, batches of samples, and small lowered networks."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from pumice.hw_sim.random_programs import random_sample
+from pumice.models.s5.classifier import S5Classifier
+from pumice.models.s5.config import S5Config
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.lower import lower
+from pumice.quantize.program.clock import gaps
+from pumice.quantize.twin.model import calibrate, convert
 
 LEVELS = [
     onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -30,7 +39,7 @@ class Session:
 
     def states(self, batch):
         """Zero states for a step model."""
-        dtypes = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+        dtypes = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
         return {
             value.name: np.zeros((batch, *value.shape[1:]), dtype=dtypes[value.type])
             for value in self.session.get_inputs()
@@ -55,5 +64,41 @@ def make_samples():
     def make(program, seed):
         shortest = 1 if program.pairing == "next" else 0
         return [random_sample(program, 10 * seed + row, events) for row, events in enumerate((13, shortest, 24, 1, 7))]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def lowered():
+    """``lowered(**settings)``: a float model with random norms, 6 samples, their padded batch, and the program."""
+
+    def make(seed=0, **settings):
+        generator = torch.Generator().manual_seed(seed)
+        base = {"num_classes": 5, "vocab": 20, "d_model": 12, "d_ssm": 8, "block_size": 4, "stride": 4}
+        config = S5Config(**{**base, **settings})
+        model = S5Classifier(config, generator).eval()
+        with torch.no_grad():
+            for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+                if "norm" in name or "bias" in name:
+                    tensor.add_(torch.rand(tensor.shape, generator=generator) * 0.3)
+        rng = np.random.default_rng(seed)
+        lengths = (130, 70, 57, 64, 3, 1)
+        samples = []
+        for length in lengths:
+            values = rng.integers(0, 20, length)
+            if not config.token_input:
+                values = rng.normal(size=(length, config.in_features)).astype(np.float32)
+            samples.append((values, np.cumsum(rng.integers(0, 3, length) * rng.integers(0, 2500, length))))
+        tokens = torch.zeros(len(lengths), max(lengths), *samples[0][0].shape[1:], dtype=torch.float32)
+        dt, pool_dt = torch.zeros(tokens.shape[:2]), torch.zeros(tokens.shape[:2])
+        for row, (values, times) in enumerate(samples):
+            tokens[row, : len(times)] = torch.from_numpy(values)
+            dt[row, : len(times)] = torch.from_numpy(gaps(times, 500) * 0.5)
+            pool_dt[row, : len(times)] = torch.from_numpy(gaps(times, 1) / 1000)
+        tokens = tokens.long() if config.token_input else tokens
+        batch = (tokens, dt, torch.tensor(lengths), pool_dt)
+        twin = calibrate(convert(model, QuantizationConfig(max_dead_zone=1.0), 0.5), [batch])
+        program = lower(twin.freeze(), pairing="causal", class_names=tuple("abcde"), max_dead_zone=1.0)
+        return SimpleNamespace(model=model, samples=samples, batch=batch, program=program)
 
     return make
