@@ -89,7 +89,7 @@ def _run_stage(stage: Stage, module: Any, folder: RunFolder, plain: dict[str, An
         CONSOLE.print(f"[bold]{stage.name}[/bold]: finished earlier (redo=\\[{stage.name}] does it anew)")
         return
     folder.forget_if_inputs_changed(stage)
-    CONSOLE.print(f"[bold]{stage.name}[/bold]: {stage.summary}, in {folder.path}")
+    CONSOLE.print(f"[bold]{stage.name}[/bold]: {stage.summary}, in {folder.path}", soft_wrap=True)
     folder.begin(stage)
     with timed() as seconds:
         figures = module.run(plain, folder)
