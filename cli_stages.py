@@ -5,6 +5,7 @@ A stage is added here once it is built; nothing else needs to know.
 
 from __future__ import annotations
 
+from .hw_sim.report import FILES as REPORT_FILES
 from .train.run_folder import Stage
 
 STAGES: tuple[Stage, ...] = (
@@ -76,5 +77,18 @@ STAGES: tuple[Stage, ...] = (
         sections=("task", "hardware", "count"),
         needs=("program.npz",),
         writes=("counts.json",),
+    ),
+    Stage(
+        name="report",
+        summary="a page, JSON and CSV of all that has run",
+        help=(
+            "Reads the run folder; writes report.html (one file, needs no network), report.json and report/*.csv.\n"
+            "What has not run is shown so. pumice report a/ b/ c/ [out=FOLDER] compares runs instead, and writes\n"
+            "comparison.html, comparison.json and comparison.csv."
+        ),
+        target="cli_report",
+        sections=(),
+        needs=("metrics.json",),
+        writes=REPORT_FILES,
     ),
 )

@@ -22,6 +22,7 @@ class Verb:
         target: ``module:function`` inside the package, imported when called; takes (config, *extra).
         extra: further arguments for the target.
         config_name: the primary configuration.
+        files: ``module:function`` that takes plain file or folder arguments in place of a configuration, or "".
     """
 
     name: str
@@ -30,18 +31,31 @@ class Verb:
     target: str
     extra: tuple[Any, ...] = ()
     config_name: str = "config"
+    files: str = ""
 
     def call(self, config: Any) -> None:
         """Import the target and call it."""
-        module, _, function = self.target.partition(":")
-        target: Callable[..., None] = getattr(import_module(f".{module}", __package__), function)
-        target(config, *self.extra)
+        _imported(self.target)(config, *self.extra)
+
+    def call_with_files(self, arguments: list[str]) -> None:
+        """Import the target for plain arguments and call it."""
+        _imported(self.files)(arguments)
+
+
+def _imported(target: str) -> Callable[..., None]:
+    module, _, function = target.partition(":")
+    return getattr(import_module(f".{module}", __package__), function)
+
+
+RUN_STAGES = "cli_run:run_stages"
+FILES = {"report": "cli_report:compare"}
+"""Stages whose verb also takes plain folders."""
 
 
 def _stage_verbs() -> list[Verb]:
     """One verb a stage; the stages of ``export`` share one, which chooses by target."""
     verbs = [
-        Verb(stage.name, stage.summary, stage.help, "cli_run:run_stages", ((stage.name,),))
+        Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), files=FILES.get(stage.name, ""))
         for stage in STAGES
         if not stage.name.startswith("export-")
     ]
@@ -55,10 +69,26 @@ VERBS: tuple[Verb, ...] = (
         "run",
         f"all stages in order: {', '.join(stage.name for stage in STAGES)}",
         "Runs every stage that the run folder has not finished yet; an interrupted one continues.",
-        "cli_run:run_stages",
+        RUN_STAGES,
         (tuple(stage.name for stage in STAGES),),
     ),
     *_stage_verbs(),
+    Verb(
+        "inspect",
+        "what a program holds: graph, widths, memory, dead zones",
+        "usage: pumice inspect program.npz [--json]",
+        "",
+        config_name="",
+        files="cli_programs:inspect_file",
+    ),
+    Verb(
+        "diff",
+        "in what two programs differ",
+        "usage: pumice diff a.npz b.npz [--json]\n\nEnds with exit code 1 where they differ.",
+        "",
+        config_name="",
+        files="cli_programs:diff_files",
+    ),
     Verb(
         "data build",
         "synthesise the spoken-digits set anew, or a larger one",

@@ -30,6 +30,10 @@ def compare_decisions(a: np.ndarray, b: np.ndarray, labels: np.ndarray) -> Paire
     """Compare class decisions ``a`` and ``b``, (N,) each, on samples of classes ``labels`` (N,)."""
     a_alone = int(((a == labels) & (b != labels)).sum())
     b_alone = int(((b == labels) & (a != labels)).sum())
+    return Paired(len(labels), int((a == b).sum()), a_alone, b_alone, exact_p(a_alone, b_alone))
+
+
+def exact_p(a_alone: int, b_alone: int) -> float:
+    """Two-sided exact p of McNemar's test: of ``a_alone`` or a more uneven split of both under a fair coin."""
     discordant = a_alone + b_alone
-    p = float(binomtest(a_alone, discordant, 0.5).pvalue) if discordant else 1.0
-    return Paired(len(labels), int((a == b).sum()), a_alone, b_alone, p)
+    return float(binomtest(a_alone, discordant, 0.5).pvalue) if discordant else 1.0

@@ -1,0 +1,258 @@
+"""What a run folder knows, as plain data. What has not run is None, never a number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import PumiceError
+from ...files import read_json
+from ...quantize.program import Program, load
+from ..counts import floating, memory
+from ..inspection import inspect
+from ..paired import exact_p
+
+STAGES = ("train", "evaluate", "quantize", "simulate", "export-onnx", "count")
+INTEGER_BACKENDS = ("run", "step", "reference")
+"""Where the accuracy of the integers is taken from: the first of these that saw all samples."""
+
+
+def collect(folder: Path) -> dict[str, Any]:
+    """Everything that the report of the run in ``folder`` shows, as JSON data.
+
+    Raises:
+        PumiceError: the folder holds no run, or a file in it is damaged.
+    """
+    records = {name: _record(folder, name) for name in STAGES}
+    if all(record is None for record in records.values()):
+        raise PumiceError(f"{folder} holds no finished stage; name the folder of a run (pumice run run_dir=...)")
+    program = load(folder / "program.npz") if (folder / "program.npz").is_file() else None
+    inspected = None if program is None else inspect(program)
+    simulated = _of_program(folder / "simulate.json", inspected)
+    exported = _of_program(folder / "onnx" / "export.json", inspected)
+    counted = _of_program(folder / "counts.json", inspected)
+    figures = {name: None if record is None else record["figures"] for name, record in records.items()}
+    return {
+        "title": _title(folder),
+        "stages": {name: _stage(record) for name, record in records.items()},
+        "accuracy": accuracy_rows(figures, simulated, exported),
+        "parity": _parity(simulated),
+        "onnx": exported and {name: exported[name] for name in ("sequence", "step", "qdq", "float", "onnxruntime")},
+        "operations": None if counted is None else _operations(counted),
+        "energy": None if counted is None else _energy(counted),
+        "memory": None if program is None else _memory(program),
+        "nodes": None if program is None else _nodes(program, inspected, simulated),
+        "states": None if simulated is None else simulated["state_bits"],
+        "time_constants_ms": None if simulated is None else simulated["time_constants_ms"],
+        "confusion": _confusion(figures, simulated),
+        "example": None if simulated is None else simulated["example"],
+        "provenance": _provenance(folder, records, inspected),
+    }
+
+
+def accuracy_rows(
+    figures: Mapping[str, Any], simulated: Mapping[str, Any] | None, exported: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """One row a model, from float to the integers; only its name where it has not run."""
+    quantized, evaluated = figures["quantize"] or {}, figures["evaluate"] or {}
+    entries = simulated["accuracy"] if simulated else {}
+    total = entries["float"]["samples"] if entries else 0
+    integer = next((name for name in INTEGER_BACKENDS if entries.get(name, {}).get("samples") == total), None)
+    rows = [
+        _row("float", "float model, float32", entries.get("float") or evaluated.get("test")),
+        _row("ptq", "calibrated (post-training quantization)", quantized.get("ptq", {}).get("test")),
+        _row("qat", "fine-tuned (quantization-aware training)", quantized.get("qat", {}).get("test")),
+        _row("integer", "integer program, simulator", entries.get(integer)),
+        _row("onnxruntime", "integer program, onnxruntime", exported and exported["sequence"]),
+    ]
+    if simulated and integer:
+        paired = simulated["float_and_integer"]
+        against = {"lost": paired["only_a_right"], "won": paired["only_b_right"], "mcnemar_p": paired["mcnemar_p"]}
+        rows[3] |= against
+        if exported and exported["sequence"]["differing"] == 0 and exported["sequence"]["samples"] == total:
+            rows[4] |= against  # the same logits, so the same decisions
+    return rows
+
+
+def _row(name: str, label: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"model": name, "label": label, "accuracy": None}
+    if entry is None:
+        return row
+    low, high = entry["accuracy_95"]
+    row |= {key: entry[key] for key in ("accuracy", "samples", "correct", "loss")} | {"low": low, "high": high}
+    if "only_float_right" in entry:
+        lost, won = entry["only_float_right"], entry["only_integer_right"]
+        row |= {"lost": lost, "won": won, "mcnemar_p": exact_p(lost, won), "sqnr_db": entry["sqnr_db"]}
+    return row
+
+
+def _record(folder: Path, name: str) -> dict[str, Any] | None:
+    source = folder / "stages" / f"{name}.json"
+    record = read_json(source) if source.is_file() else None
+    return record if record and record["status"] == "finished" else None
+
+
+def _stage(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if record is None else {"seconds": record["seconds"]}
+
+
+def _of_program(source: Path, inspected: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A result that belongs to the program at hand; one of an older program counts as not run."""
+    if inspected is None or not source.is_file():
+        return None
+    result = read_json(source)
+    return result if result["program"] == inspected["digest"] else None
+
+
+def _title(folder: Path) -> str:
+    resolved = folder.resolve()
+    return f"{resolved.parent.name}/{resolved.name}"
+
+
+def _parity(simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if simulated is None:
+        return None
+    oracle, backends = simulated["oracle"], simulated["backends"]
+    keys = ("differing", "oracle", "events", "incomplete", "traced")
+    return {key: simulated[key] for key in keys} | {"backends": {oracle: backends[oracle], **backends}}
+
+
+def layer_of(node: str) -> str:
+    """The part of the network that a node belongs to: ``stages/0/layers/1/ssm`` -> ``layer 0.1``."""
+    parts = node.split("/")
+    return f"layer {parts[1]}.{parts[3]}" if len(parts) > 4 and parts[0] == "stages" else node.split("/")[0]
+
+
+def _operations(counted: Mapping[str, Any]) -> dict[str, Any]:
+    """Per event: by layer (products left after skipping zeros, dense products, all else) and in total."""
+    events = max(counted["integer"]["events"], 1)
+    layers: dict[str, dict[str, float]] = {}
+    for node in counted["integer"]["nodes"]:
+        entry = layers.setdefault(layer_of(node["name"]), dict.fromkeys(("dense", "mac", "ac", "other", "decays"), 0.0))
+        for item in node["operations"]:
+            if item["kind"] == "mac":
+                entry["dense"] += item["dense"] / events
+                entry["mac"] += (item["effective"] - item["accumulate"]) / events
+                entry["ac"] += item["accumulate"] / events
+            elif item["kind"] != "gather":
+                entry["other"] += item["effective"] / events
+        entry["decays"] += node["digit_steps"] / events
+    return {
+        "samples": counted["samples"],
+        "events": counted["integer"]["events"],
+        "layers": {name: entry for name, entry in layers.items() if any(entry.values())},
+        "integer": counted["integer"]["per_event"],
+        "float32": counted["float32"]["per_event"],
+        "per_sample": counted["integer"]["per_sample"],
+        "bit_operations": bit_operations(counted["integer"]),
+    }
+
+
+def bit_operations(counts: Mapping[str, Any]) -> float:
+    """Products left after skipping zeros, each weighed by the widths of its operands; a mean an event."""
+    total = 0
+    for node in counts["nodes"]:
+        for item in node["operations"]:
+            if item["kind"] in ("mac", "multiply"):
+                total += item["effective"] * item["widths"][0] * item["widths"][1]
+    return total / max(counts["events"], 1)
+
+
+def _energy(counted: Mapping[str, Any]) -> dict[str, Any]:
+    priced = {name: counted["energy"][name] for name in ("integer", "float32") if name in counted["energy"]}
+    integer = priced["integer"]
+    events = max(integer["events"], 1)
+    layers: dict[str, dict[str, float]] = {}
+    for node in integer["nodes"]:
+        entry = layers.setdefault(
+            layer_of(node["name"]), dict.fromkeys(("compute_low", "compute_high", "memory_low", "memory_high"), 0.0)
+        )
+        for bound in ("low", "high"):
+            entry[f"compute_{bound}"] += node["compute"][bound] / events
+            entry[f"memory_{bound}"] += sum(part[bound] for part in node["memory"].values()) / events
+    return {
+        "profile": counted["profile"],
+        "placement": integer["placement"],
+        "unpriced": {name: number / events for name, number in integer["unpriced"].items()},
+        "layers": {name: entry for name, entry in layers.items() if any(entry.values())},
+        "per_event_pj": {name: entry["per_event"] for name, entry in priced.items()},
+        "per_sample_pj": {name: entry["per_sample"] for name, entry in priced.items()},
+    }
+
+
+def _memory(program: Program) -> dict[str, Any]:
+    """Bytes of parameters and state by layer, as docs/op_counts.md counts them; and those of the float model."""
+    layers: dict[str, dict[str, float]] = {}
+    totals = {"integer": {"weights": 0.0, "state": 0.0}, "float32": {"weights": 0.0, "state": 0.0}}
+    for node in program:
+        entry = layers.setdefault(layer_of(node.name), {"weights": 0.0, "state": 0.0})
+        for name, of in (("integer", memory), ("float32", floating)):
+            totals[name]["weights"] += of.parameter_bits(node) / 8
+            totals[name]["state"] += of.state_bits(node) / 8
+        entry["weights"] += memory.parameter_bits(node) / 8
+        entry["state"] += memory.state_bits(node) / 8
+    return {"layers": {name: entry for name, entry in layers.items() if any(entry.values())}, **totals}
+
+
+def _nodes(program: Program, inspected: Mapping[str, Any], simulated: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    rows = []
+    for node, about in zip(program, inspected["nodes"], strict=True):
+        row = {key: about[key] for key in ("name", "type", "output", "channels", "rate")} | {
+            "layer": layer_of(node.name)
+        }
+        row |= {key: None for key in ("sqnr_db", "state_sqnr_db", "saturations", "clipped_gaps")}
+        if simulated is not None:
+            row["sqnr_db"] = simulated["sqnr_db"].get(node.name)
+            row["state_sqnr_db"] = simulated["sqnr_db"].get(f"{node.name}:state")
+            row["saturations"] = simulated["saturations"].get(node.name)
+            row["clipped_gaps"] = simulated["clipped_gaps"].get(node.name)
+        rows.append(row)
+    return rows
+
+
+def _confusion(figures: Mapping[str, Any], simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Of the integers where they ran, else of the float model."""
+    if simulated is not None:
+        name = next((name for name in INTEGER_BACKENDS if name in simulated["accuracy"]), simulated["oracle"])
+        return {"of": "integer program", "classes": simulated["class_names"], **_matrix(simulated["accuracy"][name])}
+    if figures["evaluate"] is not None:
+        test = figures["evaluate"]["test"]
+        return {"of": "float model", "classes": list(test["accuracy_by_class"]), **_matrix(test)}
+    return None
+
+
+def _matrix(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"rows": entry["confusion"]}
+
+
+def _provenance(folder: Path, records: Mapping[str, Any], inspected: Mapping[str, Any] | None) -> dict[str, Any]:
+    finished = [record for record in records.values() if record is not None]
+    settings: dict[str, Any] = {}
+    for record in finished:
+        settings |= record["settings"]
+    files = {name: digest for record in finished for name, digest in record["outputs"].items()}
+    return {
+        "versions": finished[-1]["versions"],
+        "settings": json.loads(json.dumps(settings)),
+        "files_sha256": files,
+        "program_digest": inspected and inspected["digest"],
+        "method": inspected and inspected["provenance"].get("method"),
+    }
+
+
+def example_arrays(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of ``simulate.npz``.
+
+    Raises:
+        PumiceError: it is damaged.
+    """
+    source = folder / "simulate.npz"
+    try:
+        with np.load(source, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise PumiceError(f"{source} cannot be read ({error}); write it anew with redo=[simulate]") from error

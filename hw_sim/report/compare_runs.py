@@ -1,0 +1,89 @@
+"""Several runs side by side: accuracy against what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ...files import write_json
+from . import figures
+from .collect import collect
+from .write import write_csv, write_page
+
+COLUMNS = (
+    "run",
+    "accuracy",
+    "low",
+    "high",
+    "samples",
+    "lost",
+    "won",
+    "float",
+    "differing",
+    "products",
+    "bit_operations",
+    "energy_nj",
+    "bytes",
+)
+"""Columns of the CSV."""
+
+COSTS = {
+    "bit_operations": "bit operations an event",
+    "products": "products an event",
+    "energy_nj": "energy an event, nJ at most",
+    "bytes": "parameters, bytes",
+}
+"""What accuracy is drawn against, where it differs between the runs."""
+
+
+def write_comparison(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]:
+    """Write comparison.html, comparison.json and comparison.csv of the runs in ``folders``; returns a row each.
+
+    Raises:
+        PumiceError: a folder holds no run, or the files cannot be written.
+    """
+    rows = [compared_run(folder) for folder in folders]
+    for row, short in zip(rows, short_names([row["run"] for row in rows]), strict=True):
+        row["short"] = short
+    write_json(out / "comparison.json", rows)
+    write_csv(out / "comparison.csv", [list(COLUMNS), *([row[key] for key in COLUMNS] for row in rows)])
+    drawn = [row for row in rows if row["accuracy"] is not None]
+    charts = {}
+    for key, label in COSTS.items():
+        known = [row for row in drawn if row[key] is not None]
+        if len({row[key] for row in known}) > 1:
+            charts[key] = Markup(figures.pareto(known, key, label))  # drawn here, texts escaped
+    write_page(out / "comparison.html", "comparison.html.j2", rows=rows, charts=charts)
+    return rows
+
+
+def compared_run(folder: Path) -> dict[str, Any]:
+    """The figures of one run that a comparison shows; None for what has not run."""
+    data = collect(folder)
+    by_model = {row["model"]: row for row in data["accuracy"]}
+    integer, operations = by_model["integer"], data["operations"]
+    return {
+        "run": str(folder),
+        **{key: integer.get(key) for key in ("accuracy", "low", "high", "samples", "lost", "won")},
+        "float": by_model["float"]["accuracy"],
+        "differing": data["parity"] and data["parity"]["differing"],
+        "products": operations and operations["integer"]["effective_macs"] + operations["integer"]["effective_acs"],
+        "bit_operations": operations and operations["bit_operations"],
+        "energy_nj": data["energy"] and data["energy"]["per_event_pj"]["integer"]["total"]["high"] / 1000,
+        "bytes": data["memory"] and data["memory"]["integer"]["weights"],
+    }
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Paths without the folders, and the settings of a multirun's folder name, that all of them share."""
+    parts = [Path(path).parts for path in paths]
+    shared = 0
+    while len(paths) > 1 and all(len(part) > shared + 1 for part in parts) and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    names = ["/".join(part[shared:]) for part in parts]
+    settings = [name.split(",") for name in names]
+    common = set.intersection(*map(set, settings)) if len(names) > 1 else set()
+    return [",".join(item for item in each if item not in common) or ",".join(each) for each in settings]

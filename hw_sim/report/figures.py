@@ -1,0 +1,191 @@
+"""Charts as SVG for a page: its text and colours follow the page's own style, light or dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+INK, MUTED, FAINT, ACCENT, SECOND, THIRD = "#010203", "#020304", "#030405", "#040506", "#050607", "#060708"
+_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    FAINT: "var(--line)",
+    ACCENT: "var(--accent)",
+    SECOND: "var(--second)",
+    THIRD: "var(--third)",
+}
+"""Stand-ins that the SVG is drawn with, and the custom properties of the page that replace them."""
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pumice",
+    "text.parse_math": False,
+    "font.size": 9,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "figure.constrained_layout.use": True,
+}
+NARROW, WIDE = 4.4, 9.2
+"""Widths in inches: half of a desktop page or all of a phone's; all of a desktop page's."""
+
+
+def svg(width: float, height: float, label: str, draw: Callable[[Figure], None]) -> str:
+    """Draw a figure of ``width`` x ``height`` inches; an ``<svg>`` element with ``label`` for screen readers."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height))
+        draw(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' id="(?:figure|axes|patch|text|matplotlib\.axis|line2d|xtick|ytick|legend)_\d+"', "", text)
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, variable)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def state_bits(states: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many bits the states' codes use, one line a layer."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(len(states), 1, sharex=True, squeeze=False)[:, 0]
+        widest = max(entry["width"] for entry in states.values())
+        for ax, (name, entry) in zip(axes, states.items(), strict=True):
+            counts = np.array(entry["counts"], dtype=float)
+            ax.bar(np.arange(len(counts)), counts / max(counts.sum(), 1), width=0.85, color=ACCENT)
+            ax.axvline(entry["width"] - 0.5, color=THIRD, linewidth=1)
+            ax.set_yticks([])
+            ax.spines["left"].set_visible(False)
+            ax.set_title(_layer(name), color=MUTED, pad=2)
+        axes[-1].set_xlim(-0.6, widest + 0.6)
+        axes[-1].set_xticks(range(0, widest + 1, 4 if widest > 16 else 2))
+        axes[-1].set_xlabel("bits of a state code's magnitude")
+
+    return svg(NARROW, 0.5 + 0.62 * len(states), "Distribution of the states' magnitudes in bits, by layer", draw)
+
+
+def time_constants(constants: Mapping[str, Sequence[float | None]]) -> str:
+    """The time constants of each layer's modes on a logarithmic axis."""
+
+    def draw(figure: Figure) -> None:
+        ax = figure.subplots()
+        for row, (_, values) in enumerate(constants.items()):
+            known = np.array([value for value in values if value], dtype=float)
+            spread = row + 0.3 * np.sin(2.4 * np.arange(len(known)))  # apart enough to be told apart
+            ax.plot(known, spread, "o", markersize=3, color=ACCENT, alpha=0.6, markeredgewidth=0)
+            if len(known):
+                ax.plot([np.median(known)] * 2, [row - 0.42, row + 0.42], color=INK, linewidth=1)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_yticks(range(len(constants)), [_layer(name) for name in constants])
+        ax.set_ylim(len(constants) - 0.5, -0.5)
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x", color=FAINT, linewidth=0.5)
+        ax.set_xlabel("time constant, ms")
+
+    return svg(NARROW, 0.7 + 0.5 * len(constants), "Time constants of the modes, by layer", draw)
+
+
+def raster(
+    values: np.ndarray, times_us: np.ndarray, logits: np.ndarray, names: Sequence[str], label: int, width: float
+) -> str:
+    """The events of a sample, and under them the running decision as softmax of the logits (L, C), in value units."""
+    seconds = (times_us - times_us[:1]) / 1e6
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
+    shares = shares / shares.sum(axis=1, keepdims=True)
+
+    def draw(figure: Figure) -> None:
+        tokens = values.ndim == 1
+        rows = figure.subplots(2 if tokens else 1, 1, sharex=True, squeeze=False, height_ratios=[1.5, 1][: 1 + tokens])
+        if tokens:
+            _events(rows[0, 0], seconds, values)
+        _decision(rows[-1, 0], seconds, shares, names, label)
+
+    return svg(width, 4.0, "Events of a test sample, and the running decision under them", draw)
+
+
+def _events(ax: Axes, seconds: np.ndarray, tokens: np.ndarray) -> None:
+    height = max(float(tokens.max(initial=1)) / 150, 1.0)
+    starts = np.column_stack([seconds, tokens - height / 2])
+    ends = np.column_stack([seconds, tokens + height / 2])
+    ax.add_collection(LineCollection(np.stack([starts, ends], axis=1), colors=INK, linewidths=0.7, alpha=0.75))
+    ax.set_ylim(-height, tokens.max(initial=1) + height)
+    ax.set_ylabel("token")
+
+
+def _decision(ax: Axes, seconds: np.ndarray, shares: np.ndarray, names: Sequence[str], label: int) -> None:
+    others = [int(index) for index in np.argsort(-shares.mean(axis=0)) if index != label][:2] if len(shares) else []
+    for index, colour, line in zip([label, *others], (ACCENT, SECOND, THIRD), ("-", "--", ":"), strict=False):
+        text = f"{names[index]} (true class)" if index == label else names[index]
+        ax.step(seconds, shares[:, index], where="post", color=colour, linewidth=1.4, linestyle=line, label=text)
+    ax.set_xlim(0, float(seconds.max(initial=0)) or 1)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("time, s")
+    ax.set_ylabel("softmax")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=3, handlelength=1.6, columnspacing=1, borderpad=0)
+
+
+def pareto(rows: Sequence[Mapping[str, Any]], key: str, xlabel: str) -> str:
+    """Accuracy with its interval against a cost, one point a run; the runs no other beats are joined."""
+
+    def draw(figure: Figure) -> None:
+        ax = figure.subplots()
+        cost, accuracy = (np.array([row[name] for row in rows], dtype=float) for name in (key, "accuracy"))
+        below, above = (np.array([row[name] for row in rows], dtype=float) for name in ("low", "high"))
+        bars = np.stack([accuracy - below, above - accuracy])
+        ax.errorbar(cost, accuracy, bars, fmt="none", ecolor=MUTED, elinewidth=0.8)
+        front = pareto_front(cost, accuracy)
+        ax.plot(cost[front], accuracy[front], color=ACCENT, linewidth=1)
+        ax.plot(cost, accuracy, "o", color=ACCENT, markersize=4.5)
+        for x, y, row in zip(cost, accuracy, rows, strict=True):
+            ax.annotate(row["short"], (x, y), (5, 4), textcoords="offset points", fontsize=8)
+        ax.margins(x=0.18)
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if abs(value) < 1e5 else f"{value / 1e6:,.2f} M")
+        ax.xaxis.get_major_locator().set_params(nbins=5)
+        ax.grid(color=FAINT, linewidth=0.5)
+        ax.set_axisbelow(True)
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel("accuracy")
+
+    return svg(NARROW, 3.0, f"Accuracy against {xlabel}", draw)
+
+
+def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """Indices of the points that no other beats in one and equals in the other, by rising cost."""
+    front, best = [], -np.inf
+    for index in np.lexsort((-accuracy, cost)):
+        if accuracy[index] > best:
+            front.append(int(index))
+            best = accuracy[index]
+    return np.array(front, dtype=np.int64)
+
+
+def _layer(name: str) -> str:
+    parts = name.split("/")
+    return f"layer {parts[1]}.{parts[3]}" if len(parts) > 3 else name

@@ -1,0 +1,168 @@
+"""The report on disk: HTML, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ...files import atomic_path, write_json
+from . import figures
+from .collect import collect, example_arrays
+
+NODE_KINDS = ("norm", "ssm", "y", "gelu", "gate", "skip", "out")
+"""Columns of the table of signal-to-noise ratios."""
+
+
+def write_report(folder: Path) -> dict[str, Any]:
+    """Write the report of the run in ``folder`` into it and return its data.
+
+    Raises:
+        PumiceError: no run lies there, or a file in it is damaged.
+    """
+    data = collect(folder)
+    write_json(folder / "report.json", data)
+    for name, rows in tables(data).items():
+        write_csv(folder / "report" / f"{name}.csv", rows)
+    write_page(folder / "report.html", "run.html.j2", data=data, charts=charts(data, folder), matrix=node_matrix(data))
+    return data
+
+
+def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
+    """The page's charts, by name; those whose data have not been made are left out."""
+    found: dict[str, str] = {}
+    if data["states"]:
+        found["states"] = figures.state_bits(data["states"])
+    if data["time_constants_ms"]:
+        found["time_constants"] = figures.time_constants(data["time_constants_ms"])
+    if data["example"]:
+        arrays = example_arrays(folder)
+        logits = arrays["example_logits"] * 2.0 ** -data["example"]["logits_frac"]
+        drawn = (arrays["example_values"], arrays["example_times"], logits)
+        names, label = data["confusion"]["classes"], data["example"]["label"]
+        found["raster"] = figures.raster(*drawn, names, label, figures.WIDE)
+        found["raster_narrow"] = figures.raster(*drawn, names, label, figures.NARROW)
+    return {name: Markup(text) for name, text in found.items()}
+
+
+def tables(data: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
+    """The report's tables with a head row each; what has not run leaves the head alone, or empty cells."""
+    keys = ("model", "accuracy", "low", "high", "samples", "correct", "lost", "won", "mcnemar_p", "sqnr_db")
+    parity_keys = ("samples", "values", "differing", "traced", "events_per_s")
+    backends = data["parity"]["backends"] if data["parity"] else {}
+    parts = {name: (data[name] or {}).get("layers", {}) for name in ("operations", "energy", "memory")}
+    layer_keys = {
+        "operations": ("dense", "mac", "ac", "other", "decays"),
+        "energy": ("compute_low", "compute_high", "memory_low", "memory_high"),
+        "memory": ("weights", "state"),
+    }
+    layers = list(dict.fromkeys(name for part in parts.values() for name in part))
+    node_keys = (
+        "name",
+        "type",
+        "output",
+        "channels",
+        "rate",
+        "sqnr_db",
+        "state_sqnr_db",
+        "saturations",
+        "clipped_gaps",
+    )
+    confusion = data["confusion"] or {"classes": [], "rows": []}
+    return {
+        "accuracy": [list(keys), *([row.get(key) for key in keys] for row in data["accuracy"])],
+        "parity": [
+            ["backend", *parity_keys],
+            *([name, *(entry[key] for key in parity_keys)] for name, entry in backends.items()),
+        ],
+        "layers": [
+            ["layer", *(f"{part}_{key}" for part, names in layer_keys.items() for key in names)],
+            *(
+                [name, *(parts[part].get(name, {}).get(key) for part, names in layer_keys.items() for key in names)]
+                for name in layers
+            ),
+        ],
+        "nodes": [list(node_keys), *([row[key] for key in node_keys] for row in data["nodes"] or ())],
+        "time-constants": [
+            ["node", "mode", "ms"],
+            *(
+                [name, mode, value]
+                for name, values in (data["time_constants_ms"] or {}).items()
+                for mode, value in enumerate(values)
+            ),
+        ],
+        "confusion": [
+            ["true class", *confusion["classes"]],
+            *([name, *row] for name, row in zip(confusion["classes"], confusion["rows"], strict=True)),
+        ],
+    }
+
+
+def node_matrix(data: Mapping[str, Any]) -> list[tuple[str, list[float | None]]] | None:
+    """Signal-to-noise ratios: (part of the network, a ratio for each of NODE_KINDS); states stand under ``ssm``."""
+    if not data["nodes"] or not data["parity"]:
+        return None
+    rows: dict[str, dict[str, float]] = {}
+    for node in data["nodes"]:
+        ratio = node["state_sqnr_db"] if node["state_sqnr_db"] is not None else node["sqnr_db"]
+        if ratio is not None:
+            kind = node["name"].rsplit("/", 1)[-1]
+            rows.setdefault(node["layer"], {})[kind if kind in NODE_KINDS else "out"] = ratio
+    return [(layer, [row.get(kind) for kind in NODE_KINDS]) for layer, row in rows.items()]
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows as CSV, atomically."""
+    with atomic_path(path) as target, target.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def write_page(path: Path, template: str, **context: Any) -> None:
+    """Render ``templates/<template>`` to ``path``, atomically."""
+    environment = Environment(
+        loader=PackageLoader(__package__, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"short": short, "percent": percent, "combined": combined, "energy_high": energy_high}
+    environment.globals["interval"] = interval
+    text = environment.get_template(template).render(node_kinds=NODE_KINDS, **context)
+    with atomic_path(path) as target:
+        target.write_text(text, encoding="utf-8")
+
+
+def short(value: float | None) -> str:
+    """A number in few characters: ``1,234``, ``56.7``, ``0.12``; nothing for None."""
+    if value is None:
+        return ""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:,.2f} M"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """``0.123`` as ``12.3 %``."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def interval(low: float, high: float) -> str:
+    """``3.1 to 12.8``, or one number where both read alike."""
+    return short(low) if short(low) == short(high) else f"{short(low)} to {short(high)}"
+
+
+def combined(entry: Mapping[str, float]) -> float:
+    """All operations of one part of the network."""
+    return entry["mac"] + entry["ac"] + entry["other"]
+
+
+def energy_high(entry: Mapping[str, float]) -> float:
+    """The upper bound of a part's energy."""
+    return entry["compute_high"] + entry["memory_high"]
