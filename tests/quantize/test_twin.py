@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pumice.errors import PumiceError
-from pumice.hw_sim import reference
+from pumice.hw_sim import reference, simulator
 from pumice.quantize.lower import lower
 from pumice.quantize.twin.frozen import FrozenS5Classifier
 from pumice.quantize.weights import load_frozen, save_frozen
@@ -59,6 +59,9 @@ def differences(made):
                 found.append((name, sample, np.argwhere(ours != values).tolist()))
         scale = 2.0 ** -program[program.logits].output.frac
         assert (logits[sample].numpy() == expected.logits * scale).all()
+    for mode in (simulator.run, simulator.run_stepwise):
+        ours = np.stack([trace.logits for trace in mode(program, made.samples)])
+        assert (logits.numpy() == ours * scale).all()
     assert compared > 1000
     float_logits = made.model(*made.batch).detach().double()
     return found, float(10 * torch.log10(float_logits.square().sum() / (logits - float_logits).square().sum()))
