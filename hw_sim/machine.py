@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .kernels import plain as tier
+from .borrow import borrow
+from .compiled import compiled
 from .opcodes import (
     ADD,
     BACKWARDS,
@@ -31,6 +32,7 @@ from .opcodes import (
     H_HIGH,
     H_INPUT_SATURATIONS,
     H_LAST,
+    H_LOGITS,
     H_LOW,
     H_MAX_DURATION,
     H_MAX_EVENTS,
@@ -84,10 +86,8 @@ from .operations import (
     take,
 )
 
-JIT = tier.JIT
 
-
-@njit(**JIT)
+@compiled
 def execute(a16, a32, a64, start, stop):
     """Run the records in ``[start, stop)`` on the rows that their input edges hold."""
     at = start
@@ -173,7 +173,7 @@ def execute(a16, a32, a64, start, stop):
         at += record[LENGTH]
 
 
-@njit(**JIT)
+@compiled
 def check(a64, tokens, dense, times):
     """What is wrong with a chunk of events, and at which: ``(FINE, 0)``, or the fault and the event's place."""
     last, events = a64[H_LAST], a64[H_EVENTS]
@@ -193,7 +193,7 @@ def check(a64, tokens, dense, times):
     return FINE, 0
 
 
-@njit(**JIT)
+@compiled
 def _encode(a64, tokens, dense, k, place):
     """Write the input codes of event k to ``place``; returns how many were clipped."""
     if a64[H_DENSE] == 0:
@@ -244,14 +244,17 @@ def _fill(a64, tokens, dense, times, k, block):
     return rows, k
 
 
-@njit(**JIT)
-def feed(a16, a32, a64, tokens, dense, times, how, logits_at, logits, valid):
+@compiled
+def feed(owned16, owned32, owned64, events, dense, how, out):
     """Take a chunk of events (none is fine), or refuse it whole; returns (fault, event) as ``check``.
 
     ``how``: ADVANCE takes them in blocks and reads nothing; READ brings the edges behind the read-outs up to date at
-    the end; STEP does so after every event, and fills ``logits`` (n, classes) and ``valid`` (n,). A reading happens
-    where something changed; the saturation counters behind the read-outs hold the last reading's alone.
+    the end; STEP does so after every event, and fills ``out`` (n, classes + 1): logits, and whether a read-out took a
+    value. A reading happens where something changed; the saturation counters behind the read-outs hold the last
+    reading's alone. Shapes: ``events`` (n, 2) tokens and times; ``dense`` (n, size) or (0, 0).
     """
+    a16, a32, a64 = borrow(owned16), borrow(owned32), borrow(owned64)
+    tokens, times = events[:, 0], events[:, 1]
     k, n = 0, times.shape[0]
     fault, event = check(a64, tokens, dense, times)
     if fault != FINE:
@@ -270,7 +273,8 @@ def feed(a16, a32, a64, tokens, dense, times, how, logits_at, logits, valid):
                 a64[a64[H_QUERY_COUNTERS] + c] = 0
             execute(a16, a32, a64, a64[H_QUERY], a64[H_END])
         if how == STEP and n > 0:
-            valid[event] = a64[H_ARRIVED] > arrived
-            for c in range(logits.shape[1]):
-                logits[event, c] = a64[logits_at + c]
+            classes = out.shape[1] - 1
+            for c in range(classes):
+                out[event, c] = a64[a64[H_LOGITS] + c]
+            out[event, classes] = a64[H_ARRIVED] > arrived
     return FINE, 0

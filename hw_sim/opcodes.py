@@ -42,8 +42,9 @@ BODY = 12
     H_GAP_COUNT,
     H_QUERY_COUNTERS,  # where the saturation counters of nodes behind a read-out lie, and how many
     H_QUERY_COUNTER_COUNT,
+    H_LOGITS,  # where the logits lie
     H_STATE,  # first of the changing places below
-) = range(22)
+) = range(23)
 H_EVENTS, H_FIRST, H_LAST, H_DIRTY, H_ARRIVED, H_PENDING_TICKS = range(H_STATE, H_STATE + 6)
 HEAD = 32
 

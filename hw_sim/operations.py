@@ -7,9 +7,9 @@ and sums over events are always in a64. Fields after BODY are listed in each doc
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple as fields
 
+from .compiled import compiled
 from .kernels import plain as tier
 from .opcodes import (
     BODY,
@@ -33,10 +33,8 @@ from .opcodes import (
     TAKE_WINDOW,
 )
 
-JIT = tier.JIT
 
-
-@njit(**JIT)
+@compiled
 def table(record, values, a64):
     """Table, saturations by token or -1."""
     size, counts = record[OUT_CHANNELS], record[BODY + 1]
@@ -49,7 +47,7 @@ def table(record, values, a64):
             a64[record[SATURATIONS]] += a64[counts + token]
 
 
-@njit(**JIT)
+@compiled
 def linear(record, values, accs, a64):
     """Bias, left, half, right, scratch; operand count; by operand: edge, channels, weights, diagonal, shifts."""
     out, low, high = record[OUT_CHANNELS], record[LOW], record[HIGH]
@@ -77,7 +75,7 @@ def linear(record, values, accs, a64):
         )
 
 
-@njit(**JIT)
+@compiled
 def lookup(record, values, a64):
     """Table, the lowest input code."""
     entries, least = record[BODY], record[BODY + 1]
@@ -85,7 +83,7 @@ def lookup(record, values, a64):
         values[record[OUT] + i] = values[entries + values[record[IN] + i] - least]
 
 
-@njit(**JIT)
+@compiled
 def multiply(record, values, accs, a64):
     """Second operand's edge, left, half, right."""
     size = a64[record[IN_ROWS]] * record[OUT_CHANNELS]
@@ -103,7 +101,7 @@ def multiply(record, values, accs, a64):
     )
 
 
-@njit(**JIT)
+@compiled
 def add(record, values, accs, a64):
     """Left, half, right, scratch, operand count; by operand: edge, left shift."""
     size = record[OUT_CHANNELS]
@@ -120,7 +118,7 @@ def add(record, values, accs, a64):
         )
 
 
-@njit(**JIT)
+@compiled
 def batch_norm(record, values, accs, a64):
     """Multiplier, bias, left, half, right, zero shifts, scratch."""
     size = record[OUT_CHANNELS]
@@ -141,7 +139,7 @@ def batch_norm(record, values, accs, a64):
         )
 
 
-@njit(**JIT)
+@compiled
 def layer_norm(record, values, a64):
     """Gamma, its length, beta, its length, a, b, c, root shift, epsilon."""
     size = record[OUT_CHANNELS]
@@ -163,7 +161,7 @@ def layer_norm(record, values, a64):
         )
 
 
-@njit(**JIT)
+@compiled
 def ssm(record, values, accs, a64):
     """Fields, P modes, Q = 2 P: gaps, longest gap, clipped-gap counter, modes, zoh; drive table by token or -1, token;
     weights (Q, H), bias, zero shifts, left, half, right, drive scratch (Q,); state (Q,), its lowest and highest code;
@@ -229,7 +227,7 @@ def ssm(record, values, accs, a64):
     a64[record[SATURATIONS]] += clipped
 
 
-@njit(**JIT)
+@compiled
 def pool(record, values, outs, a64):
     """Mode, window, whether it divides, weights; phase, sum of weights, sums (C,), weighted sums (C,) in a64."""
     mode, window, divides, weights, phase, weight, sums, weighted = fields(record[BODY:], 8)
@@ -267,7 +265,7 @@ def pool(record, values, outs, a64):
     a64[record[SATURATIONS]] += clipped
 
 
-@njit(**JIT)
+@compiled
 def take(record, values, a64):
     """A read-out takes its rows. Mode, extra bits, window, decay shift, weights, gaps at full rate, their rows; count,
     sum of gaps, place in the ring; sums (C,), weighted sums or ring (window, C) or held value (C,).
@@ -309,7 +307,7 @@ def take(record, values, a64):
         a64[H_DIRTY] = 1
 
 
-@njit(**JIT)
+@compiled
 def read(record, values, a64):
     """The value of a read-out as it stands; fields as in ``take``."""
     mode, extra, window, _, _, _, _, count, weight, _, sums, held = fields(record[BODY:], 12)

@@ -92,7 +92,6 @@ class Plan:
     registers: dict[str, Place] = field(default_factory=dict)
     saturations: dict[str, int] = field(default_factory=dict)
     clipped_gaps: dict[str, int] = field(default_factory=dict)
-    logits_at: int = 0
     counts: list[int] = field(default_factory=list)
     changing: list[tuple[int, int, int]] = field(default_factory=list)
     narrow: dict[str, bool] = field(default_factory=dict)
@@ -177,8 +176,8 @@ class _Planner:
         self.head[o.H_START] = start
         self.head[o.H_QUERY] = start + len(self.code[False])
         self.head[o.H_END] = self.head[o.H_QUERY] + len(self.code[True])
+        self.head[o.H_LOGITS] = self.places[self.program.logits, True]
         self.a64.pieces.append((0, self.head))
-        self.plan.logits_at = self.places[self.program.logits, True]
         for (name, wide), offset in self.places.items():
             if name not in self.plan.edges or wide == self._made_wide(name):
                 self.plan.edges[name] = Place(wide, offset, self.program[name].channels, self.rows[name])

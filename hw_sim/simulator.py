@@ -12,7 +12,20 @@ import numpy as np
 from ..quantize.program import Program, ProgramError
 from ..quantize.program.nodes import QUERY, DenseInput
 from . import machine
-from .opcodes import ADVANCE, BACKWARDS, H_DIRTY, H_EVENTS, H_LAST, H_STATE, HEAD, NOT_FINITE, OUTSIDE, READ, STEP
+from .opcodes import (
+    ADVANCE,
+    BACKWARDS,
+    H_DIRTY,
+    H_EVENTS,
+    H_LAST,
+    H_LOGITS,
+    H_STATE,
+    HEAD,
+    NOT_FINITE,
+    OUTSIDE,
+    READ,
+    STEP,
+)
 from .plan import BLOCK, Place, Plan, make_plan
 from .reference import Sample, Trace, check, check_shapes
 
@@ -34,9 +47,9 @@ class Simulator:
         self._a16, self._a32, self._a64 = self._plan.build()
         self._dense = isinstance(program.value_input, DenseInput)
         size = program.value_input.size if self._dense else 0
-        self._token, self._time = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        self._event = np.zeros((1, 2), dtype=np.int64)
         self._values = np.zeros((1, size))
-        self._logits, self._valid = np.zeros((1, len(program.class_names)), dtype=np.int64), np.zeros(1, dtype=bool)
+        self._out = np.zeros((1, len(program.class_names) + 1), dtype=np.int64)
 
     def step(self, value: int | np.ndarray, time_us: int) -> tuple[np.ndarray, bool]:
         """Take one event and read the logits.
@@ -53,46 +66,36 @@ class Simulator:
             if self._dense:
                 self._values[0] = value
             else:
-                self._token[0] = index(value)
-            self._time[0] = index(time_us)
+                self._event[0, 0] = index(value)
+            self._event[0, 1] = index(time_us)
         except (TypeError, ValueError) as error:
             wanted = f"{self._values.shape[1]} values" if self._dense else "an integer token"
             raise ProgramError(f"an event is {wanted} and a time in whole microseconds: {error}") from None
-        self._feed(self._token, self._values, self._time, STEP, self._logits, self._valid)
-        return self._logits[0].copy(), bool(self._valid[0])
+        self._feed(self._event, self._values, STEP, self._out)
+        logits = self._out[0].copy()
+        return logits[:-1], bool(logits[-1])
 
     def advance(self, values: np.ndarray, times_us: np.ndarray) -> None:
         """Take a chunk of events without reading the logits; a chunk with a bad event is refused whole."""
-        self._feed(*self._chunk(values, times_us), ADVANCE, self._logits, self._valid)
+        self._feed(*self._chunk(values, times_us), ADVANCE, self._out)
 
     def step_many(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Step through a chunk: logits after each event (L, classes) int64 and valid (L,) bool."""
-        chunk = self._chunk(values, times_us)
-        logits = np.zeros((len(chunk[2]), self._logits.shape[1]), dtype=np.int64)
-        valid = np.zeros(len(logits), dtype=bool)
-        self._feed(*chunk, STEP, logits, valid)
-        return logits, valid
+        events, dense = self._chunk(values, times_us)
+        out = np.zeros((len(events), self._out.shape[1]), dtype=np.int64)
+        self._feed(events, dense, STEP, out)
+        return out[:, :-1], out[:, -1] == 1
 
     def read(self) -> np.ndarray:
         """The logits as they stand, (classes,) int64."""
-        self._feed(self._token[:0], self._values[:0], self._time[:0], READ, self._logits, self._valid)
-        start = self._plan.logits_at
-        return self._a64[start : start + self._logits.shape[1]].copy()
+        self._feed(self._event[:0], self._values[:0], READ, self._out)
+        start = self._a64[H_LOGITS]
+        return self._a64[start : start + self._out.shape[1] - 1].copy()
 
-    def _feed(
-        self,
-        tokens: np.ndarray,
-        dense: np.ndarray,
-        times: np.ndarray,
-        how: int,
-        logits: np.ndarray,
-        valid: np.ndarray,
-    ) -> None:
-        arenas = (self._a16, self._a32, self._a64)
-        at = self._plan.logits_at
-        fault, event = machine.feed(*arenas, tokens, dense, times, how, at, logits, valid)
+    def _feed(self, events: np.ndarray, dense: np.ndarray, how: int, out: np.ndarray) -> None:
+        fault, event = machine.feed(self._a16, self._a32, self._a64, events, dense, how, out)
         if fault:
-            raise ProgramError(self._fault(fault, event, int(times[event])))
+            raise ProgramError(self._fault(fault, event, int(events[event, 1])))
 
     def decision(self) -> tuple[int, str]:
         """The running decision: index and class name of the highest logit, ties to the lowest index."""
@@ -140,12 +143,14 @@ class Simulator:
         flat = arena[place.offset : place.offset + rows * place.channels]
         return flat.reshape(rows, place.channels).astype(np.int64)
 
-    def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values, times = check_shapes(self.program, (values, times_us))
-        times = np.ascontiguousarray(times, dtype=np.int64)
+        events = np.zeros((len(times), 2), dtype=np.int64)
+        events[:, 1] = times
         if self._dense:
-            return self._token[:0], np.ascontiguousarray(values, dtype=np.float64), times
-        return np.ascontiguousarray(values, dtype=np.int64), self._values[:0], times
+            return events, np.ascontiguousarray(values)
+        events[:, 0] = values
+        return events, self._values[:0]
 
     def _fault(self, fault: int, event: int, time_us: int) -> str:
         if fault == BACKWARDS:

@@ -9,12 +9,11 @@ promote int32 to int64 and lose the vector units. Shifts come as three arrays so
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+from ..compiled import compiled
 
 
-@njit(**JIT)
+@compiled
 def matvec(weight, x, shift, acc):
     """``acc += (W x) << shift``. Shapes: weight (R, K), x (K,), shift and acc (R,)."""
     integer = acc.dtype.type
@@ -26,7 +25,7 @@ def matvec(weight, x, shift, acc):
         acc[r] = integer(acc[r] + integer(total << shift[r]))
 
 
-@njit(**JIT)
+@compiled
 def scale(weight, x, shift, acc):
     """``acc += (w * x) << shift`` for a diagonal matrix. Shapes: all (R,)."""
     integer = acc.dtype.type
@@ -34,7 +33,7 @@ def scale(weight, x, shift, acc):
         acc[r] = integer(acc[r] + integer(integer(integer(weight[r]) * integer(x[r])) << shift[r]))
 
 
-@njit(**JIT)
+@compiled
 def round_store(acc, left, half, right, low, high, out):
     """``out = sat(rhu(acc))``, (R,) each; returns how many were clipped."""
     integer = acc.dtype.type
@@ -48,7 +47,7 @@ def round_store(acc, left, half, right, low, high, out):
     return clipped
 
 
-@njit(**JIT)
+@compiled
 def round_in_place(acc, left, half, right):
     """``acc = rhu(acc)``, (R,) each."""
     integer = acc.dtype.type
@@ -56,7 +55,7 @@ def round_in_place(acc, left, half, right):
         acc[r] = integer(integer(integer(acc[r] << left[r]) + half[r]) >> right[r])
 
 
-@njit(**JIT)
+@compiled
 def multiply(a, b, left, half, right, low, high, out, acc):
     """``out = sat(rhu(a b))``, (R,) each; ``acc`` names the accumulator's type alone."""
     integer = acc.dtype.type
@@ -71,7 +70,7 @@ def multiply(a, b, left, half, right, low, high, out, acc):
     return clipped
 
 
-@njit(**JIT)
+@compiled
 def add_shifted(x, shift, acc):
     """``acc += x << shift``, (R,) each, one shift for all."""
     integer = acc.dtype.type
@@ -80,7 +79,7 @@ def add_shifted(x, shift, acc):
         acc[r] = integer(acc[r] + integer(integer(x[r]) << by))
 
 
-@njit(**JIT)
+@compiled
 def round_store_uniform(acc, left, half, right, low, high, out):
     """``out = sat(rhu(acc))`` with one shift for all."""
     integer = acc.dtype.type
@@ -94,7 +93,7 @@ def round_store_uniform(acc, left, half, right, low, high, out):
     return clipped
 
 
-@njit(**JIT)
+@compiled
 def add_to_state(state, drive, sign, low, high):
     """``state = sat(state + sign * drive)``, (R,) each; ``sign`` is 1 or -1."""
     integer = drive.dtype.type
@@ -108,7 +107,7 @@ def add_to_state(state, drive, sign, low, high):
     return clipped
 
 
-@njit(**JIT)
+@compiled
 def decay_step(re, im, d_re, d_im, half, exponent, low, high):
     """``x = sat(x + rhu(d x))``, complex, both components from the old x. Shapes: all (P,)."""
     integer = half.dtype.type
@@ -127,7 +126,7 @@ def decay_step(re, im, d_re, d_im, half, exponent, low, high):
     return clipped
 
 
-@njit(**JIT)
+@compiled
 def layer_norm(x, gamma, beta, a, b, c, root_shift, epsilon, low, high, out):
     """LayerNorm of one row (H,), see the node; gamma and beta (H,) or empty. Returns how many were clipped.
 
@@ -171,20 +170,20 @@ def layer_norm(x, gamma, beta, a, b, c, root_shift, epsilon, low, high, out):
     return clipped
 
 
-@njit(**JIT)
+@compiled
 def divide(p, q):
     """``floor((2p + q) / (2q))`` with q at least 1, exact for negative p."""
     q = max(q, np.int64(1))
     return (2 * p + q) // (2 * q)
 
 
-@njit(**JIT)
+@compiled
 def clip_one(value, low, high):
     """``value`` within ``[low, high]``."""
     return min(max(value, low), high)
 
 
-@njit(**JIT)
+@compiled
 def read_state(state, half, right, low, high, out):
     """``out = sat(rhu(state / 2**right))``, (R,) each."""
     clipped = np.int32(0)
