@@ -1,0 +1,33 @@
+"""Blocks: the labelled stretches of a sequence, by number of the block at each step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+AGGREGATIONS = ("softmax", "mean")
+
+
+def aggregate(potentials: Tensor, blocks: Tensor, count: int, aggregation: str) -> Tensor:
+    """Reduce the potentials of the steps of each block to its logits (Baronig et al. 2024).
+
+    ``softmax``: the sum over the block of the softmax of each step. ``mean``: the mean over the block of the
+    potentials. A block without a step has logits 0.
+
+    Args:
+        potentials: (B, T, C).
+        blocks: (B, T) int64 in [0, count).
+        count: number of blocks N.
+        aggregation: "softmax" or "mean".
+
+    Returns:
+        (B, N, C).
+    """
+    batch, steps, classes = potentials.shape
+    values = potentials.softmax(-1) if aggregation == "softmax" else potentials
+    rows = (blocks + count * torch.arange(batch, device=blocks.device).unsqueeze(1)).reshape(-1)
+    sums = values.new_zeros(batch * count, classes).index_add(0, rows, values.reshape(-1, classes))
+    if aggregation == "mean":
+        sizes = torch.bincount(rows, minlength=batch * count).clamp(min=1)
+        sums = sums / sizes.unsqueeze(1).to(sums.dtype)
+    return sums.reshape(batch, count, classes)

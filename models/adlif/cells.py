@@ -1,0 +1,193 @@
+"""Recurrent layers of LIF, EF-adLIF and SE-adLIF neurons."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ...errors import PumiceError
+from .scan import NeuronConstants, NeuronState, NeuronTrace, Spiking, neuron_scan, neuron_step
+from .time_constant import TimeConstant
+
+LARGEST_A, LARGEST_B = 1.0, 2.0
+
+
+def uniform_linear(in_features: int, out_features: int, generator: Generator) -> nn.Linear:
+    """A linear layer with weights from U(+-1 / sqrt(in_features)) and zero bias."""
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
+    bound = 1 / math.sqrt(in_features)
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.zero_()
+    return layer
+
+
+class Cell(nn.Module, ABC):
+    """A recurrent layer of H units: x (B, T, F) -> output (B, T, H), step by step or as a sequence."""
+
+    in_features: int
+    hidden: int
+
+    @abstractmethod
+    def initial_state(self, batch: int) -> Any:
+        """The state before the first step, zero, of ``batch`` samples."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One time step: x (B, F) and a state to the output (B, H) and the next state."""
+
+    @abstractmethod
+    def sequence(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """All steps of x (B, T, F) from ``state`` (zero if not given): the outputs (B, T, H) and the last state."""
+
+    def constrain(self) -> None:
+        """Bring parameters back into their ranges; called after each optimizer step."""
+
+
+class SpikingCell(Cell):
+    """What the spiking cells share: W, bias, V, the membrane's time constants, threshold and reset.
+
+    Its outputs are spikes, 0 or 1. See `scan.neuron_step` for the equations.
+
+    Args:
+        in_features: F.
+        hidden: H.
+        tau_u: range of the membrane's time constants, in steps.
+        tau_w: range of the adaptation's; cells without adaptation pass it over.
+        q: strength of the adaptation; likewise.
+        spiking: threshold and surrogate gradient.
+        generator: of the initial values.
+    """
+
+    order: ClassVar[str]
+    implementation: str | None = None  # of the scan; None: the fastest that fits
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden: int,
+        *,
+        tau_u: tuple[float, float],
+        tau_w: tuple[float, float],
+        q: float,
+        spiking: Spiking,
+        generator: Generator,
+    ) -> None:
+        super().__init__()
+        self.in_features, self.hidden, self.spiking = in_features, hidden, spiking
+        self.input = uniform_linear(in_features, hidden, generator)
+        self.recurrent = nn.Parameter(torch.empty(hidden, hidden))
+        nn.init.orthogonal_(self.recurrent, generator=generator)
+        self.tau_u = TimeConstant(hidden, tau_u, generator)
+        self.register_load_state_dict_post_hook(_refuse_unstable)
+
+    @abstractmethod
+    def constants(self) -> NeuronConstants:
+        """What the scan computes with, from the parameters."""
+
+    def unstable(self) -> Tensor:
+        """Which neurons' linear dynamics below the threshold grow without bound, (H,) bool."""
+        return torch.zeros(self.hidden, dtype=torch.bool, device=self.recurrent.device)
+
+    def initial_state(self, batch: int) -> NeuronState:
+        """Zero potentials, adaptations and spikes."""
+        return NeuronState(*(self.recurrent.new_zeros(batch, self.hidden) for _ in NeuronState._fields))
+
+    def step(self, x: Tensor, state: NeuronState) -> tuple[Tensor, NeuronState]:
+        """One time step, see `Cell.step`."""
+        _, state = neuron_step(self.order, self.input(x), self.constants(), state, self.spiking)
+        return state.z, state
+
+    def sequence(self, x: Tensor, state: NeuronState | None = None) -> tuple[Tensor, NeuronState]:
+        """All time steps, see `Cell.sequence`."""
+        trace = self.trace(x, state)
+        return trace.z, trace.state
+
+    def trace(self, x: Tensor, state: NeuronState | None = None) -> NeuronTrace:
+        """As `sequence`, with the traces of potentials and adaptations."""
+        state = self.initial_state(len(x)) if state is None else state
+        drive = self.input(x)
+        return neuron_scan(
+            self.order, drive, self.constants(), state, self.spiking, implementation=self.implementation
+        )
+
+    def constrain(self) -> None:
+        """Bring the time constants back into their range."""
+        self.tau_u.constrain()
+
+
+class LIFCell(SpikingCell):
+    """Leaky integrate-and-fire neurons, without adaptation."""
+
+    order = "lif"
+
+    def constants(self) -> NeuronConstants:
+        """See `SpikingCell.constants`."""
+        unused = self.recurrent.new_zeros(self.hidden)
+        return NeuronConstants(self.recurrent, self.tau_u.decay(), unused, unused, unused)
+
+
+class AdaptiveCell(SpikingCell):
+    """Neurons with an adaptation w, driven by potential (a, in [0, 1]) and spikes (b, in [0, 2])."""
+
+    def __init__(self, in_features: int, hidden: int, *, generator: Generator, **settings: Any) -> None:
+        super().__init__(in_features, hidden, generator=generator, **settings)
+        self.q = float(settings["q"])
+        self.tau_w = TimeConstant(hidden, settings["tau_w"], generator)
+        self.a = nn.Parameter(LARGEST_A * torch.rand(hidden, generator=generator))
+        self.b = nn.Parameter(LARGEST_B * torch.rand(hidden, generator=generator))
+
+    def constants(self) -> NeuronConstants:
+        """See `SpikingCell.constants`."""
+        beta = self.tau_w.decay()
+        gain = (1 - beta) * self.q
+        return NeuronConstants(self.recurrent, self.tau_u.decay(), beta, gain * self.a, gain * self.b)
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Bring time constants, a and b back into their ranges."""
+        super().constrain()
+        self.tau_w.constrain()
+        self.a.clamp_(0, LARGEST_A)
+        self.b.clamp_(0, LARGEST_B)
+
+    def _feedback(self) -> tuple[Tensor, Tensor, Tensor]:
+        """k = (1 - alpha) (1 - beta) q a, alpha and beta, in float64."""
+        _, alpha, beta, coupling, _ = (tensor.detach().double() for tensor in self.constants())
+        return (1 - alpha) * coupling, alpha, beta
+
+
+class SEAdLIFCell(AdaptiveCell):
+    """Symplectic Euler: the adaptation sees the potential and the spike of its own step."""
+
+    order = "se"
+
+    def unstable(self) -> Tensor:
+        """k >= (1 + alpha) (1 + beta)."""
+        k, alpha, beta = self._feedback()
+        return k >= (1 + alpha) * (1 + beta)
+
+
+class EFAdLIFCell(AdaptiveCell):
+    """Euler forward: the adaptation sees the potential and the spike of the step before."""
+
+    order = "ef"
+
+    def unstable(self) -> Tensor:
+        """k >= 1 - alpha beta."""
+        k, alpha, beta = self._feedback()
+        return k >= 1 - alpha * beta
+
+
+def _refuse_unstable(cell: SpikingCell, _: Any) -> None:
+    """Refuse loaded parameters with which the potential would grow without bound."""
+    count = int(cell.unstable().sum())
+    if count:
+        raise PumiceError(
+            f"{count} of {cell.hidden} {type(cell).__name__} neurons are unstable with these weights: their feedback "
+            "(1 - alpha) (1 - beta) q a is above the limit; lower q or raise tau_w"
+        )

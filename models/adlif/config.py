@@ -1,0 +1,95 @@
+"""The settings of an adaptive LIF network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ...errors import PumiceError
+from .blocks import AGGREGATIONS
+
+CELLS = ("lif", "ef-adlif", "se-adlif", "lstm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdLIFConfig:
+    """Settings of `AdLIFNetwork` (Baronig et al. 2024, arXiv 2408.07517); time constants are in steps.
+
+    Attributes:
+        num_classes: outputs C: classes, or predicted values.
+        in_features: width of the input.
+        cell: "se-adlif", "ef-adlif", "lif", or "lstm" as a baseline.
+        layers: recurrent layers.
+        hidden: units of each.
+        q: strength of the adaptation.
+        tau_u: range of the membrane's time constants.
+        tau_w: range of the adaptation's.
+        tau_out: range of the read-out's; one value twice is not trained.
+        threshold: of the membrane potential.
+        surrogate_scale: c of the surrogate gradient.
+        surrogate_slope: its steepness alpha.
+        dropout: probability, on what a layer passes on to the next and to the read-out; a new mask each step.
+        aggregation: from potentials to logits, "softmax" or "mean", see `blocks.aggregate`.
+
+    Raises:
+        PumiceError: a value outside its limits, which the message names.
+    """
+
+    num_classes: int
+    in_features: int
+    cell: str = "se-adlif"
+    layers: int = 1
+    hidden: int = 128
+    q: float = 120.0
+    tau_u: tuple[float, float] = (5.0, 25.0)
+    tau_w: tuple[float, float] = (60.0, 300.0)
+    tau_out: tuple[float, float] = (15.0, 15.0)
+    threshold: float = 1.0
+    surrogate_scale: float = 0.4
+    surrogate_slope: float = 5.0
+    dropout: float = 0.0
+    aggregation: str = "softmax"
+
+    def __post_init__(self) -> None:
+        for name in ("num_classes", "in_features", "layers", "hidden"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise PumiceError(f"{name}={value} must be an integer of at least 1; change it")
+        for name, allowed in (("cell", CELLS), ("aggregation", AGGREGATIONS)):
+            if getattr(self, name) not in allowed:
+                raise PumiceError(f"{name}={getattr(self, name)} is unknown; choose one of {', '.join(allowed)}")
+        for name in ("q", "threshold", "surrogate_scale", "surrogate_slope"):
+            if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
+                raise PumiceError(f"{name}={getattr(self, name)} must be a number above 0; change it")
+        if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
+            raise PumiceError(f"dropout={self.dropout} lies outside [0, 1); choose a value inside")
+        for name in ("tau_u", "tau_w", "tau_out"):
+            bounds = getattr(self, name)
+            if not (isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_number, bounds))):
+                raise PumiceError(f"{name}={bounds} must be a range of two numbers such as [5, 25]; change it")
+            if not 0 < bounds[0] <= bounds[1]:
+                raise PumiceError(f"{name}={bounds} must rise and lie above 0; change it")
+            object.__setattr__(self, name, (float(bounds[0]), float(bounds[1])))
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> AdLIFConfig:
+        """Build the settings from plain data, ``more`` taking precedence.
+
+        The keys ``family`` and ``name`` of a configuration file say which model it is and are passed over.
+
+        Raises:
+            PumiceError: an unknown key, or a value outside its limits.
+        """
+        values = {**settings, **more}
+        values.pop("family", None)
+        values.pop("name", None)
+        known = {field.name for field in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise PumiceError(f"the adLIF model has no setting '{key}'; the settings are {', '.join(sorted(known))}")
+        return cls(**values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

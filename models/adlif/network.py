@@ -1,0 +1,116 @@
+"""Stacked recurrent layers with a leaky-integrator read-out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import dropout
+
+from .blocks import aggregate
+from .cells import Cell, EFAdLIFCell, LIFCell, SEAdLIFCell, SpikingCell
+from .config import AdLIFConfig
+from .lstm import LSTMCell
+from .readout import LeakyIntegrator
+from .scan import Spiking
+
+SPIKING_CELLS: dict[str, type[SpikingCell]] = {"lif": LIFCell, "ef-adlif": EFAdLIFCell, "se-adlif": SEAdLIFCell}
+
+
+class AdLIFNetwork(nn.Module):
+    """Recurrent layers of one kind of cell, then leaky integrators (Baronig et al. 2024, arXiv 2408.07517).
+
+    Attributes:
+        cells: the layers, `Cell`.
+        readout: `LeakyIntegrator`.
+
+    Args:
+        config: the settings.
+        generator: of the initial values.
+    """
+
+    def __init__(self, config: AdLIFConfig, generator: Generator) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.in_features, *[config.hidden] * config.layers]
+        self.cells = nn.ModuleList(_cell(config, width, generator) for width in widths[:-1])
+        self.readout = LeakyIntegrator(config.hidden, config.num_classes, config.tau_out, generator)
+
+    def initial_state(self, batch: int) -> list[Any]:
+        """The states of the layers and of the read-out before the first step."""
+        return [layer.initial_state(batch) for layer in (*self.cells, self.readout)]
+
+    def step(self, x: Tensor, states: list[Any]) -> tuple[Tensor, list[Any]]:
+        """One time step: x (B, F) and the states to the potentials (B, C) and the next states."""
+        following = []
+        for cell, state in zip(self.cells, states, strict=False):
+            x, state = cell.step(x, state)
+            x = self._drop(x)
+            following.append(state)
+        x, state = self.readout.step(x, states[-1])
+        return x, [*following, state]
+
+    def sequence(self, x: Tensor, states: list[Any] | None = None) -> tuple[Tensor, list[Any]]:
+        """All steps of x (B, T, F): the potentials (B, T, C) and the last states."""
+        states = self.initial_state(len(x)) if states is None else states
+        following = []
+        for cell, state in zip(self.cells, states, strict=False):
+            x, state = cell.sequence(x, state)
+            x = self._drop(x)
+            following.append(state)
+        x, state = self.readout.sequence(x, states[-1])
+        return x, [*following, state]
+
+    def forward(self, x: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """Logits of the blocks of a batch.
+
+        Args:
+            x: (B, T, F).
+            blocks: (B, T) int64 in [0, count), the block that each step belongs to.
+            count: number of blocks N.
+
+        Returns:
+            (B, N, C).
+        """
+        potentials, _ = self.sequence(x)
+        return aggregate(potentials, blocks, count, self.config.aggregation)
+
+    def predict_series(self, x: Tensor, free_from: int) -> Tensor:
+        """Predict a series whose input, from step ``free_from`` on, is the prediction of the step before.
+
+        Args:
+            x: (B, T, F); the steps from ``free_from`` on are not looked at.
+            free_from: at least 1.
+
+        Returns:
+            (B, T, C), C = F.
+        """
+        guided, states = self.sequence(x[:, :free_from])
+        predictions = [guided[:, -1]]
+        for _ in range(x.shape[1] - free_from):
+            value, states = self.step(predictions[-1], states)
+            predictions.append(value)
+        return torch.cat([guided, torch.stack(predictions, dim=1)[:, 1:]], dim=1)
+
+    def constrain(self) -> None:
+        """Bring parameters back into their ranges; called after each optimizer step."""
+        for layer in (*self.cells, self.readout):
+            layer.constrain()
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return dropout(x, self.config.dropout, self.training)
+
+
+def _cell(config: AdLIFConfig, in_features: int, generator: Generator) -> Cell:
+    if config.cell == "lstm":
+        return LSTMCell(in_features, config.hidden, generator=generator)
+    return SPIKING_CELLS[config.cell](
+        in_features,
+        config.hidden,
+        tau_u=config.tau_u,
+        tau_w=config.tau_w,
+        q=config.q,
+        spiking=Spiking(config.threshold, config.surrogate_slope, config.surrogate_scale),
+        generator=generator,
+    )
