@@ -24,6 +24,9 @@ LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run ``pumice`` with ``argv`` (default: the process's arguments) and leave by ``SystemExit``."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Threads that wait for each other must sleep: spinning ones take the cores from other programs, and when the cores
+    # are shared a training step becomes ten times slower. OpenMP reads this when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     try:
         _dispatch(arguments)
