@@ -18,8 +18,8 @@ from .files import atomic_path, write_json
 from .hw_sim.compare import Verdict, compare, describe
 from .hw_sim.fidelity import signal_to_noise, state_bits, time_constants
 from .hw_sim.paired import compare_decisions
-from .hw_sim.reference import Sample, Trace
-from .hw_sim.simulator import Simulator
+from .hw_sim.reference import Sample
+from .hw_sim.simulator import Simulator, run_stepwise
 from .quantize.fidelity import float_values
 from .quantize.program import Program, digest, load
 from .quantize.weights import load_frozen
@@ -44,13 +44,13 @@ class SimulateSettings:
 
     Attributes:
         backends: what is compared, names of ``cli_backends.NAMES``; the first is the oracle.
-        samples: how many test samples a backend gets, the first ones, by name; all where it is not named.
+        samples: how many test samples a backend gets, the first ones, by name; None, or no entry, for all.
         traced: samples of which every node's output and state is compared.
         example: the test sample whose running decision is kept for the report.
     """
 
     backends: list[str]
-    samples: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, int | None] = field(default_factory=dict)
     traced: int = 4
     example: int = 0
 
@@ -64,7 +64,7 @@ class SimulateSettings:
             raise PumiceError(f"simulate.samples: {self.backends[0]} is the oracle and gets all samples")
         counts = {"traced": self.traced, **{f"samples.{name}": count for name, count in self.samples.items()}}
         for name, count in counts.items():
-            if count < 1:
+            if count is not None and count < 1:
                 raise PumiceError(f"simulate.{name}={count} has to be at least 1")
         if self.example < 0:
             raise PumiceError(f"simulate.example={self.example} has to be the number of a test sample, 0 or more")
@@ -122,7 +122,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "saturations": _counters(verdicts, "saturations"),
         "clipped_gaps": _counters(verdicts, "clipped_gaps"),
         "incomplete": verdicts[oracle].incomplete,
-        **_inside(program, samples[: settings.traced], backends[oracle], config, data, folder.path),
+        **_inside(program, samples[: settings.traced], config, data, folder.path),
         "example": {
             "sample": settings.example,
             "label": int(labels[settings.example]),
@@ -179,7 +179,6 @@ def compare_backends(
 def _inside(
     program: Program,
     samples: Sequence[Sample],
-    oracle: Remembering,
     config: Mapping[str, Any],
     data: EventDataModule,
     folder: Path,
@@ -187,7 +186,7 @@ def _inside(
     """What the traced samples show: noise by node, the states' bits; and the program's time constants."""
     model = build_model(config, data)
     load_weights(folder / "weights.safetensors", model)
-    traces: Sequence[Trace] = oracle(program, samples, True)
+    traces = run_stepwise(program, samples, trace=True)
     values = []
     for sample in samples:
         tokens, dt, lengths, pool_dt = padded_batch([sample], program.pairing)

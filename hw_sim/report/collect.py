@@ -48,7 +48,7 @@ def collect(folder: Path) -> dict[str, Any]:
         "nodes": None if program is None else _nodes(program, inspected, simulated),
         "states": None if simulated is None else simulated["state_bits"],
         "time_constants_ms": None if simulated is None else simulated["time_constants_ms"],
-        "confusion": _confusion(figures, simulated),
+        "confusion": _confusion(figures, simulated, program),
         "example": None if simulated is None else simulated["example"],
         "provenance": _provenance(folder, records, inspected),
     }
@@ -63,11 +63,11 @@ def accuracy_rows(
     total = entries["float"]["samples"] if entries else 0
     integer = next((name for name in INTEGER_BACKENDS if entries.get(name, {}).get("samples") == total), None)
     rows = [
-        _row("float", "float model, float32", entries.get("float") or evaluated.get("test")),
-        _row("ptq", "calibrated (post-training quantization)", quantized.get("ptq", {}).get("test")),
-        _row("qat", "fine-tuned (quantization-aware training)", quantized.get("qat", {}).get("test")),
-        _row("integer", "integer program, simulator", entries.get(integer)),
-        _row("onnxruntime", "integer program, onnxruntime", exported and exported["sequence"]),
+        _row("float", "float", entries.get("float") or evaluated.get("test")),
+        _row("ptq", "calibrated", quantized.get("ptq", {}).get("test")),
+        _row("qat", "fine-tuned", quantized.get("qat", {}).get("test")),
+        _row("integer", "integer, simulator", entries.get(integer)),
+        _row("onnxruntime", "integer, onnxruntime", exported and exported["sequence"]),
     ]
     if simulated and integer:
         paired = simulated["float_and_integer"]
@@ -214,15 +214,18 @@ def _nodes(program: Program, inspected: Mapping[str, Any], simulated: Mapping[st
     return rows
 
 
-def _confusion(figures: Mapping[str, Any], simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Of the integers where they ran, else of the float model."""
+def _confusion(
+    figures: Mapping[str, Any], simulated: Mapping[str, Any] | None, program: Program | None
+) -> dict[str, Any] | None:
+    """Of the integers where they ran, else of the float model; classes by number where no program names them."""
     if simulated is not None:
         name = next((name for name in INTEGER_BACKENDS if name in simulated["accuracy"]), simulated["oracle"])
         return {"of": "integer program", "classes": simulated["class_names"], **_matrix(simulated["accuracy"][name])}
-    if figures["evaluate"] is not None:
-        test = figures["evaluate"]["test"]
-        return {"of": "float model", "classes": list(test["accuracy_by_class"]), **_matrix(test)}
-    return None
+    if figures["evaluate"] is None:
+        return None
+    matrix = _matrix(figures["evaluate"]["test"])
+    names = [str(index) for index in range(len(matrix["rows"]))] if program is None else list(program.class_names)
+    return {"of": "float model", "classes": names, **matrix}
 
 
 def _matrix(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -95,7 +94,7 @@ def time_constants(constants: Mapping[str, Sequence[float | None]]) -> str:
         for row, (_, values) in enumerate(constants.items()):
             known = np.array([value for value in values if value], dtype=float)
             spread = row + 0.3 * np.sin(2.4 * np.arange(len(known)))  # apart enough to be told apart
-            ax.plot(known, spread, "o", markersize=3, color=ACCENT, alpha=0.6, markeredgewidth=0)
+            ax.plot(known, spread, "o", markersize=3, color=ACCENT, alpha=0.8, markeredgewidth=0)
             if len(known):
                 ax.plot([np.median(known)] * 2, [row - 0.42, row + 0.42], color=INK, linewidth=1)
         ax.set_xscale("log")
@@ -131,9 +130,10 @@ def raster(
 
 def _events(ax: Axes, seconds: np.ndarray, tokens: np.ndarray) -> None:
     height = max(float(tokens.max(initial=1)) / 150, 1.0)
-    starts = np.column_stack([seconds, tokens - height / 2])
-    ends = np.column_stack([seconds, tokens + height / 2])
-    ax.add_collection(LineCollection(np.stack([starts, ends], axis=1), colors=INK, linewidths=0.7, alpha=0.75))
+    gap = np.full(len(tokens), np.nan)  # one path of separate strokes: the page stays small
+    across = np.column_stack([seconds, seconds, gap]).ravel()
+    up = np.column_stack([tokens - height / 2, tokens + height / 2, gap]).ravel()
+    ax.plot(across, up, color=INK, linewidth=0.7, alpha=0.75, solid_capstyle="butt")
     ax.set_ylim(-height, tokens.max(initial=1) + height)
     ax.set_ylabel("token")
 

@@ -102,8 +102,11 @@ def tables(data: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
     }
 
 
-def node_matrix(data: Mapping[str, Any]) -> list[tuple[str, list[float | None]]] | None:
-    """Signal-to-noise ratios: (part of the network, a ratio for each of NODE_KINDS); states stand under ``ssm``."""
+def node_matrix(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Signal-to-noise ratios: ``kinds`` of nodes, and ``rows`` of (part of the network, a ratio for each kind).
+
+    The state of a layer stands under ``ssm``; nodes outside the layers under ``out``.
+    """
     if not data["nodes"] or not data["parity"]:
         return None
     rows: dict[str, dict[str, float]] = {}
@@ -112,7 +115,8 @@ def node_matrix(data: Mapping[str, Any]) -> list[tuple[str, list[float | None]]]
         if ratio is not None:
             kind = node["name"].rsplit("/", 1)[-1]
             rows.setdefault(node["layer"], {})[kind if kind in NODE_KINDS else "out"] = ratio
-    return [(layer, [row.get(kind) for kind in NODE_KINDS]) for layer, row in rows.items()]
+    kinds = [kind for kind in NODE_KINDS if any(kind in row for row in rows.values())]
+    return {"kinds": kinds, "rows": [(layer, [row.get(kind) for kind in kinds]) for layer, row in rows.items()]}
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
@@ -132,7 +136,7 @@ def write_page(path: Path, template: str, **context: Any) -> None:
     )
     environment.filters |= {"short": short, "percent": percent, "combined": combined, "energy_high": energy_high}
     environment.globals["interval"] = interval
-    text = environment.get_template(template).render(node_kinds=NODE_KINDS, **context)
+    text = environment.get_template(template).render(**context)
     with atomic_path(path) as target:
         target.write_text(text, encoding="utf-8")
 
