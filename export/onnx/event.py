@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,7 @@ class EventGraph:
         edges: tensor names by program edge; (B, channels) each.
         before, after: tensor names by state name, before and after the event; (B, *shape) each.
         states: every state, in the order of its first use.
+        tables: what depends on the token alone, by edge (``tables.py``).
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class EventGraph:
         self.before: dict[str, str] = {}
         self.after: dict[str, str] = {}
         self.states: list[State] = []
+        self.tables: Mapping[str, np.ndarray] = {}
+        self._token: str | None = None
         self._flags: dict[tuple[int, int], str] = {}
 
     def inputs_of(self, node: Node) -> list[str]:
@@ -72,6 +75,15 @@ class EventGraph:
         self._flags[1, 0] = flag
         events = self.open(EVENTS)
         self.after[EVENTS.name] = graph.op("Add", events, graph.cast(flag, np.int64))
+
+    def look_up(self, table: np.ndarray, dtype: np.dtype) -> str:
+        """The row of ``table`` (vocab, channels) for the event's token; an event that is not valid reads token 0."""
+        graph = self.graph
+        if self._token is None:
+            token = self.edges[self.program.value_input.name]
+            known = graph.op("Where", self.valid(1), token, graph.like(0, token))
+            self._token = graph.op("Squeeze", known, graph.constant([1], np.int64), dtype=np.int64)
+        return graph.op("Gather", graph.constant(table, dtype), self._token, dtype=dtype, axis=0)
 
     def count(self, rate: int) -> str:
         """Valid events so far on edges of ``rate``: (B, 1) int64."""

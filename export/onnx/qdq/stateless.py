@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....quantize.program.formats import smallest_dtype
 from ....quantize.program.nodes import Add, BatchNorm, DenseInput, Embedding, LayerNorm, Linear, Lookup, Multiply
 from ..event import EventGraph
 from ..writers.inputs import write_input
@@ -20,13 +21,11 @@ def write_dense_input(event: EventGraph, node: DenseInput) -> str:
 
 
 def write_embedding(event: EventGraph, node: Embedding) -> str:
-    """A look-up in the table of codes; an invalid event reads token 0."""
+    """A look-up in the table of codes."""
     graph = event.graph
-    (token,) = event.inputs_of(node)
-    known = graph.op("Where", event.valid(1), token, graph.like(0, token))
-    index = graph.op("Squeeze", known, graph.constant([1], np.int64), dtype=np.int64)
-    table = codes_to_real(graph, node.table, node.table_width, node.table_frac)
-    return quantize(graph, graph.op("Gather", table, index, dtype=np.float32, axis=0), node.output)
+    codes = event.look_up(node.table, smallest_dtype(node.table_width))
+    scale = graph.constant(power(-node.table_frac), np.float32)
+    return quantize(graph, graph.op("DequantizeLinear", codes, scale, dtype=np.float32), node.output)
 
 
 def write_linear(event: EventGraph, node: Linear) -> str:

@@ -6,10 +6,14 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ....errors import PumiceError
-from ....quantize.program import nodes
+from ....quantize.program import Program, nodes
 from ....quantize.program.nodes import Node
+from ..arithmetic import edge_dtype
 from ..event import EventGraph
+from ..tables import token_tables
 from .inputs import write_input
 from .linear import write_embedding, write_linear
 from .norm import write_batch_norm, write_layer_norm
@@ -32,12 +36,14 @@ class Family:
         arithmetic: "exact" or "approximate".
         writers: of output edges, at the edge's rate, by node type.
         updaters: of what a node collects from events at the rate given, before it has an output.
+        tables: of what depends on the token alone, written as look-ups.
     """
 
     doc: str
     arithmetic: str
     writers: Mapping[type[Node], Writer]
     updaters: Mapping[type[Node], Updater]
+    tables: Callable[[Program], Mapping[str, np.ndarray]] = lambda program: {}
 
 
 _WRITERS: Mapping[type[Node], Writer] = {
@@ -58,7 +64,7 @@ _UPDATERS: Mapping[type[Node], Updater] = {
     nodes.Readout: update_readout,
 }
 
-INTEGER = Family("a program in integer operators, exact in every bit", "exact", _WRITERS, _UPDATERS)
+INTEGER = Family("a program in integer operators, exact in every bit", "exact", _WRITERS, _UPDATERS, token_tables)
 """The program's own arithmetic."""
 
 
@@ -74,6 +80,7 @@ def write_event(event: EventGraph, family: Family = INTEGER) -> None:
     for faster, slower in itertools.pairwise(rates):
         if slower % faster:
             raise PumiceError(f"windows of {faster} and {slower} events do not nest; ONNX needs strides in one chain")
+    event.tables = family.tables(event.program)
     _write_rates(event, family, rates)
 
 
@@ -103,4 +110,7 @@ def _write(event: EventGraph, family: Family, node: Node) -> None:
     if writer is None:
         raise PumiceError(f"node {node.name}: ONNX has no writer for {type(node).__name__}; run it in the simulator")
     event.graph.scope = node.name
-    event.edges[node.name] = writer(event, node)
+    if node.name in event.tables:
+        event.edges[node.name] = event.look_up(event.tables[node.name], edge_dtype(node.output))
+    else:
+        event.edges[node.name] = writer(event, node)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ....quantize.program.arithmetic import round_half_up_shift
 from ....quantize.program.arithmetic import saturate as saturate_codes
 from ....quantize.program.nodes import Embedding, Linear
@@ -12,14 +10,9 @@ from ..event import EventGraph
 
 
 def write_embedding(event: EventGraph, node: Embedding) -> str:
-    """A look-up in the table of finished output codes; an invalid event reads token 0."""
-    graph = event.graph
+    """A look-up in the table of finished output codes."""
     table, _ = saturate_codes(round_half_up_shift(node.table, node.shift), node.output)
-    (token,) = event.inputs_of(node)
-    known = graph.op("Where", event.valid(1), token, graph.like(0, token))
-    index = graph.op("Squeeze", known, graph.constant([1], np.int64), dtype=graph.dtypes[token])
-    codes = graph.constant(table, edge_dtype(node.output))
-    return graph.op("Gather", codes, index, dtype=graph.dtypes[codes], axis=0)
+    return event.look_up(table, edge_dtype(node.output))
 
 
 def write_linear(event: EventGraph, node: Linear) -> str:

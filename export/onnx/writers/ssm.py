@@ -9,6 +9,7 @@ from ....quantize.program.nodes import DiagonalSSM
 from ..arithmetic import OFFSET_BITS, accumulator_dtype, at_most, matmul, saturate, shift_half_up
 from ..event import EventGraph, State
 from ..graph import Graph
+from ..tables import DRIVE
 
 
 def write_diagonal_ssm(event: EventGraph, node: DiagonalSSM) -> str:
@@ -34,6 +35,8 @@ def _drive(event: EventGraph, node: DiagonalSSM, value: str) -> str:
     """``rhu(B u + b)`` in state units, unsaturated."""
     graph = event.graph
     dtype = accumulator_dtype(node.drive_accumulator)
+    if node.name + DRIVE in event.tables:
+        return event.look_up(event.tables[node.name + DRIVE], dtype)
     weight = np.concatenate([node.input_re, node.input_im]).astype(np.int64)
     bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.int64)
     drive = matmul(graph, value, node.format, weight, dtype)
