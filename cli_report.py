@@ -22,10 +22,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Write report.html, report.json and report/*.csv of what has run in the folder so far."""
-    try:
-        data = write_report(folder.path)
-    except ProgramError as error:
-        raise PumiceError(str(error)) from error
+    data = write_report(folder.path)
     missing = [name for name, entry in data["stages"].items() if entry is None]
     console = Console()
     if missing:

@@ -16,6 +16,7 @@ from .cli_overrides import save_overrides
 from .cli_stages import STAGES
 from .errors import PumiceError
 from .files import atomic_path
+from .quantize.program import ProgramError
 from .train.run_folder import RunFolder, Stage, open_run_folder, timed
 
 CONSOLE = Console()
@@ -92,5 +93,8 @@ def _run_stage(stage: Stage, module: Any, folder: RunFolder, plain: dict[str, An
     CONSOLE.print(f"[bold]{stage.name}[/bold]: {stage.summary}, in {folder.path}", soft_wrap=True)
     folder.begin(stage)
     with timed() as seconds:
-        figures = module.run(plain, folder)
+        try:
+            figures = module.run(plain, folder)
+        except ProgramError as error:
+            raise PumiceError(str(error)) from error
     folder.finish(stage, figures, seconds[0])

@@ -15,6 +15,7 @@ from rich.table import Table
 from .cli_backends import NAMES, Remembering, make_backend, padded_batch
 from .errors import PumiceError
 from .files import atomic_path, write_json
+from .hw_sim.arrays import load_arrays
 from .hw_sim.compare import Verdict, compare, describe
 from .hw_sim.fidelity import signal_to_noise, state_bits, time_constants
 from .hw_sim.paired import compare_decisions
@@ -200,11 +201,10 @@ def _inside(
 
 
 def _float_logits(source: Path, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    try:
-        with np.load(source, allow_pickle=False) as arrays:
-            floats, seen = arrays["test_logits"].astype(np.float64), arrays["test_labels"]
-    except (OSError, ValueError, KeyError) as error:
-        raise PumiceError(f"{source} cannot be read ({error}); write it anew with redo=[evaluate]") from error
+    arrays = load_arrays(source, "evaluate")
+    if not {"test_logits", "test_labels"} <= set(arrays):
+        raise PumiceError(f"{source} holds no predictions of the test set; write it anew with redo=[evaluate]")
+    floats, seen = arrays["test_logits"].astype(np.float64), arrays["test_labels"]
     if not np.array_equal(seen, labels):
         raise PumiceError(f"{source} belongs to another test set; write it anew with redo=[evaluate]")
     return floats

@@ -117,6 +117,21 @@ def test_bad_settings_are_one_sentence(run_dir, settings, override, sentence, ca
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("verb", ["simulate", "count", "report"])
+@pytest.mark.parametrize("damage", ["program.npz", "metrics.json"])
+def test_damaged_files_are_one_sentence(run_dir, settings, verb, damage, capsys):
+    if damage == "metrics.json" and verb != "report":
+        damage = "predictions.npz" if verb == "simulate" else "program.npz"
+    content = bytearray((run_dir / damage).read_bytes())
+    del content[len(content) // 2 :]
+    (run_dir / damage).write_bytes(content)
+    assert call(verb, *settings, f"run_dir={run_dir}", f"redo=[{verb}]") == 2
+    error = capsys.readouterr().err
+    assert damage in error
+    assert error.startswith("pumice: ")
+    assert error.count("\n") == 1
+
+
 def test_a_backend_may_get_fewer_samples(run_dir, settings):
     more = [
         "simulate.backends=[run,step,onnx]",

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...errors import PumiceError
 from ...files import read_json
 from ...quantize.program import Program, load
@@ -245,17 +243,3 @@ def _provenance(folder: Path, records: Mapping[str, Any], inspected: Mapping[str
         "program_digest": inspected and inspected["digest"],
         "method": inspected and inspected["provenance"].get("method"),
     }
-
-
-def example_arrays(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of ``simulate.npz``.
-
-    Raises:
-        PumiceError: it is damaged.
-    """
-    source = folder / "simulate.npz"
-    try:
-        with np.load(source, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise PumiceError(f"{source} cannot be read ({error}); write it anew with redo=[simulate]") from error

@@ -61,6 +61,7 @@ def svg(width: float, height: float, label: str, draw: Callable[[Figure], None])
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' id="(?:figure|axes|patch|text|matplotlib\.axis|line2d|xtick|ytick|legend)_\d+"', "", text)
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
+    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)  # a hundredth of a point is fine enough
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
@@ -166,7 +167,7 @@ def pareto(rows: Sequence[Mapping[str, Any]], key: str, xlabel: str) -> str:
             ax.annotate(row["short"], (x, y), (5, 4), textcoords="offset points", fontsize=8)
         ax.margins(x=0.18)
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if abs(value) < 1e5 else f"{value / 1e6:,.2f} M")
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}" if abs(value) < 1e5 else f"{value / 1e6:,.3g} M")
         ax.xaxis.get_major_locator().set_params(nbins=5)
         ax.grid(color=FAINT, linewidth=0.5)
         ax.set_axisbelow(True)

@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...files import atomic_path, write_json
+from ..arrays import load_arrays
 from . import figures
-from .collect import collect, example_arrays
+from .collect import collect
 
 NODE_KINDS = ("norm", "ssm", "y", "gelu", "gate", "skip", "out")
 """Columns of the table of signal-to-noise ratios."""
@@ -40,7 +41,7 @@ def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
     if data["time_constants_ms"]:
         found["time_constants"] = figures.time_constants(data["time_constants_ms"])
     if data["example"]:
-        arrays = example_arrays(folder)
+        arrays = load_arrays(folder / "simulate.npz", "simulate")
         logits = arrays["example_logits"] * 2.0 ** -data["example"]["logits_frac"]
         drawn = (arrays["example_values"], arrays["example_times"], logits)
         names, label = data["confusion"]["classes"], data["example"]["label"]
