@@ -61,10 +61,14 @@ def svg(width: float, height: float, label: str, draw: Callable[[Figure], None])
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' id="(?:figure|axes|patch|text|matplotlib\.axis|line2d|xtick|ytick|legend)_\d+"', "", text)
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)  # a hundredth of a point is fine enough
+    text = re.sub(r' d="[^"]*"', _hundredths, text)  # of a point, in paths alone: texts hold numbers as well
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def _hundredths(path: re.Match[str]) -> str:
+    return re.sub(r"(\.\d\d)\d+", r"\1", path[0])
 
 
 def state_bits(states: Mapping[str, Mapping[str, Any]]) -> str:
