@@ -65,9 +65,6 @@ def layer_fracs(
     """Exponents of a layer, from its folded weights (float64 arrays)."""
     u_pooled = pooled(formats.u, geometry.stride) if geometry.pooling == "avgpool" else formats.u
     x_pooled = pooled(formats.input, geometry.stride) if geometry.pooling == "avgpool" else formats.input
-    outputs = row_fracs(
-        read_columns(folded.output, formats), widths.output, method, useful_frac(formats.read, formats.y)
-    )
     multiplier = skip = None
     if folded.multiplier is not None:
         limit = useful_frac(formats.input, formats.u)
@@ -75,14 +72,18 @@ def layer_fracs(
     if folded.skip is not None:
         skip = row_fracs(folded.skip, widths.skip, method, useful_frac(x_pooled, formats.skip))
     through = folded.feedthrough if folded.feedthrough.ndim == 2 else folded.feedthrough[:, None]
-    through_limit = np.minimum(useful_frac(u_pooled, formats.y), outputs - u_pooled.frac)
+    through_fracs = row_fracs(through, widths.feedthrough, method, useful_frac(u_pooled, formats.y))
+    columns = read_columns(folded.output, formats)
+    outputs = row_fracs(columns, widths.output, method, useful_frac(formats.read, formats.y))
+    # A finer D would shift C's sums out of 32 bits; a row of zeros has no exponent of its own and must not coarsen D.
+    outputs = np.where(columns.any(axis=1), outputs, through_fracs + u_pooled.frac - formats.read.frac)
     return LayerFracs(
         multiplier=multiplier,
         input=row_fracs(
             mode_rows(folded.input), widths.input, method, useful_frac(formats.u, formats.state_frac)
         ),
         output=outputs,
-        feedthrough=row_fracs(through, widths.feedthrough, method, through_limit),
+        feedthrough=np.minimum(through_fracs, outputs + formats.read.frac - u_pooled.frac),
         gate=row_fracs(folded.gate, widths.gate, method, useful_frac(formats.gelu, formats.gate)),
         skip=skip,
     )
@@ -91,4 +92,3 @@ def layer_fracs(
 def table_frac(weight: NDArray[np.float64], width: int, method: str, limit: int) -> int:
     """One exponent for all of ``weight``."""
     return int(row_fracs(weight.reshape(1, -1), width, method, limit)[0])
-

@@ -94,6 +94,18 @@ def test_all_zero_weights_work(build, what):
     assert (logits.numpy() == np.stack([trace.logits for trace in expected]) * scale).all()
 
 
+def test_a_row_of_zeros_in_c_leaves_d_its_precision(build):
+    made = build()
+    with torch.no_grad():
+        for stage in made.model.stages:
+            for layer in stage.layers:
+                layer.ssm.C.zero_()
+    fresh = _again(build, made, {})
+    calibrate(fresh.twin, [fresh.batch])
+    expected, found = fresh.model(*fresh.batch).double(), fresh.twin.freeze()(*fresh.batch)
+    assert (found - expected).square().sum() < 1e-3 * expected.square().sum()
+
+
 def test_modes_without_a_rate_are_refused(build):
     made = build()
     with torch.no_grad():
