@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ...quantize.program import Program
+from ...quantize.program import Program, ProgramError
 from ...quantize.program.nodes import (
+    INPUT_NODES,
     Add,
     BatchNorm,
     DiagonalSSM,
@@ -49,14 +50,14 @@ def count(program: Program, traces: Sequence[Trace]) -> Counts:
     ``traces``: of ``hw_sim.reference.run`` or the simulator's ``run`` with ``trace=True``, one a sample.
 
     Raises:
-        ProgramError: traces without values, or of another program.
+        ProgramError: traces without values or of another program, or a node type that cannot be counted.
     """
 
     def observe(node: Node, edges: Edges, tally: Tally) -> None:
         output = edges.output(node)
         tally.outputs += output.size
         tally.zero_outputs += output.size - int(np.count_nonzero(output))
-        if type(node) in COUNTERS:
+        if not isinstance(node, INPUT_NODES):
             rows = zip(edges.inputs(node), node.input_formats, strict=True)
             tally.move(
                 inputs_read=sum(x.size * form.width for x, form in rows),
@@ -64,38 +65,42 @@ def count(program: Program, traces: Sequence[Trace]) -> Counts:
             )
             COUNTERS[type(node)](node, edges, tally)
 
-    return _count(program, traces, "integer", observe, parameter_bits, state_bits)
+    return _count(program, traces, "integer", COUNTERS, observe, parameter_bits, state_bits)
 
 
 def count_float(program: Program, traces: Sequence[Trace]) -> Counts:
     """Count the same graph in float32 over the same samples: nothing is skipped, every number has 32 bits.
 
     Raises:
-        ProgramError: traces without values, or of another program.
+        ProgramError: traces without values or of another program, or a node type that cannot be counted.
     """
 
     def observe(node: Node, edges: Edges, tally: Tally) -> None:
         output = edges.output(node)
         tally.outputs += output.size
         tally.zero_outputs = -1
-        if type(node) in floating.COUNTERS:
+        if not isinstance(node, INPUT_NODES):
             tally.move(
                 inputs_read=sum(x.size * floating.WIDTH for x in edges.inputs(node)),
                 outputs_written=output.size * floating.WIDTH,
             )
             floating.COUNTERS[type(node)](node, edges, tally)
 
-    return _count(program, traces, "float32", observe, floating.parameter_bits, floating.state_bits)
+    return _count(program, traces, "float32", floating.COUNTERS, observe, floating.parameter_bits, floating.state_bits)
 
 
 def _count(
     program: Program,
     traces: Sequence[Trace],
     arithmetic: str,
+    counters: Mapping[type[Node], NodeCounter],
     observe: NodeCounter,
     parameters: Callable[[Node], int],
     state: Callable[[Node], int],
 ) -> Counts:
+    for node in program:
+        if not isinstance(node, INPUT_NODES) and type(node) not in counters:
+            raise ProgramError(f"node {node.name}: {type(node).__name__} cannot be counted; leave out the stage count")
     tallies = {node.name: Tally() for node in program}
     events = 0
     for trace in traces:

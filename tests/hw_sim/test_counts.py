@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -330,6 +330,19 @@ def test_gate_that_is_shut_skips_its_product():
     expected = sum(1 for a, b in zip(y.flat, gate.flat, strict=True) if a != 0 and b != 0)
     assert gated.sum("multiply") == expected < np.count_nonzero(y)
     assert gated.sum("multiply", "dense") == y.size
+
+
+@pytest.mark.parametrize("counted", [count, count_float])
+def test_a_node_type_without_a_counter_is_refused(counted):
+    @dataclass(frozen=True, eq=False, kw_only=True)
+    class NewLookup(Lookup):
+        """A type that nobody counts."""
+
+    program = small()
+    (trace,) = reference.run(program, [random_sample(program, 1, 6)])
+    nodes = [NewLookup(**vars(node)) if isinstance(node, Lookup) else node for node in program]
+    with pytest.raises(ProgramError, match="NewLookup cannot be counted"):
+        counted(replace(program, nodes=tuple(nodes)), [trace])
 
 
 def test_refuses_foreign_and_empty_traces():
