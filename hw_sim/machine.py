@@ -182,7 +182,8 @@ def check(a64, tokens, dense, times):
         if (events > 0 or k > 0) and times[k] < last:
             return BACKWARDS, k
         last = times[k]
-        if last - first > a64[H_MAX_DURATION] or events + k >= a64[H_MAX_EVENTS]:
+        duration = last - first  # below 0 where the difference does not fit 64 bits
+        if duration < 0 or duration > a64[H_MAX_DURATION] or events + k >= a64[H_MAX_EVENTS]:
             return TOO_LONG, k
         if a64[H_DENSE] == 1:
             for c in range(dense.shape[1]):

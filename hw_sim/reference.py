@@ -81,7 +81,7 @@ def check_shapes(program: Program, sample: Sample) -> Sample:
     """Values and times as arrays of the program's shapes and kinds.
 
     Raises:
-        ProgramError: wrong shapes, or tokens or times that are not integers.
+        ProgramError: wrong shapes, tokens or times that are not integers, or values that are not real numbers.
     """
     values, times = np.asarray(sample[0]), np.asarray(sample[1])
     source = program.value_input
@@ -94,6 +94,8 @@ def check_shapes(program: Program, sample: Sample) -> Sample:
     for what, array in (("times", times), *(() if dense else (("tokens", values),))):
         if array.dtype.kind not in "iu" and array.size:
             raise ProgramError(f"{what} are {array.dtype}; give integers")
+    if dense and values.dtype.kind not in "iuf":
+        raise ProgramError(f"values are {values.dtype}; give real numbers")
     if dense:
         return values.astype(np.float64), times.astype(np.int64)
     return values.astype(np.int64), times.astype(np.int64)

@@ -64,11 +64,13 @@ class Simulator:
         """
         try:
             if self._dense:
+                if np.shape(value) != self._values.shape[1:]:
+                    raise ValueError(f"shape {np.shape(value)} was given")
                 self._values[0] = value
             else:
                 self._event[0, 0] = index(value)
             self._event[0, 1] = index(time_us)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             wanted = f"{self._values.shape[1]} values" if self._dense else "an integer token"
             raise ProgramError(f"an event is {wanted} and a time in whole microseconds: {error}") from None
         self._feed(self._event, self._values, STEP, self._out)

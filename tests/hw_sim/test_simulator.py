@@ -142,6 +142,8 @@ def test_refused_events_change_nothing():
         (11, int(times[19]), "outside the vocabulary"),
         (-1, int(times[19]), "outside the vocabulary"),
         (1.5, int(times[19]), "an integer token"),
+        (1 << 70, int(times[19]), "an integer token"),
+        (0, 1 << 70, "whole microseconds"),
     ):
         with pytest.raises(ProgramError, match=reason):
             simulator.step(value, time_us)
@@ -167,6 +169,17 @@ def test_dense_values_must_be_finite(bad):
             function(program, [(values, times)])
 
 
+@pytest.mark.parametrize("bad", [1.0, [1.0], "abc", [["0.5"]]])
+def test_dense_values_must_have_the_inputs_shape_and_be_numbers(bad):
+    program = random_program(2, value="dense")
+    with pytest.raises(ProgramError, match=f"an event is {program.value_input.size} values"):
+        Simulator(program).step(bad, 0)
+    for strange in (np.full((1, program.value_input.size), "1"), np.full((1, program.value_input.size), 1j)):
+        for function in (run, reference.run):
+            with pytest.raises(ProgramError, match="give real numbers"):
+                function(program, [(strange, np.array([0]))])
+
+
 @pytest.mark.parametrize("function", [run, reference.run])
 def test_bad_samples_are_named(function):
     program = random_program(2, value="token")
@@ -190,6 +203,10 @@ def test_a_stream_too_long_for_its_sums_is_refused():
     with pytest.raises(ProgramError, match="windowed or forgetting read-out"):
         simulator.step(0, program.max_duration_us + 1)
     simulator.step(0, program.max_duration_us)
+    earliest = Simulator(program)
+    earliest.step(0, -(1 << 63))
+    with pytest.raises(ProgramError, match="windowed or forgetting read-out"):
+        earliest.step(0, (1 << 63) - 1)
 
 
 def test_windowed_readout_forgets_what_lies_before_its_window():
