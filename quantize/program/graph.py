@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from .errors import ProgramError
-from .nodes import GAP_FORMAT, INPUT_NODES, QUERY, DenseInput, EventPool, GapInput, Node, Readout, TokenInput
+from .nodes import GAP_FORMAT, INPUT_NODES, QUERY, DenseInput, Embedding, EventPool, GapInput, Node, Readout, TokenInput
 from .nodes.ssm import DiagonalSSM
 
 PAIRINGS = ("causal", "next")
@@ -133,6 +133,9 @@ class Program:
                     raise ProgramError(
                         f"edge {edge} -> {node.name}: carries {source.channels} channels, {channels} are expected"
                     )
+                if isinstance(source, TokenInput) and isinstance(node, Embedding) and len(node.table) < source.vocab:
+                    rows = len(node.table)
+                    raise ProgramError(f"node {node.name}: its {rows} rows are fewer than {source.vocab} tokens")
             seen[node.name] = node
 
     def _check_inputs(self) -> None:

@@ -19,7 +19,7 @@ from pumice.hw_sim.random_programs import random_program
 from pumice.quantize.program import Format, Program, ProgramError
 from pumice.quantize.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
 from pumice.quantize.program.clock import gaps, ticks
-from pumice.quantize.program.nodes import REGISTRY, DiagonalSSM, Linear
+from pumice.quantize.program.nodes import REGISTRY, DiagonalSSM, Embedding, Linear
 
 CODES = st.integers(-(1 << 52) + 1, (1 << 52) - 1)
 
@@ -111,6 +111,17 @@ def test_float_tensors_are_refused():
     node = nodes_of(Linear)
     with pytest.raises(ProgramError, match="bias must hold integers, not float64"):
         replace(node, bias=node.bias.astype(float))
+    with pytest.raises(ProgramError, match="weights must hold integers, not float64"):
+        replace(node, weights=tuple(weight.astype(float) for weight in node.weights))
+    assert not any(weight.flags.writeable for weight in node.weights)
+
+
+def test_every_token_has_a_row():
+    program = random_program(1, value="token")
+    embedding = next(node for node in program if isinstance(node, Embedding))
+    short = replace(embedding, table=embedding.table[:-1])
+    with pytest.raises(ProgramError, match=r"its \d+ rows are fewer than \d+ tokens"):
+        replace(program, nodes=tuple(short if node is embedding else node for node in program))
 
 
 def test_edges_are_checked():

@@ -34,10 +34,11 @@ class Node:
             raise ProgramError("a node needs a name")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                if value.dtype.kind not in "iu":
-                    raise ProgramError(f"node {self.name}: {field.name} must hold integers, not {value.dtype}")
-                value.setflags(write=False)
+            for array in value if isinstance(value, tuple) else (value,):
+                if isinstance(array, np.ndarray):
+                    if array.dtype.kind not in "iu":
+                        raise ProgramError(f"node {self.name}: {field.name} must hold integers, not {array.dtype}")
+                    array.setflags(write=False)
         self.validate()
         check_bounds(self.name, self.bounds())
 
