@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +75,8 @@ def fine_tune(
         PumiceError: a damaged checkpoint, or a loss that is not finite.
     """
     tuning = twin.config.qat
-    recipe = replace(
-        training,
-        epochs=tuning.epochs,
-        warmup_epochs=WARMUP * tuning.epochs,
-        ssm_base_lr=training.ssm_base_lr * tuning.lr,
-        ema_decay=None,
+    recipe = training.slowed(
+        tuning.lr, epochs=tuning.epochs, warmup_epochs=WARMUP * tuning.epochs, ema_decay=None
     )
     twin.freeze_scales_after = round(tuning.freeze_scales_at * tuning.epochs * len(data.train_dataloader()))
     kept = fit(twin.train(), data, folder, training=recipe, system=system, logs=logs, seed=seed, info=info)

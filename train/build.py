@@ -10,18 +10,31 @@ import torch
 from torch import nn
 
 from ..errors import PumiceError
+from ..models.adlif.build import build_adlif
 from ..models.s5.build import build_s5
+from .data.base import TaskDataModule
 from .data.datamodule import EventDataModule
+from .data.sequences.datamodule import SequenceDataModule
+from .data.sequences.tasks import sequence_task
 from .data.task import task_config
 from .settings import SystemSettings, TrainingSettings
 
-FAMILIES: dict[str, Callable[..., nn.Module]] = {"s5": build_s5}
+FAMILIES: dict[str, tuple[str, Callable[..., nn.Module]]] = {
+    "s5": ("events", build_s5),
+    "adlif": ("sequences", build_adlif),
+}
+"""Model families: the kind of data they read, and how they are built."""
+HINT = "choose for example task=spoken-digits with model=s5/tiny, or task=spoken-digits-binned with model=adlif/tiny"
 
 
-def build_data(config: Mapping[str, Any], training: TrainingSettings, system: SystemSettings) -> EventDataModule:
-    """The data of section ``task``; no file is read yet."""
-    return EventDataModule(
-        task_config(config["task"]),
+def build_data(config: Mapping[str, Any], training: TrainingSettings, system: SystemSettings) -> TaskDataModule:
+    """The data of section ``task``, by its ``kind``: events where none is given; no file is read yet."""
+    if config["task"].get("kind") is None:
+        module, task = EventDataModule, task_config(config["task"])
+    else:
+        module, task = SequenceDataModule, sequence_task(config["task"])
+    return module(
+        task,
         batch_size=training.batch_size,
         eval_batch_size=training.eval_batch_size,
         seed=config["seed"],
@@ -30,18 +43,19 @@ def build_data(config: Mapping[str, Any], training: TrainingSettings, system: Sy
     )
 
 
-def build_model(config: Mapping[str, Any], data: EventDataModule) -> nn.Module:
-    """The seeded model of section ``model`` for the task's classes and tokens.
+def build_model(config: Mapping[str, Any], data: TaskDataModule) -> nn.Module:
+    """The seeded model of section ``model`` for the task's classes and input.
 
     Raises:
-        PumiceError: an unknown family or setting.
+        PumiceError: an unknown family or setting, or one that reads data of another kind.
     """
     family = config["model"].get("family")
     if family not in FAMILIES:
         raise PumiceError(f"model.family={family} is unknown; use one of: {', '.join(FAMILIES)}")
-    return FAMILIES[family](
-        config["model"], num_classes=data.num_classes, vocab=data.vocab, seed=config["seed"]
-    )
+    kind, build = FAMILIES[family]
+    if kind != data.kind:
+        raise PumiceError(f"model.family={family} reads {kind}, but task {data.task.name} gives {data.kind}; {HINT}")
+    return build(config["model"], num_classes=data.num_classes, seed=config["seed"], **data.model_inputs)
 
 
 def apply_system(system: SystemSettings) -> None:

@@ -41,7 +41,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class KeepProgress(pl.Callback):
     """Writes a checkpoint every few optimizer steps and after each epoch, and keeps the best weights.
 
-    The best epoch is that of the highest validation accuracy, at equal accuracy that of the lowest loss. The
+    The best epoch is that of the highest validation accuracy, at equal accuracy, or none, that of the lowest loss. The
     checkpoint within an epoch is never at its last batch: validation and the end of the epoch follow there, which a
     resumed training would have to go back into.
 
@@ -75,15 +75,18 @@ class KeepProgress(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: ClassifierModule) -> None:
         """Keep the weights if they are the best so far."""
-        now = {
-            "epoch": trainer.current_epoch + 1,
-            "accuracy": float(trainer.callback_metrics["validation/accuracy"]),
-            "loss": float(trainer.callback_metrics["validation/loss"]),
-        }
-        if self.best is None or (now["accuracy"], -now["loss"]) > (self.best["accuracy"], -self.best["loss"]):
+        metrics = trainer.callback_metrics
+        now = {"epoch": trainer.current_epoch + 1, "loss": float(metrics["validation/loss"])}
+        if "validation/accuracy" in metrics:
+            now["accuracy"] = float(metrics["validation/accuracy"])
+        if self.best is None or _rank(now) > _rank(self.best):
             self.best = now
             save_weights(self.best_path, pl_module.kept_model, {**self.info, "best": now})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Checkpoint at the end of an epoch, its validation included."""
         trainer.save_checkpoint(self.last_path, weights_only=False)
+
+
+def _rank(figures: dict[str, float]) -> tuple[float, float]:
+    return figures.get("accuracy", 0.0), -figures["loss"]

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from .data.batch import EventBatch
+from .data.base import Batch
 
 Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said about a split, in the order of its samples.
+    """What a model said about a split, in the order of its samples, or of their labelled blocks.
 
     Attributes:
         logits: (N, C) float32.
@@ -32,16 +32,29 @@ class Predictions:
     labels: NDArray[np.int64]
 
 
-def predict(model: nn.Module, batches: Iterable[EventBatch], device: torch.device | str = "cpu") -> Predictions:
-    """Run ``model`` in evaluation mode over ``batches`` and keep its logits."""
+def outputs_and_targets(
+    model: nn.Module, batches: Iterable[Batch], device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """Run ``model`` in evaluation mode over ``batches``; see ``Batch.apply`` for the shapes."""
     model = model.to(device).eval()
-    logits, labels = [], []
+    outputs, targets = [], []
     with torch.inference_mode():
         for batch in batches:
-            batch = batch.to(device)
-            logits.append(model(batch.tokens, batch.dt, batch.lengths, batch.pool_dt).float().cpu())
-            labels.append(batch.targets.argmax(1).cpu())
-    return Predictions(torch.cat(logits).numpy(), torch.cat(labels).numpy())
+            output, target = batch.to(device).apply(model)
+            outputs.append(output.float().cpu())
+            targets.append(target.cpu())
+    return torch.cat(outputs), torch.cat(targets)
+
+
+def predict(model: nn.Module, batches: Iterable[Batch], device: torch.device | str = "cpu") -> Predictions:
+    """Run a classifier in evaluation mode over ``batches`` and keep its logits."""
+    logits, targets = outputs_and_targets(model, batches, device)
+    return Predictions(logits.numpy(), hard_labels(targets).numpy())
+
+
+def hard_labels(targets: Tensor) -> Tensor:
+    """Classes (M,) int64 of soft labels (M, C); classes stay as they are."""
+    return targets.argmax(1) if targets.is_floating_point() else targets
 
 
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
@@ -70,4 +83,15 @@ def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str
         "loss": float(cross_entropy(logits, labels)),
         "accuracy_by_class": by_class,
         "confusion": confusion.tolist(),
+    }
+
+
+def series_figures(outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, Any]:
+    """Mean squared error of predictions (N, T, F), in all and in the second half, and the mean's own."""
+    squared = (outputs.astype(np.float64) - targets) ** 2
+    return {
+        "samples": len(targets),
+        "loss": float(squared.mean()),
+        "loss_second_half": float(squared[:, targets.shape[1] // 2 :].mean()),
+        "loss_of_mean": float(targets.astype(np.float64).var(axis=(0, 1)).mean()),
     }

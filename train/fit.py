@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from .checkpoint import AtomicCheckpointIO, KeepProgress
-from .data.datamodule import EventDataModule
+from .data.base import TaskDataModule
 from .module import ClassifierModule
 from .progress import progress_callbacks
 from .settings import LoggingSettings, SystemSettings, TrainingSettings
@@ -29,7 +29,7 @@ EXPECTED_WARNINGS = (
 
 def fit(
     model: nn.Module,
-    data: EventDataModule,
+    data: TaskDataModule,
     folder: Path,
     *,
     training: TrainingSettings,
@@ -80,7 +80,8 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    module = ClassifierModule(model, data.num_classes, training, len(data.train_dataloader()), seed)
+    classes = None if data.regression else data.num_classes
+    module = ClassifierModule(model, classes, training, len(data.train_dataloader()), seed)
     resume = keeper.last_path if keeper.last_path.exists() else None
     with warnings.catch_warnings():
         for message in EXPECTED_WARNINGS:

@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.optim.lr_scheduler import LambdaLR
+from torch.nn.functional import cross_entropy, mse_loss
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import PumiceError
-from .data.batch import EventBatch
-from .optim import build_optimizer, warmup_cosine
+from .data.base import Batch
+from .evaluate import hard_labels
+from .optim import build_optimizer, warmup_constant, warmup_cosine
 from .settings import TrainingSettings
 
 DROPOUT_STREAM = 1  # keeps the random numbers of dropout apart from others drawn from the same seed
 
 
-class ClassifierModule(pl.LightningModule):
-    """Trains ``model`` on :class:`EventBatch` with soft-label cross entropy.
+@runtime_checkable
+class Constrained(Protocol):
+    """A model whose parameters have ranges."""
 
-    Logs ``train/loss``, ``validation/loss`` and ``validation/accuracy``. Random numbers drawn in a training step
-    (dropout) depend on the seed and the number of the batch alone, so a resumed training draws the same ones.
+    def constrain(self) -> None:
+        """Bring parameters back into their ranges."""
+
+
+class ClassifierModule(pl.LightningModule):
+    """Trains ``model`` on any :class:`Batch` with (soft-label) cross entropy, or with the mean squared error.
+
+    Logs ``train/loss``, ``validation/loss`` and, for classifiers, ``validation/accuracy``. Random numbers drawn in a
+    training step (dropout) depend on the seed and the number of the batch alone, so a resumed training draws the same
+    ones. A model with a method ``constrain`` has it called after each optimizer step.
 
     Args:
-        model: ``model(tokens, dt, lengths, pool_dt) -> logits (B, C)``.
-        num_classes: C.
+        model: what ``Batch.apply`` of the task's batches calls.
+        num_classes: C, or None where values are predicted.
         settings: the recipe.
         batches_per_epoch: of training.
         seed: of the random numbers drawn while training.
     """
 
     def __init__(
-        self, model: nn.Module, num_classes: int, settings: TrainingSettings, batches_per_epoch: int, seed: int
+        self, model: nn.Module, num_classes: int | None, settings: TrainingSettings, batches_per_epoch: int, seed: int
     ) -> None:
         super().__init__()
         self.model = model
@@ -49,62 +59,84 @@ class ClassifierModule(pl.LightningModule):
         if settings.ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
         self.validation_loss = MeanMetric()
-        self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.regression = num_classes is None
+        self.validation_accuracy = None if num_classes is None else MulticlassAccuracy(num_classes, average="micro")
 
     @property
     def kept_model(self) -> nn.Module:
         """The model that is validated and kept: the moving average if there is one."""
         return self.model if self.average is None else self.average.module
 
-    def training_step(self, batch: EventBatch, batch_idx: int) -> Tensor:
-        """Soft-label cross entropy of one batch, scalar.
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one batch, scalar.
 
         Raises:
             PumiceError: the loss is no longer finite.
         """
-        loss = soft_cross_entropy(self.model, batch)
+        outputs, targets = batch.apply(self.model)
+        loss = task_loss(outputs, targets, self.regression)
         if not torch.isfinite(loss):
             raise PumiceError(
                 f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}; "
-                "lower training.ssm_base_lr or set training.gradient_clip"
+                f"lower training.{'lr' if self.settings.lr else 'ssm_base_lr'} or set training.gradient_clip"
             )
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.lengths))
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(targets))
         return loss
 
-    def on_train_batch_start(self, batch: EventBatch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed dropout by the number of the batch."""
         number = self.current_epoch * self.batches_per_epoch + batch_idx
         torch.manual_seed(stream_seed(self.seed, DROPOUT_STREAM, number))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then move the average along."""
+        """Step, bring constrained parameters back into their ranges, then move the average along."""
         super().optimizer_step(*args, **kwargs)
+        if isinstance(self.model, Constrained):
+            self.model.constrain()
         if self.average is not None:
             self.average.update_parameters(self.model)
 
-    def validation_step(self, batch: EventBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulate loss and accuracy."""
-        logits = self.kept_model(batch.tokens, batch.dt, batch.lengths, batch.pool_dt)
-        size = len(batch.lengths)
-        self.validation_loss(cross_entropy(logits, batch.targets), weight=size)
-        self.validation_accuracy(logits, batch.targets.argmax(1))
+        outputs, targets = batch.apply(self.kept_model)
+        size = len(targets)
+        self.validation_loss(task_loss(outputs, targets, self.regression), weight=size)
         self.log("validation/loss", self.validation_loss, prog_bar=True, batch_size=size)
-        self.log("validation/accuracy", self.validation_accuracy, prog_bar=True, batch_size=size)
+        if self.validation_accuracy is not None:
+            self.validation_accuracy(outputs, hard_labels(targets))
+            self.log("validation/accuracy", self.validation_accuracy, prog_bar=True, batch_size=size)
+
+    def on_validation_end(self) -> None:
+        """Tell a plateau schedule the validation loss, before the checkpoint of the epoch is written."""
+        if self.settings.schedule == "plateau":
+            self.lr_schedulers().step(float(self.trainer.callback_metrics["validation/loss"]))
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step the schedules that go by optimizer steps; see `on_validation_end` for the other."""
+        if self.settings.schedule != "plateau":
+            super().lr_scheduler_step(scheduler, metric)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with linear warm-up and cosine, per optimizer step."""
+        """Optimizer and schedule of the recipe."""
         # Not trainer.estimated_stepping_batches: that sets up the training loader before a checkpoint is restored,
         # and the loader's position in the epoch is then lost.
         steps = math.ceil(self.batches_per_epoch / self.settings.accumulate)
         total, warmup = steps * self.settings.epochs, round(steps * self.settings.warmup_epochs)
         optimizer = build_optimizer(self.model.named_parameters(), self.settings)
-        scheduler = LambdaLR(optimizer, warmup_cosine(warmup, total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        if self.settings.schedule == "plateau":
+            factor, patience = self.settings.plateau_factor, self.settings.plateau_patience
+            plateau = ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
+            schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "validation/loss"}
+        else:
+            cosine = self.settings.schedule == "cosine"
+            factors = warmup_cosine(warmup, total) if cosine else warmup_constant(warmup)
+            schedule = {"scheduler": LambdaLR(optimizer, factors), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def soft_cross_entropy(model: nn.Module, batch: EventBatch) -> Tensor:
-    """Mean over the batch of ``-sum_c target_c log softmax(logits)_c``."""
-    return cross_entropy(model(batch.tokens, batch.dt, batch.lengths, batch.pool_dt), batch.targets)
+def task_loss(outputs: Tensor, targets: Tensor, regression: bool = False) -> Tensor:
+    """Mean (soft-label) cross entropy, or mean squared error, scalar; see ``Batch.apply`` for the shapes."""
+    return mse_loss(outputs, targets) if regression else cross_entropy(outputs, targets)
 
 
 def stream_seed(seed: int, *path: int) -> int:

@@ -1,4 +1,4 @@
-"""Optimizer and learning-rate schedule of the event-SSM recipe (Schoene et al. 2024)."""
+"""Optimizers and learning-rate schedules of the recipes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import math
 from collections.abc import Callable, Iterable
 
 from torch.nn import Parameter
-from torch.optim import AdamW
+from torch.optim import Adam, AdamW, Optimizer
 
 from .settings import TrainingSettings
 
 SSM_NAMES = frozenset({"B", "Lambda_re", "Lambda_im"})
 
 
-def build_optimizer(named_parameters: Iterable[tuple[str, Parameter]], settings: TrainingSettings) -> AdamW:
-    """AdamW (0.9, 0.999) over two groups: ``ssm`` = {B, Lambda_re, Lambda_im}, and ``main`` = all else.
+def build_optimizer(named_parameters: Iterable[tuple[str, Parameter]], settings: TrainingSettings) -> Optimizer:
+    """AdamW or Adam (0.9, 0.999), with one learning rate, or those of the event-SSM recipe (Schoene et al. 2024).
 
-    ssm_lr = ssm_base_lr * batch_size * accumulate, main lr = ssm_lr * lr_factor.
+    The latter has two groups: ``ssm`` = {B, Lambda_re, Lambda_im}, and ``main`` = all else, with
+    ssm_lr = ssm_base_lr * batch_size * accumulate and main lr = ssm_lr * lr_factor.
     """
+    kind = {"adamw": AdamW, "adam": Adam}[settings.optimizer]
     trained = [(name, parameter) for name, parameter in named_parameters if parameter.requires_grad]
+    if settings.lr is not None:
+        parameters = [parameter for _, parameter in trained]
+        return kind(parameters, lr=settings.lr, betas=(0.9, 0.999), weight_decay=settings.weight_decay)
     ssm = [parameter for name, parameter in trained if name.rsplit(".", 1)[-1] in SSM_NAMES]
     main = [parameter for name, parameter in trained if name.rsplit(".", 1)[-1] not in SSM_NAMES]
     ssm_lr = settings.ssm_base_lr * settings.batch_size * settings.accumulate
@@ -26,7 +31,7 @@ def build_optimizer(named_parameters: Iterable[tuple[str, Parameter]], settings:
         {"name": "ssm", "params": ssm, "lr": ssm_lr, "weight_decay": settings.ssm_weight_decay},
         {"name": "main", "params": main, "lr": ssm_lr * settings.lr_factor, "weight_decay": settings.weight_decay},
     ]
-    return AdamW([group for group in groups if group["params"]], betas=(0.9, 0.999))
+    return kind([group for group in groups if group["params"]], betas=(0.9, 0.999))
 
 
 def warmup_cosine(warmup_steps: int, total_steps: int) -> Callable[[int], float]:
@@ -42,3 +47,8 @@ def warmup_cosine(warmup_steps: int, total_steps: int) -> Callable[[int], float]
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
     return factor
+
+
+def warmup_constant(warmup_steps: int) -> Callable[[int], float]:
+    """Factor on the learning rate at each optimizer step, counted from 0: a linear rise, then 1."""
+    return lambda step: min(1.0, (step + 1) / max(1, warmup_steps))

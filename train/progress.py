@@ -26,10 +26,12 @@ class EpochLines(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Print loss, accuracy and time."""
         metrics = trainer.callback_metrics
+        accuracy = metrics.get("validation/accuracy")
+        shown = "" if accuracy is None else f", accuracy {accuracy:.1%}"
         self.console.print(
             f"  epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
             f"  training loss {metrics['train/loss']:.3f}"
-            f"  validation loss {metrics['validation/loss']:.3f}, accuracy {metrics['validation/accuracy']:.1%}"
+            f"  validation loss {metrics['validation/loss']:.3f}{shown}"
             f"  {time.monotonic() - self.start:.1f} s",
             highlight=False,
             soft_wrap=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
@@ -12,6 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from ..errors import PumiceError
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+OPTIMIZERS = ("adamw", "adam")
+SCHEDULES = ("cosine", "constant", "plateau")
 Section = TypeVar("Section")
 
 
@@ -19,16 +21,22 @@ Section = TypeVar("Section")
 class TrainingSettings:
     """Section ``training``: the recipe.
 
-    Learning rates follow Schoene et al. 2024: the state-space parameters B and Lambda learn with
-    ``ssm_base_lr * batch_size * accumulate``, all others with ``lr_factor`` times that.
+    Learning rates are one for all parameters, ``lr``, or follow Schoene et al. 2024: the state-space parameters B and
+    Lambda learn with ``ssm_base_lr * batch_size * accumulate``, all others with ``lr_factor`` times that.
 
     Attributes:
         epochs: passes over the training data.
-        warmup_epochs: of linear rise of the learning rate, before the cosine to 0; a fraction is allowed.
+        warmup_epochs: of linear rise of the learning rate; a fraction is allowed.
         batch_size: samples of one forward pass.
         accumulate: batches of one optimizer step.
-        ssm_base_lr: see above, per sample.
-        lr_factor: see above.
+        ssm_base_lr: see above, per sample; None where ``lr`` is given.
+        lr_factor: see above; None where ``lr`` is given.
+        lr: see above; None where the other two are given.
+        optimizer: one of ``OPTIMIZERS``; with ``adam``, weight decay is part of the gradient.
+        schedule: of the learning rate after the warm-up: ``cosine`` to 0, ``constant``, or ``plateau``, by which it is
+            multiplied with ``plateau_factor`` after ``plateau_patience`` epochs without a lower validation loss.
+        plateau_factor: see above.
+        plateau_patience: see above.
         ssm_weight_decay: of B and Lambda.
         weight_decay: of all others.
         gradient_clip: largest norm of the gradient, or None.
@@ -42,9 +50,14 @@ class TrainingSettings:
     epochs: int
     warmup_epochs: float
     batch_size: int
-    ssm_base_lr: float
-    lr_factor: float
     weight_decay: float
+    ssm_base_lr: float | None = None
+    lr_factor: float | None = None
+    lr: float | None = None
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+    plateau_factor: float = 0.5
+    plateau_patience: int = 15
     accumulate: int = 1
     ssm_weight_decay: float = 0.0
     gradient_clip: float | None = None
@@ -57,8 +70,23 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "checkpoint_every_steps", "eval_batch_size"):
             _require(getattr(self, name) >= 1, f"training.{name}={getattr(self, name)} has to be at least 1")
-        for name in ("ssm_base_lr", "lr_factor"):
-            _require(getattr(self, name) > 0, f"training.{name}={getattr(self, name)} has to be above 0")
+        for name in ("ssm_base_lr", "lr_factor", "lr"):
+            value, needed = getattr(self, name), (name == "lr") == (self.lr is not None)
+            _require(
+                (value is not None) == needed,
+                f"training.{name}={value}: give training.lr alone, or training.ssm_base_lr and training.lr_factor",
+            )
+            _require(value is None or value > 0, f"training.{name}={value} has to be above 0")
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            _require(value in known, f"training.{name}={value} is unknown; use one of: {', '.join(known)}")
+        _require(
+            self.schedule != "plateau" or self.warmup_epochs == 0,
+            "training.schedule=plateau has no warm-up; set training.warmup_epochs=0",
+        )
+        factor, patience = self.plateau_factor, self.plateau_patience
+        _require(0 < factor < 1, f"training.plateau_factor={factor} has to lie between 0 and 1")
+        _require(patience >= 1, f"training.plateau_patience={patience} has to be at least 1")
         for name in ("weight_decay", "ssm_weight_decay"):
             _require(getattr(self, name) >= 0, f"training.{name}={getattr(self, name)} has to be at least 0")
         _require(
@@ -72,6 +100,13 @@ class TrainingSettings:
             self.precision in PRECISIONS,
             f"training.precision={self.precision} is unknown; use one of: {', '.join(PRECISIONS)}",
         )
+
+
+    def slowed(self, factor: float, **changes: Any) -> TrainingSettings:
+        """The same recipe with learning rates times ``factor``, and other ``changes``."""
+        rates = {name: getattr(self, name) for name in ("ssm_base_lr", "lr")}
+        slower = {name: None if rate is None else rate * factor for name, rate in rates.items()}
+        return replace(self, **slower, **changes)
 
 
 @dataclass(frozen=True)

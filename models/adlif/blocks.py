@@ -23,7 +23,7 @@ def aggregate(potentials: Tensor, blocks: Tensor, count: int, aggregation: str) 
     Returns:
         (B, N, C).
     """
-    batch, steps, classes = potentials.shape
+    batch, _, classes = potentials.shape
     values = potentials.softmax(-1) if aggregation == "softmax" else potentials
     rows = (blocks + count * torch.arange(batch, device=blocks.device).unsqueeze(1)).reshape(-1)
     sums = values.new_zeros(batch * count, classes).index_add(0, rows, values.reshape(-1, classes))

@@ -87,7 +87,8 @@ class AdLIFConfig:
         known = {field.name for field in fields(cls)}
         for key in values:
             if key not in known:
-                raise PumiceError(f"the adLIF model has no setting '{key}'; the settings are {', '.join(sorted(known))}")
+                names = ", ".join(sorted(known))
+                raise PumiceError(f"the adLIF model has no setting '{key}'; the settings are {names}")
         return cls(**values)
 
 

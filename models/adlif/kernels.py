@@ -160,7 +160,7 @@ class _NeuronScan(Function):
         ctx: FunctionCtx, order: int, drive: Tensor, recurrent: Tensor, alpha: Tensor, beta: Tensor, coupling: Tensor,
         jump: Tensor, u0: Tensor, w0: Tensor, z0: Tensor, threshold: float, slope: float, scale: float,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        batch, steps, width = drive.shape
+        batch, _, width = drive.shape
         constants = [tensor.detach().contiguous() for tensor in (alpha, 1 - alpha, beta, coupling, jump)]
         initial = [tensor.detach().contiguous() for tensor in (u0, w0, z0)]
         z, u_pre, w = (torch.empty_like(drive, memory_format=torch.contiguous_format) for _ in range(3))
@@ -184,7 +184,7 @@ class _NeuronScan(Function):
         order, *spiking = ctx.settings
         recurrent, *saved = ctx.saved_tensors
         z0, z, u_pre = saved[7:10]
-        batch, steps, width = z.shape
+        batch, _, width = z.shape
         grad_drive = surrogate_slope(u_pre, *spiking)
         sums = [z.new_zeros(batch, width) for _ in range(4)]
         initial = [z.new_empty(batch, width) for _ in range(3)]

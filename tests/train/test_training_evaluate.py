@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pumice.train.data.batch import EventBatch
 from pumice.train.evaluate import Predictions, figures_of, predict, wilson_interval
-from pumice.train.module import soft_cross_entropy
+from pumice.train.module import task_loss
 from scipy.stats import binomtest
 
 
@@ -58,10 +58,10 @@ def test_predict_keeps_order_and_switches_dropout_off():
     np.testing.assert_array_equal(predictions.labels, [0, 1, 2])
 
 
-def test_soft_cross_entropy_against_a_plain_loop():
+def test_loss_against_a_plain_loop():
     targets = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.5, 0.5]])
     batch = batch_of([1, 2], targets)
     logits = np.array([[1.0, -1.0, 4.0], [2.0, -2.0, 4.0]])
     log_softmax = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -(targets.numpy() * log_softmax).sum(1).mean()
-    assert soft_cross_entropy(FixedLogits().eval(), batch).item() == pytest.approx(expected, rel=1e-5)
+    assert task_loss(*batch.apply(FixedLogits().eval())).item() == pytest.approx(expected, rel=1e-5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
 
 
 class EventBatch(NamedTuple):
@@ -26,3 +27,7 @@ class EventBatch(NamedTuple):
     def to(self, device: torch.device | str, non_blocking: bool = False) -> EventBatch:
         """Return the batch on ``device``."""
         return EventBatch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
+
+    def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """The model's logits and the soft labels, both (B, C)."""
+        return model(self.tokens, self.dt, self.lengths, self.pool_dt), self.targets

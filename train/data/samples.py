@@ -93,7 +93,7 @@ def hold_out(recordings: Recordings, validation: Validation) -> tuple[NDArray[np
     Raises:
         PumiceError: the speakers are not known, or nothing would be left on one side.
     """
-    everything = np.arange(len(recordings.labels))
+    everything = np.arange(len(recordings.lengths))
     rng = stream(validation.seed, Purpose.SPLIT)
     if validation.by == "speaker":
         if recordings.speakers is None:

@@ -1,0 +1,200 @@
+"""What the data of all kinds of task share: splits, loaders, and batches in a fixed order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from ...errors import PumiceError
+from .loading import TrainingLoader
+from .plan import TrainingPlan, evaluation_plan
+from .samples import hold_out
+from .task import SPLITS
+
+
+class Batch(Protocol):
+    """A batch of any kind of task; it knows how a model reads it."""
+
+    def to(self, device: Any, non_blocking: bool = False) -> Batch:
+        """Return the batch on ``device``."""
+        ...
+
+    def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """The model's outputs and their targets.
+
+        Classification: logits (M, C), and soft labels (M, C) or classes (M,) int64. Regression: two equal shapes.
+        """
+        ...
+
+
+class TaskDataModule(LightningDataModule, ABC):
+    """Loaders of training, validation and test batches of one task.
+
+    Batches follow from (seed, epoch, number) alone: they are the same for any number of workers and after resuming.
+    Files are read when they are first asked for.
+
+    Attributes:
+        kind: what a model has to read, ``events`` or ``sequences``.
+        regression: whether values are predicted rather than classes.
+
+    Args:
+        task: with ``name``, ``select_on`` and ``validation``.
+        batch_size: samples in a training batch.
+        eval_batch_size: samples in a batch of evaluation.
+        seed: of order and augmentation; not negative.
+        num_workers: processes that prepare training batches; 0 prepares them in the training process.
+        bucket_batches: see ``plan.TrainingPlan``.
+        pin_memory: copy batches to page-locked memory, for devices.
+    """
+
+    kind: str
+    regression = False
+
+    def __init__(
+        self,
+        task: Any,
+        batch_size: int = 32,
+        eval_batch_size: int = 64,
+        seed: int = 0,
+        num_workers: int = 0,
+        bucket_batches: int | None = None,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__()
+        limits = {"batch_size": (batch_size, 1), "eval_batch_size": (eval_batch_size, 1), "seed": (seed, 0)}
+        limits |= {"num_workers": (num_workers, 0), "bucket_batches": (bucket_batches or 1, 1)}
+        for name, (value, least) in limits.items():
+            if value < least:
+                raise PumiceError(f"{name}={value} is out of range; it has to be at least {least}")
+        self.task, self.seed = task, seed
+        self._batch_size, self._eval_batch_size, self._bucket_batches = batch_size, eval_batch_size, bucket_batches
+        self._workers = {"num_workers": num_workers, "persistent_workers": num_workers > 0, "pin_memory": pin_memory}
+        self._samples: dict[str, Any] = {}
+        self._resume_at = (0, 0)
+
+    @property
+    @abstractmethod
+    def num_classes(self) -> int:
+        """Number of classes C, or of predicted values."""
+
+    @property
+    @abstractmethod
+    def model_inputs(self) -> dict[str, int]:
+        """What a model has to know of its input: ``vocab`` or ``in_features``."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in order of their label."""
+        return self.test_dataset.class_names
+
+    @property
+    def train_dataset(self) -> Any:
+        """Training samples, without augmentation."""
+        return self.samples("train")
+
+    @property
+    def val_dataset(self) -> Any:
+        """The samples that choose the checkpoint: the test set where the task says so."""
+        return self.samples("validation")
+
+    @property
+    def test_dataset(self) -> Any:
+        """Test samples."""
+        return self.samples("test")
+
+    @abstractmethod
+    def _open(self, split: str) -> Any:
+        """Everything the source holds for ``train``, ``test``, or ``validation`` where it has that of its own."""
+
+    @abstractmethod
+    def _choose(self, opened: Any, chosen: NDArray | None, training: bool) -> Any:
+        """The samples of what was opened that are numbered ``chosen``; None for all."""
+
+    @abstractmethod
+    def _builder(self, samples: Any, training: bool) -> Dataset[Batch]:
+        """From a ``plan.BatchKey`` to its batch."""
+
+    def _own_validation(self) -> bool:
+        """Whether the source's own validation split is to be used.
+
+        Raises:
+            PumiceError: it is asked for and there is none.
+        """
+        return False
+
+    def samples(self, split: str) -> Any:
+        """Return the samples of ``train``, ``validation`` or ``test``, read on first use.
+
+        Raises:
+            PumiceError: there is no such split, or its files are missing or damaged.
+        """
+        if split not in SPLITS:
+            raise PumiceError(f"split={split} is unknown; choose one of {', '.join(SPLITS)}")
+        if split not in self._samples:
+            if split == "test":
+                self._samples["test"] = self._choose(self._open("test"), None, False)
+            elif split == "validation" and self.task.select_on == "test":
+                self._samples["validation"] = self.test_dataset
+            else:
+                self._split_training()
+        return self._samples[split]
+
+    def _split_training(self) -> None:
+        """Read the training samples and hold out those for validation."""
+        opened = self._open("train")
+        chosen = None
+        own = self._own_validation()
+        if self.task.select_on == "validation":
+            if own:
+                self._samples["validation"] = self._choose(self._open("validation"), None, False)
+            else:
+                chosen, held = hold_out(opened, self.task.validation)
+                self._samples["validation"] = self._choose(opened, held, False)
+        self._samples["train"] = self._choose(opened, chosen, True)
+
+    def resume_at(self, epoch: int, next_batch: int) -> None:
+        """Let the first pass of the next training loader start in the middle of an epoch.
+
+        For training loops of one's own: Lightning restores the loader's position by itself.
+        """
+        self._resume_at = (epoch, next_batch)
+
+    def train_dataloader(self) -> TrainingLoader:
+        """Augmented training batches; ``loader.plan.set_epoch`` chooses the epoch, which Lightning calls."""
+        samples = self.train_dataset
+        plan = TrainingPlan(samples.lengths, self._batch_size, self.seed, self._bucket_batches)
+        plan.resume_at(*self._resume_at)
+        self._resume_at = (0, 0)
+        return TrainingLoader(self._builder(samples, True), plan, **self._workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation batches in fixed order."""
+        return self._evaluation_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Test batches in fixed order."""
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
+        samples = self.samples(split)
+        plan = evaluation_plan(len(samples), self._eval_batch_size)
+        return DataLoader(self._builder(samples, False), batch_size=None, sampler=plan)
+
+    def batches(self, split: str, batch_size: int | None = None) -> Iterator[Any]:
+        """Go through a split in the order of its samples, without augmentation; also through ``train``.
+
+        Training samples are the slices where the task slices.
+        """
+        samples = self.samples(split)
+        builder = self._builder(samples, False)
+        return (builder[key] for key in evaluation_plan(len(samples), batch_size or self._eval_batch_size))
+
+    def other_protocols(self) -> dict[str, TaskDataModule]:
+        """The same data counted in other ways, by name; figures are reported by those as well."""
+        return {}

@@ -1,0 +1,93 @@
+"""Batches of dense sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+IGNORED = -1
+"""Target of a block that counts in no loss and no figure."""
+
+
+class LabelledSequence(NamedTuple):
+    """One sequence of T steps, cut into blocks.
+
+    inputs: float32 (T, F). blocks: int64 (T,), the number of the block that each step belongs to, from 0. targets:
+    int64 (N,), the class of each block; block 0 is always ``IGNORED`` and takes what is not labelled.
+    """
+
+    inputs: NDArray[np.float32]
+    blocks: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
+class BlockBatch(NamedTuple):
+    """A padded batch of B labelled sequences of at most T steps and N blocks (Baronig et al. 2024).
+
+    inputs: float32 (B, T, F), 0 in the padding.
+    blocks: int64 (B, T), 0 in the padding.
+    targets: int64 (B, N), the class of each block, ``IGNORED`` for block 0 and in the padding.
+    lengths: int64 (B,), steps of each sequence.
+    """
+
+    inputs: Tensor
+    blocks: Tensor
+    targets: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> BlockBatch:
+        """Return the batch on ``device``."""
+        return BlockBatch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
+
+    def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,)."""
+        logits = model(self.inputs, self.blocks, self.targets.shape[1])
+        counted = self.targets != IGNORED
+        return logits[counted], self.targets[counted]
+
+
+class SeriesBatch(NamedTuple):
+    """A batch of B series to be predicted one step ahead.
+
+    inputs: float32 (B, T, F).
+    targets: float32 (B, T, F), the step after each input.
+    free_from: int64 scalar, the step from which on the model's own prediction is its input.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    free_from: Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> SeriesBatch:
+        """Return the batch on ``device``."""
+        return SeriesBatch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
+
+    def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """The model's predictions and the targets, both (B, T, F)."""
+        return model.predict_series(self.inputs, int(self.free_from)), self.targets
+
+
+def collate_blocks(sequences: Sequence[LabelledSequence]) -> BlockBatch:
+    """Pad sequences to the longest, and their blocks to the most."""
+    lengths = np.array([len(sequence.inputs) for sequence in sequences], dtype=np.int64)
+    steps, count = lengths.max(), max(len(sequence.targets) for sequence in sequences)
+    inputs = np.zeros((len(sequences), steps, sequences[0].inputs.shape[1]), dtype=np.float32)
+    blocks = np.zeros((len(sequences), steps), dtype=np.int64)
+    targets = np.full((len(sequences), count), IGNORED, dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        inputs[row, : lengths[row]] = sequence.inputs
+        blocks[row, : lengths[row]] = sequence.blocks
+        targets[row, : len(sequence.targets)] = sequence.targets
+    return BlockBatch(*map(torch.from_numpy, (inputs, blocks, targets, lengths)))
+
+
+def labelled_stretch(steps: int, first: int, last: int | None = None) -> NDArray[np.int64]:
+    """Blocks (steps,) of a sequence of one label: 1 from step ``first`` to before ``last``, 0 elsewhere."""
+    blocks = np.zeros(steps, dtype=np.int64)
+    blocks[first:last] = 1
+    return blocks

@@ -1,0 +1,87 @@
+"""The data of a sequence task, for training with Lightning and for the stages after it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from ....errors import PumiceError
+from ..base import TaskDataModule
+from ..plan import BatchKey
+from ..streams import Purpose, stream
+from .batch import BlockBatch, SeriesBatch
+from .sets import SequenceSet
+from .tasks import SequenceTask
+
+
+class SequenceBatchBuilder(Dataset[BlockBatch | SeriesBatch]):
+    """Builds the batch of a ``BatchKey``; the same key always gives the same batch.
+
+    Args:
+        samples: of one split.
+        training: augment, where the set does.
+        seed: of the augmentation.
+    """
+
+    def __init__(self, samples: SequenceSet, training: bool, seed: int) -> None:
+        self._samples, self._training, self._seed = samples, training, seed
+
+    def __getitem__(self, key: BatchKey) -> BlockBatch | SeriesBatch:
+        def streams(index: int) -> np.random.Generator:
+            return stream(self._seed, Purpose.SAMPLE, key.epoch, index)
+
+        return self._samples.batch(key.samples, streams if self._training else None)
+
+
+class SequenceDataModule(TaskDataModule):
+    """Loaders of ``BlockBatch`` or ``SeriesBatch`` of one sequence task; samples are ``sets.SequenceSet``.
+
+    ``task`` is a ``tasks.SequenceTask``; ``tasks.sequence_task`` builds one from a configuration. The other arguments
+    are those of ``base.TaskDataModule``.
+    """
+
+    kind = "sequences"
+    task: SequenceTask
+
+    @property
+    def regression(self) -> bool:  # type: ignore[override]
+        """Whether values are predicted rather than classes."""
+        return self.task.regression
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, or of predicted values."""
+        return self.task.outputs
+
+    @property
+    def model_inputs(self) -> dict[str, int]:
+        """The width of the input."""
+        return {"in_features": self.task.in_features}
+
+    def _open(self, split: str) -> SequenceSet:
+        return self.task.open(split)
+
+    def _choose(self, opened: SequenceSet, chosen: NDArray | None, training: bool) -> SequenceSet:
+        return opened if chosen is None else opened.subset(chosen)
+
+    def _builder(self, samples: SequenceSet, training: bool) -> SequenceBatchBuilder:
+        return SequenceBatchBuilder(samples, training, self.seed)
+
+    def _own_validation(self) -> bool:
+        own = self.task.validation.by == "own"
+        if own and not self.task.own_validation:
+            raise PumiceError(f"task.validation.by=own: {self.task.name} has no such split; choose sample or speaker")
+        return own
+
+    def other_protocols(self) -> dict[str, SequenceDataModule]:
+        """See `TaskDataModule.other_protocols`."""
+        return {
+            name: SequenceDataModule(
+                task,
+                batch_size=self._batch_size,
+                eval_batch_size=self._eval_batch_size,
+                seed=self.seed,
+            )
+            for name, task in self.task.other_protocols().items()
+        }

@@ -1,0 +1,61 @@
+"""Waves of electrocardiograms, labelled step by step: the QT database (Laguna et al. 1997), delta coded.
+
+The files are those of Yin, Corradi and Bohte (2021): ``QTDB_train.mat`` and ``QTDB_test.mat``, MATLAB version 5, with
+``x`` (N, T, 4) in {-1, 0, 1}, the changes of two leads upwards and downwards, and ``y`` (N, T, 6), one-hot. Some steps
+have a row of zeros for a label: they are unlabelled, and an argmax takes them for class 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from ....errors import PumiceError
+from .batch import IGNORED
+from .sets import BlockSet
+
+CLASSES = ("P", "PQ", "QR", "RS", "ST", "TP")
+UNLABELLED = ("first-class", "ignore")
+
+
+def open_ecg(root: str | Path, split: str, unlabelled: str) -> BlockSet:
+    """Read ``root``/QTDB_<split>.mat, also if it lies in a folder QTDB of ``root``.
+
+    Every step is a block of its own.
+
+    Args:
+        root: folder of the files.
+        split: ``train`` or ``test``.
+        unlabelled: ``first-class`` takes unlabelled steps for class 0, as published figures do; ``ignore`` leaves
+            them out of loss and figures.
+
+    Raises:
+        PumiceError: the file is missing or holds something else.
+    """
+    name = f"QTDB_{split}.mat"
+    path = next((path for path in (Path(root) / name, Path(root) / "QTDB" / name) if path.is_file()), None)
+    if path is None:
+        raise PumiceError(f"{Path(root) / name} does not exist; set task.root to the folder that holds {name}")
+    x, y = _read(path)
+    labels = y.argmax(axis=2).astype(np.int64)
+    if unlabelled == "ignore":
+        labels[~y.any(axis=2)] = IGNORED
+    targets = np.concatenate([np.full((len(labels), 1), IGNORED), labels], axis=1)
+    return BlockSet(str(path), CLASSES, x, np.arange(1, x.shape[1] + 1), targets)
+
+
+def _read(path: Path) -> tuple[NDArray, NDArray]:
+    try:
+        content = loadmat(path, variable_names=("x", "y"))
+        x, y = content["x"], content["y"]
+    except (OSError, ValueError, TypeError, NotImplementedError, KeyError) as error:
+        raise PumiceError(f"{path} cannot be read as a MATLAB file with x and y ({error}); fetch it anew") from error
+    if x.ndim != 3 or x.shape[2] != 4 or y.shape != (*x.shape[:2], len(CLASSES)) or not x.size:
+        found = f"x of shape {x.shape} and y of shape {y.shape}"
+        raise PumiceError(f"{path} holds {found}, not (N, T, 4) and (N, T, {len(CLASSES)}); fetch it anew")
+    if not (np.isin(x, (-1, 0, 1)).all() and np.isin(y, (0, 1)).all() and (y.sum(axis=2) <= 1).all()):
+        raise PumiceError(f"{path} is not delta coded (-1, 0, 1) with one label a step at most; fetch it anew")
+    return x.astype(np.int8), y
