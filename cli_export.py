@@ -122,7 +122,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             "bytes": {name: (target / f"{name}.onnx").stat().st_size for name in builders},
             **_parity(target, program, samples, labels, settings, system.threads),
             "qdq": _compare_qdq(program, samples[: settings.qdq_samples], labels, system.threads),
-            "float": _compare_float(target / "float.onnx", model, data, settings.float_samples, system.threads),
+            "float": _compare_float(target / "float.onnx", model, data, settings.float_samples),
         }
     except ProgramError as error:
         raise PumiceError(str(error)) from error
@@ -147,9 +147,9 @@ def _parity(
 ) -> dict[str, Any]:
     """The integer models against the simulator: all logits of the sequence model, running logits of the step model."""
     expected = np.stack([trace.logits for trace in simulate(program, samples, threads=threads)])
-    session = Session(target / "sequence.onnx", threads)
+    session = Session(target / "sequence.onnx")
     start = time.perf_counter()
-    logits = run_sequence(session, program, samples)
+    logits = run_sequence(session, program, samples, workers=threads)
     seconds = time.perf_counter() - start
     events = sum(len(times) for _, times in samples)
     wrong = (logits != expected).any(axis=1)
@@ -163,7 +163,7 @@ def _parity(
     }
     few = samples[: settings.step_samples]
     start = time.perf_counter()
-    running = run_step(Session(target / "step.onnx", threads), program, few)
+    running = run_step(Session(target / "step.onnx"), program, few)
     seconds = time.perf_counter() - start
     step: dict[str, Any] = {"samples": len(few), "values": 0, "differing": 0, "first_sample": None, "first_event": None}
     for index, (found, (values, times)) in enumerate(zip(running, few, strict=True)):
@@ -188,19 +188,17 @@ def _compare_qdq(
     """The approximate form against the program. Its sequence form computes the same and is faster over samples."""
     scale = program[program.logits].output.scale
     right = np.stack([trace.logits for trace in simulate(program, samples, threads=threads)]) * scale
-    session = Session(build_sequence(program, family=QDQ).SerializeToString(), threads)
-    found = run_sequence(session, program, samples).astype(np.float64)
+    session = Session(build_sequence(program, family=QDQ).SerializeToString())
+    found = run_sequence(session, program, samples, workers=threads).astype(np.float64)
     return {**_difference(found, right), **figures_of(Predictions(found, labels[: len(found)]), program.class_names)}
 
 
-def _compare_float(
-    path: Path, model: S5Classifier, data: EventDataModule, count: int, threads: int | None
-) -> dict[str, Any]:
+def _compare_float(path: Path, model: S5Classifier, data: EventDataModule, count: int) -> dict[str, Any]:
     batch = next(iter(data.batches("test", count)))
     arguments = (batch.tokens, batch.dt, batch.lengths, batch.pool_dt)
     with torch.inference_mode():
         right = model(*arguments).numpy()
-    found = Session(path, threads).run(float_feed(*arguments))["logits"]
+    found = Session(path).run(float_feed(*arguments))["logits"]
     return _difference(found.astype(np.float64), right.astype(np.float64))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +24,15 @@ class Session:
 
     Args:
         source: a file, or a serialised model.
-        threads: of one operation; None: as onnxruntime chooses.
+        threads: of one operation; an event's operations are too small for more than one.
 
     Raises:
         PumiceError: the file is missing, damaged, or not a model.
     """
 
-    def __init__(self, source: Path | bytes, threads: int | None = None) -> None:
+    def __init__(self, source: Path | bytes, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors alone
         try:
             content = source if isinstance(source, bytes) else source.read_bytes()
@@ -58,16 +60,24 @@ class Session:
         }
 
 
-def run_sequence(session: Session, program: Program, samples: Sequence[Sample], batch_size: int = 200) -> np.ndarray:
-    """Logits (N, C) of whole samples, in their order; samples of similar length share a batch."""
-    logits: list[np.ndarray] = [np.zeros(0)] * len(samples)
-    by_length = sorted(range(len(samples)), key=lambda index: len(samples[index][1]))
-    for start in range(0, len(samples), batch_size):
-        chosen = by_length[start : start + batch_size]
-        rows = session.run(feed(program, [samples[index] for index in chosen]))["logits"]
-        for index, row in zip(chosen, rows, strict=True):
-            logits[index] = row
-    return np.stack(logits)
+def run_sequence(
+    session: Session, program: Program, samples: Sequence[Sample], batch_size: int = 64, workers: int | None = None
+) -> np.ndarray:
+    """Logits (N, C) of whole samples, in their order; samples of similar length share a batch.
+
+    ``workers`` batches run at the same time; None: as many as there are cores.
+    """
+    longest_first = sorted(range(len(samples)), key=lambda index: -len(samples[index][1]))
+    batches = [longest_first[start : start + batch_size] for start in range(0, len(samples), batch_size)]
+
+    def run(chosen: Sequence[int]) -> np.ndarray:
+        return session.run(feed(program, [samples[index] for index in chosen]))["logits"]
+
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        rows = np.concatenate(list(pool.map(run, batches)))
+    logits = np.empty_like(rows)
+    logits[longest_first] = rows
+    return logits
 
 
 def run_step(session: Session, program: Program, samples: Sequence[Sample]) -> list[np.ndarray]:

@@ -136,7 +136,7 @@ def test_folder_that_cannot_be_made(capsys, run_dir):
 def test_a_difference_ends_with_code_1(capsys, run_dir, monkeypatch, which):
     if which == "sequence":
         right = cli_export.run_sequence
-        wrong = lambda *arguments: right(*arguments) + (np.arange(20) == 3)  # noqa: E731
+        wrong = lambda *arguments, **more: right(*arguments, **more) + (np.arange(20) == 3)  # noqa: E731
     else:
         right = cli_export.run_step
         wrong = lambda *arguments: [rows + (np.arange(len(rows)) == 7)[:, None] for rows in right(*arguments)]  # noqa: E731
