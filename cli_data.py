@@ -23,6 +23,8 @@ def show(config: DictConfig) -> None:
     from .train.data.task import task_config
 
     settings = _plain(config, ("samples", "seed"))
+    if (kind := settings["task"].get("kind")) is not None:
+        raise PumiceError(f"'data show' draws events, and task.kind={kind} has none; choose for example task=shd")
     draw(task_config(settings["task"]), settings["out"], settings["samples"], settings["seed"])
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from .cli_overrides import save_overrides
-from .cli_stages import STAGES
+from .cli_stages import STAGES, stages_without
 from .errors import PumiceError
 from .files import atomic_path
 from .quantize.program import ProgramError
@@ -31,6 +31,7 @@ def run_stages(config: DictConfig, names: tuple[str, ...]) -> None:
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     redo = _stages_to_redo(plain.pop("redo"))
     path = run_folder_path(plain.pop("run_dir"))
+    names = _possible(names, plain["model"].get("family"))
     last = max(position for position, stage in enumerate(STAGES) if stage.name in names)
     chosen = [stage for stage in STAGES if stage.name in names]
     modules = {stage.name: import_module(f".{stage.target}", __package__) for stage in chosen}
@@ -46,6 +47,17 @@ def run_stages(config: DictConfig, names: tuple[str, ...]) -> None:
         _save_settings(path, config, plain)
         for stage in chosen:
             _run_stage(stage, modules[stage.name], folder, plain)
+
+
+def _possible(names: tuple[str, ...], family: Any) -> tuple[str, ...]:
+    """Those of ``names`` that the model family can go through; where one alone was asked for, it has to be."""
+    impossible = [name for name in names if name in stages_without(family)]
+    if impossible and len(names) == 1:
+        raise PumiceError(f"'{names[0]}' does not take model.family={family} yet; use model.family=s5")
+    if impossible:
+        listed = ", ".join(impossible)
+        CONSOLE.print(f"left out, since model.family={family} cannot be quantized yet: {listed}", soft_wrap=True)
+    return tuple(name for name in names if name not in impossible)
 
 
 def run_folder_path(run_dir: str | None) -> Path:

@@ -13,14 +13,14 @@ import hashlib
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ..errors import PumiceError
-from ..files import read_json, write_json
+from ..files import read_json, remove_partial, write_json
 
 VERSIONS_OF = ("pumice", "torch", "lightning", "numpy", "numba")
 
@@ -39,6 +39,7 @@ class Stage:
         needs: files of the run folder that earlier stages write.
         writes: files of the run folder that it writes; all exist when it has finished.
         scratch: files or folders of unfinished work, deleted when the stage is done anew.
+        families: the model families it takes; empty: all.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
 
 
 class RunFolder:
@@ -68,9 +70,13 @@ class RunFolder:
         return self.path / "stages" / f"{stage.name}.json"
 
     def record(self, stage: Stage) -> dict[str, Any] | None:
-        """The record of ``stage``; None where it was never begun."""
+        """The record of ``stage``; None where it was never begun.
+
+        Raises:
+            PumiceError: it is damaged.
+        """
         source = self.record_path(stage)
-        return read_json(source) if source.exists() else None
+        return _read_record(source) if source.exists() else None
 
     def check_settings(self, stage: Stage) -> None:
         """Refuse settings other than those ``stage`` was begun with here.
@@ -90,11 +96,12 @@ class RunFolder:
             )
 
     def check_needs(self, stage: Stage) -> None:
-        """Refuse to start ``stage`` without its input files.
+        """Refuse to start ``stage`` without its input files, or from files that are not what a stage wrote.
 
         Raises:
-            PumiceError: naming the missing file.
+            PumiceError: naming the missing or changed file.
         """
+        self.check_outputs(stage.needs)
         for name in stage.needs:
             if not (self.path / name).is_file():
                 raise PumiceError(
@@ -115,13 +122,27 @@ class RunFolder:
             return False
         if record["inputs"] != self.digests(stage.needs):
             return False
-        for name, digest in self.digests(stage.writes).items():
-            if digest != record["outputs"][name]:
-                raise PumiceError(
-                    f"{self.path / name} is not what '{stage.name}' wrote there (changed or damaged); "
-                    f"restore it or write it anew with redo=[{stage.name}]"
-                )
+        self.check_outputs(stage.writes)
         return True
+
+    def check_outputs(self, names: Collection[str] | None = None) -> None:
+        """Refuse files that differ from what a finished stage wrote; files that are not there are passed over.
+
+        Args:
+            names: of the files to check; None: all that finished stages wrote.
+
+        Raises:
+            PumiceError: naming the first that differs.
+        """
+        for source in sorted((self.path / "stages").glob("[!.]*.json")):
+            record = _read_record(source)
+            for name, digest in record["outputs"].items():
+                path = self.path / name
+                if (names is None or name in names) and path.is_file() and file_digest(path) != digest:
+                    raise PumiceError(
+                        f"{path} is not what '{record['stage']}' wrote there (changed or damaged); "
+                        f"restore it or write it anew with redo=[{record['stage']}]"
+                    )
 
     def digests(self, names: tuple[str, ...]) -> dict[str, str]:
         """SHA-256 of each of the folder's files ``names``."""
@@ -144,9 +165,8 @@ class RunFolder:
             self.forget(stage)
 
     def begin(self, stage: Stage) -> None:
-        """Record that ``stage`` has begun, with which settings."""
-        if self.record(stage) is None:
-            self._write_record(stage, status="begun", figures={}, outputs={}, seconds=None)
+        """Record that ``stage`` has begun, with which settings; what an earlier run wrote counts no longer."""
+        self._write_record(stage, status="begun", figures={}, outputs={}, seconds=None)
 
     def finish(self, stage: Stage, figures: Mapping[str, Any], seconds: float) -> None:
         """Record that ``stage`` has finished and merge its ``figures`` into metrics.json."""
@@ -186,7 +206,17 @@ def open_run_folder(path: str | Path, config: Mapping[str, Any]) -> Iterator[Run
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise PumiceError(f"another process works in {path}; wait for it or choose another run_dir") from error
+        remove_partial(path)
         yield RunFolder(path, config)
+
+
+def _read_record(source: Path) -> dict[str, Any]:
+    """A stage's record; the folder's digests come from there, so a strange one is refused."""
+    record = read_json(source)
+    kinds = {"stage": str, "status": str, "settings": dict, "inputs": dict, "outputs": dict, "figures": dict}
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
+        raise PumiceError(f"{source} is damaged; do the stage anew with redo=[{source.stem}]")
+    return record
 
 
 def settings_of(stage: Stage, config: Mapping[str, Any]) -> dict[str, Any]:

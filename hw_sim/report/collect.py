@@ -78,7 +78,7 @@ def accuracy_rows(
 
 def _row(name: str, label: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
     row: dict[str, Any] = {"model": name, "label": label, "accuracy": None}
-    if entry is None:
+    if entry is None or "accuracy" not in entry:  # not run, or no classifier
         return row
     low, high = entry["accuracy_95"]
     row |= {key: entry[key] for key in ("accuracy", "samples", "correct", "loss")} | {"low": low, "high": high}
@@ -219,7 +219,7 @@ def _confusion(
     if simulated is not None:
         name = next((name for name in INTEGER_BACKENDS if name in simulated["accuracy"]), simulated["oracle"])
         return {"of": "integer program", "classes": simulated["class_names"], **_matrix(simulated["accuracy"][name])}
-    if figures["evaluate"] is None:
+    if "confusion" not in (figures["evaluate"] or {}).get("test", {}):
         return None
     matrix = _matrix(figures["evaluate"]["test"])
     names = [str(index) for index in range(len(matrix["rows"]))] if program is None else list(program.class_names)
