@@ -3,45 +3,62 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ...hw_sim.reference import Trace
 from ...quantize.program import Program
-from ...quantize.program.nodes import DiagonalSSM
+from ...quantize.program.nodes import DiagonalSSM, Node
 from ..samples import Sample
 from .bundle import write_bundle
-from .driver import run_bundle
-from .runtime.wiring import Wires, wire
+from .driver import PortRecord, run_bundle
+from .runtime.wiring import wire
 
 
-def run_lava(program: Program, samples: Sequence[Sample], trace: bool, timeout_s: float = 600.0) -> list[Trace]:
-    """A ``hw_sim.compare`` backend: all samples through one Lava network, about a millisecond a step.
+def run_lava(
+    program: Program, samples: Sequence[Sample], trace: bool, timeout_s: float = 600.0, fused: bool = False
+) -> list[Trace]:
+    """A ``hw_sim.compare`` backend: all samples through one Lava network, some milliseconds a step.
 
-    Traced are the edges between processes, the running logits, and every state. Saturations and clipped gaps are not
-    counted.
+    Traced are the edges between processes (none of a fused network), the running logits, and every state. Saturations
+    and clipped gaps are not counted.
     """
     with tempfile.TemporaryDirectory(prefix="pumice-lava-") as folder:
-        records = run_bundle(write_bundle(program, samples, Path(folder) / "bundle"), timeout_s)
-    parts = wire(program)
+        records = run_bundle(write_bundle(program, samples, Path(folder) / "bundle"), timeout_s, fused)
+    build = _fused_trace if fused else _layered_trace
     traces = []
     for sample in range(len(samples)):
-        rows = records[-1].values[sample]
-        result = Trace(rows[-1], len(records[-2].values[sample]) == 0, {}, {})
-        if trace:
-            result.values[parts[-1].value_out] = rows[1:]
-            for part, record in zip(parts[:-1], records, strict=False):
-                result.values[part.value_out] = record.values[sample]
-                result.states |= _by_node(part, record.states[sample])
-        traces.append(result)
+        result = build(program, records, sample)
+        traces.append(result if trace else Trace(result.logits, result.incomplete, {}, {}))
     return traces
 
 
-def _by_node(part: Wires, states: np.ndarray) -> dict[str, np.ndarray]:
-    nodes = [node for node in part.nodes if isinstance(node, DiagonalSSM)]
-    if not nodes:
+def _layered_trace(program: Program, records: Sequence[PortRecord], sample: int) -> Trace:
+    rows = records[-1].values[sample]
+    result = Trace(rows[-1], len(records[-2].values[sample]) == 0, {}, {})
+    parts = wire(program)
+    result.values[parts[-1].value_out] = rows[1:]
+    for part, record in zip(parts[:-1], records, strict=False):
+        result.values[part.value_out] = record.values[sample]
+        result.states |= _by_node(part.nodes, record.states[sample])
+    return result
+
+
+def _fused_trace(program: Program, records: Sequence[PortRecord], sample: int) -> Trace:
+    rows, states = records[0].values[sample], records[0].states[sample]
+    rates = program.rates
+    result = Trace(rows[-1], len(states) < rates[wire(program)[-1].value_in], {}, {})
+    result.values[program.logits] = rows[1:]
+    for name, codes in _by_node(tuple(program), states).items():
+        result.states[name] = codes[rates[name] - 1 :: rates[name]]  # in between it is as it was
+    return result
+
+
+def _by_node(nodes: Sequence[Node], states: np.ndarray) -> Mapping[str, np.ndarray]:
+    stateful = [node for node in nodes if isinstance(node, DiagonalSSM)]
+    if not stateful:
         return {}
-    ends = np.cumsum([node.channels for node in nodes])[:-1]
-    return {node.name: array for node, array in zip(nodes, np.split(states, ends, axis=1), strict=True)}
+    ends = np.cumsum([node.channels for node in stateful])[:-1]
+    return {node.name: array for node, array in zip(stateful, np.split(states, ends, axis=1), strict=True)}

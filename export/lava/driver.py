@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ from ...quantize.program import load
 from .environment import ensure_environment
 from .runtime.failures import FOLDER
 from .runtime.flags import RESET, VALID
-from .runtime.wiring import wire
+from .runtime.wiring import Wires, wire, wire_fused
 
 _POLL_S = 0.1
 _GRACE_S = 10.0
@@ -25,10 +26,10 @@ _GRACE_S = 10.0
 
 @dataclass(frozen=True)
 class PortRecord:
-    """What one process sent, one entry a sample.
+    """What one process sent, one entry a sample; the last record of a run holds the logits.
 
     ``values``, (rows, channels) int64: a row for each event it sent; of the read-out a row for the value before any
-    event and after each. ``states``, (events, channels) int64: a row for each event it took.
+    event and after each; so of a fused network. ``states``, (events, channels) int64: a row for each event it took.
     """
 
     name: str
@@ -36,19 +37,29 @@ class PortRecord:
     states: list[np.ndarray]
 
 
-def run_bundle(folder: str | Path, timeout_s: float = 600.0) -> list[PortRecord]:
+def run_bundle(folder: str | Path, timeout_s: float = 600.0, fused: bool = False) -> list[PortRecord]:
     """Run a bundle in the Lava environment and read what its processes sent, in the order of the layers.
 
+    Its processes end with this call, whatever happens: an error, Ctrl-C, or the death of this process.
+
     Raises:
-        PumiceError: no environment, a process that failed (its last line is quoted), or no end before the timeout.
+        PumiceError: no environment, a folder that cannot be written to, a process that failed (its last line is
+            quoted), or no end before the timeout.
     """
     folder = Path(folder).resolve()
     python = ensure_environment()
     log = folder / "run.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [str(python), "run.py"], cwd=folder, stdout=stream, stderr=stream, start_new_session=True
-        )
+    command = [str(python), "run.py", "--parent", str(os.getpid()), *(["--fused"] if fused else [])]
+    try:
+        for old in ("outputs", FOLDER):  # before the first look at them
+            shutil.rmtree(folder / old, ignore_errors=True)
+        stream = log.open("wb")
+    except OSError as error:
+        raise PumiceError(
+            f"cannot write {log}: {error.strerror or error}; copy the bundle to another folder"
+        ) from error
+    with stream:
+        process = subprocess.Popen(command, cwd=folder, stdout=stream, stderr=stream, start_new_session=True)
         try:
             _wait(process, folder, time.monotonic() + timeout_s, timeout_s)
         finally:
@@ -56,15 +67,18 @@ def run_bundle(folder: str | Path, timeout_s: float = 600.0) -> list[PortRecord]
     if not (folder / "outputs" / "done").exists():
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no message"]
         raise PumiceError(f"the Lava run in {folder} failed: {lines[-1]}; see run.log there")
-    return _read(folder)
+    return _read(folder, fused)
 
 
 def _wait(process: subprocess.Popen[bytes], folder: Path, deadline: float, timeout_s: float) -> None:
-    while process.poll() is None:
+    while True:
+        ended = process.poll() is not None
         failures = sorted((folder / FOLDER).glob("*.txt"))
         if failures:
             last = failures[0].read_text(encoding="utf-8").strip().splitlines()[-1]
             raise PumiceError(f"a Lava process of {folder} failed: {last}; the traceback is in {failures[0].name}")
+        if ended:
+            return
         if time.monotonic() > deadline:
             raise PumiceError(f"the Lava run in {folder} did not end within {timeout_s:g} s; raise the timeout")
         time.sleep(_POLL_S)
@@ -85,19 +99,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _read(folder: Path) -> list[PortRecord]:
+def _read(folder: Path, fused: bool) -> list[PortRecord]:
     with np.load(folder / "inputs.npz", allow_pickle=False) as archive:
         source_flags = archive["flags"][:, 0]
     starts = np.flatnonzero(source_flags & RESET)
     pieces = [slice(start, end) for start, end in zip(starts, [*starts[1:], len(source_flags)], strict=True)]
     records = []
     taken = (source_flags & VALID).astype(bool)
-    for position, part in enumerate(wire(load(folder / "program.npz"))):
-        values = _array(folder, position, "value")
-        states, sent = np.zeros((len(values), 0), dtype=np.int64), np.ones(len(values), dtype=bool)
-        if part.name != "readout":
-            sent = (_array(folder, position, "flag")[:, 0] & VALID).astype(bool)
-            states = _array(folder, position, "state")
+    program = load(folder / "program.npz")
+    for part in [wire_fused(program)] if fused else wire(program):
+        values = _array(folder, part, "value")
+        sent = np.ones(len(values), dtype=bool)
+        states = _array(folder, part, "state") if part.state_size else np.zeros((len(values), 0), dtype=np.int64)
+        if not fused and part.name != "readout":
+            sent = (_array(folder, part, "flag")[:, 0] & VALID).astype(bool)
         records.append(
             PortRecord(
                 name=part.name,
@@ -109,5 +124,5 @@ def _read(folder: Path) -> list[PortRecord]:
     return records
 
 
-def _array(folder: Path, position: int, what: str) -> np.ndarray:
-    return np.load(folder / "outputs" / f"{position}-{what}.npy", allow_pickle=False)
+def _array(folder: Path, part: Wires, what: str) -> np.ndarray:
+    return np.load(folder / "outputs" / f"{part.file_name}.{what}.npy", allow_pickle=False)

@@ -16,6 +16,11 @@ import platformdirs
 
 from ...errors import PumiceError
 
+
+class LavaUnavailable(PumiceError):
+    """This machine has no interpreter that could run Lava: nothing that a setting of the run could cure."""
+
+
 SETTING = "PUMICE_PYTHON310"
 _PROBE = "import ensurepip, sys, venv; assert sys.version_info[:2] == (3, 10); print(sys.executable)"
 
@@ -24,7 +29,8 @@ def find_python() -> Path:
     """A Python 3.10 that starts: the variable PUMICE_PYTHON310, then what uv, pyenv and the path offer.
 
     Raises:
-        PumiceError: there is none, or the one named by the variable does not start.
+        LavaUnavailable: there is none.
+        PumiceError: the one named by the variable does not start.
     """
     named = os.environ.get(SETTING)
     if named:
@@ -36,7 +42,9 @@ def find_python() -> Path:
         found = _probe(candidate)
         if found is not None:
             return found
-    raise PumiceError(f"Lava needs Python 3.10, and none was found; install one and name it in {SETTING}")
+    raise LavaUnavailable(
+        f"Lava needs Python 3.10, and none was found; install one (uv python install 3.10) or name it in {SETTING}"
+    )
 
 
 def ensure_environment() -> Path:
@@ -45,7 +53,8 @@ def ensure_environment() -> Path:
     It lies under the folder named by PUMICE_CACHE, or the user's cache folder, by the digest of its requirements.
 
     Raises:
-        PumiceError: no Python 3.10, or an installation that fails.
+        LavaUnavailable: no Python 3.10, or packages that cannot be installed.
+        PumiceError: a cache folder that cannot be written to, or a wrong setting.
     """
     requirements = resources.files(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
     cache = Path(os.environ.get("PUMICE_CACHE") or platformdirs.user_cache_dir("pumice")).expanduser()
@@ -72,7 +81,7 @@ def _build(base: Path, folder: Path, requirements: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise PumiceError(f"the Lava environment cannot be built: {reason}; it needs a package index once")
+            raise LavaUnavailable(f"the Lava environment cannot be built: {reason}; it needs a package index once")
 
 
 def _publish(folder: Path, target: Path) -> None:

@@ -63,3 +63,25 @@ def test_a_bundle_does_not_overwrite(tmp_path):
     program = random_program(4)
     with pytest.raises(PumiceError, match=r"cannot write the bundle .*: File exists; choose another folder"):
         write_bundle(program, [random_sample(program, 1, 5)], tmp_path)
+
+
+def test_a_bundle_is_whole_or_not_there(tmp_path, monkeypatch):
+    program = random_program(4)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pumice.export.lava.bundle.save", full)
+    with pytest.raises(PumiceError, match=r"cannot write the bundle .*: No space left"):
+        write_bundle(program, [random_sample(program, 1, 5)], tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readme_shows_the_process_graph(tmp_path):
+    program = random_program(4, stages=2, layers=2, stride=2)
+    text = (write_bundle(program, [random_sample(program, 1, 5)], tmp_path / "b") / "README.md").read_text()
+    for node in program:
+        assert isinstance(node, INPUT_NODES) or f"  {node.name}: {type(node).__name__}(" in text
+    graph = [line.split()[0] for line in text.split("```\n")[1].splitlines()]
+    assert graph == ["source", *(part.name for part in wire(program))]
+    assert "one event out for 2 in" in text

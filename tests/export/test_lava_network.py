@@ -1,13 +1,18 @@
 """Programs in Lava itself, in its own interpreter, against the reference. Skipped only where no Python 3.10 is had."""
 
 import os
+import shutil
+import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pumice.errors import PumiceError
 from pumice.export.lava import run_bundle, run_lava, write_bundle
-from pumice.export.lava.environment import SETTING, ensure_environment, find_python
+from pumice.export.lava.environment import SETTING, LavaUnavailable, ensure_environment, find_python
 from pumice.export.lava.runtime.flags import VALID
 from pumice.export.lava.runtime.wiring import wire
 from pumice.hw_sim import reference
@@ -55,6 +60,21 @@ def test_lava_gives_the_reference_integers(lava, choices):
     assert (verdict.nodes[0], verdict.states) == (len(wire(program)), (states, states))
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [{"stride": 3, "pool": "time", "readout": "time", **LAYER}, {"stride": 2, "stages": 2, "layers": 2}],
+    ids=["strided-time", "network"],
+)
+def test_one_process_for_all_gives_the_same(lava, choices):
+    program = random_program(29, **choices)
+    samples = [random_sample(program, row, events) for row, events in enumerate((24, 1, 17))]
+    traces = run_lava(program, samples, trace=True, timeout_s=120, fused=True)
+    verdict = compare(program, samples, {"reference": run_reference, "lava": lambda *_: traces}, traced=3).verdicts[0]
+    assert verdict.differing == 0, verdict.first
+    states = sum(isinstance(node, DiagonalSSM) for node in program)
+    assert (verdict.nodes[0], verdict.states) == (1, (states, states))
+
+
 def test_steps_without_an_event_change_nothing(lava, tmp_path):
     program = random_program(23, stride=3, pool="time", readout="time", value="token", **LAYER)
     samples = [random_sample(program, row, 20) for row in range(2)]
@@ -76,20 +96,121 @@ def test_steps_without_an_event_change_nothing(lava, tmp_path):
         np.testing.assert_array_equal(records[1].values[row], trace.values["stages/0/layers/0/out"])
 
 
-def test_a_failing_process_ends_the_run_with_its_reason(lava, tmp_path):
-    program = random_program(23, value="token", **LAYER)
-    folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
+def left_over(folder):
+    """Processes that know ``folder``, by command line or working folder."""
+    listed = subprocess.run(["ps", "-eo", "pid="], capture_output=True, text=True, check=True).stdout.split()
+    found = []
+    for pid in listed:
+        try:
+            found += [pid] if os.readlink(f"/proc/{pid}/cwd") == str(folder) else []
+        except OSError:
+            continue  # ended meanwhile
+    return found
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert condition()
+
+
+def change_inputs(folder, change):
     with np.load(folder / "inputs.npz") as archive:
         inputs = dict(archive)
-    event = int(np.flatnonzero(inputs["flags"] & VALID)[5])
-    inputs["values"][event] = 999
+    change(inputs)
     np.savez(folder / "inputs.npz", **inputs)
+
+
+@pytest.fixture
+def failing(lava, tmp_path):
+    """A bundle whose sixth event has a token that the program does not know."""
+    program = random_program(23, value="token", **LAYER)
+    folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
+    change_inputs(folder, lambda inputs: inputs["values"].__setitem__(np.flatnonzero(inputs["flags"] & VALID)[5], 999))
+    return folder
+
+
+@pytest.fixture
+def endless(lava, tmp_path):
+    """A bundle that takes minutes."""
+    program = random_program(23, value="token", **LAYER)
+    folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
+    change_inputs(folder, lambda inputs: inputs.update({n: np.tile(a, (20_000, 1)) for n, a in inputs.items()}))
+    return folder
+
+
+def test_a_failing_process_ends_the_run_with_its_reason(failing):
     shared = set(os.listdir("/dev/shm"))
     with pytest.raises(PumiceError, match=r"a Lava process of .* failed: IndexError: index 999 is out of bounds"):
-        run_bundle(folder, timeout_s=120)
-    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(folder) not in left
-    assert set(os.listdir("/dev/shm")) <= shared
+        run_bundle(failing, timeout_s=120)
+    wait_until(lambda: not left_over(failing))
+    wait_until(lambda: set(os.listdir("/dev/shm")) <= shared)
+
+
+def test_a_failing_process_ends_a_run_without_the_driver(lava, failing):
+    done = subprocess.run([lava, "run.py"], cwd=failing, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "IndexError: index 999 is out of bounds" in done.stderr
+    wait_until(lambda: not left_over(failing))
+
+
+def test_a_failing_constructor_ends_the_run_with_its_reason(failing):
+    model = failing / "pumice" / "export" / "lava" / "runtime" / "layer" / "__init__.py"
+    line = "        self._block = Block(self._wires.nodes)\n"
+    assert line in model.read_text()
+    model.write_text(model.read_text().replace(line, "        raise ValueError('my own model')\n"))
+    with pytest.raises(PumiceError, match="failed: ValueError: my own model"):
+        run_bundle(failing, timeout_s=120)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
+def test_nothing_outlives_the_caller(endless, sent):
+    shared = set(os.listdir("/dev/shm"))
+    code = f"from pumice.export.lava import run_bundle; run_bundle({str(endless)!r})"
+    caller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(left_over(endless)) > 5 and set(os.listdir("/dev/shm")) > shared)
+    caller.send_signal(sent)
+    assert caller.wait(timeout=30) != 0
+    wait_until(lambda: not left_over(endless))
+    wait_until(lambda: set(os.listdir("/dev/shm")) <= shared)
+
+
+def test_a_bundle_runs_on_its_own_and_compares_with_the_simulator(lava, tmp_path):
+    program = random_program(23, **LAYER)
+    samples = [random_sample(program, row, 9) for row in range(2)]
+    logits = np.stack([trace.logits for trace in reference.run(program, samples)])
+    for wrong in (0, 1):
+        folder = write_bundle(
+            program, samples, tmp_path / str(wrong), logits + wrong * np.eye(*logits.shape, dtype=int)
+        )
+        command = [lava, "run.py", *(["--fused"] if wrong else [])]
+        environment = {"PATH": os.defpath}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        differing = wrong * min(logits.shape)
+        assert f"{differing} of {logits.size} logits differ from the simulator's" in done.stdout, done.stderr
+        assert done.returncode == wrong
+        shutil.rmtree(folder / "outputs")
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(failing):
+    (failing / "run.log").mkdir()
+    with pytest.raises(PumiceError, match=r"cannot write .*run.log: Is a directory; copy the bundle"):
+        run_bundle(failing, timeout_s=120)
+
+
+def test_metadata_names_the_tested_versions():
+    import pumice.export.lava as package
+    import tomllib
+
+    folder = Path(package.__file__).parent
+    text = (folder / "runtime" / "run.py").read_text()
+    block = text.split("# /// script\n")[1].split("# ///\n")[0]
+    metadata = tomllib.loads("".join(line.removeprefix("# ") for line in block.splitlines(keepends=True)))
+    assert metadata == {"requires-python": "==3.10.*", "dependencies": ["lava-nc==0.10.0", "numpy<2"]}
+    pinned = (folder / "requirements.txt").read_text().splitlines()
+    assert "lava-nc==0.10.0" in pinned
+    assert any(line.startswith("numpy==1.") for line in pinned)
 
 
 def test_a_run_that_takes_too_long_is_ended(lava, tmp_path):
@@ -109,5 +230,5 @@ def test_without_an_interpreter_the_setting_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv(SETTING, raising=False)
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PumiceError, match="install one and name it in PUMICE_PYTHON310"):
+    with pytest.raises(LavaUnavailable, match=r"install one .* or name it in PUMICE_PYTHON310"):
         find_python()

@@ -31,6 +31,11 @@ class Block:
         self._pools = {node.name: PoolState(node) for node in self.nodes if isinstance(node, EventPool)}
         self.readouts = {node.name: ReadoutState(node) for node in self.nodes if isinstance(node, Readout)}
 
+    def state_codes(self) -> np.ndarray:
+        """Codes of all state-space nodes, real then imaginary of each; one zero where there are none. int64."""
+        states = [state.codes.ravel() for state in self.ssm.values()]
+        return np.concatenate(states) if states else np.zeros(1, dtype=np.int64)
+
     def step(self, edges: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One valid event: the edges that carry a value now, given ones included.
 

@@ -1,26 +1,55 @@
-"""``python run.py`` in a bundle: run ``program.npz`` on ``inputs.npz``, write the ports' values to ``outputs/``.
+# /// script
+# requires-python = "==3.10.*"
+# dependencies = ["lava-nc==0.10.0", "numpy<2"]
+# ///
+"""``python run.py [--fused]``: run ``program.npz`` on ``inputs.npz`` as a Lava network; README.md tells the rest.
 
-The bundle's driver copies this file to the bundle's root, beside the package that it imports.
+What the processes send goes to ``outputs/``. Exit code 1: a process failed, or logits differ from ``expected.npz``.
 """
 
+import argparse
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
-from pumice.export.lava.runtime.failures import reported
+from pumice.export.lava.runtime.check import check
+from pumice.export.lava.runtime.failures import FOLDER
 from pumice.export.lava.runtime.network import run
+from pumice.export.lava.runtime.supervision import end_processes, supervise
 from pumice.quantize.program import load
 
 
-@reported
-def main() -> None:
-    """Load, run, leave a mark that everything was written."""
+def main() -> int:
+    """Run, compare, leave a mark that everything was written."""
+    parser = argparse.ArgumentParser(description="Run the program of this folder as a Lava network.")
+    parser.add_argument("--fused", action="store_true", help="one process for the whole network")
+    parser.add_argument("--parent", type=int, help="end as soon as this process is gone")
+    arguments = parser.parse_args()
     outputs = Path("outputs")
-    outputs.mkdir(exist_ok=True)
+    try:
+        for old in (outputs, Path(FOLDER)):
+            shutil.rmtree(old, ignore_errors=True)
+        outputs.mkdir()
+    except OSError as error:
+        sys.exit(f"cannot write {outputs.resolve()}: {error.strerror}; copy the bundle to a folder of your own")
+    supervise(arguments.parent)
     with np.load("inputs.npz", allow_pickle=False) as archive:
         inputs = dict(archive)
-    run(load("program.npz"), inputs, outputs)
+    program = load("program.npz")
+    try:
+        run(program, inputs, outputs, arguments.fused)
+    except KeyboardInterrupt:
+        end_processes()
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BaseException:
+        end_processes()
+        raise
+    differing = check(program, inputs["flags"][:, 0], outputs)
     (outputs / "done").touch()
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....quantize.program import Program, ProgramError
 from ....quantize.program.nodes import GAP_FORMAT, INPUT_NODES, QUERY, DiagonalSSM, Node, Readout
@@ -24,6 +24,11 @@ class Wires:
     pool_gap_in: str = ""
     pool_gap_out: str = ""
     total_gap_in: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The name without slashes, as files of its recordings begin."""
+        return self.name.replace("/", ".")
 
     @property
     def state_size(self) -> int:
@@ -65,6 +70,24 @@ def wire(program: Program) -> list[Wires]:
         )
         value, gap, pool_gap = value_out, wires[-1].gap_out, wires[-1].pool_gap_out
     return wires
+
+
+def wire_fused(program: Program) -> Wires:
+    """The whole program as one process, ``network``, that gives running logits.
+
+    Raises:
+        ProgramError: as ``wire``.
+    """
+    parts = wire(program)
+    return replace(
+        parts[0],
+        name="network",
+        nodes=tuple(node for part in parts for node in part.nodes),
+        value_out=parts[-1].value_out,
+        channels_out=parts[-1].channels_out,
+        gap_out="",
+        pool_gap_out="",
+    )
 
 
 def _gap_inputs(program: Program) -> tuple[str, str]:

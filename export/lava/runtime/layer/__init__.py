@@ -54,6 +54,7 @@ class LayerModel(PyLoihiProcessModel):
     flag_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     state_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
+    @reported
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._wires: Wires = proc_params["wires"]
@@ -77,5 +78,4 @@ class LayerModel(PyLoihiProcessModel):
         for edge, port in ((wires.gap_out, self.gap_out), (wires.pool_gap_out, self.pool_gap_out)):
             port.send(edges[edge] if edge in edges else np.zeros(1, dtype=np.int64))
         self.flag_out.send(np.array([(flag & RESET) | (VALID if valid else 0)]))
-        states = [state.codes.ravel() for state in self._block.ssm.values()]
-        self.state_out.send(np.concatenate([*states, np.zeros(0 if states else 1, dtype=np.int64)]))
+        self.state_out.send(self._block.state_codes())

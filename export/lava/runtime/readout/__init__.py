@@ -46,6 +46,7 @@ class ReadoutModel(PyLoihiProcessModel):
     total_flag_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     value_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
+    @reported
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._wires: Wires = proc_params["wires"]

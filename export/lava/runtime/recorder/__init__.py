@@ -1,4 +1,4 @@
-"""The process that writes what a port carried to an .npy file."""
+"""The process that writes what another sent to .npy files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ from ..failures import reported
 
 
 class Recorder(AbstractProcess):
-    """Writes ``path``, (steps, channels) int64, after the last step: whole integers, past Lava's own variables."""
+    """Keeps what arrives at its ports, one row a step, and writes ``<path>.value.npy``, ``.flag.npy`` and
+    ``.state.npy``, (steps, channels) int64, after the last step: whole integers, past Lava's own variables.
 
-    def __init__(self, *, channels: int, steps: int, path: str) -> None:
+    A port of 0 channels writes no file. One recorder takes all ports of a process: each process more costs every step.
+    """
+
+    def __init__(self, *, channels: dict[str, int], steps: int, path: str) -> None:
         super().__init__(channels=channels, steps=steps, path=path)
-        self.value_in = InPort(shape=(channels,))
+        self.value_in = InPort(shape=(max(channels["value"], 1),))
+        self.flag_in = InPort(shape=(max(channels["flag"], 1),))
+        self.state_in = InPort(shape=(max(channels["state"], 1),))
 
 
 @implements(proc=Recorder, protocol=LoihiProtocol)
@@ -32,15 +38,22 @@ class RecorderModel(PyLoihiProcessModel):
     """Integer model of Recorder."""
 
     value_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    flag_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    state_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
 
+    @reported
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._path = proc_params["path"]
-        self._rows = np.zeros((proc_params["steps"], proc_params["channels"]), dtype=np.int64)
+        self._path, self._steps = proc_params["path"], proc_params["steps"]
+        kept = {name: channels for name, channels in proc_params["channels"].items() if channels}
+        self._rows = {name: np.zeros((self._steps, channels), dtype=np.int64) for name, channels in kept.items()}
 
     @reported
     def run_spk(self) -> None:
         """Keep one row; write all after the last."""
-        self._rows[self.time_step - 1] = self.value_in.recv()
-        if self.time_step == len(self._rows):
-            np.save(self._path, self._rows, allow_pickle=False)
+        arrived = {"value": self.value_in.recv(), "flag": self.flag_in.recv(), "state": self.state_in.recv()}
+        for name, rows in self._rows.items():
+            rows[self.time_step - 1] = arrived[name]
+        if self.time_step == self._steps:
+            for name, rows in self._rows.items():
+                np.save(f"{self._path}.{name}.npy", rows, allow_pickle=False)

@@ -42,6 +42,7 @@ class SourceModel(PyLoihiProcessModel):
     pool_gap_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     flag_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
+    @reported
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._arrays = [proc_params[name] for name in ("values", "gaps", "pool_gaps", "flags")]
