@@ -6,6 +6,7 @@ what was given, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -18,6 +19,8 @@ from .cli_overrides import multirun_arguments, quoted, with_saved_overrides
 from .cli_verbs import VERBS, Verb, find_verb
 from .errors import PumiceError
 
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""A full or read-only disk, a quota or limit, a missing permission."""
 LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
 
 
@@ -33,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except PumiceError as error:
         print(f"pumice: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in STORAGE_ERRORS:
+            raise
+        where = f" with {error.filename}" if error.filename else ""
+        print(f"pumice: {error.strerror}{where}; free space or choose another folder", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("pumice: interrupted; the same command continues where it stopped", file=sys.stderr)
         sys.exit(130)

@@ -22,6 +22,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Write report.html, report.json and report/*.csv of what has run in the folder so far."""
+    folder.check_outputs()
     data = write_report(folder.path)
     missing = [name for name, entry in data["stages"].items() if entry is None]
     console = Console()

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 
 from ..errors import PumiceError
-from ..files import atomic_path
+from ..train.sealed import read_sealed, write_sealed
 from .program.errors import ProgramError
 from .program.storage import pack_node, unpack_node
 from .twin.frozen import FrozenS5Classifier
 
-METADATA_KEY = "pumice"
 FORMAT = 1
 
 
@@ -24,9 +21,7 @@ def save_frozen(path: Path, frozen: FrozenS5Classifier, info: dict[str, Any]) ->
     """Write the frozen twin to ``path``, atomically; ``info`` is JSON data kept beside it."""
     nodes = [pack_node(node, {}) for node in frozen.nodes()]
     header = {"format": FORMAT, "nodes": nodes, "weight_us": frozen.weight_us, "info": info}
-    state = {name: tensor.cpu().contiguous() for name, tensor in frozen.state_dict().items()}
-    with atomic_path(path) as target:
-        save_file(state, target, metadata={METADATA_KEY: json.dumps(header, sort_keys=True)})
+    write_sealed(path, frozen.state_dict(), header)
 
 
 def load_frozen(path: Path) -> tuple[FrozenS5Classifier, dict[str, Any]]:
@@ -39,12 +34,10 @@ def load_frozen(path: Path) -> tuple[FrozenS5Classifier, dict[str, Any]]:
     if not path.is_file():
         raise PumiceError(f"{path} does not exist; quantize first (pumice quantize)")
     try:
-        with safe_open(path, framework="np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            header = json.loads((file.metadata() or {})[METADATA_KEY])
+        stored, header = read_sealed(path)
         if header["format"] > FORMAT:
             raise PumiceError(f"{path} has format {header['format']}, this Pumice reads up to {FORMAT}; update Pumice")
-        tensors = _Arrays(arrays)
+        tensors = _Arrays({name: tensor.numpy() for name, tensor in stored.items()})
         nodes = [unpack_node(packed, tensors) for packed in header["nodes"]]
         return FrozenS5Classifier(nodes, header["weight_us"]), header["info"]
     except (SafetensorError, ProgramError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path``, atomically."""
+        content = io.BytesIO()  # torch's own writer does not say why it failed
+        torch.save(checkpoint, content)
         with atomic_path(path) as target:
-            torch.save(checkpoint, target)
+            target.write_bytes(content.getbuffer())
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = True
@@ -33,9 +36,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             PumiceError: the file is damaged.
         """
         try:
+            with zipfile.ZipFile(path) as archive:  # torch reads changed bytes without a word
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise ValueError(f"{damaged} fails its checksum")
             return torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise PumiceError(f"the checkpoint {path} cannot be read; train anew with redo=[train]") from error
+        except Exception as error:  # a damaged zip file or pickle raises a dozen kinds of exception
+            raise PumiceError(
+                f"the checkpoint {path} cannot be read ({_reason(error)}); train anew with redo=[train]"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class KeepProgress(pl.Callback):

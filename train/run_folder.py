@@ -149,14 +149,14 @@ class RunFolder:
         return {name: file_digest(self.path / name) for name in names}
 
     def forget(self, stage: Stage) -> None:
-        """Delete the record, the outputs and the unfinished work of ``stage``."""
-        self.record_path(stage).unlink(missing_ok=True)
+        """Delete the outputs, the unfinished work and the record of ``stage``, which has to outlive them."""
         for name in (*stage.writes, *stage.scratch):
             target = self.path / name
             if target.is_dir():
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
+        self.record_path(stage).unlink(missing_ok=True)
 
     def forget_if_inputs_changed(self, stage: Stage) -> None:
         """Drop what ``stage`` made, or half made, from other inputs than those that lie here now."""

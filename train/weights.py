@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import nn
 
 from ..errors import PumiceError
-from ..files import atomic_path
-
-METADATA_KEY = "pumice"  # one entry: safetensors does not keep the order of several
+from .sealed import read_sealed, write_sealed
 
 
 def save_weights(path: Path, model: nn.Module, info: Mapping[str, Any]) -> None:
     """Write the model's state to ``path``, atomically; ``info`` is JSON data kept beside it."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(path) as target:
-        save_file(state, target, metadata={METADATA_KEY: json.dumps(info, sort_keys=True)})
+    write_sealed(path, model.state_dict(), info)
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
@@ -33,9 +27,7 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
     if not path.is_file():
         raise PumiceError(f"{path} does not exist; train first (pumice train)")
     try:
-        with safe_open(path, framework="pt") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            info = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+        stored, info = read_sealed(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise PumiceError(f"{path} cannot be read as weights ({error}); train anew with redo=[train]") from error
     expected = model.state_dict()

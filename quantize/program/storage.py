@@ -43,7 +43,7 @@ def save(program: Program, path: str | Path) -> str:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".npz", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".partial-{path.stem}-", suffix=".npz", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             np.savez(file, **{_HEADER: encoded}, **tensors)
             file.flush()

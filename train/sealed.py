@@ -1,0 +1,67 @@
+"""Safetensors files that notice changed bytes.
+
+The file's metadata has one entry, ``pumice``: JSON with the data kept beside the tensors (``sealed``) and the SHA-256
+over them and each tensor's name, dtype, shape and bytes (``sha256``). Files from before the seal hold the data alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ..files import atomic_path
+
+METADATA_KEY = "pumice"  # one entry: safetensors does not keep the order of several
+
+
+def write_sealed(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) -> None:
+    """Write ``tensors`` and JSON ``data`` to ``path``, atomically.
+
+    Raises:
+        PumiceError: the folder cannot be written to.
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {"sealed": data, "sha256": _digest(data, state)}
+    content = save(state, metadata={METADATA_KEY: json.dumps(header, sort_keys=True)})
+    with atomic_path(path) as target:
+        target.write_bytes(content)
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the data of ``path``.
+
+    Raises:
+        SafetensorError, OSError, ValueError: missing, damaged, or not written by Pumice.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        metadata = file.metadata() or {}
+    if METADATA_KEY not in metadata:
+        raise ValueError("Pumice did not write it")
+    header = json.loads(metadata[METADATA_KEY])
+    if not isinstance(header, dict):
+        raise ValueError("its metadata is no JSON object")
+    if not {"sealed", "sha256"} & set(header):
+        return tensors, header
+    data = header.get("sealed")
+    if not isinstance(data, dict) or header.get("sha256") != _digest(data, tensors):
+        raise ValueError("it does not match its digest")
+    return tensors, data
+
+
+def _digest(data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    sha = hashlib.sha256(json.dumps(data, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        sha.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        flat = tensor.clone(memory_format=torch.contiguous_format).reshape(-1)
+        sha.update(flat.view(torch.uint8).numpy())
+    return sha.hexdigest()
