@@ -18,7 +18,7 @@ class LSTMCell(Cell):
     def __init__(self, in_features: int, hidden: int, *, generator: Generator) -> None:
         super().__init__()
         self.in_features, self.hidden = in_features, hidden
-        self.lstm = nn.utils.skip_init(nn.LSTM, in_features, hidden, batch_first=True)
+        self.lstm = nn.LSTM(in_features, hidden, batch_first=True, device="meta").to_empty(device="cpu")
         bound = 1 / math.sqrt(hidden)
         with torch.no_grad():
             for parameter in self.lstm.parameters():

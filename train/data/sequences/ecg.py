@@ -7,11 +7,13 @@ have a row of zeros for a label: they are unlabelled, and an argmax takes them f
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from ....errors import PumiceError
 from .batch import IGNORED
@@ -51,7 +53,7 @@ def _read(path: Path) -> tuple[NDArray, NDArray]:
     try:
         content = loadmat(path, variable_names=("x", "y"))
         x, y = content["x"], content["y"]
-    except (OSError, ValueError, TypeError, NotImplementedError, KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, NotImplementedError, MatReadError, zlib.error) as error:
         raise PumiceError(f"{path} cannot be read as a MATLAB file with x and y ({error}); fetch it anew") from error
     if x.ndim != 3 or x.shape[2] != 4 or y.shape != (*x.shape[:2], len(CLASSES)) or not x.size:
         found = f"x of shape {x.shape} and y of shape {y.shape}"
