@@ -19,7 +19,7 @@ from ..program.formats import MAX_FRAC
 from ..quantizers import FINER_EXPONENTS
 from ..rounding import code_range, pow2, pow2_codes
 
-BINS = 2048
+BINS = 1 << 14  # eight or more a code of 12 bits
 
 
 class Histogram:

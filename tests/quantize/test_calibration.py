@@ -36,6 +36,17 @@ def test_mse_agrees_with_the_values_themselves(seed):
     assert histogram.frac(8, True, "mse") > histogram.frac(8, True, "max")
 
 
+@pytest.mark.parametrize("width", [10, 11, 12])
+def test_bins_are_fine_enough_for_wide_activations(width):
+    for seed in range(16):
+        generator = torch.Generator().manual_seed(seed)
+        values = torch.randn(20_000, generator=generator) * torch.exp(2 * torch.randn(1, generator=generator))
+        values = values * torch.where(torch.rand(20_000, generator=generator) < 0.001, 4, 1)
+        histogram = Histogram()
+        histogram.update(values)
+        assert histogram.frac(width, True, "mse") == activation_frac(values, width, method="mse")
+
+
 def test_headroom_spares_a_bit():
     histogram = Histogram()
     histogram.update(torch.tensor([-3.0, 2.0]))
