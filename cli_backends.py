@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ PADDED_EVENTS = 250_000
 """Events, padding included, of one batch of the reference: about 1 GB for a network of 50 wide edges."""
 
 
-def make_backend(name: str, frozen: FrozenS5Classifier, threads: int | None = None) -> Backend:
+def make_backend(name: str, frozen: FrozenS5Classifier, threads: int | None = None, **lava: Any) -> Remembering:
     """The backend ``name``.
 
     Args:
@@ -31,49 +33,68 @@ def make_backend(name: str, frozen: FrozenS5Classifier, threads: int | None = No
             interpreter of its own, about a millisecond an event.
         frozen: the model behind ``twin``.
         threads: of the simulator; None: all cores.
+        lava: further arguments of ``run_lava``.
     """
     if name == "onnx":
         from .export.onnx.backend import run_onnx
 
-        return run_onnx
+        return Remembering(run_onnx)
     if name == "lava":
-        from .export.lava.backend import run_lava
+        from .export.lava import ensure_environment, run_lava
 
-        return run_lava
+        return Remembering(partial(run_lava, **lava), prepare=ensure_environment, traces_always=True)
     backends: dict[str, Backend] = {
         "reference": run_reference,
         "twin": lambda program, samples, trace: run_twin(frozen, program, samples, trace),
         "run": lambda program, samples, trace: simulator.run(program, samples, trace=trace, threads=threads),
         "step": lambda program, samples, trace: simulator.run_stepwise(program, samples, trace=trace, threads=threads),
     }
-    return backends[name]
+    return Remembering(backends[name])
 
 
 class Remembering:
-    """A backend that answers a question asked before, or a part of it, from memory.
+    """A backend that remembers samples, as objects, so that no question costs twice.
+
+    Args:
+        backend: what to ask.
+        prepare: what has to happen once, outside the measured time; default: a run of the first sample.
+        traces_always: whether a run costs the same with traces and without.
 
     Attributes:
-        seconds: wall time of the largest untraced run.
+        seconds: wall time of the largest run (without traces, where that is a difference).
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(
+        self, backend: Backend, *, prepare: Callable[[], object] | None = None, traces_always: bool = False
+    ) -> None:
         self._backend = backend
-        self._known: dict[bool, tuple[Sequence[Sample], Sequence[Trace]]] = {}
+        self._prepare = prepare
+        self._traces_always = traces_always
+        self._known: dict[bool, dict[int, tuple[Sample, Trace]]] = {False: {}, True: {}}
+        self._largest = 0
         self.seconds = 0.0
 
-    def __call__(self, program: Program, samples: Sequence[Sample], trace: bool) -> Sequence[Trace]:
-        known, traces = self._known.get(trace, ((), ()))
-        if len(samples) > len(known) or any(a is not b for a, b in zip(samples, known, strict=False)):
+    def __call__(self, program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
+        known = self._known[trace or self._traces_always]
+        new = [sample for sample in samples if id(sample) not in known]
+        if new:
             start = time.perf_counter()
-            traces = self._backend(program, samples, trace)
-            if not trace:
-                self.seconds = time.perf_counter() - start
-            self._known[trace] = (samples, traces)
-        return traces[: len(samples)]
+            found = self._backend(program, new, trace or self._traces_always)
+            if (not trace or self._traces_always) and len(new) > self._largest:
+                self._largest, self.seconds = len(new), time.perf_counter() - start
+            known.update((id(sample), (sample, its)) for sample, its in zip(new, found, strict=True))
+        return [known[id(sample)][1] for sample in samples]
 
     def warm_up(self, program: Program, samples: Sequence[Sample]) -> None:
-        """Let the backend compile what it compiles; nothing is remembered."""
-        self._backend(program, samples, False)
+        """Let the backend compile or build what it needs; nothing is remembered.
+
+        Raises:
+            LavaUnavailable: this machine cannot run it.
+        """
+        if self._prepare is not None:
+            self._prepare()
+        else:
+            self._backend(program, samples, False)
 
 
 def run_reference(program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:

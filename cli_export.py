@@ -37,7 +37,7 @@ from .train.run_folder import RunFolder
 from .train.settings import SystemSettings, TrainingSettings, read_section
 from .train.weights import load_weights
 
-TARGETS = {"onnx": "export-onnx"}
+TARGETS = {"onnx": "export-onnx", "lava": "export-lava"}
 """The stage of each target."""
 
 FOLDER = "onnx"

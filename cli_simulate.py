@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from rich.table import Table
 
 from .cli_backends import NAMES, Remembering, make_backend, padded_batch
 from .errors import PumiceError
+from .export.lava import LavaUnavailable
+from .export.samples import shortest
 from .files import atomic_path, write_json
 from .hw_sim.arrays import load_arrays
 from .hw_sim.compare import Verdict, compare, describe
@@ -45,15 +47,20 @@ class SimulateSettings:
 
     Attributes:
         backends: what is compared, names of ``cli_backends.NAMES``; the first is the oracle.
-        samples: how many test samples a backend gets, the first ones, by name; None, or no entry, for all.
+        samples: how many test samples a backend gets, by name: the first ones, of lava the shortest ones; None, or no
+            entry, for all.
         traced: samples of which every node's output and state is compared.
         example: the test sample whose running decision is kept for the report.
+        lava_fused: one Lava process for the whole network, in place of one a layer.
+        lava_timeout_s: when a Lava run is given up.
     """
 
     backends: list[str]
     samples: dict[str, int | None] = field(default_factory=dict)
     traced: int = 4
     example: int = 0
+    lava_fused: bool = False
+    lava_timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
         unknown = [name for name in (*self.backends, *self.samples) if name not in NAMES]
@@ -67,6 +74,8 @@ class SimulateSettings:
         for name, count in counts.items():
             if count is not None and count < 1:
                 raise PumiceError(f"simulate.{name}={count} has to be at least 1")
+        if not self.lava_timeout_s > 0:
+            raise PumiceError(f"simulate.lava_timeout_s={self.lava_timeout_s} has to be positive")
         if self.example < 0:
             raise PumiceError(f"simulate.example={self.example} has to be the number of a test sample, 0 or more")
 
@@ -84,8 +93,9 @@ def check(config: Mapping[str, Any]) -> None:
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Compare the backends on the whole test set; write ``simulate.json`` and ``simulate.npz``.
 
-    ``simulate.npz`` holds ``labels`` (N,), ``float`` and every backend's ``<name>`` logits (samples, C), and of one
-    sample ``example_values``, ``example_times`` (L,) in us and ``example_logits`` (L, C) after each event.
+    ``simulate.npz`` holds ``labels`` (N,), ``float`` and every backend's ``<name>`` logits (samples, C), with
+    ``<name>_samples`` (samples,), numbers in the test set, where these are not all or the first; and of one sample
+    ``example_values``, ``example_times`` (L,) in us and ``example_logits`` (L, C) after each event.
 
     Raises:
         ParityError: a value differs; simulate.json says where.
@@ -100,10 +110,13 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     if settings.example >= len(samples):
         raise PumiceError(f"simulate.example={settings.example}, but the test set has {len(samples)} samples")
 
-    backends = {name: Remembering(make_backend(name, frozen, system.threads)) for name in settings.backends}
-    verdicts = compare_backends(program, samples, backends, settings)
+    lava = {"fused": settings.lava_fused, "timeout_s": settings.lava_timeout_s}
+    backends = {name: make_backend(name, frozen, system.threads, **lava) for name in settings.backends}
+    skipped = prepare(program, samples, backends)
+    shares = {name: share_of(name, samples, settings) for name in backends}
+    verdicts = compare_backends(program, samples, backends, shares, settings.traced)
     logits = {
-        name: np.stack([trace.logits for trace in backend(program, samples[: verdicts[name].samples], False)])
+        name: np.stack([trace.logits for trace in backend(program, [samples[i] for i in shares[name]], False)])
         for name, backend in backends.items()
     }
     oracle = settings.backends[0]
@@ -114,10 +127,11 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "events": sum(len(times) for _, times in samples),
         "differing": sum(verdict.differing for verdict in verdicts.values()),
         "oracle": oracle,
-        "backends": {name: _backend_entry(verdict, samples) for name, verdict in verdicts.items()},
+        "backends": {name: _backend_entry(verdict, samples, shares[name]) for name, verdict in verdicts.items()},
+        "skipped": skipped,
         "accuracy": {
             "float": figures_of(Predictions(floats, labels), program.class_names),
-            **{name: _figures(program, logits[name], labels) for name in backends},
+            **{name: _figures(program, logits[name], labels[shares[name]]) for name in backends},
         },
         "float_and_integer": asdict(compare_decisions(floats.argmax(1), logits[oracle].argmax(1), labels)),
         "saturations": _counters(verdicts, "saturations"),
@@ -130,7 +144,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             "logits_frac": program[program.logits].output.frac,
         },
     }
-    _save(folder.path / "simulate.npz", program, samples[settings.example], {"float": floats, **logits}, labels)
+    arrays = {"labels": labels, "float": floats, **logits}
+    arrays |= {f"{name}_samples": np.array(share) for name, share in shares.items() if share != _first(len(share))}
+    _save(folder.path / "simulate.npz", program, samples[settings.example], arrays)
     write_json(folder.path / "simulate.json", result)
     _print(result, data.task.name)
     if result["differing"]:
@@ -139,7 +155,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             f"{result['differing']:,} values differ between backends; {first.backend} against {oracle}: "
             f"{describe(first.first)}; please report this with {folder.path / 'simulate.json'} and program.npz"
         )
-    return {key: result[key] for key in ("differing", "program", "float_and_integer", "incomplete")} | {
+    return {key: result[key] for key in ("differing", "program", "float_and_integer", "incomplete", "skipped")} | {
         "accuracy": {name: entry["accuracy"] for name, entry in result["accuracy"].items()},
         "events_per_s": {name: entry["events_per_s"] for name, entry in result["backends"].items()},
     }
@@ -156,25 +172,59 @@ def test_samples(data: EventDataModule) -> tuple[list[Sample], NDArray[np.int64]
     return samples, data.test_dataset.labels
 
 
+def prepare(program: Program, samples: Sequence[Sample], backends: dict[str, Remembering]) -> dict[str, str]:
+    """Compile and build outside the measured time. Backends that this machine cannot run leave ``backends``.
+
+    Returns:
+        Why, by name.
+
+    Raises:
+        LavaUnavailable: nothing is left to compare.
+    """
+    oracle, skipped = next(iter(backends)), {}
+    for name in list(backends):
+        try:
+            backends[name].warm_up(program, samples[:1])
+        except LavaUnavailable as error:
+            if name == oracle or len(backends) <= 2:
+                raise
+            skipped[name] = str(error)
+            del backends[name]
+    return skipped
+
+
+def share_of(name: str, samples: Sequence[Sample], settings: SimulateSettings) -> list[int]:
+    """The numbers of the test samples that a backend gets, ascending."""
+    count = settings.samples.get(name)
+    if count is None or count >= len(samples):
+        return _first(len(samples))
+    return shortest(samples, count) if name == "lava" else _first(count)
+
+
+def _first(count: int) -> list[int]:
+    return list(range(count))
+
+
 def compare_backends(
-    program: Program, samples: Sequence[Sample], backends: Mapping[str, Remembering], settings: SimulateSettings
+    program: Program,
+    samples: Sequence[Sample],
+    backends: Mapping[str, Remembering],
+    shares: Mapping[str, Sequence[int]],
+    traced: int,
 ) -> dict[str, Verdict]:
     """Every backend against the first, each on its own share of the samples."""
-    oracle, verdicts = settings.backends[0], {}
-    for name in settings.backends:  # compile and build outside the measured time
-        backends[name].warm_up(program, samples[:1])
-    for name in settings.backends[1:]:
-        share = samples[: settings.samples.get(name)]
+    oracle, *others = backends
+    verdicts = {oracle: compare(program, samples, {oracle: backends[oracle]}, traced=min(traced, len(samples))).oracle}
+    for name in others:
+        share = shares[name]
         pair = {oracle: backends[oracle], name: backends[name]}
-        comparison = compare(program, share, pair, traced=min(settings.traced, len(share)))
-        if oracle not in verdicts or comparison.oracle.samples > verdicts[oracle].samples:
-            verdicts[oracle] = comparison.oracle
-        verdicts[name] = comparison.verdicts[0]
-    if verdicts[oracle].samples < len(samples):
-        verdicts[oracle] = compare(program, samples, {oracle: backends[oracle]}, traced=0).oracle
+        verdict = compare(program, [samples[i] for i in share], pair, traced=min(traced, len(share))).verdicts[0]
+        if verdict.first is not None:
+            verdict.first = replace(verdict.first, sample=share[verdict.first.sample])
+        verdicts[name] = verdict
     for name, verdict in verdicts.items():
         verdict.seconds = backends[name].seconds
-    return {name: verdicts[name] for name in settings.backends}
+    return verdicts
 
 
 def _inside(
@@ -212,11 +262,11 @@ def _float_logits(source: Path, labels: NDArray[np.int64]) -> NDArray[np.float64
 
 def _figures(program: Program, logits: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, Any]:
     scaled = logits * 2.0 ** -program[program.logits].output.frac
-    return figures_of(Predictions(scaled, labels[: len(logits)]), program.class_names)
+    return figures_of(Predictions(scaled, labels), program.class_names)
 
 
-def _backend_entry(verdict: Verdict, samples: Sequence[Sample]) -> dict[str, Any]:
-    events = sum(len(times) for _, times in samples[: verdict.samples])
+def _backend_entry(verdict: Verdict, samples: Sequence[Sample], share: Sequence[int]) -> dict[str, Any]:
+    events = sum(len(samples[index][1]) for index in share)
     kept = {key: value for key, value in asdict(verdict).items() if key not in ("saturations", "clipped_gaps")}
     return {**kept, "events": events, "events_per_s": round(events / max(verdict.seconds, 1e-9))}
 
@@ -230,15 +280,13 @@ def _save(
     path: Path,
     program: Program,
     example: Sample,
-    logits: Mapping[str, NDArray[np.generic]],
-    labels: NDArray[np.int64],
+    found: Mapping[str, NDArray[np.generic]],
 ) -> None:
     values, times = example
     drop = int(program.pairing == "next")
     running, _ = Simulator(program).step_many(values, times)
     arrays = {
-        **logits,
-        "labels": labels,
+        **found,
         "example_values": values[: len(times) - drop],
         "example_times": times[: len(times) - drop],
         "example_logits": running,
@@ -255,10 +303,15 @@ def _print(result: Mapping[str, Any], task: str) -> None:
     table.add_row("float", "", "", _accuracy(result["accuracy"]["float"]), "")
     for name, entry in result["backends"].items():
         compared = [f"{entry['values']:,}", f"{entry['differing']:,}"] if name != result["oracle"] else ["oracle", ""]
-        label = name if entry["samples"] == samples else f"{name} (first {entry['samples']})"
+        which = "shortest" if name == "lava" else "first"
+        label = name if entry["samples"] == samples else f"{name} ({which} {entry['samples']})"
         table.add_row(label, *compared, _accuracy(result["accuracy"][name]), f"{entry['events_per_s']:,}")
+    for name in result["skipped"]:
+        table.add_row(name, "", "SKIPPED", "", "")
     console = Console()
     console.print(table)
+    for name, reason in result["skipped"].items():
+        console.print(f"{name} SKIPPED: {reason}", soft_wrap=True)
     paired = result["float_and_integer"]
     console.print(
         f"float right and integers wrong: {paired['only_a_right']}, the other way round: {paired['only_b_right']} "

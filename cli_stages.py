@@ -71,6 +71,20 @@ STAGES: tuple[Stage, ...] = (
         writes=("onnx/step.onnx", "onnx/sequence.onnx", "onnx/float.onnx", "onnx/qdq.onnx", "onnx/export.json"),
     ),
     Stage(
+        name="export-lava",
+        summary="write the program as a Lava network that runs on its own",
+        help=(
+            "Reads program.npz; writes the folder lava/ for a machine with only Python 3.10, lava-nc and numpy: the\n"
+            "program, the process models, run.py, a few test samples and the simulator's logits, a README with the\n"
+            "process graph. 'uv run run.py' there starts it as it is. Copy the folder before you change it."
+        ),
+        target="cli_lava",
+        sections=("task", "lava"),
+        needs=("program.npz",),
+        writes=("lava/program.npz", "lava/inputs.npz", "lava/expected.npz", "lava/run.py", "lava/README.md"),
+        scratch=("lava",),
+    ),
+    Stage(
         name="count",
         summary="operations, memory and estimated energy of the program",
         help="Reads program.npz; writes counts.json, over the first test samples. hardware=... chooses the constants.",

@@ -61,7 +61,8 @@ def _stage_verbs() -> list[Verb]:
     ]
     exports = [stage for stage in STAGES if stage.name.startswith("export-")]
     listed = "\n\n".join(f"target={stage.name.removeprefix('export-')}: {stage.help}" for stage in exports)
-    return [*verbs, Verb("export", "write the program for another runtime (target=onnx)", listed, "cli_export:export")]
+    summary = "write the program for another runtime (target=onnx or target=lava)"
+    return [*verbs, Verb("export", summary, listed, "cli_export:export")]
 
 
 VERBS: tuple[Verb, ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +52,11 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 
 def remove_partial(folder: Path) -> None:
     """Remove what writers that were killed left in ``folder`` and below; nobody may be writing there."""
-    for path in folder.rglob(f"{PARTIAL}*"):
-        path.unlink(missing_ok=True)
+    for path in list(folder.rglob(f"{PARTIAL}*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_json(target: str | Path, value: Any) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..hw_sim.reference import Sample, encode
 from ..quantize.program import Program
 from ..quantize.program.nodes import DenseInput
 
-__all__ = ["Sample", "codes"]
+__all__ = ["Sample", "codes", "shortest"]
 
 
 def codes(program: Program, sample: Sample, index: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -23,3 +25,8 @@ def codes(program: Program, sample: Sample, index: int = 0) -> tuple[np.ndarray,
         scaled = np.floor(values * 2.0**source.output.frac + 0.5)
         values = np.clip(scaled, source.output.min, source.output.max).astype(np.int64)
     return values, between
+
+
+def shortest(samples: Sequence[Sample], count: int) -> list[int]:
+    """The numbers of the ``count`` samples with the fewest events, ascending: for backends that take long."""
+    return sorted(sorted(range(len(samples)), key=lambda index: len(samples[index][1]))[:count])

@@ -56,4 +56,5 @@ def small_run(small_set):
         "training.ssm_base_lr=1e-3",
         "logging.tensorboard=false",
         "system.threads=1",
+        "simulate.backends=[reference,twin,run,step]",  # Lava has its own tests
     ]

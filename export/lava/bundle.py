@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import PumiceError
+from ...files import PARTIAL
 from ...quantize.program import Program, save
 from ..samples import Sample, codes
 from .readme import readme
@@ -41,7 +42,7 @@ def write_bundle(
     text = readme(program, len(samples), len(arrays["flags"]))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        with tempfile.TemporaryDirectory(prefix=f"{PARTIAL}{folder.name}-", dir=folder.parent) as temporary:
             fresh = Path(temporary) / "bundle"
             _copy_modules(fresh)
             (fresh / "README.md").write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from ..counts import floating, memory
 from ..inspection import inspect
 from ..paired import exact_p
 
-STAGES = ("train", "evaluate", "quantize", "simulate", "export-onnx", "count")
+STAGES = ("train", "evaluate", "quantize", "simulate", "export-onnx", "export-lava", "count")
 INTEGER_BACKENDS = ("run", "step", "reference")
 """Where the accuracy of the integers is taken from: the first of these that saw all samples."""
 
@@ -116,7 +116,10 @@ def _parity(simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     oracle, backends = simulated["oracle"], simulated["backends"]
     keys = ("differing", "oracle", "events", "incomplete", "traced")
-    return {key: simulated[key] for key in keys} | {"backends": {oracle: backends[oracle], **backends}}
+    return {key: simulated[key] for key in keys} | {
+        "backends": {oracle: backends[oracle], **backends},
+        "skipped": simulated.get("skipped", {}),
+    }
 
 
 def layer_of(node: str) -> str:

@@ -55,6 +55,7 @@ def tables(data: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
     keys = ("model", "accuracy", "low", "high", "samples", "correct", "lost", "won", "mcnemar_p", "sqnr_db")
     parity_keys = ("samples", "values", "differing", "traced", "events_per_s")
     backends = data["parity"]["backends"] if data["parity"] else {}
+    skipped = data["parity"]["skipped"] if data["parity"] else {}
     parts = {name: (data[name] or {}).get("layers", {}) for name in ("operations", "energy", "memory")}
     layer_keys = {
         "operations": ("dense", "mac", "ac", "other", "decays"),
@@ -77,8 +78,9 @@ def tables(data: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
     return {
         "accuracy": [list(keys), *([row.get(key) for key in keys] for row in data["accuracy"])],
         "parity": [
-            ["backend", *parity_keys],
-            *([name, *(entry[key] for key in parity_keys)] for name, entry in backends.items()),
+            ["backend", *parity_keys, "skipped"],
+            *([name, *(entry[key] for key in parity_keys), None] for name, entry in backends.items()),
+            *([name, *(None for _ in parity_keys), reason] for name, reason in skipped.items()),
         ],
         "layers": [
             ["layer", *(f"{part}_{key}" for part, names in layer_keys.items() for key in names)],
