@@ -1,0 +1,110 @@
+"""Steps a second of a Lava bundle, layered and fused, beside the simulator and the reference, one run.
+
+    python benchmarks/lava.py [--models tiny shd-medium] [--events 1000] [--cold]
+
+Models have random weights, calibrated and lowered at w8a8; one Lava step is one event. Lava takes a long and a short
+sample, in wall time, the best of three: the difference is the time of the steps, the rest is the start (imports,
+processes, ports). Other load on the machine shows, as every step waits for every process. The logits of all are
+compared first. With --cold the environment is also built in an empty cache, as at first use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pumice.configs
+import torch
+from omegaconf import OmegaConf
+from pumice.export.lava import ensure_environment, run_lava
+from pumice.hw_sim import reference
+from pumice.hw_sim.reference import Sample
+from pumice.hw_sim.simulator import Simulator
+from pumice.models.s5.build import build_s5
+from pumice.quantize.program import Program
+from rich.console import Console
+from rich.table import Table
+from simulator import CLASSES, VOCAB, make_program, make_stream
+
+SHORT = 20
+REPETITIONS = 3
+
+
+def seconds_of(function, *arguments, **named) -> tuple[float, object]:
+    start = time.perf_counter()
+    found = function(*arguments, **named)
+    return time.perf_counter() - start, found
+
+
+def measure_lava(program: Program, sample: Sample, right: np.ndarray, fused: bool) -> tuple[float, float]:
+    """Steps a second, and seconds of the start."""
+    short: Sequence[Sample] = [(sample[0][:SHORT], sample[1][:SHORT])]
+    starts, wholes = [], []
+    for _ in range(REPETITIONS):
+        starts.append(seconds_of(run_lava, program, short, False, fused=fused)[0])
+        seconds, traces = seconds_of(run_lava, program, [sample], False, fused=fused)
+        wholes.append(seconds)
+        np.testing.assert_array_equal(traces[0].logits, right)
+    return (len(sample[1]) - SHORT) / (min(wholes) - min(starts)), min(starts)
+
+
+def benchmark(name: str, events: int) -> dict[str, tuple[float, float]]:
+    """Events a second and seconds of the start, by way."""
+    folder = Path(pumice.configs.__file__).parent / "model" / "s5"
+    settings = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
+    program = make_program(build_s5(settings, num_classes=CLASSES, seed=0, vocab=VOCAB).eval())
+    sample = make_stream(events)
+    seconds, traces = seconds_of(reference.run, program, [sample], trace=False)
+    right = traces[0].logits
+    simulator = Simulator(program)
+    simulator.step(int(sample[0][0]), int(sample[1][0]))  # compile
+    simulator.reset()
+
+    def steps() -> np.ndarray:
+        for token, time_us in zip(sample[0].tolist(), sample[1].tolist(), strict=True):
+            logits = simulator.step(token, time_us)
+        return logits
+
+    stepped, _ = seconds_of(steps)
+    return {
+        "Lava, one process a layer": measure_lava(program, sample, right, fused=False),
+        "Lava, one process": measure_lava(program, sample, right, fused=True),
+        "simulator, one call an event": (events / stepped, 0.0),
+        "reference": (events / seconds, 0.0),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["tiny", "shd-medium"])
+    parser.add_argument("--events", type=int, default=1_000)
+    parser.add_argument("--cold", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    console = Console()
+    ensure_environment()
+    console.print(f"environment, warm: {seconds_of(ensure_environment)[0]:.2f} s")
+    if options.cold:
+        cache = os.environ.get("PUMICE_CACHE")
+        with tempfile.TemporaryDirectory() as empty:
+            os.environ["PUMICE_CACHE"] = empty
+            console.print(f"environment, cold: {seconds_of(ensure_environment)[0]:.1f} s")
+        os.environ.pop("PUMICE_CACHE")
+        if cache is not None:
+            os.environ["PUMICE_CACHE"] = cache
+    for name in options.models:
+        table = Table(title=f"{name}, {options.events} events")
+        for column in ("way", "steps/s", "ms/step", "start, s"):
+            table.add_column(column, justify="left" if column == "way" else "right")
+        for way, (rate, start) in benchmark(name, options.events).items():
+            table.add_row(way, f"{rate:,.0f}", f"{1000 / rate:.3f}", f"{start:.1f}" if start else "")
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()
