@@ -19,6 +19,10 @@ class EpochLines(pl.Callback):
         self.console = console
         self.start = 0.0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Start the clock: an epoch that is resumed half-way does not start anew."""
+        self.start = time.monotonic()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the clock."""
         self.start = time.monotonic()
