@@ -1,0 +1,106 @@
+"""A run that is killed at any moment, interrupted or raced ends with the results of one that was left alone."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from pumice import cli_stages
+
+STAGES = [stage.name for stage in cli_stages.STAGES]
+TRIALS = 20
+FILES = 60
+"""About as many files as a run gives a name to."""
+
+
+def finish(start, run_arguments, folder):
+    code, output = start(*run_arguments, f"run_dir={folder}").ended()
+    assert code == 0, output
+
+
+def assert_same(results, folder, whole):
+    first, second = results(folder), results(whole)
+    assert first.keys() == second.keys()
+    for name, content in first.items():
+        assert content == second[name], name
+    assert not list(folder.rglob(".partial-*"))
+
+
+def killed_at_random(start, run_arguments, folder, rng, seconds):
+    """Kill -9 after a random time, or at a random file; whether it was still running."""
+    if rng.random() < 0.5:
+        run = start(*run_arguments, f"run_dir={folder}", crash_at=(rng.randrange(1, FILES), rng.random() < 0.5))
+    else:
+        run = start(*run_arguments, f"run_dir={folder}")
+        run.process.join(rng.uniform(0, seconds))
+        run.process.kill()
+    return run.ended()[0] == -signal.SIGKILL
+
+
+def test_killed_three_times(start, run_arguments, whole, results, tmp_path):
+    rng = random.Random(0)
+    kills = sum(killed_at_random(start, run_arguments, tmp_path / "run", rng, whole[1] / 3) for _ in range(3))
+    assert kills
+    finish(start, run_arguments, tmp_path / "run")
+    assert_same(results, tmp_path / "run", whole[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(TRIALS))
+def test_killed_at_random_moments(start, run_arguments, whole, results, tmp_path, seed):
+    rng = random.Random(seed + 1)
+    killed_at_random(start, run_arguments, tmp_path / "run", rng, whole[1])
+    if seed % 2:
+        killed_at_random(start, run_arguments, tmp_path / "run", rng, whole[1])
+    finish(start, run_arguments, tmp_path / "run")
+    assert_same(results, tmp_path / "run", whole[0])
+
+
+def interrupted(start, arguments, folder, stage, delay):
+    """Ctrl-C ``delay`` seconds after ``stage`` has begun: exit code and output."""
+    record = folder / "stages" / f"{stage}.json"
+    run = start(*arguments, f"run_dir={folder}")
+    while run.process.is_alive() and not record.exists():
+        time.sleep(0.001)
+    time.sleep(delay)
+    if run.process.is_alive():
+        os.kill(run.process.pid, signal.SIGINT)
+    return run.ended()
+
+
+def check_interruptions(start, run_arguments, whole, results, folder, longest):
+    rng, codes = random.Random(longest), []
+    for stage in STAGES:
+        code, output = interrupted(start, run_arguments, folder, stage, rng.uniform(0, longest))
+        codes.append(code)
+        if code == 0:  # the last stage may have ended before
+            assert stage == "report", output
+        else:
+            assert code == 130, output
+            assert output.endswith("pumice: interrupted; the same command continues where it stopped\n"), output
+            assert "Traceback" not in output
+    assert codes.count(130) >= len(STAGES) - 1
+    finish(start, run_arguments, folder)
+    assert_same(results, folder, whole[0])
+
+
+def test_interrupted_in_every_stage(start, run_arguments, whole, results, tmp_path):
+    check_interruptions(start, run_arguments, whole, results, tmp_path / "run", 0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("longest", [0.05, 0.1, 0.2, 0.4])
+def test_interrupted_later_in_every_stage(start, run_arguments, whole, results, tmp_path, longest):
+    check_interruptions(start, run_arguments, whole, results, tmp_path / "run", longest)
+
+
+def test_two_runs_in_one_folder(start, run_arguments, whole, results, check_sentence, tmp_path):
+    runs = [start(*run_arguments, f"run_dir={tmp_path / 'run'}") for _ in range(2)]
+    ends = sorted(run.ended() for run in runs)
+    assert ends[0][0] == 0, ends[0][1]
+    if ends[1][0] == 0:  # it came when the other had finished
+        assert "finished earlier" in ends[1][1]
+    else:
+        check_sentence(ends[1], "another process works in")
+    assert_same(results, tmp_path / "run", whole[0])
