@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.table import Table
 from .cli_backends import NAMES, Remembering, make_backend, padded_batch
 from .errors import PumiceError
 from .export.lava import LavaUnavailable
+from .export.lava.runtime.progress import STEPS_BETWEEN
 from .export.samples import shortest
 from .files import atomic_path, write_json
 from .hw_sim.arrays import load_arrays
@@ -110,7 +112,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     if settings.example >= len(samples):
         raise PumiceError(f"simulate.example={settings.example}, but the test set has {len(samples)} samples")
 
-    lava = {"fused": settings.lava_fused, "timeout_s": settings.lava_timeout_s}
+    lava = {"fused": settings.lava_fused, "timeout_s": settings.lava_timeout_s, "progress": _tell_lava}
     backends = {name: make_backend(name, frozen, system.threads, **lava) for name in settings.backends}
     skipped = prepare(program, samples, backends)
     shares = {name: share_of(name, samples, settings) for name in backends}
@@ -159,6 +161,11 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "accuracy": {name: entry["accuracy"] for name, entry in result["accuracy"].items()},
         "events_per_s": {name: entry["events_per_s"] for name, entry in result["backends"].items()},
     }
+
+
+def _tell_lava(step: int, steps: int) -> None:
+    if sys.stdout.isatty():
+        print(f"\r  lava: step {step:,} of {steps:,}", end="\r" if steps - step < STEPS_BETWEEN else "", flush=True)
 
 
 def test_samples(data: EventDataModule) -> tuple[list[Sample], NDArray[np.int64]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,22 @@ from .runtime.wiring import wire
 
 
 def run_lava(
-    program: Program, samples: Sequence[Sample], trace: bool, timeout_s: float = 600.0, fused: bool = False
+    program: Program,
+    samples: Sequence[Sample],
+    trace: bool,
+    timeout_s: float = 600.0,
+    fused: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Trace]:
     """A ``hw_sim.compare`` backend: all samples through one Lava network, some milliseconds a step.
+
+    ``timeout_s``, ``fused`` and ``progress`` are those of ``run_bundle``.
 
     Traced are the edges between processes (none of a fused network), the running logits, and every state. Saturations
     and clipped gaps are not counted.
     """
     with tempfile.TemporaryDirectory(prefix="pumice-lava-") as folder:
-        records = run_bundle(write_bundle(program, samples, Path(folder) / "bundle"), timeout_s, fused)
+        records = run_bundle(write_bundle(program, samples, Path(folder) / "bundle"), timeout_s, fused, progress)
     build = _fused_trace if fused else _layered_trace
     traces = []
     for sample in range(len(samples)):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ...quantize.program import load
 from .environment import ensure_environment
 from .runtime.failures import FOLDER
 from .runtime.flags import RESET, VALID
+from .runtime.progress import PROGRESS
 from .runtime.wiring import Wires, wire, wire_fused
 
 _POLL_S = 0.1
@@ -37,9 +39,15 @@ class PortRecord:
     states: list[np.ndarray]
 
 
-def run_bundle(folder: str | Path, timeout_s: float = 600.0, fused: bool = False) -> list[PortRecord]:
+def run_bundle(
+    folder: str | Path,
+    timeout_s: float = 600.0,
+    fused: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[PortRecord]:
     """Run a bundle in the Lava environment and read what its processes sent, in the order of the layers.
 
+    ``progress`` is called now and then with the steps sent and all steps.
     Its processes end with this call, whatever happens: an error, Ctrl-C, or the death of this process.
 
     Raises:
@@ -53,6 +61,7 @@ def run_bundle(folder: str | Path, timeout_s: float = 600.0, fused: bool = False
     try:
         for old in ("outputs", FOLDER):  # before the first look at them
             shutil.rmtree(folder / old, ignore_errors=True)
+        (folder / PROGRESS).unlink(missing_ok=True)
         stream = log.open("wb")
     except OSError as error:
         raise PumiceError(
@@ -61,7 +70,7 @@ def run_bundle(folder: str | Path, timeout_s: float = 600.0, fused: bool = False
     with stream:
         process = subprocess.Popen(command, cwd=folder, stdout=stream, stderr=stream, start_new_session=True)
         try:
-            _wait(process, folder, time.monotonic() + timeout_s, timeout_s)
+            _wait(process, folder, timeout_s, _teller(folder, progress))
         finally:
             _end(process)
     if not (folder / "outputs" / "done").exists():
@@ -70,8 +79,27 @@ def run_bundle(folder: str | Path, timeout_s: float = 600.0, fused: bool = False
     return _read(folder, fused)
 
 
-def _wait(process: subprocess.Popen[bytes], folder: Path, deadline: float, timeout_s: float) -> None:
+def _teller(folder: Path, progress: Callable[[int, int], None] | None) -> Callable[[], None]:
+    """Tells ``progress`` of every new step that the source has noted."""
+    with np.load(folder / "inputs.npz", allow_pickle=False) as archive:
+        steps = len(archive["flags"])
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        noted = folder / PROGRESS
+        step = int(noted.read_text(encoding="utf-8") or told) if noted.exists() else 0
+        if progress is not None and step > told:
+            progress(step, steps)
+        told = step
+
+    return tell
+
+
+def _wait(process: subprocess.Popen[bytes], folder: Path, timeout_s: float, tell: Callable[[], None]) -> None:
+    deadline = time.monotonic() + timeout_s
     while True:
+        tell()
         ended = process.poll() is not None
         failures = sorted((folder / FOLDER).glob("*.txt"))
         if failures:

@@ -213,6 +213,16 @@ def test_metadata_names_the_tested_versions():
     assert any(line.startswith("numpy==1.") for line in pinned)
 
 
+def test_progress_is_told(lava, tmp_path):
+    program = random_program(23, value="token", **LAYER)
+    folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
+    change_inputs(folder, lambda inputs: inputs.update({n: np.tile(a, (20, 1)) for n, a in inputs.items()}))
+    told = []
+    run_bundle(folder, timeout_s=120, progress=lambda *steps: told.append(steps))
+    assert told[-1] == (200, 260)
+    assert told == sorted(set(told))
+
+
 def test_a_run_that_takes_too_long_is_ended(lava, tmp_path):
     program = random_program(23, **LAYER)
     folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from ..failures import reported
+from ..progress import PROGRESS, STEPS_BETWEEN
 
 
 class Source(AbstractProcess):
@@ -53,3 +55,5 @@ class SourceModel(PyLoihiProcessModel):
         ports = (self.value_out, self.gap_out, self.pool_gap_out, self.flag_out)
         for port, array in zip(ports, self._arrays, strict=True):
             port.send(array[self.time_step - 1])
+        if self.time_step % STEPS_BETWEEN == 0:
+            Path(PROGRESS).write_text(str(self.time_step), encoding="utf-8")
