@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pumice.export.lava import LavaUnavailable, ensure_environment
 from pumice.hw_sim.random_programs import random_program
 from pumice.quantize.program import Format, Program, ProgramError
 from pumice.quantize.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
@@ -167,21 +167,12 @@ def test_the_reference_needs_no_torch_and_no_numba():
     assert done.returncode == 0, done.stderr
 
 
-def python_310() -> str | None:
-    """A Python 3.10 that starts and has numpy 1.26, where there is one."""
-    named = os.environ.get("PUMICE_PYTHON310")
-    for candidate in filter(None, (named, shutil.which("python3.10"))):
-        probe = "import sys, numpy; assert sys.version_info[:2] == (3, 10) and numpy.__version__.startswith('1.26')"
-        if subprocess.run([candidate, "-c", probe], capture_output=True).returncode == 0:
-            return candidate
-    return None
-
-
 def test_a_copy_of_the_folder_works_under_python_310(tmp_path):
-    python = python_310()
-    if python is None:
-        pytest.skip("no Python 3.10 with numpy 1.26 here; name one in PUMICE_PYTHON310")
+    try:
+        python = ensure_environment()  # the one of the Lava bundles: numpy 1.26
+    except LavaUnavailable as error:
+        pytest.skip(f"SKIPPED: {error}")
     shutil.copytree(PROGRAM_FOLDER, tmp_path / "carried")
     script = ALONE.format(package="carried")
-    done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run([str(python), "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
