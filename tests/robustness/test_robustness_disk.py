@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 from pumice.cli_stages import STAGES
 
+FEW = ("train", "quantize", "report")
+LIMITED = [
+    pytest.param(stage, id=stage.name, marks=() if stage.name in FEW else pytest.mark.slow) for stage in STAGES
+]
+
 
 @contextlib.contextmanager
 def mounted(folder, *options):
@@ -31,7 +36,7 @@ def readable(folder):
     assert not list(folder.rglob(".partial-*"))
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("stage", LIMITED)
 def test_files_that_may_not_grow(start, run_arguments, copy, check_sentence, stage):
     """The limit for the size of files makes the system refuse writes, as a full disk does."""
     largest = max((copy / name).stat().st_size for name in stage.writes) // 2
@@ -43,7 +48,7 @@ def test_files_that_may_not_grow(start, run_arguments, copy, check_sentence, sta
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [0, 20, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1400, 1600, 1800])
+@pytest.mark.parametrize("size", [0, 20, 100, 200, 300, 400, 500, 600, 700, 900, 1100, 1300, 1500, 1700])
 def test_full_disk(start, run_arguments, whole, results, check_sentence, tmp_path, size):
     """A disk of 4 MiB with ``size`` KiB free; once there is room, the run goes on to the same results."""
     with mounted(tmp_path / "disk", "-o", "size=4m") as disk:
