@@ -11,7 +11,7 @@ from pumice import cli_stages
 STAGES = [stage.name for stage in cli_stages.STAGES]
 FEW = ["train", "quantize", "export-onnx"]
 TRIALS = 20
-FILES = 60
+FILES = 45
 """About as many files as a run gives a name to."""
 
 
