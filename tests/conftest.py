@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it, before anything loads torch
 
 import h5py
 import numpy as np
 import pytest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell, and their children, ignore it
 
 CLASSES = 20
 EVENTS = 60
