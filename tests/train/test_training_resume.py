@@ -89,4 +89,4 @@ def test_killed_training_ends_with_the_same_weights(small_run, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_often_killed_training_ends_with_the_same_weights(small_run, tmp_path, seed):
-    check(small_run, tmp_path, kills=5, seed=seed)
+    check(small_run, tmp_path, kills=4, seed=seed)  # a fifth may come after the end
