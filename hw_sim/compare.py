@@ -152,7 +152,7 @@ def _verdict(
             verdict.clipped_gaps[node] = verdict.clipped_gaps.get(node, 0) + count
         verdict.incomplete += trace.incomplete
     offered = result.traced[0] if result.traced else Trace(np.zeros(0), False, {}, {})
-    total_states = sum(hasattr(node, "state_format") for node in program)
+    total_states = sum(node.state_fracs.size > 0 for node in program)
     verdict.nodes = (len(offered.values), len(program.nodes))
     verdict.states = (len(offered.states), total_states)
     if oracle is None:
@@ -176,6 +176,8 @@ def _compare_ends(
     """Logits, counters and the flag of one sample."""
     last = 1 << 62
     found = _arrays(verdict, sample, program.logits, "logits", last, 0, mine.logits[None], right.logits[None])
+    if mine.series is not None and right.series is not None:
+        found += _arrays(verdict, sample, program.series, "series", last - 1, 1, mine.series, right.series)
     for what in ("saturations", "clipped_gaps"):
         counts, wanted = getattr(mine, what), getattr(right, what)
         for node in (name for name in counts if name in wanted):  # the oracle may leave counters out as well

@@ -7,12 +7,13 @@ the integers, and the saturations counted, stay the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
-from ..quantize.program import Format, Program
+from ..quantize.program import Format, Program, ProgramError
 from ..quantize.program.arithmetic import round_half_up_shift
 from ..quantize.program.bounds import I32_LIMIT
 from ..quantize.program.nodes import (
@@ -132,9 +133,15 @@ class _Planner:
             if node.name in self.folded:
                 self._table(node)
             elif not isinstance(node, (TokenInput, DenseInput, GapInput)):
-                getattr(self, f"_{type(node).__name__}")(node)
+                self._planner_of(node)(node)
         self._edge(program.logits, True)
         self._finish()
+
+    def _planner_of(self, node: Node) -> Callable[[Node], None]:
+        planner = getattr(self, f"_{type(node).__name__}", None)
+        if planner is None:
+            raise ProgramError(f"node {node.name}: the simulator cannot run nodes of type {type(node).__name__}")
+        return planner
 
     # Counters, inputs, head
 

@@ -16,7 +16,9 @@ from ..quantize.program import Format, Program, ProgramError
 from ..quantize.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
 from ..quantize.program.clock import gaps
 from ..quantize.program.nodes import (
+    LIF,
     QUERY,
+    AdaptiveLIF,
     Add,
     BatchNorm,
     DenseInput,
@@ -25,6 +27,7 @@ from ..quantize.program.nodes import (
     EventPool,
     GapInput,
     LayerNorm,
+    LeakyIntegrator,
     Linear,
     Lookup,
     Multiply,
@@ -32,6 +35,7 @@ from ..quantize.program.nodes import (
     Readout,
     TokenInput,
 )
+from .reference_neurons import adaptive_lif, leaky_integrator, lif
 
 Sample = tuple[np.ndarray, np.ndarray]
 """Tokens (L,) or dense values (L, size), and times (L,) in integer microseconds, not decreasing."""
@@ -49,8 +53,9 @@ class Trace:
         clipped_gaps: gaps above the longest that the decays hold, by DiagonalSSM node.
         values: every edge, (events at its rate, channels) int64; behind a read-out one row an input event, what is
             read right after it. Empty unless traced.
-        states: DiagonalSSM states after each event, real then imaginary codes, (events, 2 P) int64. Empty unless
-            traced.
+        states: by node, what it holds beside its output after each event, (events, channels) int64: real, then
+            imaginary codes of a DiagonalSSM; u, then w of neurons. Empty unless traced.
+        series: the values of the program's ``series`` at every step, (events, channels) int64; None where it has none.
     """
 
     logits: np.ndarray
@@ -59,6 +64,7 @@ class Trace:
     clipped_gaps: dict[str, int]
     values: dict[str, np.ndarray] = field(default_factory=dict)
     states: dict[str, np.ndarray] = field(default_factory=dict)
+    series: np.ndarray | None = None
 
 
 def run(program: Program, samples: Sequence[Sample], *, trace: bool = True, batch_size: int = 32) -> list[Trace]:
@@ -190,11 +196,11 @@ def _run_batch(
         elif isinstance(node, DenseInput):
             value = dense_input(node, _pad([values for values, _ in encoded], batch.events), valid, batch)
         else:
-            value = FUNCTIONS[type(node)](node, [batch.edges[edge] for edge in node.inputs], valid, batch)
+            value = function_of(node)(node, [batch.edges[edge] for edge in node.inputs], valid, batch)
         batch.edges[node.name] = value
         if not trace:
             for edge in node.inputs:
-                if last_use[edge] == node.name and edge != program.logits:
+                if last_use[edge] == node.name and edge not in (program.logits, program.series):
                     batch.edges.pop(edge, None)
     return [_trace_of(batch, sample) for sample in range(len(encoded))]
 
@@ -214,6 +220,8 @@ def _trace_of(batch: Batch, sample: int) -> Trace:
         saturations={name: int(count[sample]) for name, count in batch.saturations.items()},
         clipped_gaps={name: int(count[sample]) for name, count in batch.clipped_gaps.items()},
     )
+    if program.series is not None:
+        result.series = batch.edges[program.series][sample, :length].copy()
     if batch.trace:
         for name, value in batch.edges.items():
             rate = program.rates[name]
@@ -439,6 +447,9 @@ NodeFunction = Callable[[Node, list[np.ndarray], np.ndarray, Batch], np.ndarray]
 
 FUNCTIONS: dict[type[Node], NodeFunction] = {
     Add: add,
+    AdaptiveLIF: adaptive_lif,
+    LIF: lif,
+    LeakyIntegrator: leaky_integrator,
     BatchNorm: batch_norm,
     DiagonalSSM: diagonal_ssm,
     Embedding: embedding,
@@ -449,3 +460,14 @@ FUNCTIONS: dict[type[Node], NodeFunction] = {
     Multiply: multiply,
     Readout: readout,
 }
+
+
+def function_of(node: Node) -> NodeFunction:
+    """The function of a node's type.
+
+    Raises:
+        ProgramError: there is none; names the node.
+    """
+    if type(node) not in FUNCTIONS:
+        raise ProgramError(f"node {node.name}: the reference cannot run nodes of type {type(node).__name__}")
+    return FUNCTIONS[type(node)]

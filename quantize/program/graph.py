@@ -8,8 +8,19 @@ from functools import cached_property
 from typing import Any
 
 from .errors import ProgramError
-from .nodes import GAP_FORMAT, INPUT_NODES, QUERY, DenseInput, Embedding, EventPool, GapInput, Node, Readout, TokenInput
-from .nodes.ssm import DiagonalSSM
+from .nodes import (
+    GAP_FORMAT,
+    INPUT_NODES,
+    QUERY,
+    DenseInput,
+    Embedding,
+    EventPool,
+    GapInput,
+    LeakyIntegrator,
+    Node,
+    Readout,
+    TokenInput,
+)
 
 PAIRINGS = ("causal", "next")
 _LONGEST = 1 << 60
@@ -84,6 +95,14 @@ class Program:
         return rates
 
     @cached_property
+    def series(self) -> str | None:
+        """The edge whose value at every step is an output in its own right, the potentials of leaky integrators.
+
+        None where a program decides once a recording. The logits behind it are the last value of the series.
+        """
+        return next((node.name for node in self.nodes if isinstance(node, LeakyIntegrator)), None)
+
+    @cached_property
     def max_events(self) -> int:
         """Events of one recording or stream for which every read-out's 64-bit sums hold."""
         limits = [_sum_limit(node) * self.rates[node.inputs[0]] for node in self.nodes if isinstance(node, Readout)]
@@ -153,8 +172,7 @@ class Program:
                         f"node {node.name}: needs values and weights of one rate and gaps at the full rate, "
                         f"not rates 1/{values}, 1/{weights}, 1/{total}"
                     )
-            stateful = isinstance(node, (DiagonalSSM, EventPool, Readout))
-            if stateful and any(self.rates[edge] == QUERY for edge in node.inputs):
+            if node.keeps_state and any(self.rates[edge] == QUERY for edge in node.inputs):
                 raise ProgramError(f"node {node.name}: keeps state behind a read-out; only stateless nodes may")
 
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.hw_sim import reference
+from pumice.hw_sim.random_networks import CHOICES as NETWORK_CHOICES
+from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import CHOICES, random_program, random_sample
 from pumice.quantize.program.nodes import DenseInput, GapInput, TokenInput
 
@@ -114,6 +116,70 @@ class Literal:
             p = p * int(node.gamma[i]) if node.gamma.size else p
             p = p + int(node.beta[i]) * root * 2**b if node.beta.size else p
             out.append(self.sat(node, quotient(p, root * 2**c)))
+        return out
+
+    def current(self, node, x, z):
+        out = []
+        for r in range(node.neurons):
+            own, back = int(node.input_frac[r]) + node.format.frac, int(node.recurrent_frac[r])
+            top = max(own, back) if node.is_recurrent else own
+            total = int(node.bias[r]) + sum(int(w) * v for w, v in zip(node.input[r], x, strict=True)) * 2 ** (
+                top - own
+            )
+            if node.is_recurrent:
+                total += sum(int(w) * v for w, v in zip(node.recurrent[r], z, strict=True)) * 2 ** (top - back)
+            out.append(Fraction(rhu(total, top - node.potential.frac), 1) / Fraction(2) ** node.potential.frac)
+        return out
+
+    def neurons(self, node, x, order):
+        """In values rather than codes: the equation itself, rounded and saturated where it says so."""
+        memory, size = self.state[node.name], node.neurons
+        u, w, z = (memory.get(name, [Fraction(0)] * size) for name in "uwz")
+        unit_u = Fraction(2) ** node.potential.frac
+
+        def constant(name, r):
+            return Fraction(int(getattr(node, name)[r])) / Fraction(2) ** getattr(node, f"{name}_frac")
+
+        def stored(value, form):
+            unit = Fraction(2) ** form.frac
+            return Fraction(self.sat(node, floor(value * unit + HALF), form)) / unit
+
+        new_u, new_w, new_z = [], [], []
+        for r, drive in enumerate(self.current(node, x, [int(v) for v in z])):
+            pre = constant("alpha", r) * u[r] + constant("rise", r) * (drive - w[r])
+            pre = stored(pre, node.potential)
+            new_z.append(int(pre * unit_u > int(node.threshold[r])))
+            new_u.append(Fraction(0) if new_z[-1] else pre)
+        for r in range(size):
+            if order == "lif":
+                new_w.append(Fraction(0))
+                continue
+            seen, spike = (new_u[r], new_z[r]) if order == "se" else (u[r], z[r])
+            total = constant("beta", r) * w[r] + constant("coupling", r) * seen + constant("jump", r) * spike
+            new_w.append(stored(total, node.adaptation))
+        memory.update(u=new_u, w=new_w, z=new_z)
+        state = [int(v * unit_u) for v in new_u]
+        if order != "lif":
+            state += [int(v * Fraction(2) ** node.adaptation.frac) for v in new_w]
+        self.states[node.name].append(state)
+        return new_z
+
+    def LIF(self, node, x):
+        return self.neurons(node, x, "lif")
+
+    def AdaptiveLIF(self, node, x):
+        return self.neurons(node, x, node.order)
+
+    def LeakyIntegrator(self, node, x):
+        before = self.state[node.name].get("o", [0] * node.channels)
+        out = []
+        for r in range(node.channels):
+            decay = Fraction(int(node.decay[r]) * before[r]) / Fraction(2) ** (node.decay_frac + node.output.frac)
+            product = sum(int(w) * v for w, v in zip(node.weight[r], x, strict=True))
+            product = Fraction(product) / Fraction(2) ** (int(node.weight_frac[r]) + node.format.frac)
+            total = decay + product + Fraction(int(node.bias[r])) / Fraction(2) ** int(node.accumulator_frac[r])
+            out.append(self.sat(node, floor(total * Fraction(2) ** node.output.frac + HALF)))
+        self.state[node.name]["o"] = out
         return out
 
     def DiagonalSSM(self, node, u, gap):
@@ -247,6 +313,33 @@ def test_every_choice_follows_the_equations(what, value):
 def test_random_programs_follow_the_equations(seed, events):
     program = random_program(seed)
     check(program, random_sample(program, seed + 1, events))
+
+
+NETWORK_OPTIONS = [(what, value) for what, values in NETWORK_CHOICES.items() for value in dict.fromkeys(values)]
+
+
+@pytest.mark.parametrize(("what", "value"), NETWORK_OPTIONS, ids=[f"{what}-{value}" for what, value in NETWORK_OPTIONS])
+def test_every_choice_of_neurons_follows_the_equations(what, value):
+    program = random_network(len(what), **{what: value})
+    check(program, random_sample(program, 1, 25))
+
+
+@given(seed=st.integers(0, 10**6), events=st.integers(0, 20))
+@settings(max_examples=60, deadline=None)
+def test_random_networks_follow_the_equations(seed, events):
+    program = random_network(seed)
+    check(program, random_sample(program, seed + 1, events))
+
+
+def test_the_series_of_a_network_is_kept_without_a_trace():
+    program = random_network(4)
+    samples = [random_sample(program, seed, events) for seed, events in enumerate((0, 12, 5))]
+    for plain, traced in zip(
+        reference.run(program, samples, trace=False), reference.run(program, samples), strict=True
+    ):
+        assert not plain.values
+        np.testing.assert_array_equal(plain.series, traced.values[program.series])
+        np.testing.assert_array_equal(plain.series[-1:], traced.logits[None][: len(plain.series)])
 
 
 def test_without_events_the_logits_are_the_decoders_bias():

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
-from math import floor, isqrt
+from math import ceil, floor, isqrt
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.export.lava import LavaUnavailable, ensure_environment
+from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program
 from pumice.quantize.program import Format, Program, ProgramError
 from pumice.quantize.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
 from pumice.quantize.program.clock import gaps, ticks
 from pumice.quantize.program.nodes import REGISTRY, DiagonalSSM, Embedding, Linear
 
+DRAWS = (random_program, random_network)
 CODES = st.integers(-(1 << 52) + 1, (1 << 52) - 1)
 
 
@@ -83,7 +85,7 @@ def nodes_of(kind, **fixed):
 
 
 def test_every_node_type_is_in_the_registry_and_occurs():
-    seen = {type(node).__name__ for seed in range(40) for node in random_program(seed)}
+    seen = {type(node).__name__ for seed in range(40) for draw in DRAWS for node in draw(seed)}
     assert seen == set(REGISTRY)
 
 
@@ -176,3 +178,30 @@ def test_a_copy_of_the_folder_works_under_python_310(tmp_path):
     script = ALONE.format(package="carried")
     done = subprocess.run([str(python), "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("order", ["se", "ef"])
+def test_the_stability_limit_of_adaptive_neurons_is_exact(order):
+    node = random_network(1, cell=order, hidden=1)["cells/0"]
+    alpha, rise, beta = 3, 1, 3  # of 4
+    changed = replace(
+        node, alpha=np.array([alpha]), alpha_frac=2, rise=np.array([rise]), rise_frac=2, beta=np.array([beta]),
+        beta_frac=2, coupling_frac=4, coupling=np.array([0]),
+    )  # fmt: skip
+    limit = Fraction(49, 16) if order == "se" else Fraction(7, 16)
+    most = limit / Fraction(rise, 4) * 16  # this coupling code is the first that is refused
+    replace(changed, coupling=np.array([floor(most) - 1]), constant_width=12)
+    with pytest.raises(ProgramError, match=r"unstable.*lower q or raise tau_w"):
+        replace(changed, coupling=np.array([ceil(most)]), constant_width=12)
+
+
+def test_neurons_refuse_what_cannot_be():
+    node = random_network(2, cell="se", hidden=3, recurrent=True)["cells/0"]
+    with pytest.raises(ProgramError, match="cells/0: recurrent has shape"):
+        replace(node, recurrent=node.recurrent[:, :2])
+    with pytest.raises(ProgramError, match="order 'me' is unknown"):
+        replace(node, order="me")
+    with pytest.raises(ProgramError, match="its output are spikes"):
+        replace(node, output=Format(8, True, 0))
+    with pytest.raises(ProgramError, match="alpha has to lie below 1"):
+        replace(node, alpha=np.full(3, 4), alpha_frac=2)

@@ -3,6 +3,7 @@
 from .base import QUERY, REGISTRY, Node
 from .inputs import GAP_FORMAT, INPUT_NODES, DenseInput, GapInput, TokenInput
 from .linear import Embedding, Linear
+from .neurons import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Neurons
 from .norm import BatchNorm, LayerNorm
 from .pointwise import Add, Lookup, Multiply
 from .pool import EventPool
@@ -12,8 +13,11 @@ from .ssm import DiagonalSSM
 __all__ = [
     "GAP_FORMAT",
     "INPUT_NODES",
+    "LIF",
     "QUERY",
     "REGISTRY",
+    "SPIKES",
+    "AdaptiveLIF",
     "Add",
     "BatchNorm",
     "DenseInput",
@@ -22,9 +26,11 @@ __all__ = [
     "EventPool",
     "GapInput",
     "LayerNorm",
+    "LeakyIntegrator",
     "Linear",
     "Lookup",
     "Multiply",
+    "Neurons",
     "Node",
     "Readout",
     "TokenInput",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class Node:
     inputs: tuple[str, ...]
     output: Format
 
+    keeps_state: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if not self.name:
             raise ProgramError("a node needs a name")
@@ -51,6 +54,11 @@ class Node:
     def stride(self) -> int:
         """Input events per output event."""
         return 1
+
+    @property
+    def state_fracs(self) -> np.ndarray:
+        """Fractional bits of each component of the state that is traced beside the output; empty where none is."""
+        return np.zeros(0, dtype=np.int64)
 
     @property
     def input_formats(self) -> tuple[Format, ...]:

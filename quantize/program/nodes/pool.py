@@ -39,6 +39,8 @@ class EventPool(Node):
     window: int
     mode: str
 
+    keeps_state = True
+
     @property
     def channels(self) -> int:
         return self.size

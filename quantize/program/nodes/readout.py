@@ -37,6 +37,8 @@ class Readout(Node):
     window: int
     decay_shift: int
 
+    keeps_state = True
+
     @property
     def channels(self) -> int:
         return self.size

@@ -59,6 +59,8 @@ class DiagonalSSM(Node):
     decay_exponent: np.ndarray
     read_shift: int
 
+    keeps_state = True
+
     @property
     def modes(self) -> int:
         """The number of complex modes P."""
@@ -78,6 +80,10 @@ class DiagonalSSM(Node):
     def state_format(self) -> Format:
         """Width of the state's codes; the fractional bits are ``state_frac``, by mode."""
         return Format(width=self.state_width, signed=True, frac=0)
+
+    @property
+    def state_fracs(self) -> np.ndarray:
+        return np.tile(self.state_frac.astype(np.int64), 2)
 
     @property
     def channels(self) -> int:

@@ -1,0 +1,88 @@
+"""Node functions of the reference for neurons: loops over time steps, vectorised over the batch (see reference.py)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..quantize.program.arithmetic import round_half_up_shift
+from ..quantize.program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+
+if TYPE_CHECKING:
+    from .reference import Batch
+
+
+def lif(node: LIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """Leaky integrate-and-fire, step by step."""
+    x = inputs[0]
+    samples, steps, _ = x.shape
+    u = z = np.zeros((samples, node.neurons), dtype=np.int64)
+    spikes, states = [np.zeros((samples, steps, node.neurons), dtype=np.int64) for _ in range(2)]
+    for t in range(steps):
+        u = _integrate(node, u, current(node, x[:, t], z), valid[:, t], batch)
+        z = (u > node.threshold).astype(np.int64)
+        u = u * (1 - z)
+        spikes[:, t], states[:, t] = z, u
+    if batch.trace:
+        batch.states[node.name] = states
+    return spikes
+
+
+def adaptive_lif(node: AdaptiveLIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """Adaptive LIF of either order, step by step."""
+    x = inputs[0]
+    samples, steps, _ = x.shape
+    u = w = z = np.zeros((samples, node.neurons), dtype=np.int64)
+    spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
+    states = np.zeros((samples, steps, 2 * node.neurons), dtype=np.int64)
+    own, adapted = node.drive_shifts
+    for t in range(steps):
+        u_before, z_before = u, z
+        drive = np.left_shift(current(node, x[:, t], z), own) - np.left_shift(w, adapted)
+        u = _integrate(node, u, drive, valid[:, t], batch)
+        z = (u > node.threshold).astype(np.int64)
+        u = u * (1 - z)
+        seen = (u, z) if node.order == "se" else (u_before, z_before)
+        w = _adapt(node, w, *seen, valid[:, t], batch)
+        spikes[:, t], states[:, t] = z, np.concatenate([u, w], axis=1)
+    if batch.trace:
+        batch.states[node.name] = states
+    return spikes
+
+
+def leaky_integrator(node: LeakyIntegrator, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """``o = sat(rhu(decay o' + W x + bias))``, step by step."""
+    driven = np.left_shift(inputs[0] @ node.weight.astype(np.int64).T, node.weight_shift) + node.bias.astype(np.int64)
+    potentials = np.zeros_like(driven)
+    o = np.zeros((len(driven), node.channels), dtype=np.int64)
+    for t in range(driven.shape[1]):
+        total = np.left_shift(node.decay.astype(np.int64) * o, node.decay_shift) + driven[:, t]
+        o = batch.store(node, round_half_up_shift(total, node.output_shift), node.output, valid[:, t])
+        potentials[:, t] = o
+    return potentials
+
+
+def current(node: Neurons, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """``I = rhu(W x + V z + bias)``. Shapes: x (B, F), z (B, H) -> (B, H)."""
+    total = np.left_shift(x @ node.input.astype(np.int64).T, node.input_shift) + node.bias.astype(np.int64)
+    if node.is_recurrent:
+        total = total + np.left_shift(z @ node.recurrent.astype(np.int64).T, node.recurrent_shift)
+    return round_half_up_shift(total, node.current_shift)
+
+
+def _integrate(node: Neurons, u: np.ndarray, drive: np.ndarray, live: np.ndarray, batch: Batch) -> np.ndarray:
+    decayed, driven, right = node.potential_shifts
+    total = np.left_shift(node.alpha.astype(np.int64) * u, decayed)
+    total = total + np.left_shift(node.rise.astype(np.int64) * drive, driven)
+    return batch.store(node, round_half_up_shift(total, right), node.potential, live)
+
+
+def _adapt(
+    node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray, live: np.ndarray, batch: Batch
+) -> np.ndarray:
+    kept, coupled, jumped, right = node.adaptation_shifts
+    total = np.left_shift(node.beta.astype(np.int64) * w, kept)
+    total = total + np.left_shift(node.coupling.astype(np.int64) * u, coupled)
+    total = total + np.left_shift(node.jump.astype(np.int64) * z, jumped)
+    return batch.store(node, round_half_up_shift(total, right), node.adaptation, live)

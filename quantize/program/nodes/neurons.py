@@ -1,0 +1,341 @@
+"""Clocked nodes: layers of spiking neurons, their recurrence inside, and leaky integrators that read them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..bounds import dot_bound, rounding_term
+from ..formats import Format
+from .base import Node, check_narrow, check_shift, register_node
+
+SPIKES = Format(width=1, signed=False, frac=0)
+ORDERS = ("se", "ef")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Neurons(Node):
+    """What layers of neurons share: H neurons driven by inputs x (F,) and by their own spikes of the step before.
+
+    One input row is one time step. The state is zero before the first step. Constants are codes, ``input`` stands for
+    W and ``recurrent`` for V (from the column's neuron to the row's; (H, 0) for a layer without recurrence):
+
+        I = rhu(W x + V z' + bias)        to the fractional bits of ``potential``: one exact sum, rounded once
+
+    Shapes: ``input`` (H, F); ``recurrent`` (H, H) or (H, 0); ``input_frac``, ``recurrent_frac``, ``bias``, ``alpha``,
+    ``rise``, ``threshold`` (H,). ``bias`` lives at ``accumulator_frac``, ``threshold`` at ``potential.frac``;
+    ``alpha_frac`` and ``rise_frac`` are those of all neurons.
+    """
+
+    format: Format
+    input: np.ndarray
+    input_width: int
+    input_frac: np.ndarray
+    recurrent: np.ndarray
+    recurrent_width: int
+    recurrent_frac: np.ndarray
+    bias: np.ndarray
+    potential: Format
+    threshold: np.ndarray
+    constant_width: int
+    alpha: np.ndarray
+    alpha_frac: int
+    rise: np.ndarray
+    rise_frac: int
+
+    keeps_state = True
+
+    @property
+    def neurons(self) -> int:
+        """The number of neurons H."""
+        return self.input.shape[0]
+
+    @property
+    def channels(self) -> int:
+        return self.neurons
+
+    @property
+    def input_formats(self) -> tuple[Format, ...]:
+        return (self.format,)
+
+    @property
+    def input_channels(self) -> tuple[int, ...]:
+        return (self.input.shape[1],)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the neurons see their own spikes."""
+        return self.recurrent.shape[1] > 0
+
+    @cached_property
+    def accumulator_frac(self) -> np.ndarray:
+        """Fractional bits of the current's exact sum, (H,)."""
+        own = self.input_frac.astype(np.int64) + self.format.frac
+        return np.maximum(own, self.recurrent_frac) if self.is_recurrent else own
+
+    @cached_property
+    def input_shift(self) -> np.ndarray:
+        """Left shift of W x to the sum, (H,)."""
+        return self.accumulator_frac - self.input_frac - self.format.frac
+
+    @cached_property
+    def recurrent_shift(self) -> np.ndarray:
+        """Left shift of V z to the sum, (H,)."""
+        return self.accumulator_frac - self.recurrent_frac
+
+    @cached_property
+    def current_shift(self) -> np.ndarray:
+        """Right shift from the sum to the current, (H,); negative means an exact left shift."""
+        return self.accumulator_frac - self.potential.frac
+
+    @property
+    def drive_frac(self) -> int:
+        """Fractional bits of what ``rise`` multiplies."""
+        return self.potential.frac
+
+    @property
+    def potential_shifts(self) -> tuple[int, int, int]:
+        """Left shifts of ``alpha u`` and of the product with ``rise`` to their sum; right shift from there to u."""
+        decayed, driven = self.alpha_frac + self.potential.frac, self.rise_frac + self.drive_frac
+        top = max(decayed, driven)
+        return top - decayed, top - driven, top - self.potential.frac
+
+    @property
+    def state_fracs(self) -> np.ndarray:
+        return np.full(self.neurons, self.potential.frac, dtype=np.int64)
+
+    def validate(self) -> None:
+        neurons = self.neurons
+        self.require(len(self.inputs) == 1, "needs one input")
+        self.require(self.output == SPIKES, f"its output are spikes, {SPIKES}, not {self.output}")
+        self.require(self.input.ndim == 2 and self.input.size > 0, f"input has shape {self.input.shape}, not (H, F)")
+        self.require(
+            self.recurrent.shape in ((neurons, neurons), (neurons, 0)),
+            f"recurrent has shape {self.recurrent.shape}, not ({neurons}, {neurons}) or ({neurons}, 0)",
+        )
+        for what in ("input_frac", "recurrent_frac", "bias", "threshold", *self.constants):
+            self.require_shape(what, getattr(self, what), (neurons,))
+        check_narrow(self, "input", self.input, self.input_width)
+        check_narrow(self, "recurrent", self.recurrent, self.recurrent_width)
+        for what in self.constants:
+            codes = getattr(self, what)
+            check_narrow(self, what, codes, self.constant_width)
+            self.require_range(what, codes, 0, 1 << 32)
+            check_shift(self, f"{what}_frac", getattr(self, f"{what}_frac"))
+        self.require(8 <= self.potential.width <= 32 and self.potential.signed, "u is signed, of 8 to 32 bits")
+        self.require(
+            bool((self.alpha.astype(object) < 1 << max(self.alpha_frac, 0)).all()),
+            "a membrane does not decay: alpha has to lie below 1",
+        )
+        for shift in (self.input_shift, self.recurrent_shift, self.current_shift, *self.potential_shifts):
+            check_shift(self, "a shift", shift)
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """Names of the constants that multiply states; each has its ``<name>_frac``."""
+        return ("alpha", "rise")
+
+    def bounds(self) -> Mapping[str, int]:
+        sums = np.abs(self.bias.astype(np.int64)).astype(object)
+        sums = sums + dot_bound(self.input, self.format.magnitude) * (1 << self.input_shift.astype(object))
+        if self.is_recurrent:
+            sums = sums + dot_bound(self.recurrent, 1) * (1 << self.recurrent_shift.astype(object))
+        current = max(_rounded(int(total), int(shift)) for total, shift in zip(sums, self.current_shift, strict=True))
+        left = np.maximum(-self.current_shift, 0).astype(object)
+        decayed, driven, right = self.potential_shifts
+        potential = int(self.alpha.max()) * self.potential.magnitude << decayed
+        potential += int(self.rise.max()) * self._drive_bound(current) << driven
+        return {
+            "the current": int(max(sums * (1 << left))) + rounding_term(self.current_shift),
+            "the potential": potential + rounding_term(right),
+        }
+
+    def _drive_bound(self, current: int) -> int:
+        """Bound of what ``rise`` multiplies, from that of the current."""
+        return current
+
+
+@register_node
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LIF(Neurons):
+    """Leaky integrate-and-fire neurons (Baronig et al. 2024, without adaptation); I as in `Neurons`.
+
+        u^ = sat(rhu(alpha u' + rise I))      rise stands for 1 - alpha; one exact sum, rounded once
+        z  = [u^ > threshold]                 strict
+        u  = u^ (1 - z)
+
+    Output: the spikes z (H,). State: u (H,).
+    """
+
+
+@register_node
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AdaptiveLIF(Neurons):
+    """Adaptive LIF neurons (Baronig et al. 2024, arXiv 2408.07517, eqs. 6 to 12); I as in `Neurons`.
+
+        u^ = sat(rhu(alpha u' + rise (I - w')))         rise stands for 1 - alpha; I - w' at the finer one's bits
+        z  = [u^ > threshold]                           strict
+        u  = u^ (1 - z)
+        w  = sat(rhu(beta w' + coupling u + jump z))    ``order`` "se": u and z of this step
+        w  = sat(rhu(beta w' + coupling u' + jump z'))  ``order`` "ef": of the step before
+
+    coupling stands for (1 - beta) q a, jump for (1 - beta) q b. Output: the spikes z (H,). State: u, then w (2 H,).
+
+    Shapes: ``beta``, ``coupling``, ``jump`` (H,), with one ``<name>_frac`` each; ``adaptation`` is the format of w.
+    """
+
+    order: str
+    adaptation: Format
+    beta: np.ndarray
+    beta_frac: int
+    coupling: np.ndarray
+    coupling_frac: int
+    jump: np.ndarray
+    jump_frac: int
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("alpha", "rise", "beta", "coupling", "jump")
+
+    @property
+    def drive_frac(self) -> int:
+        return max(self.potential.frac, self.adaptation.frac)
+
+    @property
+    def drive_shifts(self) -> tuple[int, int]:
+        """Left shifts of I and of w to their difference."""
+        return self.drive_frac - self.potential.frac, self.drive_frac - self.adaptation.frac
+
+    @property
+    def adaptation_shifts(self) -> tuple[int, int, int, int]:
+        """Left shifts of ``beta w``, ``coupling u`` and ``jump z`` to their sum; right shift from there to w."""
+        kept, coupled = self.beta_frac + self.adaptation.frac, self.coupling_frac + self.potential.frac
+        top = max(kept, coupled, self.jump_frac)
+        return top - kept, top - coupled, top - self.jump_frac, top - self.adaptation.frac
+
+    @property
+    def state_fracs(self) -> np.ndarray:
+        return np.repeat(np.array([self.potential.frac, self.adaptation.frac], dtype=np.int64), self.neurons)
+
+    def validate(self) -> None:
+        super().validate()
+        self.require(self.order in ORDERS, f"order {self.order!r} is unknown; use one of {', '.join(ORDERS)}")
+        self.require(8 <= self.adaptation.width <= 32 and self.adaptation.signed, "w is signed, of 8 to 32 bits")
+        for shift in (*self.drive_shifts, *self.adaptation_shifts):
+            check_shift(self, "a shift", shift)
+        unstable = self._unstable()
+        self.require(
+            not unstable,
+            f"{len(unstable)} neurons are unstable, {unstable[:1]} first: rise coupling is above the limit of order "
+            f"{self.order}; lower q or raise tau_w",
+        )
+
+    def _unstable(self) -> list[int]:
+        """Neurons whose linear dynamics below the threshold grow, in exact integers.
+
+        With k = rise coupling (Baronig et al. 2024): "se" k >= (1 + alpha) (1 + beta), "ef" k >= 1 - alpha beta.
+        """
+        names = ("alpha", "rise", "beta", "coupling")
+        alpha, rise, beta, coupling = (getattr(self, name).astype(object) for name in names)
+        fracs = {name: getattr(self, f"{name}_frac") for name in names}
+        one_alpha, one_beta = 1 << max(fracs["alpha"], 0), 1 << max(fracs["beta"], 0)
+        decay = one_alpha * one_beta  # the unit of alpha beta
+        limit = (one_alpha + alpha) * (one_beta + beta) if self.order == "se" else decay - alpha * beta
+        unit = 1 << max(fracs["rise"] + fracs["coupling"], 0)
+        return [int(i) for i in np.nonzero(rise * coupling * decay >= limit * unit)[0]]
+
+    def bounds(self) -> Mapping[str, int]:
+        kept, coupled, jumped, right = self.adaptation_shifts
+        adaptation = int(self.beta.max()) * self.adaptation.magnitude << kept
+        adaptation += int(self.coupling.max()) * self.potential.magnitude << coupled
+        adaptation += int(self.jump.max()) << jumped
+        return {**super().bounds(), "the adaptation": adaptation + rounding_term(right)}
+
+    def _drive_bound(self, current: int) -> int:
+        own, adapted = self.drive_shifts
+        return (current << own) + (self.adaptation.magnitude << adapted)
+
+
+@register_node
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LeakyIntegrator(Node):
+    """C leaky integrators, the potentials that a clocked network is read by (Baronig et al. 2024).
+
+        o = sat(rhu(decay o' + W x + bias))        one exact sum, rounded once; W absorbs 1 - decay, row by row
+
+    Output and state: o (C,), zero before the first step. Row r of W x has ``weight_frac[r] + format.frac`` fractional
+    bits, ``decay o'`` has ``decay_frac + output.frac``; the sum is taken at the larger, where the bias also lives.
+
+    Shapes: ``weight`` (C, F); ``weight_frac``, ``bias``, ``decay`` (C,).
+    """
+
+    format: Format
+    weight: np.ndarray
+    weight_width: int
+    weight_frac: np.ndarray
+    bias: np.ndarray
+    decay: np.ndarray
+    decay_width: int
+    decay_frac: int
+
+    keeps_state = True
+
+    @property
+    def channels(self) -> int:
+        return self.weight.shape[0]
+
+    @property
+    def input_formats(self) -> tuple[Format, ...]:
+        return (self.format,)
+
+    @property
+    def input_channels(self) -> tuple[int, ...]:
+        return (self.weight.shape[1],)
+
+    @cached_property
+    def accumulator_frac(self) -> np.ndarray:
+        """Fractional bits of the exact sum, (C,)."""
+        return np.maximum(self.weight_frac.astype(np.int64) + self.format.frac, self.decay_frac + self.output.frac)
+
+    @cached_property
+    def weight_shift(self) -> np.ndarray:
+        """Left shift of W x to the sum, (C,)."""
+        return self.accumulator_frac - self.weight_frac - self.format.frac
+
+    @cached_property
+    def decay_shift(self) -> np.ndarray:
+        """Left shift of ``decay o`` to the sum, (C,)."""
+        return self.accumulator_frac - self.decay_frac - self.output.frac
+
+    @cached_property
+    def output_shift(self) -> np.ndarray:
+        """Right shift from the sum to the output, (C,)."""
+        return self.accumulator_frac - self.output.frac
+
+    def validate(self) -> None:
+        self.require(len(self.inputs) == 1, "needs one input")
+        self.require(self.weight.ndim == 2 and self.weight.size > 0, f"weight has shape {self.weight.shape}")
+        for what in ("weight_frac", "bias", "decay"):
+            self.require_shape(what, getattr(self, what), (self.channels,))
+        check_narrow(self, "weight", self.weight, self.weight_width)
+        check_narrow(self, "decay", self.decay, self.decay_width)
+        check_shift(self, "decay_frac", self.decay_frac)
+        self.require_range("decay", self.decay, 0, (1 << max(self.decay_frac, 0)) - 1)
+        self.require(8 <= self.output.width <= 32 and self.output.signed, "its output is signed, of 8 to 32 bits")
+        for shift in (self.weight_shift, self.decay_shift, self.output_shift):
+            check_shift(self, "a shift", shift)
+
+    def bounds(self) -> Mapping[str, int]:
+        total = np.abs(self.bias.astype(np.int64)).astype(object)
+        total = total + dot_bound(self.weight, self.format.magnitude) * (1 << self.weight_shift.astype(object))
+        total = total + dot_bound(self.decay, self.output.magnitude) * (1 << self.decay_shift.astype(object))
+        left = np.maximum(-self.output_shift, 0).astype(object)
+        return {"the potential": int(max(total * (1 << left))) + rounding_term(self.output_shift)}
+
+
+def _rounded(bound: int, shift: int) -> int:
+    """Bound of the rounded shift of a value with this bound."""
+    return (bound + (1 << shift >> 1)) >> shift if shift > 0 else bound << -shift
