@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from .hw_sim import reference, simulator
 from .hw_sim.compare import Backend
@@ -16,7 +17,6 @@ from .hw_sim.reference import Sample, Trace
 from .quantize.program import Program
 from .quantize.program.clock import gaps
 from .quantize.program.nodes import Readout
-from .quantize.twin.frozen import FrozenS5Classifier
 
 NAMES = ("reference", "twin", "run", "step", "onnx", "lava")
 BATCH = 32
@@ -24,7 +24,7 @@ PADDED_EVENTS = 250_000
 """Events, padding included, of one batch of the reference: about 1 GB for a network of 50 wide edges."""
 
 
-def make_backend(name: str, frozen: FrozenS5Classifier, threads: int | None = None, **lava: Any) -> Remembering:
+def make_backend(name: str, frozen: nn.Module, threads: int | None = None, **lava: Any) -> Remembering:
     """The backend ``name``.
 
     Args:
@@ -116,29 +116,59 @@ def run_reference(program: Program, samples: Sequence[Sample], trace: bool) -> l
     return [found for found in traces if found is not None]
 
 
-def run_twin(frozen: FrozenS5Classifier, program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
+def run_twin(frozen: nn.Module, program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
     """The frozen model in float64, by batches padded as the data module pads them."""
+    run = _run_events if program.series is None else _run_steps
     traces: list[Trace] = []
     for start in range(0, len(samples), BATCH):
-        batch = samples[start : start + BATCH]
-        tokens, dt, lengths, pool_dt = padded_batch(batch, program.pairing)
         with torch.inference_mode():
-            if trace:
-                _, edges = frozen.double().trace(tokens, dt, lengths, pool_dt)
-                logits = edges[program.logits]
-            else:
-                edges = {}
-                logits = frozen.double()(tokens, dt, lengths, pool_dt) * 2.0 ** program[program.logits].output.frac
-                logits = logits.to(torch.int64)
-        for row, events in enumerate(lengths.tolist()):
-            found = Trace(logits[row].numpy(), is_incomplete(program, events), {}, {})
-            for name, codes in edges.items():
-                if codes.dim() == 3:  # behind the read-out only the last value is there
-                    node = name.removesuffix(":state")
-                    kept = found.values if node == name else found.states
-                    kept[node] = codes[row, : events // program.rates[node]].numpy()
-            traces.append(found)
+            traces += run(frozen.double(), program, samples[start : start + BATCH], trace)
     return traces
+
+
+def _run_events(frozen: nn.Module, program: Program, batch: Sequence[Sample], trace: bool) -> list[Trace]:
+    tokens, dt, lengths, pool_dt = padded_batch(batch, program.pairing)
+    if trace:
+        _, edges = frozen.trace(tokens, dt, lengths, pool_dt)
+        logits = edges[program.logits]
+    else:
+        edges = {}
+        logits = frozen(tokens, dt, lengths, pool_dt) * 2.0 ** program[program.logits].output.frac
+        logits = logits.to(torch.int64)
+    return [
+        Trace(logits[row].numpy(), is_incomplete(program, events), {}, {}, *_rows(program, edges, row, events))
+        for row, events in enumerate(lengths.tolist())
+    ]
+
+
+def _run_steps(frozen: nn.Module, program: Program, batch: Sequence[Sample], trace: bool) -> list[Trace]:
+    """A clocked network; its state may run on through the padding, which nothing is read from."""
+    lengths = [len(values) for values, _ in batch]
+    inputs = torch.zeros(len(batch), max(lengths), program.value_input.channels, dtype=torch.float64)
+    for row, (values, _) in enumerate(batch):
+        inputs[row, : len(values)] = torch.from_numpy(np.asarray(values, dtype=np.float64))
+    _, edges = frozen.trace(inputs)
+    traces = []
+    for row, steps in enumerate(lengths):
+        values, states = _rows(program, edges, row, steps) if trace else ({}, {})
+        series = edges[program.series][row, :steps].numpy()
+        last = series[-1] if steps else np.zeros(series.shape[1], dtype=np.int64)
+        traces.append(Trace(last, steps == 0, {}, {}, values, states, series))
+    return traces
+
+
+def _rows(
+    program: Program, edges: Mapping[str, torch.Tensor], row: int, events: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Edges and states of one sample of a batch; behind a read-out only the last value is there, and left out."""
+    values: dict[str, np.ndarray] = {}
+    states: dict[str, np.ndarray] = {}
+    for name, codes in edges.items():
+        if codes.dim() == 3:
+            node = name.removesuffix(":state")
+            kept = values if node == name else states
+            kept[node] = codes[row, : events // program.rates[node]].numpy()
+    return values, states
 
 
 def padded_batch(

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from .cli_simulate import test_samples
+from .cli_samples import make_test_set
 from .errors import PumiceError
 from .files import write_json
 from .hw_sim import simulator
@@ -50,8 +50,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     profile = EnergyProfile.from_mapping(config["hardware"])
     program = load(folder.path / "program.npz")
-    samples, _ = test_samples(build_data(config, read_section(TrainingSettings, config, "training"), system))
-    traces = simulator.run(program, samples[: settings.samples], trace=True, threads=system.threads)
+    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    samples = make_test_set(config, data).samples[: settings.samples]
+    traces = simulator.run(program, samples, trace=True, threads=system.threads)
     integer, floating = count(program, traces), count_float(program, traces)
     priced = {"integer": energy(integer, profile)}
     if profile.style == "arithmetic":  # synaptic operations of floats have no price

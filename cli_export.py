@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from .cli_simulate import ParityError, test_samples
+from .cli_samples import make_test_set
+from .cli_simulate import ParityError
 from .errors import PumiceError
 from .export.onnx import build_sequence, build_step
 from .export.onnx.float_graph import build_float_sequence, float_feed
@@ -103,7 +104,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     load_weights(folder.path / "weights.safetensors", model)
     try:
         program = load(folder.path / "program.npz")
-        samples, labels = test_samples(data)
+        tests = make_test_set(config, data)
+        samples, labels = tests.samples, tests.labels()
         target = folder.path / FOLDER
         builders: dict[str, Callable[[], onnx.ModelProto]] = {
             "step": lambda: build_step(program),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from .cli_simulate import test_samples
+from .cli_samples import make_test_set
 from .errors import PumiceError
 from .export.lava import write_bundle
 from .export.samples import shortest
@@ -59,7 +59,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     program = load(folder.path / "program.npz")
-    samples, _ = test_samples(build_data(config, read_section(TrainingSettings, config, "training"), system))
+    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    samples = make_test_set(config, data).samples
     chosen = shortest(samples, settings.samples)
     few = [samples[index] for index in chosen]
     logits = np.stack([trace.logits for trace in simulate(program, few, threads=system.threads)])

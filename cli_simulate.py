@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .cli_backends import NAMES, Remembering, make_backend, padded_batch
+from .cli_samples import make_test_set, other_test_sets
 from .errors import PumiceError
 from .export.lava import LavaUnavailable
 from .export.lava.runtime.progress import STEPS_BETWEEN
@@ -29,8 +30,7 @@ from .quantize.fidelity import float_values
 from .quantize.program import Program, digest, load
 from .quantize.weights import load_frozen
 from .train.build import apply_system, build_data, build_model
-from .train.data.datamodule import EventDataModule
-from .train.data.tokens import TOKENS
+from .train.data.base import TaskDataModule
 from .train.evaluate import Predictions, figures_of
 from .train.run_folder import RunFolder
 from .train.settings import SystemSettings, TrainingSettings, read_section
@@ -95,7 +95,8 @@ def check(config: Mapping[str, Any]) -> None:
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Compare the backends on the whole test set; write ``simulate.json`` and ``simulate.npz``.
 
-    ``simulate.npz`` holds ``labels`` (N,), ``float`` and every backend's ``<name>`` logits (samples, C), with
+    ``simulate.npz`` holds ``labels`` (M,), the logits ``float`` and ``scores``, the oracle's, (M, C) of every decision:
+    one a sample, or one a labelled block; every backend's last integer logits ``<name>`` (samples, C), with
     ``<name>_samples`` (samples,), numbers in the test set, where these are not all or the first; and of one sample
     ``example_values``, ``example_times`` (L,) in us and ``example_logits`` (L, C) after each event.
 
@@ -108,7 +109,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     data = build_data(config, read_section(TrainingSettings, config, "training"), system)
     program = load(folder.path / "program.npz")
     frozen, _ = load_frozen(folder.path / "quantized.safetensors")
-    samples, labels = test_samples(data)
+    tests = make_test_set(config, data)
+    samples, labels = tests.samples, tests.labels()
     if settings.example >= len(samples):
         raise PumiceError(f"simulate.example={settings.example}, but the test set has {len(samples)} samples")
 
@@ -117,10 +119,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     skipped = prepare(program, samples, backends)
     shares = {name: share_of(name, samples, settings) for name in backends}
     verdicts = compare_backends(program, samples, backends, shares, settings.traced)
-    logits = {
-        name: np.stack([trace.logits for trace in backend(program, [samples[i] for i in shares[name]], False)])
-        for name, backend in backends.items()
-    }
+    found = {name: backend(program, [samples[i] for i in shares[name]], False) for name, backend in backends.items()}
+    scores = {name: tests.scores(program, traces, shares[name]) for name, traces in found.items()}
     oracle = settings.backends[0]
     floats = _float_logits(folder.path / "predictions.npz", labels)
     result = {
@@ -133,9 +133,13 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "skipped": skipped,
         "accuracy": {
             "float": figures_of(Predictions(floats, labels), program.class_names),
-            **{name: _figures(program, logits[name], labels[shares[name]]) for name in backends},
+            **{name: _figures(program, scores[name], tests.labels(shares[name])) for name in backends},
         },
-        "float_and_integer": asdict(compare_decisions(floats.argmax(1), logits[oracle].argmax(1), labels)),
+        "other_protocols": {
+            name: _figures(program, other.scores(program, found[oracle]), other.labels())
+            for name, other in other_test_sets(config, data).items()
+        },
+        "float_and_integer": asdict(compare_decisions(floats.argmax(1), scores[oracle].argmax(1), labels)),
         "saturations": _counters(verdicts, "saturations"),
         "clipped_gaps": _counters(verdicts, "clipped_gaps"),
         "incomplete": verdicts[oracle].incomplete,
@@ -146,7 +150,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             "logits_frac": program[program.logits].output.frac,
         },
     }
-    arrays = {"labels": labels, "float": floats, **logits}
+    logits = {name: np.stack([trace.logits for trace in traces]) for name, traces in found.items()}
+    arrays = {"labels": labels, "float": floats, "scores": scores[oracle], **logits}
     arrays |= {f"{name}_samples": np.array(share) for name, share in shares.items() if share != _first(len(share))}
     _save(folder.path / "simulate.npz", program, samples[settings.example], arrays)
     write_json(folder.path / "simulate.json", result)
@@ -166,17 +171,6 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
 def _tell_lava(step: int, steps: int) -> None:
     if sys.stdout.isatty():
         print(f"\r  lava: step {step:,} of {steps:,}", end="\r" if steps - step < STEPS_BETWEEN else "", flush=True)
-
-
-def test_samples(data: EventDataModule) -> tuple[list[Sample], NDArray[np.int64]]:
-    """The test set as programs take it, tokens and times, cropped as evaluation crops; and its labels (N,)."""
-    task = data.task
-    to_tokens = TOKENS[task.token][0]
-    samples = []
-    for events, _ in data.test_dataset:
-        events = events[: task.max_events]
-        samples.append((to_tokens(events, task.sensor), events["t"].astype(np.int64)))
-    return samples, data.test_dataset.labels
 
 
 def prepare(program: Program, samples: Sequence[Sample], backends: dict[str, Remembering]) -> dict[str, str]:
@@ -238,7 +232,7 @@ def _inside(
     program: Program,
     samples: Sequence[Sample],
     config: Mapping[str, Any],
-    data: EventDataModule,
+    data: TaskDataModule,
     folder: Path,
 ) -> dict[str, Any]:
     """What the traced samples show: noise by node, the states' bits; and the program's time constants."""
@@ -267,9 +261,8 @@ def _float_logits(source: Path, labels: NDArray[np.int64]) -> NDArray[np.float64
     return floats
 
 
-def _figures(program: Program, logits: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, Any]:
-    scaled = logits * 2.0 ** -program[program.logits].output.frac
-    return figures_of(Predictions(scaled, labels), program.class_names)
+def _figures(program: Program, scores: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
+    return figures_of(Predictions(scores, labels), program.class_names)
 
 
 def _backend_entry(verdict: Verdict, samples: Sequence[Sample], share: Sequence[int]) -> dict[str, Any]:
@@ -303,7 +296,7 @@ def _save(
 
 
 def _print(result: Mapping[str, Any], task: str) -> None:
-    samples = result["accuracy"]["float"]["samples"]
+    samples = result["backends"][result["oracle"]]["samples"]
     table = Table(title=f"parity on {samples} test samples of {task}: every backend against '{result['oracle']}'")
     for column in ("backend", "values", "differing", "accuracy (95 %)", "events/s"):
         table.add_column(column, justify="left" if column == "backend" else "right")
@@ -315,6 +308,8 @@ def _print(result: Mapping[str, Any], task: str) -> None:
         table.add_row(label, *compared, _accuracy(result["accuracy"][name]), f"{entry['events_per_s']:,}")
     for name in result["skipped"]:
         table.add_row(name, "", "SKIPPED", "", "")
+    for name, figures in result["other_protocols"].items():
+        table.add_row(f"{result['oracle']}, {name}", "", "", _accuracy(figures), "")
     console = Console()
     console.print(table)
     for name, reason in result["skipped"].items():

@@ -59,6 +59,11 @@ class SequenceTask(ABC):
         """Whether the task brings a validation split of its own."""
         return False
 
+    @property
+    def step_us(self) -> int:
+        """Microseconds of a step, 1000 where the task gives its steps no length."""
+        return 1000
+
     @abstractmethod
     def open(self, split: str) -> SequenceSet:
         """The sequences of ``train``, ``test``, or ``validation`` where the task brings it.
@@ -89,6 +94,7 @@ class EcgTask(SequenceTask):
 
     outputs = property(lambda self: len(CLASSES))
     in_features = property(lambda self: 4)
+    step_us = property(lambda self: 4000)  # the QT database is sampled at 250 Hz
 
     def open(self, split: str) -> SequenceSet:
         """See `SequenceTask.open`."""
@@ -213,6 +219,7 @@ class BinnedTask(SequenceTask):
 
     outputs = property(lambda self: self.num_classes)
     in_features = property(lambda self: self.channels // self.group)
+    step_us = property(lambda self: 1000 * self.bin_ms)
 
     @property
     def own_validation(self) -> bool:
