@@ -29,12 +29,14 @@ from ..quantize.program.nodes import (
     LayerNorm,
     LeakyIntegrator,
     Linear,
+    LoihiLIF,
     Lookup,
     Multiply,
     Node,
     Readout,
     TokenInput,
 )
+from .reference_loihi import loihi_lif
 from .reference_neurons import adaptive_lif, leaky_integrator, lif
 
 Sample = tuple[np.ndarray, np.ndarray]
@@ -456,6 +458,7 @@ FUNCTIONS: dict[type[Node], NodeFunction] = {
     EventPool: event_pool,
     LayerNorm: layer_norm,
     Linear: linear,
+    LoihiLIF: loihi_lif,
     Lookup: lookup,
     Multiply: multiply,
     Readout: readout,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...hw_sim.reference import Trace
 from ...quantize.program import Program
-from ...quantize.program.nodes import DiagonalSSM, Node
+from ...quantize.program.nodes import Node
 from ..samples import Sample
 from .bundle import write_bundle
 from .driver import PortRecord, run_bundle
@@ -64,8 +64,8 @@ def _fused_trace(program: Program, records: Sequence[PortRecord], sample: int) -
 
 
 def _by_node(nodes: Sequence[Node], states: np.ndarray) -> Mapping[str, np.ndarray]:
-    stateful = [node for node in nodes if isinstance(node, DiagonalSSM)]
+    stateful = [node for node in nodes if node.state_fracs.size]
     if not stateful:
         return {}
-    ends = np.cumsum([node.channels for node in stateful])[:-1]
+    ends = np.cumsum([node.state_fracs.size for node in stateful])[:-1]
     return {node.name: array for node, array in zip(stateful, np.split(states, ends, axis=1), strict=True)}

@@ -17,6 +17,7 @@ from .nodes import (
     EventPool,
     GapInput,
     LeakyIntegrator,
+    LoihiLIF,
     Node,
     Readout,
     TokenInput,
@@ -96,11 +97,13 @@ class Program:
 
     @cached_property
     def series(self) -> str | None:
-        """The edge whose value at every step is an output in its own right, the potentials of leaky integrators.
+        """The edge whose value at every step is an output in its own right, what a read-out makes the logits of.
 
-        None where a program decides once a recording. The logits behind it are the last value of the series.
+        The potentials of leaky integrators, or the spikes of Loihi's neurons; None where a program decides once a
+        recording.
         """
-        return next((node.name for node in self.nodes if isinstance(node, LeakyIntegrator)), None)
+        read = [self.by_name[node.inputs[0]] for node in self.nodes if isinstance(node, Readout)]
+        return next((node.name for node in read if isinstance(node, (LeakyIntegrator, LoihiLIF))), None)
 
     @cached_property
     def max_events(self) -> int:

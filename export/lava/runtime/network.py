@@ -10,13 +10,14 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 
-from ....quantize.program import Program
+from ....quantize.program import Program, ProgramError
 from .fused import Fused
 from .layer import Layer
 from .readout import ReadoutProcess
 from .recorder import Recorder
 from .source import Source
-from .wiring import Wires, wire, wire_fused
+from .stock import run_stock
+from .wiring import Wires, is_stock, wire, wire_fused
 
 
 def run(program: Program, inputs: dict[str, np.ndarray], outputs: Path, fused: bool = False) -> None:
@@ -24,7 +25,13 @@ def run(program: Program, inputs: dict[str, np.ndarray], outputs: Path, fused: b
 
     ``inputs`` holds the arrays of ``Source``. Processes of our own delay nothing, so row k of every file is event k;
     behind a process that delays by a step (Lava's Dense) the flags delay with the values, and nothing else changes.
+    A program of Loihi's neurons runs as Lava's own processes instead, see ``stock``.
     """
+    if is_stock(program):
+        if fused:
+            raise ProgramError("a network of Lava's own processes cannot be fused; leave --fused out")
+        run_stock(program, inputs, outputs)
+        return
     source = Source(**inputs)
     steps = len(inputs["flags"])
     if fused:

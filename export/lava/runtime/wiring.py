@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ....quantize.program import Program, ProgramError
-from ....quantize.program.nodes import GAP_FORMAT, INPUT_NODES, QUERY, DiagonalSSM, Node, Readout
+from ....quantize.program.nodes import GAP_FORMAT, INPUT_NODES, QUERY, DiagonalSSM, LoihiLIF, Node, Readout
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Wires:
 
     @property
     def state_size(self) -> int:
-        """Codes of all state-space nodes, real and imaginary."""
-        return sum(node.channels for node in self.nodes if isinstance(node, DiagonalSSM))
+        """Codes of all states."""
+        return sum(node.state_fracs.size for node in self.nodes)
 
 
 def wire(program: Program) -> list[Wires]:
-    """One entry a process, in order: ``front``, every ``stages/i/layers/j``, ``readout``.
+    """One entry a process, in order: ``front``, every ``stages/i/layers/j`` or LoihiLIF node, ``readout``.
 
     The gap that state-space nodes decay over travels on the gap port, weights of time pooling in another unit on the
     pool-gap port; both leave a strided layer summed.
@@ -70,6 +70,11 @@ def wire(program: Program) -> list[Wires]:
         )
         value, gap, pool_gap = value_out, wires[-1].gap_out, wires[-1].pool_gap_out
     return wires
+
+
+def is_stock(program: Program) -> bool:
+    """Whether the program runs as Lava's own processes, because its neurons are Loihi's own."""
+    return any(isinstance(node, LoihiLIF) for node in program)
 
 
 def wire_fused(program: Program) -> Wires:
@@ -107,6 +112,7 @@ def _blocks(program: Program) -> list[tuple[str, tuple[Node, ...]]]:
             continue
         parts = node.name.split("/")
         name = "/".join(parts[:4]) if parts[0] == "stages" else "front"
+        name = node.name if isinstance(node, LoihiLIF) else name
         name = "readout" if program.rates[node.name] == QUERY else name
         blocks[name] = (*blocks.get(name, ()), node)
     return list(blocks.items())

@@ -3,6 +3,7 @@
 from .base import QUERY, REGISTRY, Node
 from .inputs import GAP_FORMAT, INPUT_NODES, DenseInput, GapInput, TokenInput
 from .linear import Embedding, Linear
+from .loihi import LoihiLIF
 from .neurons import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Neurons
 from .norm import BatchNorm, LayerNorm
 from .pointwise import Add, Lookup, Multiply
@@ -28,6 +29,7 @@ __all__ = [
     "LayerNorm",
     "LeakyIntegrator",
     "Linear",
+    "LoihiLIF",
     "Lookup",
     "Multiply",
     "Neurons",

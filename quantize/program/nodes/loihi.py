@@ -1,0 +1,127 @@
+"""Neurons in a chip's own arithmetic: Loihi's leaky integrate-and-fire, as Lava's stock processes compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..bounds import dot_bound
+from ..formats import Format
+from .base import Node, register_node
+from .neurons import SPIKES
+
+STATE_LIMIT = 1 << 23
+"""u wraps and v clips at 24 bits: u in (-2**23, 2**23], v in (-2**23, 2**23)."""
+
+ALIGNMENT = 6
+"""Synaptic input, bias and threshold are shifted left by this before they meet the state."""
+
+DECAY_BITS = 12
+WEIGHT_LIMIT = 254
+BIAS_LIMIT = (1 << 12) - 1
+THRESHOLD_LIMIT = (1 << 17) - 1
+
+
+@register_node
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LoihiLIF(Node):
+    """H current-based LIF neurons, bit for bit those of ``lava.proc.lif.LIF`` behind ``lava.proc.dense.Dense``.
+
+    Exempt from the rounding and saturation of other nodes. With ``trunc`` towards zero and primes for the step before::
+
+        a = (W x << e) + (V z' << e)                         e < 0: each sum >> -e, rounded down
+        u = wrap(trunc(u' (4095 - du) / 4096) + 64 a)        above 2**23 less 2**24, from -2**23 down more 2**24, once
+        v = clip(trunc(v' (4096 - dv) / 4096) + u + 64 bias) to +-(2**23 - 1)
+        z = [v > 64 vth];   v = 0 where z
+
+    The state is zero before the first step. Weights are those of ``sign_mode=MIXED``: of ``weight_bits`` bits, that is
+    multiples of 2**(9 - weight_bits), even at least. One ``du``, ``dv`` and ``vth`` serves the whole layer.
+
+    One step here is one step of the data. In a Lava network every Dense sends at step t what it received at t - 1: the
+    V z' above is its own delay, while W x makes layer l, counted from 0, see step k of the data at Lava's step
+    k + l + 1 (both from 0). Until then its u, v and the spikes in its recurrent Dense have to be set to zero, since the
+    bias acts from the first step on; then its spikes are those of this node, l + 1 steps late.
+
+    Output: spikes. State: u, then v after the reset. Wraps and clips are counted as saturations.
+
+    Shapes: ``weight`` W (H, F), ``recurrent`` V (H, H) or (H, 0), ``bias`` (H,).
+    """
+
+    format: Format
+    weight: np.ndarray
+    recurrent: np.ndarray
+    weight_bits: int
+    weight_exponent: int
+    bias: np.ndarray
+    du: int
+    dv: int
+    vth: int
+
+    keeps_state = True
+
+    @property
+    def neurons(self) -> int:
+        """The number of neurons H."""
+        return self.weight.shape[0]
+
+    @property
+    def channels(self) -> int:
+        return self.neurons
+
+    @property
+    def input_formats(self) -> tuple[Format, ...]:
+        return (self.format,)
+
+    @property
+    def input_channels(self) -> tuple[int, ...]:
+        return (self.weight.shape[1],)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the neurons see their own spikes."""
+        return self.recurrent.shape[1] > 0
+
+    @property
+    def state_fracs(self) -> np.ndarray:
+        return np.full(2 * self.neurons, ALIGNMENT, dtype=np.int64)
+
+    @property
+    def message_bits(self) -> int:
+        """``num_message_bits`` of the input: 0 for spikes, otherwise the width of what arrives."""
+        return 0 if self.format == SPIKES else self.format.width
+
+    def validate(self) -> None:
+        self.require(len(self.inputs) == 1, "needs one input")
+        self.require(self.output == SPIKES, f"the output is spikes, {SPIKES}")
+        self.require(self.format.frac == 0, f"spikes or counts are expected, not {self.format}")
+        self.require(self.weight.ndim == 2 and self.neurons >= 1, f"weight has shape {self.weight.shape}")
+        own, shapes = self.recurrent.shape, [(self.neurons, self.neurons), (self.neurons, 0)]
+        self.require(own in shapes, f"recurrent has shape {own}, not (H, H) or (H, 0)")
+        self.require_shape("bias", self.bias, (self.neurons,))
+        self.require(1 <= self.weight_bits <= 8, f"weights of {self.weight_bits} bits are outside 1..8")
+        self.require(abs(self.weight_exponent) <= 8, f"weight_exponent {self.weight_exponent} is outside -8..8")
+        unit = 1 << (9 - self.weight_bits)
+        for what in ("weight", "recurrent"):
+            codes = getattr(self, what)
+            self.require_range(what, codes, -WEIGHT_LIMIT - 2, WEIGHT_LIMIT)
+            self.require(not np.any(codes % unit), f"{what} holds values that are no multiple of {unit}")
+        self.require_range("bias", self.bias, -BIAS_LIMIT - 1, BIAS_LIMIT)
+        for what, limit in (("du", 4095), ("dv", 4095), ("vth", THRESHOLD_LIMIT)):
+            self.require(0 <= getattr(self, what) <= limit, f"{what}={getattr(self, what)} is outside 0..{limit}")
+        bits = self.bounds()["the current"].bit_length()
+        self.require(bits < 32, f"the current can reach {bits} bits, the limit is 31; narrow the input's format")
+
+    def bounds(self) -> Mapping[str, int]:
+        exponent = max(self.weight_exponent, 0)
+        sums = dot_bound(self.weight, self.format.magnitude) + dot_bound(self.recurrent, 1)
+        driven = int(max(sums)) << (ALIGNMENT + exponent)
+        # One wrap brings u back below 2**23 unless a single step drives it by more than 2**24.
+        beyond = max(driven - 2 * STATE_LIMIT, 0)
+        kept = max(STATE_LIMIT, -(-(beyond << DECAY_BITS) // (self.du + 1)))
+        return {
+            "the current": kept + driven,
+            "the decay step": max(kept, STATE_LIMIT) << DECAY_BITS,
+            "the potential": STATE_LIMIT + kept + (int(np.abs(self.bias.astype(np.int64)).max()) << ALIGNMENT),
+        }
