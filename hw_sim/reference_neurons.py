@@ -20,7 +20,7 @@ def lif(node: LIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) ->
     u = z = np.zeros((samples, node.neurons), dtype=np.int64)
     spikes, states = [np.zeros((samples, steps, node.neurons), dtype=np.int64) for _ in range(2)]
     for t in range(steps):
-        u = _integrate(node, u, current(node, x[:, t], z), valid[:, t], batch)
+        u = batch.store(node, potential(node, u, current(node, x[:, t], z)), node.potential, valid[:, t])
         z = (u > node.threshold).astype(np.int64)
         u = u * (1 - z)
         spikes[:, t], states[:, t] = z, u
@@ -36,15 +36,14 @@ def adaptive_lif(node: AdaptiveLIF, inputs: list[np.ndarray], valid: np.ndarray,
     u = w = z = np.zeros((samples, node.neurons), dtype=np.int64)
     spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
     states = np.zeros((samples, steps, 2 * node.neurons), dtype=np.int64)
-    own, adapted = node.drive_shifts
     for t in range(steps):
         u_before, z_before = u, z
-        drive = np.left_shift(current(node, x[:, t], z), own) - np.left_shift(w, adapted)
-        u = _integrate(node, u, drive, valid[:, t], batch)
+        drive = adapted_drive(node, current(node, x[:, t], z), w)
+        u = batch.store(node, potential(node, u, drive), node.potential, valid[:, t])
         z = (u > node.threshold).astype(np.int64)
         u = u * (1 - z)
         seen = (u, z) if node.order == "se" else (u_before, z_before)
-        w = _adapt(node, w, *seen, valid[:, t], batch)
+        w = batch.store(node, adaptation(node, w, *seen), node.adaptation, valid[:, t])
         spikes[:, t], states[:, t] = z, np.concatenate([u, w], axis=1)
     if batch.trace:
         batch.states[node.name] = states
@@ -71,18 +70,24 @@ def current(node: Neurons, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return round_half_up_shift(total, node.current_shift)
 
 
-def _integrate(node: Neurons, u: np.ndarray, drive: np.ndarray, live: np.ndarray, batch: Batch) -> np.ndarray:
+def adapted_drive(node: AdaptiveLIF, arriving: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """``I - w'``, I arriving, at the finer one's fractional bits."""
+    own, adapted = node.drive_shifts
+    return np.left_shift(arriving, own) - np.left_shift(w, adapted)
+
+
+def potential(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
+    """``rhu(alpha u' + rise drive)``, before it is saturated."""
     decayed, driven, right = node.potential_shifts
     total = np.left_shift(node.alpha.astype(np.int64) * u, decayed)
     total = total + np.left_shift(node.rise.astype(np.int64) * drive, driven)
-    return batch.store(node, round_half_up_shift(total, right), node.potential, live)
+    return round_half_up_shift(total, right)
 
 
-def _adapt(
-    node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray, live: np.ndarray, batch: Batch
-) -> np.ndarray:
+def adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """``rhu(beta w' + coupling u + jump z)``, before it is saturated."""
     kept, coupled, jumped, right = node.adaptation_shifts
     total = np.left_shift(node.beta.astype(np.int64) * w, kept)
     total = total + np.left_shift(node.coupling.astype(np.int64) * u, coupled)
     total = total + np.left_shift(node.jump.astype(np.int64) * z, jumped)
-    return batch.store(node, round_half_up_shift(total, right), node.adaptation, live)
+    return round_half_up_shift(total, right)

@@ -146,10 +146,12 @@ class Neurons(Node):
         current = max(_rounded(int(total), int(shift)) for total, shift in zip(sums, self.current_shift, strict=True))
         left = np.maximum(-self.current_shift, 0).astype(object)
         decayed, driven, right = self.potential_shifts
+        drive = self._drive_bound(current)
         potential = int(self.alpha.max()) * self.potential.magnitude << decayed
-        potential += int(self.rise.max()) * self._drive_bound(current) << driven
+        potential += int(self.rise.max()) * drive << driven
         return {
             "the current": int(max(sums * (1 << left))) + rounding_term(self.current_shift),
+            "the drive": drive,
             "the potential": potential + rounding_term(right),
         }
 
