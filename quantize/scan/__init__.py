@@ -1,5 +1,16 @@
-"""The diagonal recurrence with quantized states: compiled kernel and torch path behind one function."""
+"""Recurrences with quantized states: a compiled kernel and a torch path behind one function each."""
 
+from .integrator import IntegratorTrace, quantized_integrator_scan
+from .neurons import NeuronCodes, QuantizedTrace, quantized_neuron_scan
 from .quantized import DecayTable, ScanCounts, quantized_scan
 
-__all__ = ["DecayTable", "ScanCounts", "quantized_scan"]
+__all__ = [
+    "DecayTable",
+    "IntegratorTrace",
+    "NeuronCodes",
+    "QuantizedTrace",
+    "ScanCounts",
+    "quantized_integrator_scan",
+    "quantized_neuron_scan",
+    "quantized_scan",
+]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...errors import PumiceError
 from ..rounding import pow2
+from .choice import choose
 from .kernels import scan_numba
 from .loop import scan_loop
 
@@ -83,12 +83,7 @@ def quantized_scan(
     Raises:
         PumiceError: an implementation that is unknown or does not fit the device.
     """
-    if implementation is None:
-        implementation = "numba" if drive.device.type == "cpu" else "torch"
-    if implementation not in IMPLEMENTATIONS:
-        raise PumiceError(f"scan implementation '{implementation}' is unknown; choose numba or torch")
-    if implementation == "numba" and drive.device.type != "cpu":
-        raise PumiceError("the numba scan needs tensors on the CPU; choose implementation 'torch'")
+    scan = choose(IMPLEMENTATIONS, implementation, drive)
     is_complex = drive.is_complex()
     if is_complex:
         drive = _planar(drive)
@@ -97,7 +92,7 @@ def quantized_scan(
         initial = drive.new_zeros(drive.shape[0], drive.shape[2])
     table = DecayTable(*table)
     longest = (1 << len(table.decay_re)) - 1
-    states, saturations = IMPLEMENTATIONS[implementation](
+    states, saturations = scan(
         drive,
         gaps.clamp(0, longest).to(torch.int64),
         table.complement(),

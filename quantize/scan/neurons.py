@@ -1,0 +1,101 @@
+"""`quantized_neuron_scan`: layers of LIF and AdaptiveLIF nodes on floats, with a straight-through gradient."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ...errors import PumiceError
+from ...models.adlif.scan import ORDERS, NeuronState
+from ..program.formats import Format
+from .choice import choose
+from .neuron_loop import neuron_loop
+
+IMPLEMENTATIONS = {"numba": neuron_loop, "torch": neuron_loop}
+
+
+class NeuronCodes(NamedTuple):
+    """What a layer of H neurons computes with: values of codes, each may require a gradient but the threshold.
+
+    Attributes:
+        recurrent: V (H, H), from the column's neuron to the row's.
+        threshold: (H,), at the potential's fractional bits.
+        alpha: (H,) decay of the membrane potential.
+        rise: (H,) stands for 1 - alpha.
+        beta: (H,) decay of the adaptation; unused with order "lif", as are the next two.
+        coupling: (H,) (1 - beta) q a, from potential to adaptation.
+        jump: (H,) (1 - beta) q b, from spike to adaptation.
+    """
+
+    recurrent: Tensor
+    threshold: Tensor
+    alpha: Tensor
+    rise: Tensor
+    beta: Tensor
+    coupling: Tensor
+    jump: Tensor
+
+
+class QuantizedTrace(NamedTuple):
+    """What a scan gives: spikes (B, T, H) and the last state, with gradients; the rest without.
+
+    ``u_pre`` (B, T, H) is the membrane potential before the reset, ``w`` (B, T, H) the adaptation after each step,
+    ``saturations`` (B,) int64 the stores of u^ and w that clipped, over all T steps.
+    """
+
+    z: Tensor
+    state: NeuronState
+    u_pre: Tensor
+    w: Tensor
+    saturations: Tensor
+
+
+def quantized_neuron_scan(
+    order: str,
+    drive: Tensor,
+    constants: NeuronCodes,
+    potential: Format,
+    adaptation: Format | None,
+    state: NeuronState | None = None,
+    *,
+    slope: float = 5.0,
+    scale: float = 0.4,
+    implementation: str | None = None,
+) -> QuantizedTrace:
+    """Run the recurrence of `LIF` and `AdaptiveLIF` over a batch (quantize/program/nodes/neurons.py has the equations).
+
+    Everything is a value, not a code: u^ and I are multiples of ``potential.scale``, w of ``adaptation.scale``. In
+    float64 the result is that of the integers, exactly; float32 is for training.
+
+    Backward is straight-through: rounding has the gradient 1; a store passes no gradient where its result is the
+    lowest or the highest code; spikes have that of `surrogate_slope`, and the reset passes none to them. Gradients go
+    to the drive, V, alpha, rise, beta, coupling, jump and the state; rise is a constant of its own here.
+
+    Args:
+        order: "se", "ef" or "lif".
+        drive: (B, T, H), W x + bias at every step, not rounded.
+        constants: of the layer.
+        potential: format of u^, u and I.
+        adaptation: format of w; None with order "lif".
+        state: before the first step, values of codes; zero if not given.
+        slope: of the surrogate.
+        scale: of the surrogate.
+        implementation: "numba" (compiled, on the CPU), "torch" (any device), or None for the faster one that fits.
+
+    Raises:
+        PumiceError: an unknown order or implementation, or one that does not fit the tensors.
+    """
+    if order not in ORDERS:
+        raise PumiceError(f"neuron order '{order}' is unknown; choose one of {', '.join(ORDERS)}")
+    if adaptation is None and order != "lif":
+        raise PumiceError(f"neurons of order '{order}' need the format of their adaptation")
+    scan = choose(IMPLEMENTATIONS, implementation, drive)
+    constants = NeuronCodes(*(constant.to(drive.dtype) for constant in constants))
+    zero = drive.new_zeros(drive.shape[0], drive.shape[2])
+    state = NeuronState(zero, zero, zero) if state is None else NeuronState(*(part.to(drive.dtype) for part in state))
+    z, u, w, u_pre, w_trace, saturations = scan(
+        ORDERS.index(order), drive, constants, state, potential, adaptation or potential, slope, scale
+    )
+    last = z[:, -1] if drive.shape[1] else state.z
+    return QuantizedTrace(z, NeuronState(u, w, last), u_pre, w_trace, saturations)
