@@ -8,7 +8,8 @@ the gradient of x, and primes for the step before:
     g_I = (1 - alpha) g_u^;   g_u' = alpha g_u^;   g_w' = beta g_w - g_I;   g_z' += V^T g_I
     grad alpha += g_u^ (u' - u^) / (1 - alpha), for I - w' = (u^ - alpha u') / (1 - alpha)
 
-Sums run over time in order, for each sample by itself: results do not depend on the number of threads.
+Backward, samples go through time in groups, so that V is read once a group; each sample's sums are its own and run over
+time in order: results do not depend on groups and threads. (The gradient of V is a product by torch.)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn.functional import pad
 
 from ..scan.threads import compile_kernel, run_tasks
 from .surrogate import surrogate_slope
@@ -28,6 +30,25 @@ if TYPE_CHECKING:
     from .scan import NeuronConstants, NeuronState, Spiking
 
 LIF, EF, SE = 0, 1, 2  # as in scan.ORDERS
+GROUP = 4  # samples that go back in time side by side
+PADDING = 8  # of V's rows and columns: whole vectors, rows taken by four
+
+
+@compile_kernel
+def _add_columns(columns, amounts, chosen, count, out):
+    """out += the sum of ``amounts[j] columns[j]`` over the first ``count`` of ``chosen``, in order."""
+    width = len(out)
+    whole = count - count % 4
+    for k in range(0, whole, 4):
+        j0, j1, j2, j3 = chosen[k], chosen[k + 1], chosen[k + 2], chosen[k + 3]
+        column0, column1, column2, column3 = columns[j0], columns[j1], columns[j2], columns[j3]
+        a0, a1, a2, a3 = amounts[j0], amounts[j1], amounts[j2], amounts[j3]
+        for i in range(width):
+            out[i] = out[i] + column0[i] * a0 + column1[i] * a1 + column2[i] * a2 + column3[i] * a3
+    for k in range(whole, count):
+        column, amount = columns[chosen[k]], amounts[chosen[k]]
+        for i in range(width):
+            out[i] += column[i] * amount
 
 
 @compile_kernel
@@ -38,17 +59,17 @@ def _forward(
     steps, width = drive.shape[1:]
     dtype = drive.dtype
     zero, one, theta = threshold[0], threshold[1], threshold[2]
-    current = np.empty(width, dtype)
+    current = np.zeros(columns.shape[1], dtype)
+    spiking = np.empty(width, np.int64)
     for b in range(start, stop):
         u, w, z = u0[b].copy(), w0[b].copy(), z0[b]
         for t in range(steps):
-            current[:] = drive[b, t]
+            current[:width] = drive[b, t]
+            count = 0
             for j in range(width):
-                amount = z[j]
-                if amount != zero:
-                    column = columns[j]
-                    for i in range(width):
-                        current[i] += column[i] * amount
+                spiking[count] = j
+                count += z[j] != zero
+            _add_columns(columns, z, spiking, count, current)
             potential, spikes, adaptation = u_out[b, t], z_out[b, t], w_out[b, t]
             if order == LIF:
                 for i in range(width):
@@ -79,20 +100,27 @@ def _forward(
 
 
 @compile_kernel
-def _transposed_product(matrix, vector, out):
-    """out = matrix^T vector, four rows at a time."""
-    width = len(vector)
+def _group_product(matrix, vectors, out):
+    """out = matrix^T vector for each vector of a group; an element of the matrix is read once for all of them.
+
+    Each sum runs over the rows in order, whatever the other vectors are.
+    """
+    height, width = matrix.shape
     out[:] = 0
-    whole = width - width % 4
-    for i in range(0, whole, 4):
+    va, vb, vc, vd = vectors[0], vectors[1], vectors[2], vectors[3]
+    a, b, c, d = out[0], out[1], out[2], out[3]
+    for i in range(0, height, 4):
         row0, row1, row2, row3 = matrix[i], matrix[i + 1], matrix[i + 2], matrix[i + 3]
-        v0, v1, v2, v3 = vector[i], vector[i + 1], vector[i + 2], vector[i + 3]
+        a0, a1, a2, a3 = va[i], va[i + 1], va[i + 2], va[i + 3]
+        b0, b1, b2, b3 = vb[i], vb[i + 1], vb[i + 2], vb[i + 3]
+        c0, c1, c2, c3 = vc[i], vc[i + 1], vc[i + 2], vc[i + 3]
+        d0, d1, d2, d3 = vd[i], vd[i + 1], vd[i + 2], vd[i + 3]
         for j in range(width):
-            out[j] += row0[j] * v0 + row1[j] * v1 + (row2[j] * v2 + row3[j] * v3)
-    for i in range(whole, width):
-        row, v = matrix[i], vector[i]
-        for j in range(width):
-            out[j] += row[j] * v
+            r0, r1, r2, r3 = row0[j], row1[j], row2[j], row3[j]
+            a[j] = a[j] + r0 * a0 + r1 * a1 + r2 * a2 + r3 * a3
+            b[j] = b[j] + r0 * b0 + r1 * b1 + r2 * b2 + r3 * b3
+            c[j] = c[j] + r0 * c0 + r1 * c1 + r2 * c2 + r3 * c3
+            d[j] = d[j] + r0 * d0 + r1 * d1 + r2 * d2 + r3 * d3
 
 
 @compile_kernel
@@ -100,56 +128,69 @@ def _backward(
     order, matrix, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, grad_z, grad_u_end, grad_w_end,
     grad_drive, grad_alpha, grad_beta, grad_coupling, grad_jump, grad_u0, grad_w0, grad_z0, start, stop,
 ):  # fmt: skip
-    """``grad_drive`` holds the surrogate's slope on entry; the state before each step is taken from the traces."""
-    steps, width = grad_drive.shape[1:]
+    """Of groups ``start`` to ``stop``; the last group of the batch may have fewer samples.
+
+    ``grad_drive`` holds the surrogate's slope on entry; the state before each step is taken from the traces. Arrays are
+    indexed by element where they can be: each view taken costs as much as a dozen neurons.
+    """
+    batch, steps, width = grad_drive.shape
     dtype = grad_drive.dtype
-    g_I, back = np.empty(width, dtype), np.empty(width, dtype)
+    g_u, g_w = np.empty((GROUP, width), dtype), np.empty((GROUP, width), dtype)
     u_before = np.empty(width, dtype)
-    for b in range(start, stop):
-        g_u, g_w = grad_u_end[b].copy(), grad_w_end[b].copy()
-        back[:] = 0  # of z, from the step after
-        sum_alpha, sum_beta = grad_alpha[b], grad_beta[b]
-        sum_coupling, sum_jump = grad_coupling[b], grad_jump[b]
+    for group in range(start, stop):
+        first = group * GROUP
+        members = min(GROUP, batch - first)
+        g_I, back = np.zeros((GROUP, len(matrix)), dtype), np.zeros((GROUP, len(matrix)), dtype)  # back: of z
+        for k in range(members):
+            g_u[k] = grad_u_end[first + k]
+            g_w[k] = grad_w_end[first + k]
         for t in range(steps - 1, -1, -1):
-            z, u_pre, out, slope = z_out[b, t], u_out[b, t], grad_z[b, t], grad_drive[b, t]
-            w_before, z_before = w0[b], z0[b]
-            if t > 0:
-                w_before, z_before = w_out[b, t - 1], z_out[b, t - 1]
-                u_last = u_out[b, t - 1]
+            for k in range(members):
+                b = first + k
+                w_before, z_before = w0[b], z0[b]
+                if t > 0:
+                    w_before, z_before = w_out[b, t - 1], z_out[b, t - 1]
+                    u_last = u_out[b, t - 1]
+                    for i in range(width):
+                        u_before[i] = u_last[i] - u_last[i] * z_before[i]
+                else:
+                    u_before[:] = u0[b]
+                if order == SE:
+                    for i in range(width):
+                        u = u_out[b, t, i] - u_out[b, t, i] * z_out[b, t, i]
+                        grad_beta[b, i] += g_w[k, i] * w_before[i]
+                        grad_coupling[b, i] += g_w[k, i] * u
+                        grad_jump[b, i] += g_w[k, i] * z_out[b, t, i]
+                        g_u[k, i] += coupling[i] * g_w[k, i]
+                        back[k, i] += jump[i] * g_w[k, i]
                 for i in range(width):
-                    u_before[i] = u_last[i] - u_last[i] * z_before[i]
-            else:
-                u_before[:] = u0[b]
-            if order == SE:
-                for i in range(width):
-                    u = u_pre[i] - u_pre[i] * z[i]
-                    sum_beta[i] += g_w[i] * w_before[i]
-                    sum_coupling[i] += g_w[i] * u
-                    sum_jump[i] += g_w[i] * z[i]
-                    g_u[i] += coupling[i] * g_w[i]
-                    back[i] += jump[i] * g_w[i]
-            for i in range(width):
-                g_pre = g_u[i] - g_u[i] * z[i] + (out[i] + back[i]) * slope[i]
-                sum_alpha[i] += g_pre * (u_before[i] - u_pre[i])
-                g_I[i] = rise[i] * g_pre
-                g_u[i] = alpha[i] * g_pre
-            slope[:] = g_I
-            _transposed_product(matrix, g_I, back)
+                    g_z = grad_z[b, t, i] + back[k, i]
+                    g_pre = g_u[k, i] - g_u[k, i] * z_out[b, t, i] + g_z * grad_drive[b, t, i]
+                    grad_alpha[b, i] += g_pre * (u_before[i] - u_out[b, t, i])
+                    g_I[k, i] = grad_drive[b, t, i] = rise[i] * g_pre
+                    g_u[k, i] = alpha[i] * g_pre
+                if order == EF:
+                    for i in range(width):
+                        grad_beta[b, i] += g_w[k, i] * w_before[i]
+                        grad_coupling[b, i] += g_w[k, i] * u_before[i]
+                        grad_jump[b, i] += g_w[k, i] * z_before[i]
+                        g_u[k, i] += coupling[i] * g_w[k, i]
+            _group_product(matrix, g_I, back)
             if order == EF:
-                for i in range(width):
-                    sum_beta[i] += g_w[i] * w_before[i]
-                    sum_coupling[i] += g_w[i] * u_before[i]
-                    sum_jump[i] += g_w[i] * z_before[i]
-                    g_u[i] += coupling[i] * g_w[i]
-                    back[i] += jump[i] * g_w[i]
+                for k in range(members):
+                    for i in range(width):
+                        back[k, i] += jump[i] * g_w[k, i]
             if order != LIF:
-                for i in range(width):
-                    g_w[i] = beta[i] * g_w[i] - g_I[i]
-        for i in range(width):
-            sum_alpha[i] /= rise[i]
-        grad_u0[b] = g_u
-        grad_w0[b] = g_w
-        grad_z0[b] = back
+                for k in range(members):
+                    for i in range(width):
+                        g_w[k, i] = beta[i] * g_w[k, i] - g_I[k, i]
+        for k in range(members):
+            b = first + k
+            for i in range(width):
+                grad_alpha[b, i] /= rise[i]
+            grad_u0[b] = g_u[k]
+            grad_w0[b] = g_w[k]
+            grad_z0[b] = back[k, :width]
 
 
 class _NeuronScan(Function):
@@ -171,34 +212,49 @@ class _NeuronScan(Function):
             drive.numel(),
             order,
             np.array([0, 1, threshold], z.numpy().dtype),
-            *_arrays(drive, recurrent.t(), *constants, *initial, z, u_pre, w, u_end, w_end),
+            *_arrays(drive, _padded(recurrent.t()), *constants, *initial, z, u_pre, w, u_end, w_end),
         )
         ctx.save_for_backward(recurrent, *constants, *initial, z, u_pre, w)
         ctx.settings = order, threshold, slope, scale
         ctx.mark_non_differentiable(u_pre, w)
+        ctx.set_materialize_grads(False)
         return z, u_end, w_end, u_pre, w
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_z: Tensor, grad_u: Tensor, grad_w: Tensor, *_: Tensor) -> tuple:
+    def backward(
+        ctx: FunctionCtx, grad_z: Tensor | None, grad_u: Tensor | None, grad_w: Tensor | None, *_: None
+    ) -> tuple:
         order, *spiking = ctx.settings
         recurrent, *saved = ctx.saved_tensors
         z0, z, u_pre = saved[7:10]
         batch, _, width = z.shape
+        grad_z = torch.zeros_like(z) if grad_z is None else grad_z
+        grad_u, grad_w = (z.new_zeros(batch, width) if grad is None else grad for grad in (grad_u, grad_w))
         grad_drive = surrogate_slope(u_pre, *spiking)
         sums = [z.new_zeros(batch, width) for _ in range(4)]
         initial = [z.new_empty(batch, width) for _ in range(3)]
         run_tasks(
             _backward,
-            batch,
+            -(-batch // GROUP),
             z.numel() * width,
             order,
-            *_arrays(recurrent, *saved, grad_z, grad_u, grad_w, grad_drive, *sums, *initial),
+            *_arrays(_padded(recurrent), *saved, grad_z, grad_u, grad_w, grad_drive, *sums, *initial),
         )
-        before = torch.cat([z0.unsqueeze(1), z[:, :-1]], dim=1)
-        grad_recurrent = grad_drive.reshape(-1, width).t() @ before.reshape(-1, width)
         grad_alpha, *grads = (total.sum(0) for total in sums)
+        grad_recurrent = _outer_products(grad_drive, z0, z)
         return None, grad_drive, grad_recurrent, grad_alpha, *grads, *initial, None, None, None
+
+
+def _outer_products(grad_drive: Tensor, z0: Tensor, z: Tensor) -> Tensor:
+    """The gradient of V: the sum over samples and steps of grad_drive_t z_{t-1}^T, without a shifted copy of z."""
+    width = z.shape[2]
+    first = grad_drive[:, 0].clone()
+    grad_drive[:, 0] = 0  # before it in memory is the last step of another sample
+    rows, columns = grad_drive.view(-1, width), z.view(-1, width)
+    total = torch.addmm(first.t() @ z0, rows[1:].t(), columns[:-1])
+    grad_drive[:, 0] = first
+    return total
 
 
 def neuron_scan_numba(
@@ -210,3 +266,8 @@ def neuron_scan_numba(
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+def _padded(matrix: Tensor) -> Tensor:
+    missing = -len(matrix) % PADDING
+    return pad(matrix.detach(), (0, missing, 0, missing))

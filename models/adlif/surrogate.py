@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
@@ -13,7 +12,8 @@ def surrogate_slope(u: Tensor, threshold: float, slope: float, scale: float) -> 
 
     ``scale * slope / 2 * exp(-slope * |u - threshold|)`` (Shrestha and Orchard 2018, SLAYER).
     """
-    return (scale * slope / 2) * torch.exp(-slope * (u - threshold).abs())
+    distance = u - threshold
+    return distance.abs_().mul_(-slope).exp_().mul_(scale * slope / 2)
 
 
 class _Spike(Function):

@@ -108,11 +108,40 @@ def test_single_precision_and_threads(monkeypatch):
         for count in (1, 2):
             torch.set_num_threads(count)
             trace = run("se", leaves, "numba")
-            found.append((trace.z, trace.u_pre, trace.w))
+            drive, _, *others = gradients(trace, leaves)
+            found.append((trace.z, trace.u_pre, trace.w, drive, *others))
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
     assert found[0][0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("width", [3, 8, 37])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_sample_does_not_depend_on_those_beside_it(order, width):
+    drive, *constants, u, w, z = problem(6, 20, width, dtype=torch.float32)
+
+    def of_samples(chosen):
+        leaves = [drive[chosen], *constants, u[chosen], w[chosen], z[chosen]]
+        trace = run(order, leaves, "numba")
+        inputs = [leaves[0], *leaves[6:]]
+        grads = torch.autograd.grad((trace.z.sum() + trace.state.u.sum()), inputs, materialize_grads=True)
+        return trace.z, trace.u_pre, *grads
+
+    together = of_samples(slice(None))
+    for b in range(6):
+        assert all(torch.equal(one[0], all_[b]) for one, all_ in zip(of_samples([b]), together, strict=True))
+
+
+def test_only_some_outputs_are_used():
+    leaves = problem(5, 12, 4)
+    for pick in (lambda trace: trace.z, lambda trace: trace.state.u, lambda trace: trace.state.w):
+        grads = [
+            torch.autograd.grad(pick(run("se", leaves, name)).sum(), leaves, materialize_grads=True)
+            for name in ("torch", "numba")
+        ]
+        for one, two in zip(*grads, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-8, atol=1e-8)
 
 
 def test_no_step_at_all():
