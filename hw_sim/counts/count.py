@@ -9,12 +9,16 @@ import numpy as np
 from ...quantize.program import Program, ProgramError
 from ...quantize.program.nodes import (
     INPUT_NODES,
+    LIF,
+    SPIKES,
+    AdaptiveLIF,
     Add,
     BatchNorm,
     DiagonalSSM,
     Embedding,
     EventPool,
     LayerNorm,
+    LeakyIntegrator,
     Linear,
     Lookup,
     Multiply,
@@ -22,7 +26,7 @@ from ...quantize.program.nodes import (
     Readout,
 )
 from ..reference import Trace
-from . import floating, products, sequence
+from . import floating, neurons, products, sequence
 from .edges import Edges
 from .memory import parameter_bits, state_bits
 from .records import Counts, Tally
@@ -30,12 +34,15 @@ from .records import Counts, Tally
 NodeCounter = Callable[[Node, Edges, Tally], None]
 
 COUNTERS: dict[type[Node], NodeCounter] = {
+    AdaptiveLIF: neurons.adaptive_lif,
     Add: products.add,
     BatchNorm: products.batch_norm,
     DiagonalSSM: sequence.diagonal_ssm,
     Embedding: products.embedding,
     EventPool: sequence.event_pool,
     LayerNorm: products.layer_norm,
+    LeakyIntegrator: neurons.leaky_integrator,
+    LIF: neurons.lif,
     Linear: products.linear,
     Lookup: products.lookup,
     Multiply: products.multiply,
@@ -110,6 +117,11 @@ def _count(
             tallies[node.name].runs += len(edges.output(node))
             observe(node, edges, tallies[node.name])
     nodes = tuple(
-        tallies[node.name].freeze(node.name, type(node).__name__, parameters(node), state(node)) for node in program
+        tallies[node.name].freeze(node.name, type(node).__name__, parameters(node), state(node), _spikes(node))
+        for node in program
     )
-    return Counts(arithmetic, len(traces), events, nodes)
+    return Counts(arithmetic, len(traces), events, nodes, clocked=program.series is not None)
+
+
+def _spikes(node: Node) -> bool:
+    return node.output == SPIKES and not isinstance(node, INPUT_NODES)

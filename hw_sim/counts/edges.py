@@ -35,7 +35,7 @@ class Edges:
         return [self._values[edge] for edge in node.inputs]
 
     def states(self, node: Node) -> np.ndarray:
-        """States of a DiagonalSSM after each event, (events, 2 P) int64."""
+        """What the node holds after each event, (events, channels) int64, see ``Trace.states``."""
         return self.trace.states[node.name]
 
     def _read(self, node: Node) -> np.ndarray:

@@ -7,18 +7,23 @@ from collections.abc import Callable
 import numpy as np
 
 from ...quantize.program.nodes import (
+    LIF,
+    AdaptiveLIF,
     Add,
     BatchNorm,
     DiagonalSSM,
     Embedding,
     EventPool,
     LayerNorm,
+    LeakyIntegrator,
     Linear,
     Lookup,
     Multiply,
+    Neurons,
     Node,
     Readout,
 )
+from . import memory
 from .edges import Edges
 from .records import Tally
 from .sequence import moving_events
@@ -152,13 +157,50 @@ def _readout(node: Readout, edges: Edges, tally: Tally) -> None:
     tally.move(state_read=read * WIDTH, state_written=written * WIDTH)
 
 
+def _neurons(node: Neurons, edges: Edges, tally: Tally) -> None:
+    """W x + V z + bias; two products for the potential, three for the adaptation, with constants of each neuron."""
+    runs, count = len(edges.output(node)), edges.output(node).size
+    bias, adaptive = int(np.count_nonzero(node.bias)), isinstance(node, AdaptiveLIF)
+    _op(tally, "mac", "W", runs * node.input.size)
+    _op(tally, "mac", "V", runs * node.recurrent.size)
+    _op(tally, "add", "bias", runs * bias)
+    _op(tally, "multiply", "potential", 2 * count)
+    _op(tally, "add", "potential", (2 if adaptive else 1) * count)
+    _op(tally, "compare", "threshold", count)
+    _op(tally, "reset", "potential", count)
+    if adaptive:
+        _op(tally, "multiply", "adaptation", 3 * count)
+        _op(tally, "add", "adaptation", 2 * count)
+    _membranes(node, runs, tally)
+
+
+def _leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
+    """W absorbs 1 - decay, as in the program."""
+    runs, count = len(edges.output(node)), edges.output(node).size
+    _op(tally, "mac", "W", runs * node.weight.size)
+    _op(tally, "add", "bias", runs * int(np.count_nonzero(node.bias)))
+    _op(tally, "multiply", "decay", count)
+    _op(tally, "add", "potential", count)
+    _membranes(node, runs, tally)
+
+
+def _membranes(node: Neurons | LeakyIntegrator, runs: int, tally: Tally) -> None:
+    tally.state_updates += runs * node.channels
+    bits = runs * state_bits(node)
+    tally.move(state_read=bits, state_written=bits)
+    _read(tally, runs * (parameter_bits(node) // WIDTH))
+
+
 COUNTERS: dict[type[Node], Callable[[Node, Edges, Tally], None]] = {
+    AdaptiveLIF: _neurons,
     Add: _add,
     BatchNorm: _batch_norm,
     DiagonalSSM: _diagonal_ssm,
     Embedding: _embedding,
     EventPool: _event_pool,
     LayerNorm: _layer_norm,
+    LeakyIntegrator: _leaky_integrator,
+    LIF: _neurons,
     Linear: _linear,
     Lookup: _lookup,
     Multiply: _multiply,
@@ -179,6 +221,11 @@ def parameter_bits(node: Node) -> int:
         return WIDTH * 2 * node.channels
     if isinstance(node, LayerNorm):
         return WIDTH * (node.gamma.size + node.beta.size)
+    if isinstance(node, Neurons):
+        numbers = node.input.size + node.recurrent.size + int(np.count_nonzero(node.bias))
+        return WIDTH * (numbers + len(node.constants) * node.neurons + memory.thresholds(node))
+    if isinstance(node, LeakyIntegrator):
+        return WIDTH * (node.weight.size + int(np.count_nonzero(node.bias)) + node.decay.size)
     return 0
 
 
@@ -191,4 +238,8 @@ def state_bits(node: Node) -> int:
     if isinstance(node, Readout):
         extra = node.mode in ("mean", "time")
         return WIDTH * (node.size * max(node.window, 1) + extra)
+    if isinstance(node, Neurons):
+        return WIDTH * (node.state_fracs.size + (node.neurons if memory.remembers_spikes(node) else 0))
+    if isinstance(node, LeakyIntegrator):
+        return WIDTH * node.channels
     return 0

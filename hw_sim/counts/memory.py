@@ -6,13 +6,16 @@ import numpy as np
 
 from ...quantize.program.bounds import register
 from ...quantize.program.nodes import (
+    AdaptiveLIF,
     BatchNorm,
     DiagonalSSM,
     Embedding,
     EventPool,
     LayerNorm,
+    LeakyIntegrator,
     Linear,
     Lookup,
+    Neurons,
     Node,
     Readout,
 )
@@ -38,6 +41,10 @@ def matrix_bits(node: Node) -> int:
         return node.table.size * node.output.width
     if isinstance(node, DiagonalSSM):
         return 2 * node.input_re.size * node.input_width + node.digits * digit_bits(node)
+    if isinstance(node, Neurons):
+        return node.input.size * node.input_width + node.recurrent.size * node.recurrent_width
+    if isinstance(node, LeakyIntegrator):
+        return node.weight.size * node.weight_width
     return 0
 
 
@@ -59,7 +66,30 @@ def fixed_parameter_bits(node: Node) -> int:
     if isinstance(node, LayerNorm):
         codes = (node.gamma, node.beta)
         return 64 + sum(code.size * (int(np.abs(code).max()).bit_length() + 1) for code in codes if code.size)
+    if isinstance(node, Neurons):
+        return _neuron_bits(node)
+    if isinstance(node, LeakyIntegrator):
+        shifts = (node.weight_shift, node.decay_shift, node.output_shift)
+        codes = node.decay.size * node.decay_width + _bias(register_bits(node), node.bias)
+        return codes + sum(_shifts(shift) for shift in shifts)
     return 0
+
+
+def _neuron_bits(node: Neurons) -> int:
+    """Constants of each neuron, threshold, bias and shifts."""
+    shifts = [node.input_shift, node.current_shift, np.array(node.potential_shifts)]
+    if node.is_recurrent:
+        shifts.append(node.recurrent_shift)
+    if isinstance(node, AdaptiveLIF):
+        shifts += [np.array(node.drive_shifts), np.array(node.adaptation_shifts)]
+    bias = _bias(register_bits(register(node.bounds()["the current"])), node.bias)
+    codes = len(node.constants) * node.neurons * node.constant_width + thresholds(node) * node.potential.width
+    return codes + bias + sum(map(_shifts, shifts))
+
+
+def thresholds(node: Neurons) -> int:
+    """Thresholds that are kept: one for all neurons where they agree."""
+    return 1 if np.all(node.threshold == node.threshold[0]) else node.neurons
 
 
 def parameter_bits(node: Node) -> int:
@@ -78,7 +108,20 @@ def state_bits(node: Node) -> int:
         held = node.size * node.output.width
         sums = {"mean": 64 * (node.size + 1), "time": 64 * (2 * node.size + 2), "window": ring}
         return sums.get(node.mode, held)
+    if isinstance(node, Neurons):
+        return node.neurons * (node.potential.width + _adaptation_bits(node) + remembers_spikes(node))
+    if isinstance(node, LeakyIntegrator):
+        return node.channels * node.output.width
     return 0
+
+
+def _adaptation_bits(node: Neurons) -> int:
+    return node.adaptation.width if isinstance(node, AdaptiveLIF) else 0
+
+
+def remembers_spikes(node: Neurons) -> bool:
+    """Whether the spikes of the step before are needed."""
+    return node.is_recurrent or (isinstance(node, AdaptiveLIF) and node.order == "ef")
 
 
 def pool_bits(node: EventPool) -> int:

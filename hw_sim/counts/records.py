@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-KINDS = ("mac", "gather", "multiply", "add", "round", "divide", "root", "lookup", "function")
+KINDS = ("mac", "gather", "multiply", "add", "round", "divide", "root", "lookup", "function", "compare", "reset")
 """Kinds of operations; docs/op_counts.md defines each."""
 
 _PLURALS = {
@@ -17,6 +17,8 @@ _PLURALS = {
     "root": "roots",
     "lookup": "lookups",
     "function": "functions",
+    "compare": "comparisons",
+    "reset": "resets",
 }
 
 
@@ -30,7 +32,7 @@ class Operations:
         widths: bits of the two operands; for one operand the second is 0.
         result: bits of the register that takes the result.
         dense: how many there are when nothing is skipped.
-        effective: without products that have a zero operand.
+        effective: without products that have a zero operand, and additions of nothing.
         accumulate: those of the effective products that need no multiplier, as all operand codes of their event are
             -1, 0 or 1.
     """
@@ -80,10 +82,12 @@ class NodeCounts:
         traffic: bits moved.
         parameter_bits: its share of the model memory.
         state_bits: its share of the state memory.
-        state_updates: updates of one complex mode of a DiagonalSSM, one an event and mode.
+        state_updates: updates of one complex mode of a DiagonalSSM, one an event and mode; of one neuron or leaky
+            integrator, one a step.
         digit_steps: decay steps of one complex mode, one a set digit of the gap and mode.
         outputs: codes written to its output edge.
         zero_outputs: those that are zero; -1 where it is not known (float).
+        spiking: whether its outputs are the spikes of neurons.
     """
 
     name: str
@@ -97,10 +101,16 @@ class NodeCounts:
     digit_steps: int
     outputs: int
     zero_outputs: int
+    spiking: bool = False
 
     def sum(self, kind: str, field: str = "effective") -> int:
         """The sum of one field over all operations of one kind."""
         return sum(getattr(item, field) for item in self.operations if item.kind == kind)
+
+    @property
+    def spikes(self) -> int:
+        """Spikes that its neurons sent; 0 of other nodes, and where zeros are not known (float)."""
+        return self.outputs - self.zero_outputs if self.spiking and self.zero_outputs >= 0 else 0
 
 
 @dataclass(frozen=True)
@@ -112,12 +122,14 @@ class Counts:
         samples: how many samples were counted.
         events: their events.
         nodes: in the program's order.
+        clocked: whether an event is one time step of a clocked network.
     """
 
     arithmetic: str
     samples: int
     events: int
     nodes: tuple[NodeCounts, ...]
+    clocked: bool = False
 
     def __iter__(self) -> Iterator[NodeCounts]:
         return iter(self.nodes)
@@ -144,6 +156,15 @@ class Counts:
         """Bits moved by all nodes."""
         return sum((node.traffic for node in self.nodes), Traffic())
 
+    @property
+    def spike_rates(self) -> dict[str, float]:
+        """Spikes a neuron and step, by layer of neurons; empty where nothing is known of zeros (float)."""
+        return {
+            node.name: node.spikes / node.outputs
+            for node in self.nodes
+            if node.spiking and node.outputs and node.zero_outputs >= 0
+        }
+
     def totals(self) -> dict[str, int]:
         """Sums over all nodes and samples, by a name each; memory is that of the program, not of the samples."""
         totals = {
@@ -167,11 +188,13 @@ class Counts:
         rates = {name: value for name, value in totals.items() if name not in ("parameter_bits", "state_bits")}
         return {
             "arithmetic": self.arithmetic,
+            "clocked": self.clocked,
             "samples": self.samples,
             "events": self.events,
             "totals": totals,
             "per_event": {name: value / max(self.events, 1) for name, value in rates.items()},
             "per_sample": {name: value / max(self.samples, 1) for name, value in rates.items()},
+            "spike_rates": self.spike_rates,
             "nodes": [asdict(node) for node in self.nodes],
         }
 
@@ -207,7 +230,7 @@ class Tally:
         """Count bits moved, by the fields of ``Traffic``."""
         self.traffic = self.traffic + Traffic(**{name: int(value) for name, value in bits.items()})
 
-    def freeze(self, name: str, type: str, parameter_bits: int, state_bits: int) -> NodeCounts:
+    def freeze(self, name: str, type: str, parameter_bits: int, state_bits: int, spiking: bool) -> NodeCounts:
         """The counts of the node; steps that never occurred are left out."""
         return NodeCounts(
             name=name,
@@ -221,4 +244,5 @@ class Tally:
             digit_steps=self.digit_steps,
             outputs=self.outputs,
             zero_outputs=self.zero_outputs,
+            spiking=spiking,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -9,30 +11,37 @@ from rich.table import Table
 from .records import Counts, NodeCounts
 
 _COLUMNS = ("dense", "MAC", "AC", "other", "modes", "digits", "weights", "state")
+_CLOCKED = ("dense", "MAC", "AC", "other", "neurons", "spikes", "weights", "state")
 
 
 def print_counts(counts: Counts, reference: Counts | None = None, console: Console | None = None) -> None:
-    """Print means an event by node, then totals; ``reference`` (``count_float``) is set beside them.
+    """Print means an event, or a step, by node, then totals; ``reference`` (``count_float``) is set beside them.
 
     Columns: dense products of matrices; those left when zeros are skipped, as multiply-accumulates and as
-    accumulates; all other operations; updates of a complex mode; decay steps of a complex mode; bytes of parameters
-    read; bytes of state read and written.
+    accumulates; all other operations; updates of a complex mode, or a neuron; decay steps of a complex mode, or
+    spikes; bytes of parameters read; bytes of state read and written.
     """
     console = console or Console()
-    events = max(counts.events, 1)
-    title = f"Operations an input event ({counts.arithmetic}; {counts.samples} samples, {counts.events} events)"
+    events, unit = max(counts.events, 1), "step" if counts.clocked else "event"
+    title = (
+        f"Operations {'a step' if counts.clocked else 'an input event'} "
+        f"({counts.arithmetic}; {counts.samples} samples, {counts.events} {unit}s)"
+    )
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", no_wrap=True)
-    for column in _COLUMNS:
+    for column in _CLOCKED if counts.clocked else _COLUMNS:
         table.add_column(column, justify="right")
     for node in counts:
         if node.operations or node.state_bits:
-            table.add_row(_brief(node.name), *(_short(value / events) for value in _row(node)))
+            table.add_row(_brief(node.name), *_cells(_row(node, counts.clocked), events))
     table.add_section()
-    table.add_row("total", *(_short(value / events) for value in _sums(counts)), style="bold")
+    table.add_row("total", *_cells(_sums(counts), events), style="bold")
     if reference is not None:
-        table.add_row(reference.arithmetic, *(_short(value / events) for value in _sums(reference)))
+        table.add_row(reference.arithmetic, *_cells(_sums(reference), events))
     console.print(table)
+    if counts.spike_rates:
+        rates = ", ".join(f"{_brief(name)} {rate:.2%}" for name, rate in counts.spike_rates.items())
+        console.print(f"spikes a neuron and step: {rates}")
     for each in (counts, reference):
         if each is not None:
             totals = each.totals()
@@ -44,10 +53,11 @@ def print_counts(counts: Counts, reference: Counts | None = None, console: Conso
         f"{left}x{right} bit {_short(effective / events)} of {_short(dense / events)}"
         for (left, right), (dense, effective) in counts.by_widths().items()
     )
-    console.print(f"effective of dense products an event, by widths of weight and operand: {widths}")
+    article = "a" if counts.clocked else "an"
+    console.print(f"effective of dense products {article} {unit}, by widths of weight and operand: {widths}")
 
 
-def _row(node: NodeCounts) -> tuple[float, ...]:
+def _row(node: NodeCounts, clocked: bool) -> tuple[float, ...]:
     accumulate = node.sum("mac", "accumulate")
     others = sum(item.effective for item in node.operations if item.kind not in ("mac", "gather"))
     traffic = node.traffic
@@ -57,14 +67,18 @@ def _row(node: NodeCounts) -> tuple[float, ...]:
         accumulate,
         others,
         node.state_updates,
-        node.digit_steps,
+        node.spikes if clocked else node.digit_steps,
         traffic.weights / 8,
         (traffic.state_read + traffic.state_written) / 8,
     )
 
 
 def _sums(counts: Counts) -> tuple[float, ...]:
-    return tuple(sum(column) for column in zip(*(_row(node) for node in counts), strict=True))
+    return tuple(sum(column) for column in zip(*(_row(node, counts.clocked) for node in counts), strict=True))
+
+
+def _cells(values: Iterable[float], events: int) -> list[str]:
+    return [_short(value / events) for value in values]
 
 
 def _brief(name: str) -> str:

@@ -7,7 +7,10 @@ from collections import Counter
 from ..counts.records import NodeCounts, Operations
 
 TERNARY = 2
-"""Weights of this width are -1, 0 or 1: their products need no multiplier."""
+"""Weights of this width are -1, 0 or 1: their products need no multiplier, nor do those with spikes, of 1 bit."""
+
+NEURONS = ("LIF", "AdaptiveLIF", "LeakyIntegrator")
+"""Nodes that one update a neuron and step stands for."""
 
 
 def unit_width(bits: int) -> int:
@@ -19,7 +22,8 @@ def arithmetic(node: NodeCounts, floating: bool, skip_zeros: bool) -> Counter[st
     """Additions, multiplications, divisions, roots and functions, by width.
 
     A product of operands of different widths is priced at the wider one; a multiply-accumulate is a product and an
-    addition into its register; rounding is an addition (a constant shift is wiring); a look-up costs its memory alone.
+    addition into its register; rounding is an addition (a constant shift is wiring), and so is a comparison; a look-up
+    and a reset cost their memory alone.
     """
     demand: Counter[str] = Counter()
     for item in node.operations:
@@ -32,8 +36,8 @@ def arithmetic(node: NodeCounts, floating: bool, skip_zeros: bool) -> Counter[st
             demand[f"multiply-{suffix or _integer(*item.widths)}"] += count
         elif item.kind == "add":
             demand[f"add-{suffix or _integer(item.result)}"] += count
-        elif item.kind == "round":
-            demand[f"add-{_integer(*item.widths)}"] += count
+        elif item.kind in ("round", "compare"):
+            demand[f"add-{suffix or _integer(*item.widths)}"] += count
         elif item.kind in ("divide", "root", "function"):
             demand[f"{item.kind}-{suffix or 'int64'}"] += count
     return +demand
@@ -42,26 +46,30 @@ def arithmetic(node: NodeCounts, floating: bool, skip_zeros: bool) -> Counter[st
 def synaptic(node: NodeCounts) -> tuple[Counter[str], Counter[str]]:
     """What a spiking chip of Loihi's kind would do, and the operations that it has no counterpart for.
 
-    Each effective product, and each code of an embedding's row, is a synaptic operation; each output of a Linear and
-    each component of an updated mode a neuron update; each of their codes that is not zero a spike.
+    Each effective product, and each code of an embedding's row, is a synaptic operation; each output of a Linear, each
+    component of an updated mode and each update of a neuron or leaky integrator a neuron update; each code of a Linear
+    and of a DiagonalSSM that is not zero, and each spike of a neuron, a spike. Potentials that are read are no spikes.
     """
     demand, left = Counter[str](), Counter[str]()
     for item in node.operations:
         if item.kind in ("mac", "gather"):
             demand["synaptic-operation"] += item.effective
-        elif node.type not in ("Linear", "DiagonalSSM"):
+        elif node.type not in ("Linear", "DiagonalSSM", *NEURONS):
             left[item.kind] += item.effective
     if node.type == "DiagonalSSM":
         demand["neuron-update"] += 2 * node.state_updates
     elif node.type == "Linear":
         demand["neuron-update"] += node.outputs
+    elif node.type in NEURONS:
+        demand["neuron-update"] += node.state_updates
     if node.type in ("Linear", "DiagonalSSM"):
         demand["spike"] += node.outputs - node.zero_outputs
+    demand["spike"] += node.spikes
     return +demand, +left
 
 
 def _multiplied(item: Operations, floating: bool, skip_zeros: bool) -> int:
-    if not floating and item.widths[0] <= TERNARY:
+    if not floating and (item.widths[0] <= TERNARY or item.widths[1] == 1):
         return 0
     return item.effective - item.accumulate if skip_zeros else item.dense
 

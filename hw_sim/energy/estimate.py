@@ -49,6 +49,7 @@ class Energy:
         events: their events.
         placement: the memory level of each class; empty where the profile prices no memory.
         nodes: in the program's order.
+        clocked: whether an event is one time step of a clocked network.
     """
 
     profile: str
@@ -57,6 +58,7 @@ class Energy:
     events: int
     placement: Mapping[str, str]
     nodes: tuple[NodeEnergy, ...]
+    clocked: bool = False
 
     @property
     def compute(self) -> Range:
@@ -128,7 +130,7 @@ def energy(
     levels = _place(counts, profile, placement or {})
     nodes = tuple(_node(node, profile, levels, floating, skip_zeros) for node in counts)
     names = {kind: level.name for kind, level in levels.items()}
-    return Energy(profile.name, counts.arithmetic, counts.samples, counts.events, names, nodes)
+    return Energy(profile.name, counts.arithmetic, counts.samples, counts.events, names, nodes, counts.clocked)
 
 
 def _node(

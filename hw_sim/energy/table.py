@@ -11,10 +11,11 @@ from .profile import Range
 
 
 def print_energy(energy: Energy, reference: Energy | None = None, console: Console | None = None) -> None:
-    """Print means an event by node, compute and memory apart, then totals; ``reference`` (float32) is set beside."""
+    """Print means an event, or a step, by node, compute and memory apart, then totals; beside them ``reference``."""
     console = console or Console()
     share = 1 / max(energy.events, 1)
-    title = f"Energy an input event by {energy.profile} (estimate, {energy.arithmetic})"
+    unit = "a step" if energy.clocked else "an input event"
+    title = f"Energy {unit} by {energy.profile} (estimate, {energy.arithmetic})"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", no_wrap=True)
     for column in ("compute", "memory", "total"):
@@ -38,7 +39,7 @@ def print_energy(energy: Energy, reference: Energy | None = None, console: Conso
             console.print(f"{each.arithmetic} memory: {places}")
     if energy.unpriced:
         listed = ", ".join(f"{name} {number * share:,.1f}" for name, number in sorted(energy.unpriced.items()))
-        console.print(f"not priced, an event: {listed}")
+        console.print(f"not priced, {unit}: {listed}")
 
 
 def _text(value: Range) -> str:

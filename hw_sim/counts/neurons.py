@@ -1,0 +1,114 @@
+"""Clocked nodes: layers of spiking neurons and leaky integrators, once a time step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...quantize.program import ProgramError
+from ...quantize.program.arithmetic import saturate
+from ...quantize.program.bounds import register
+from ...quantize.program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+from ..reference_neurons import adaptation, adapted_drive, current, potential
+from .edges import Edges
+from .memory import fixed_parameter_bits, register_bits, state_bits
+from .products import matrix_products, read_fixed
+from .records import Tally
+
+
+def lif(node: LIF, edges: Edges, tally: Tally) -> None:
+    """Synapses, potential, threshold and reset; the state is replayed to see the zeros."""
+    x, z, u = edges.inputs(node)[0], edges.output(node), edges.states(node)
+    drive = current(node, x, before(z))
+    _synapses(node, x, z, tally)
+    _potential(node, before(u), drive, z, tally)
+    _membranes(node, z, tally)
+    _require_same(node, u, z, _integrated(node, before(u), drive))
+
+
+def adaptive_lif(node: AdaptiveLIF, edges: Edges, tally: Tally) -> None:
+    """As ``lif``; and the adaptation, whose jumps are additions at spikes."""
+    x, z, states = edges.inputs(node)[0], edges.output(node), edges.states(node)
+    u, w = states[:, : node.neurons], states[:, node.neurons :]
+    drive = adapted_drive(node, current(node, x, before(z)), before(w))
+    _synapses(node, x, z, tally)
+    result = register_bits(register(node.bounds()["the drive"]))
+    tally.add("add", "difference", (result, result), result, z.size)
+    _potential(node, before(u), drive, z, tally)
+    seen = (u, z) if node.order == "se" else (before(u), before(z))
+    _adaptation(node, before(w), *seen, tally)
+    _membranes(node, z, tally)
+    _require_same(node, u, z, _integrated(node, before(u), drive))
+    if not np.array_equal(w, saturate(adaptation(node, before(w), *seen), node.adaptation)[0]):
+        raise _stale(node)
+
+
+def leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
+    """``o = sat(rhu(decay o' + W x + bias))``."""
+    x, o = edges.inputs(node)[0], edges.output(node)
+    result, width = register_bits(node), node.output.width
+    matrix_products(tally, "W", node.weight, (node.weight_width, node.format.width), result, x)
+    tally.add("add", "bias", (result, result), result, o.size, len(o) * np.count_nonzero(node.bias))
+    tally.add("multiply", "decay", (node.decay_width, width), result, o.size, np.count_nonzero(before(o) * node.decay))
+    tally.add("add", "potential", (result, result), result, o.size)
+    tally.add("round", "potential", (result, 0), width, len(o) * np.count_nonzero(node.output_shift > 0))
+    _membranes(node, o, tally)
+
+
+def before(rows: np.ndarray) -> np.ndarray:
+    """The rows (T, C) of the step before each step: zeros, then all but the last."""
+    return np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
+
+
+def _synapses(node: Neurons, x: np.ndarray, z: np.ndarray, tally: Tally) -> None:
+    result = register_bits(register(node.bounds()["the current"]))
+    matrix_products(tally, "W", node.input, (node.input_width, node.format.width), result, x)
+    if node.is_recurrent:
+        matrix_products(tally, "V", node.recurrent, (node.recurrent_width, node.output.width), result, before(z))
+    tally.add("add", "bias", (result, result), result, z.size, len(z) * np.count_nonzero(node.bias))
+    tally.add("round", "current", (result, 0), result, len(z) * np.count_nonzero(node.current_shift > 0))
+
+
+def _potential(node: Neurons, u: np.ndarray, drive: np.ndarray, z: np.ndarray, tally: Tally) -> None:
+    """``u^ = sat(rhu(alpha u' + rise drive))``, its comparison with the threshold, and the resets."""
+    bounds, width = node.bounds(), node.potential.width
+    result, driven = register_bits(register(bounds["the potential"])), bounds["the drive"].bit_length() + 1
+    tally.add("multiply", "alpha", (node.constant_width, width), result, z.size, np.count_nonzero(u * node.alpha))
+    tally.add("multiply", "rise", (node.constant_width, driven), result, z.size, np.count_nonzero(drive * node.rise))
+    tally.add("add", "potential", (result, result), result, z.size)
+    tally.add("round", "potential", (result, 0), width, z.size * (node.potential_shifts[-1] > 0))
+    tally.add("compare", "threshold", (width, width), node.output.width, z.size)
+    tally.add("reset", "potential", (width, 0), width, z.size, np.count_nonzero(z))
+
+
+def _adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray, tally: Tally) -> None:
+    """``w = sat(rhu(beta w' + coupling u + jump z))``."""
+    result, width = register_bits(register(node.bounds()["the adaptation"])), node.adaptation.width
+    constant, seen = node.constant_width, node.potential.width
+    tally.add("multiply", "beta", (constant, width), result, z.size, np.count_nonzero(w * node.beta))
+    tally.add("multiply", "coupling", (constant, seen), result, z.size, np.count_nonzero(u * node.coupling))
+    tally.add("add", "adaptation", (result, result), result, z.size)
+    tally.add("add", "jump", (result, result), result, z.size, np.count_nonzero(z * node.jump))
+    tally.add("round", "adaptation", (result, 0), width, z.size * (node.adaptation_shifts[-1] > 0))
+
+
+def _membranes(node: Neurons | LeakyIntegrator, output: np.ndarray, tally: Tally) -> None:
+    """State and parameters of each neuron, once a step."""
+    tally.state_updates += output.size
+    bits = len(output) * state_bits(node)
+    tally.move(state_read=bits, state_written=bits)
+    read_fixed(tally, fixed_parameter_bits(node), len(output))
+
+
+def _integrated(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
+    return saturate(potential(node, u, drive), node.potential)[0]
+
+
+def _require_same(node: Neurons, u: np.ndarray, z: np.ndarray, integrated: np.ndarray) -> None:
+    """The traced spikes and potentials have to follow from the step before them."""
+    spikes = integrated > node.threshold
+    if not (np.array_equal(spikes, z) and np.array_equal(np.where(spikes, 0, integrated), u)):
+        raise _stale(node)
+
+
+def _stale(node: Neurons) -> ProgramError:
+    return ProgramError(f"node {node.name}: the trace's states do not follow from its values; trace the run anew")
