@@ -14,24 +14,10 @@ from scipy.io import savemat
 STEPS = 40
 
 
-def write_mat(path, count, seed=0, unlabelled=0.1, **changes):
-    """x (count, 40, 4) int16 in {-1, 0, 1}; y (count, 40, 6) uint8 one-hot, some rows zero; the class is in x."""
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(rng.integers(0, 6, (count, STEPS // 10)), 10, axis=1)
-    x = np.zeros((count, STEPS, 4), np.int16)
-    for bit in range(3):
-        x[..., bit] = np.where(labels >> bit & 1, 1, -1)
-    y = np.eye(6, dtype=np.uint8)[labels]
-    y[rng.random((count, STEPS)) < unlabelled] = 0
-    t = np.tile(np.arange(STEPS, dtype=np.uint16), (count, 1))
-    savemat(path, {"x": x, "y": y, "t": t, "max_i": np.full((count, 1), STEPS, np.uint16)} | changes)
-    return x, y
-
-
 @pytest.fixture
-def root(tmp_path):
-    write_mat(tmp_path / "QTDB_train.mat", 60, seed=1)
-    write_mat(tmp_path / "QTDB_test.mat", 20, seed=2)
+def root(tmp_path, write_ecg):
+    write_ecg(tmp_path / "QTDB_train.mat", 60, seed=1)
+    write_ecg(tmp_path / "QTDB_test.mat", 20, seed=2)
     return tmp_path
 
 
@@ -39,8 +25,8 @@ def ecg(root, **values):
     return SequenceDataModule(sequence_task({"kind": "ecg", "name": "ecg", "root": str(root)} | values), batch_size=8)
 
 
-def test_both_protocols(root):
-    x, y = write_mat(root / "QTDB_test.mat", 20, seed=2)
+def test_both_protocols(root, write_ecg):
+    x, y = write_ecg(root / "QTDB_test.mat", 20, seed=2)
     for unlabelled in ("first-class", "ignore"):
         data = ecg(root, unlabelled=unlabelled)
         batch = next(iter(data.batches("test", batch_size=20)))
@@ -76,8 +62,8 @@ def test_splits(root):
         ({"y": np.zeros((4, STEPS - 1, 6), np.uint8)}, "shape"),
     ],
 )
-def test_other_content_is_refused(tmp_path, changes, part):
-    write_mat(tmp_path / "QTDB_test.mat", 4, **changes)
+def test_other_content_is_refused(tmp_path, write_ecg, changes, part):
+    write_ecg(tmp_path / "QTDB_test.mat", 4, **changes)
     with pytest.raises(PumiceError, match=part):
         ecg(tmp_path).samples("test")
 
