@@ -21,34 +21,15 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
-from torch.nn.functional import pad
 
 from ..scan.threads import compile_kernel, run_tasks
+from .products import GROUP, add_columns, arrays, group_product, outer_products, padded
 from .surrogate import surrogate_slope
 
 if TYPE_CHECKING:
     from .scan import NeuronConstants, NeuronState, Spiking
 
 LIF, EF, SE = 0, 1, 2  # as in scan.ORDERS
-GROUP = 4  # samples that go back in time side by side
-PADDING = 8  # of V's rows and columns: whole vectors, rows taken by four
-
-
-@compile_kernel
-def _add_columns(columns, amounts, chosen, count, out):
-    """out += the sum of ``amounts[j] columns[j]`` over the first ``count`` of ``chosen``, in order."""
-    width = len(out)
-    whole = count - count % 4
-    for k in range(0, whole, 4):
-        j0, j1, j2, j3 = chosen[k], chosen[k + 1], chosen[k + 2], chosen[k + 3]
-        column0, column1, column2, column3 = columns[j0], columns[j1], columns[j2], columns[j3]
-        a0, a1, a2, a3 = amounts[j0], amounts[j1], amounts[j2], amounts[j3]
-        for i in range(width):
-            out[i] = out[i] + column0[i] * a0 + column1[i] * a1 + column2[i] * a2 + column3[i] * a3
-    for k in range(whole, count):
-        column, amount = columns[chosen[k]], amounts[chosen[k]]
-        for i in range(width):
-            out[i] += column[i] * amount
 
 
 @compile_kernel
@@ -69,7 +50,7 @@ def _forward(
             for j in range(width):
                 spiking[count] = j
                 count += z[j] != zero
-            _add_columns(columns, z, spiking, count, current)
+            add_columns(columns, z, spiking, count, current)
             potential, spikes, adaptation = u_out[b, t], z_out[b, t], w_out[b, t]
             if order == LIF:
                 for i in range(width):
@@ -97,30 +78,6 @@ def _forward(
             z = spikes
         u_end[b] = u
         w_end[b] = w
-
-
-@compile_kernel
-def _group_product(matrix, vectors, out):
-    """out = matrix^T vector for each vector of a group; an element of the matrix is read once for all of them.
-
-    Each sum runs over the rows in order, whatever the other vectors are.
-    """
-    height, width = matrix.shape
-    out[:] = 0
-    va, vb, vc, vd = vectors[0], vectors[1], vectors[2], vectors[3]
-    a, b, c, d = out[0], out[1], out[2], out[3]
-    for i in range(0, height, 4):
-        row0, row1, row2, row3 = matrix[i], matrix[i + 1], matrix[i + 2], matrix[i + 3]
-        a0, a1, a2, a3 = va[i], va[i + 1], va[i + 2], va[i + 3]
-        b0, b1, b2, b3 = vb[i], vb[i + 1], vb[i + 2], vb[i + 3]
-        c0, c1, c2, c3 = vc[i], vc[i + 1], vc[i + 2], vc[i + 3]
-        d0, d1, d2, d3 = vd[i], vd[i + 1], vd[i + 2], vd[i + 3]
-        for j in range(width):
-            r0, r1, r2, r3 = row0[j], row1[j], row2[j], row3[j]
-            a[j] = a[j] + r0 * a0 + r1 * a1 + r2 * a2 + r3 * a3
-            b[j] = b[j] + r0 * b0 + r1 * b1 + r2 * b2 + r3 * b3
-            c[j] = c[j] + r0 * c0 + r1 * c1 + r2 * c2 + r3 * c3
-            d[j] = d[j] + r0 * d0 + r1 * d1 + r2 * d2 + r3 * d3
 
 
 @compile_kernel
@@ -175,7 +132,7 @@ def _backward(
                         grad_coupling[b, i] += g_w[k, i] * u_before[i]
                         grad_jump[b, i] += g_w[k, i] * z_before[i]
                         g_u[k, i] += coupling[i] * g_w[k, i]
-            _group_product(matrix, g_I, back)
+            group_product(matrix, g_I, back)
             if order == EF:
                 for k in range(members):
                     for i in range(width):
@@ -212,7 +169,7 @@ class _NeuronScan(Function):
             drive.numel(),
             order,
             np.array([0, 1, threshold], z.numpy().dtype),
-            *_arrays(drive, _padded(recurrent.t()), *constants, *initial, z, u_pre, w, u_end, w_end),
+            *arrays(drive, padded(recurrent.t()), *constants, *initial, z, u_pre, w, u_end, w_end),
         )
         ctx.save_for_backward(recurrent, *constants, *initial, z, u_pre, w)
         ctx.settings = order, threshold, slope, scale
@@ -239,22 +196,11 @@ class _NeuronScan(Function):
             -(-batch // GROUP),
             z.numel() * width,
             order,
-            *_arrays(_padded(recurrent), *saved, grad_z, grad_u, grad_w, grad_drive, *sums, *initial),
+            *arrays(padded(recurrent), *saved, grad_z, grad_u, grad_w, grad_drive, *sums, *initial),
         )
         grad_alpha, *grads = (total.sum(0) for total in sums)
-        grad_recurrent = _outer_products(grad_drive, z0, z)
+        grad_recurrent = outer_products(grad_drive, z0, z)
         return None, grad_drive, grad_recurrent, grad_alpha, *grads, *initial, None, None, None
-
-
-def _outer_products(grad_drive: Tensor, z0: Tensor, z: Tensor) -> Tensor:
-    """The gradient of V: the sum over samples and steps of grad_drive_t z_{t-1}^T, without a shifted copy of z."""
-    width = z.shape[2]
-    first = grad_drive[:, 0].clone()
-    grad_drive[:, 0] = 0  # before it in memory is the last step of another sample
-    rows, columns = grad_drive.view(-1, width), z.view(-1, width)
-    total = torch.addmm(first.t() @ z0, rows[1:].t(), columns[:-1])
-    grad_drive[:, 0] = first
-    return total
 
 
 def neuron_scan_numba(
@@ -262,12 +208,3 @@ def neuron_scan_numba(
 ) -> tuple[Tensor, ...]:
     """`neuron_scan` by compiled loops: spikes, u and w after the last step, and the traces of u^ and w."""
     return _NeuronScan.apply(order, drive, *constants, *state, *spiking)
-
-
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
-
-
-def _padded(matrix: Tensor) -> Tensor:
-    missing = -len(matrix) % PADDING
-    return pad(matrix.detach(), (0, missing, 0, missing))

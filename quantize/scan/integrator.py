@@ -8,9 +8,10 @@ from torch import Tensor
 
 from ..program.formats import Format
 from .choice import choose
+from .integrator_kernels import integrator_numba
 from .neuron_loop import integrator_loop
 
-IMPLEMENTATIONS = {"numba": integrator_loop, "torch": integrator_loop}
+IMPLEMENTATIONS = {"numba": integrator_numba, "torch": integrator_loop}
 
 
 class IntegratorTrace(NamedTuple):

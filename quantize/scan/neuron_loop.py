@@ -10,6 +10,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import linear
 
+from ...models.adlif.kernels import LIF, SE
 from ...models.adlif.scan import NeuronState
 from ...models.adlif.surrogate import spike
 from ..program.formats import Format
@@ -64,15 +65,15 @@ def neuron_loop(
     spikes, potentials, adaptations = [], [], []
     for drive_t in drive.unbind(1):
         current = round_half_up((drive_t + linear(z, recurrent)) * 2.0**potential.frac) * potential.scale
-        if order != 0:
+        if order != LIF:
             current = current - w
         seen = u, z
         u_pre = store(alpha * u + rise * current, potential)
         z = spike(u_pre, threshold, slope, scale)
         u = u_pre * (1 - z.detach())
-        if order == 2:
+        if order == SE:
             seen = u, z
-        if order != 0:
+        if order != LIF:
             w = store(beta * w + coupling * seen[0] + jump * seen[1], adaptation)
         spikes.append(z)
         potentials.append(u_pre.detach())

@@ -10,9 +10,10 @@ from ...errors import PumiceError
 from ...models.adlif.scan import ORDERS, NeuronState
 from ..program.formats import Format
 from .choice import choose
+from .neuron_kernels import neuron_scan_numba
 from .neuron_loop import neuron_loop
 
-IMPLEMENTATIONS = {"numba": neuron_loop, "torch": neuron_loop}
+IMPLEMENTATIONS = {"numba": neuron_scan_numba, "torch": neuron_loop}
 
 
 class NeuronCodes(NamedTuple):

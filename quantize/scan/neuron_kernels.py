@@ -1,0 +1,248 @@
+"""Compiled kernels of the quantized neurons and leaky integrators, forward and backward; see models/adlif/kernels.py.
+
+Forward, a store's result is ``sat(floor(v 2**frac + 1/2)) 2**-frac``: exact wherever v is. Backward, with m_x the mask
+of a store (1 between the ends of its range), s the surrogate's slope at u^_t, g_x the gradient of x, and primes for the
+step before:
+
+    g_w = m_w g_w
+    SE: g_u += coupling g_w;  g_z += jump g_w          EF: the same to u' and z'
+    g_u^ = m_u (g_u (1 - z) + g_z s)
+    g_I = rise g_u^;   g_u' = alpha g_u^;   g_w' = beta g_w - g_I;   g_z' += V^T g_I
+    grad alpha += g_u^ u';   grad rise += g_u^ (I - w'), which the forward pass keeps
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from ...models.adlif.kernels import EF, LIF, SE
+from ...models.adlif.products import GROUP, add_columns, arrays, group_product, outer_products, padded
+from ...models.adlif.surrogate import surrogate_slope
+from ...models.scan.threads import compile_kernel, run_tasks
+from ..program.formats import Format
+
+if TYPE_CHECKING:
+    from ...models.adlif.scan import NeuronState
+    from .neurons import NeuronCodes
+
+
+def store_settings(format: Format, dtype: torch.dtype) -> Tensor:
+    """Units in 1, value of one unit, lowest and highest code; then 0, 1 and 1/2 of the same type."""
+    return torch.tensor([2.0**format.frac, format.scale, format.min, format.max, 0, 1, 0.5], dtype=dtype)
+
+
+@compile_kernel
+def _forward(
+    order, u_store, w_store, drive, columns, threshold, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out,
+    w_out, driven_out, u_end, w_end, clipped, start, stop,
+):  # fmt: skip
+    """``driven_out`` receives what rise multiplies, I - w'."""
+    steps, width = drive.shape[1:]
+    dtype = drive.dtype
+    zero, one, half = u_store[4], u_store[5], u_store[6]
+    u_scale, u_unit, u_low, u_high = u_store[0], u_store[1], u_store[2], u_store[3]
+    w_scale, w_unit, w_low, w_high = w_store[0], w_store[1], w_store[2], w_store[3]
+    current = np.zeros(columns.shape[1], dtype)
+    spiking = np.empty(width, np.int64)
+    lost = np.empty(width, dtype)  # by neuron: a single sum would not vectorise
+    for b in range(start, stop):
+        u, w, z = u0[b].copy(), w0[b].copy(), z0[b]
+        lost[:] = 0
+        for t in range(steps):
+            current[:width] = drive[b, t]
+            count = 0
+            for j in range(width):
+                spiking[count] = j
+                count += z[j] != zero
+            add_columns(columns, z, spiking, count, current)
+            potential, spikes, adaptation, driven = u_out[b, t], z_out[b, t], w_out[b, t], driven_out[b, t]
+            for i in range(width):
+                rounded = np.floor(current[i] * u_scale + half) * u_unit
+                driven[i] = rounded if order == LIF else rounded - w[i]
+            if order == EF:
+                for i in range(width):
+                    free = np.floor((beta[i] * w[i] + coupling[i] * u[i] + jump[i] * z[i]) * w_scale + half)
+                    code = min(max(free, w_low), w_high)
+                    lost[i] += one if code != free else zero
+                    w[i] = code * w_unit
+            for i in range(width):
+                free = np.floor((alpha[i] * u[i] + rise[i] * driven[i]) * u_scale + half)
+                code = min(max(free, u_low), u_high)
+                lost[i] += one if code != free else zero
+                u_pre = code * u_unit
+                potential[i] = u_pre
+                spikes[i] = one if u_pre > threshold[i] else zero
+                u[i] = zero if u_pre > threshold[i] else u_pre
+            if order == SE:
+                for i in range(width):
+                    free = np.floor((beta[i] * w[i] + coupling[i] * u[i] + jump[i] * spikes[i]) * w_scale + half)
+                    code = min(max(free, w_low), w_high)
+                    lost[i] += one if code != free else zero
+                    w[i] = code * w_unit
+            adaptation[:] = w
+            z = spikes
+        u_end[b] = u
+        w_end[b] = w
+        for i in range(width):
+            clipped[b] += np.int64(lost[i])
+
+
+@compile_kernel
+def _backward(
+    order, u_store, w_store, matrix, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, driven,
+    grad_z, grad_u_end, grad_w_end, grad_drive, grad_alpha, grad_rise, grad_beta, grad_coupling, grad_jump, grad_u0,
+    grad_w0, grad_z0, start, stop,
+):  # fmt: skip
+    """Of groups ``start`` to ``stop``; ``grad_drive`` holds the surrogate's slope on entry."""
+    batch, steps, width = grad_drive.shape
+    dtype = grad_drive.dtype
+    zero = u_store[4]
+    u_lowest, u_highest = u_store[2] * u_store[1], u_store[3] * u_store[1]
+    w_lowest, w_highest = w_store[2] * w_store[1], w_store[3] * w_store[1]
+    g_u, g_w = np.empty((GROUP, width), dtype), np.empty((GROUP, width), dtype)
+    u_before = np.empty(width, dtype)
+    for group in range(start, stop):
+        first = group * GROUP
+        members = min(GROUP, batch - first)
+        g_I, back = np.zeros((GROUP, len(matrix)), dtype), np.zeros((GROUP, len(matrix)), dtype)  # back: of z
+        for k in range(members):
+            g_u[k] = grad_u_end[first + k]
+            g_w[k] = grad_w_end[first + k]
+        for t in range(steps - 1, -1, -1):
+            for k in range(members):
+                b = first + k
+                w_before, z_before = w0[b], z0[b]
+                if t > 0:
+                    w_before, z_before = w_out[b, t - 1], z_out[b, t - 1]
+                    u_last = u_out[b, t - 1]
+                    for i in range(width):
+                        u_before[i] = u_last[i] - u_last[i] * z_before[i]
+                else:
+                    u_before[:] = u0[b]
+                if order != LIF:
+                    for i in range(width):
+                        g_w[k, i] = g_w[k, i] if w_lowest < w_out[b, t, i] < w_highest else zero
+                        grad_beta[b, i] += g_w[k, i] * w_before[i]
+                if order == SE:
+                    for i in range(width):
+                        u = u_out[b, t, i] - u_out[b, t, i] * z_out[b, t, i]
+                        grad_coupling[b, i] += g_w[k, i] * u
+                        grad_jump[b, i] += g_w[k, i] * z_out[b, t, i]
+                        g_u[k, i] += coupling[i] * g_w[k, i]
+                        back[k, i] += jump[i] * g_w[k, i]
+                for i in range(width):
+                    g_z = grad_z[b, t, i] + back[k, i]
+                    g_pre = g_u[k, i] - g_u[k, i] * z_out[b, t, i] + g_z * grad_drive[b, t, i]
+                    g_pre = g_pre if u_lowest < u_out[b, t, i] < u_highest else zero
+                    grad_alpha[b, i] += g_pre * u_before[i]
+                    grad_rise[b, i] += g_pre * driven[b, t, i]
+                    g_I[k, i] = grad_drive[b, t, i] = rise[i] * g_pre
+                    g_u[k, i] = alpha[i] * g_pre
+                if order == EF:
+                    for i in range(width):
+                        grad_coupling[b, i] += g_w[k, i] * u_before[i]
+                        grad_jump[b, i] += g_w[k, i] * z_before[i]
+                        g_u[k, i] += coupling[i] * g_w[k, i]
+            group_product(matrix, g_I, back)
+            if order == EF:
+                for k in range(members):
+                    for i in range(width):
+                        back[k, i] += jump[i] * g_w[k, i]
+            if order != LIF:
+                for k in range(members):
+                    for i in range(width):
+                        g_w[k, i] = beta[i] * g_w[k, i] - g_I[k, i]
+        for k in range(members):
+            b = first + k
+            grad_u0[b] = g_u[k]
+            grad_w0[b] = g_w[k]
+            grad_z0[b] = back[k, :width]
+
+
+class _NeuronScan(Function):
+    """`neuron_scan_numba`; see the module's docstring."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, order: int, drive: Tensor, recurrent: Tensor, threshold: Tensor, alpha: Tensor, rise: Tensor,
+        beta: Tensor, coupling: Tensor, jump: Tensor, u0: Tensor, w0: Tensor, z0: Tensor, potential: Format,
+        adaptation: Format, slope: float, scale: float,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        batch, _, width = drive.shape
+        constants = [tensor.detach().contiguous() for tensor in (alpha, rise, beta, coupling, jump)]
+        initial = [tensor.detach().contiguous() for tensor in (u0, w0, z0)]
+        stores = [store_settings(format, drive.dtype) for format in (potential, adaptation)]
+        z, u_pre, w, driven = (torch.empty_like(drive, memory_format=torch.contiguous_format) for _ in range(4))
+        u_end, w_end = drive.new_empty(batch, width), drive.new_empty(batch, width)
+        clipped = torch.zeros(batch, dtype=torch.int64)
+        run_tasks(
+            _forward,
+            batch,
+            drive.numel(),
+            order,
+            *arrays(
+                *stores,
+                drive,
+                padded(recurrent.t()),
+                threshold,
+                *constants,
+                *initial,
+                z,
+                u_pre,
+                w,
+                driven,
+                u_end,
+                w_end,
+                clipped,
+            ),
+        )
+        ctx.save_for_backward(recurrent, threshold, *stores, *constants, *initial, z, u_pre, w, driven)
+        ctx.settings = order, slope, scale
+        ctx.mark_non_differentiable(u_pre, w, clipped)
+        ctx.set_materialize_grads(False)
+        return z, u_end, w_end, u_pre, w, clipped
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: FunctionCtx, grad_z: Tensor | None, grad_u: Tensor | None, grad_w: Tensor | None, *_: None
+    ) -> tuple:
+        order, *surrogate = ctx.settings
+        recurrent, threshold, *saved = ctx.saved_tensors
+        z0, z, u_pre = saved[9:12]
+        batch, _, width = z.shape
+        grad_z = torch.zeros_like(z) if grad_z is None else grad_z
+        grad_u, grad_w = (z.new_zeros(batch, width) if grad is None else grad for grad in (grad_u, grad_w))
+        grad_drive = surrogate_slope(u_pre, threshold, *surrogate)
+        sums = [z.new_zeros(batch, width) for _ in range(5)]
+        initial = [z.new_empty(batch, width) for _ in range(3)]
+        run_tasks(
+            _backward,
+            -(-batch // GROUP),
+            z.numel() * width,
+            order,
+            *arrays(*saved[:2], padded(recurrent), *saved[2:], grad_z, grad_u, grad_w, grad_drive, *sums, *initial),
+        )
+        grad_recurrent = outer_products(grad_drive, z0, z)
+        constants = [total.sum(0) for total in sums]
+        return None, grad_drive, grad_recurrent, None, *constants, *initial, None, None, None, None
+
+
+def neuron_scan_numba(
+    order: int,
+    drive: Tensor,
+    constants: NeuronCodes,
+    state: NeuronState,
+    potential: Format,
+    adaptation: Format,
+    slope: float,
+    scale: float,
+) -> tuple[Tensor, ...]:
+    """The same as `neuron_loop`, by compiled loops on the CPU."""
+    return _NeuronScan.apply(order, drive, *constants, *state, potential, adaptation, slope, scale)
