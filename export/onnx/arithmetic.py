@@ -29,24 +29,26 @@ def accumulator_dtype(register: str) -> np.dtype:
 
 def shift_left(graph: Graph, tensor: str, shift: int | np.ndarray) -> str:
     """``tensor * 2**shift``, exact; ``shift`` >= 0 broadcasts against the last axis."""
-    shift = np.asarray(shift, dtype=np.int64)
+    shift = _uniform(shift)
     if not shift.any():
         return tensor
     return graph.op("Mul", tensor, graph.like(_powers(shift), tensor))
 
 
-def shift_half_up(graph: Graph, tensor: str, shift: int | np.ndarray) -> str:
-    """``floor(tensor / 2**shift + 1/2)``; negative shifts are exact left shifts.
+def shift_half_up(graph: Graph, tensor: str, shift: int | np.ndarray, bias: int | np.ndarray = 0) -> str:
+    """``floor((tensor + bias) / 2**shift + 1/2)``; negative shifts are exact left shifts.
 
-    ``shift`` broadcasts against the last axis. ``|tensor|`` plus the half unit stays below 2**30 (2**52).
+    ``shift`` and ``bias`` broadcast against the last axis. ``|tensor| + |bias|`` plus the half unit stays below 2**30
+    (2**52).
     """
-    shift = np.asarray(shift, dtype=np.int64)
-    tensor = shift_left(graph, tensor, np.maximum(-shift, 0))
-    right = np.maximum(shift, 0)
+    shift = _uniform(shift)
+    left, right = np.maximum(-shift, 0), np.maximum(shift, 0)
+    tensor = shift_left(graph, tensor, left)
+    bias = np.asarray(bias).astype(np.int64) * _powers(left)
     if not right.any():
-        return tensor
+        return graph.op("Add", tensor, graph.like(bias, tensor)) if bias.any() else tensor
     bits = OFFSET_BITS[graph.dtypes[tensor]]
-    raised = graph.op("Add", tensor, graph.like((1 << bits) + _powers(right) // 2, tensor))
+    raised = graph.op("Add", tensor, graph.like((1 << bits) + _powers(right) // 2 + bias, tensor))
     quotient = graph.op("Div", raised, graph.like(_powers(right), tensor))
     return graph.op("Sub", quotient, graph.like(_powers(bits - right), tensor))
 
@@ -61,8 +63,10 @@ def at_least(graph: Graph, tensor: str, limit: int) -> str:
     return _limit(graph, tensor, limit, "Max", "Less")
 
 
-def saturate(graph: Graph, tensor: str, format: Format) -> str:
-    """Clip to ``format`` and give the edge's element type."""
+def saturate(graph: Graph, tensor: str, format: Format, bound: int | None = None) -> str:
+    """Clip to ``format`` and give the edge's element type. Where a ``bound`` of ``|tensor|`` allows, in int32."""
+    if bound is not None and bound < 1 << 31:
+        tensor = graph.cast(tensor, np.int32)
     dtype = graph.dtypes[tensor]
     limits = np.iinfo(dtype)
     low, high = max(format.min, limits.min), min(format.max, limits.max)
@@ -91,8 +95,9 @@ def rounded_divide(graph: Graph, numerator: str, denominator: str) -> str:
 def matmul(graph: Graph, tensor: str, format: Format, weight: np.ndarray, dtype: np.dtype) -> str:
     """``W x`` exactly, in ``dtype``. Shapes: tensor (B, in), weight (out, in) -> (B, out), or (out,) for a diagonal.
 
-    Eight-bit operands go through ``MatMulInteger`` as uint8 x uint8 with zero points, which is exact on every CPU;
-    wider ones through an integer ``MatMul``. The bounds of the node promise that the sums fit ``dtype``.
+    Eight-bit operands go through ``MatMulInteger`` with zero points: as uint8 x uint8, or uint8 x int8 where a pair of
+    products fits 16 bits, as of spikes; CPUs without VNNI saturate larger pairs. Wider operands go through an integer
+    ``MatMul``. The bounds of the node promise that the sums fit ``dtype``.
     """
     if weight.ndim == 1:
         return graph.op("Mul", graph.cast(tensor, dtype), graph.constant(weight, dtype))
@@ -127,13 +132,13 @@ def integer_sqrt(graph: Graph, tensor: str, low: int, high: int) -> str:
 
 
 def _matmul_bytes(graph: Graph, tensor: str, format: Format, weight: np.ndarray) -> str:
-    offset = 128 if format.signed else 0
-    if offset:
-        tensor = graph.op("Add", tensor, graph.like(offset, tensor))
-    codes = graph.cast(tensor, np.uint8)
+    if format.min:
+        tensor = graph.op("Add", tensor, graph.like(-format.min, tensor))
+    codes, zero = graph.cast(tensor, np.uint8), graph.constant(-format.min, np.uint8)
+    if 2 * 127 * (format.max - format.min) < 1 << 15:
+        return graph.op("MatMulInteger", codes, graph.constant(weight.T, np.int8), zero, dtype=np.int32)
     raised = graph.constant(weight.T.astype(np.int64) + 128, np.uint8)
-    zeros = graph.constant(offset, np.uint8), graph.constant(128, np.uint8)
-    return graph.op("MatMulInteger", codes, raised, *zeros, dtype=np.int32)
+    return graph.op("MatMulInteger", codes, raised, zero, graph.constant(128, np.uint8), dtype=np.int32)
 
 
 def _limit(graph: Graph, tensor: str, limit: int, direct: str, beyond: str) -> str:
@@ -141,6 +146,12 @@ def _limit(graph: Graph, tensor: str, limit: int, direct: str, beyond: str) -> s
     if graph.dtypes[tensor] == np.int32:
         return graph.op(direct, tensor, bound)
     return graph.op("Where", graph.op(beyond, tensor, bound), bound, tensor)
+
+
+def _uniform(shift: int | np.ndarray) -> np.ndarray:
+    """One number where all are the same: scalars broadcast faster."""
+    shift = np.asarray(shift, dtype=np.int64)
+    return shift.flat[0] if shift.size and (shift == shift.flat[0]).all() else shift
 
 
 def _powers(shift: int | np.ndarray) -> np.ndarray:

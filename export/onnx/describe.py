@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from ...quantize.program import Program
-from ...quantize.program.nodes import QUERY, DenseInput, DiagonalSSM, EventPool, Linear, Lookup, Node, Readout
+from ...quantize.program.nodes import (
+    QUERY,
+    AdaptiveLIF,
+    DenseInput,
+    DiagonalSSM,
+    EventPool,
+    LeakyIntegrator,
+    Linear,
+    Lookup,
+    Neurons,
+    Node,
+    Readout,
+)
 
 FORMATS = "formats are s (signed) or u, width in bits, and fractional bits: s8.5 is a signed byte in units of 2**-5"
 
@@ -18,6 +30,11 @@ def tensor_docs(program: Program) -> dict[str, str]:
         "trace": "the value of one edge of the program",
         "logits": f"scores of the classes, in units of 2**-{program[program.logits].output.frac}",
     }
+    if program.series is not None:
+        docs["series"] = (
+            f"potentials of {program.series} after every step, in units of 2**-{program[program.series].output.frac}; "
+            "steps that are not valid repeat the last"
+        )
     if isinstance(program.value_input, DenseInput):
         format = program.value_input.output
         docs["value"] = f"the event's codes of format {format}: sat(floor(x 2**{format.frac} + 1/2)); {FORMATS}"
@@ -45,6 +62,13 @@ def _sentence(program: Program, node: Node) -> str:
 def _detail(node: Node) -> str:
     if isinstance(node, DiagonalSSM):
         return f" ({node.discretization}, {node.modes} modes of {node.state_width} bits, {node.digits} gap digits)"
+    if isinstance(node, Neurons):
+        states = f"u {node.potential}" + (f", w {node.adaptation}" if isinstance(node, AdaptiveLIF) else "")
+        order = f"{node.order}, " if isinstance(node, AdaptiveLIF) else ""
+        recurrent = f", {node.recurrent_width}-bit recurrent ones" if node.is_recurrent else ""
+        return f" ({order}{states}, {node.input_width}-bit weights{recurrent})"
+    if isinstance(node, LeakyIntegrator):
+        return f" ({node.weight_width}-bit weights)"
     if isinstance(node, Linear):
         return f" ({'/'.join(str(width) for width in node.weight_widths)}-bit weights, {node.accumulator} sums)"
     if isinstance(node, (EventPool, Readout)):

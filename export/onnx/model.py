@@ -79,6 +79,8 @@ def metadata(program: Program) -> dict[str, str]:
         "logits_frac": str(program[program.logits].output.frac),
         "edge_formats": json.dumps({node.name: str(node.output) for node in program}),
     }
+    if program.series is not None:
+        properties["series_frac"] = str(program[program.series].output.frac)
     if isinstance(program.value_input, DenseInput):
         format = program.value_input.output
         properties["value_format"] = json.dumps({"width": format.width, "signed": format.signed, "frac": format.frac})

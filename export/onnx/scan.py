@@ -14,7 +14,7 @@ BODY_PREFIX = "event/"
 
 
 def over_events(
-    name: str, body: Graph, event: EventGraph, traced: Mapping[str, tuple[str, tuple[int, ...]]]
+    name: str, body: Graph, event: EventGraph, kept: Mapping[str, tuple[str, tuple[int, ...]]]
 ) -> tuple[Graph, EventGraph]:
     """A graph that runs ``body`` over samples (B, L, ...) from zero states.
 
@@ -22,16 +22,16 @@ def over_events(
         name: of the graph.
         body: the event's operations, with prefix ``BODY_PREFIX``; its outputs are declared here.
         event: the event's states.
-        traced: tensors to keep of every event and their shapes without the batch, by name: ``trace/<name>``
-            (B, L, *shape) become outputs of the graph.
+        kept: tensors of every event and their shapes without the batch, by the name under which they become outputs
+            (B, L, *shape) of the graph.
 
     Returns:
         The graph, to which a read-out can be added, and its states after the last event.
     """
     for state in event.states:
         body.output(event.after[state.name], AFTER + state.name, ["batch", *state.shape])
-    for trace, (tensor, shape) in traced.items():
-        body.output(tensor, f"trace/{trace}", ["batch", *shape])
+    for output, (tensor, shape) in kept.items():
+        body.output(tensor, output, ["batch", *shape])
 
     graph = Graph(name)
     final = EventGraph(graph, event.program)
@@ -47,17 +47,17 @@ def over_events(
         "Scan",
         *(graph.zeros("valid", state.shape, state.dtype) for state in event.states),
         *(_lead(graph, name, len(rest)) for name, rest in zip(scanned, rests, strict=True)),
-        outputs=[*final.after.values(), *(f"scan/{trace}" for trace in traced)],
+        outputs=[*final.after.values(), *(f"scan/{output}" for output in kept)],
         dtypes=[body.dtypes[info.name] for info in body.outputs],
         body=body.build(),
         num_scan_inputs=len(scanned),
         scan_input_axes=[1] * len(scanned),
-        **({"scan_output_axes": [1] * len(traced)} if traced else {}),
+        **({"scan_output_axes": [1] * len(kept)} if kept else {}),
     )
-    for trace, (_, shape) in traced.items():
+    for output, (_, shape) in kept.items():
         first, end, axis = (graph.constant([value], np.int64) for value in (1, np.iinfo(np.int64).max, 1))
-        tail = graph.op("Slice", f"scan/{trace}", first, end, axis, dtype=graph.dtypes[f"scan/{trace}"])
-        graph.output(tail, f"trace/{trace}", ["batch", "length", *shape])
+        tail = graph.op("Slice", f"scan/{output}", first, end, axis, dtype=graph.dtypes[f"scan/{output}"])
+        graph.output(tail, output, ["batch", "length", *shape])
     return graph, final
 
 

@@ -21,8 +21,9 @@ def build_sequence(program: Program, trace: Sequence[str] = (), *, family: Famil
 
     Inputs: as the step model's, with a length axis: ``token`` (B, L) or ``value`` (B, L, d), gaps (B, L), ``valid``
     (B, L). Both axes are dynamic, and events that are not valid may lie anywhere. Outputs: ``logits`` (B, C) after
-    the last event, and ``trace/<name>`` (B, L, ...) for the edges, and the states after each event (as
-    ``state/<name>``), named in ``trace``.
+    the last event; ``series`` (B, L, C) where the program has one, which repeats its last value at events that are not
+    valid; and ``trace/<name>`` (B, L, ...) for the edges, and the states after each event (as ``state/<name>``), named
+    in ``trace``.
 
     Raises:
         PumiceError: a node type has no writer, or ``trace`` names what has no value at each event.
@@ -31,8 +32,11 @@ def build_sequence(program: Program, trace: Sequence[str] = (), *, family: Famil
     event = EventGraph(body, program, trace)
     event.begin(body.input("valid", np.bool_, ["batch"]))
     write_event(event, family)
-    traced = {name: (_traced(event, name), _shape(event, name)) for name in trace}
-    graph, final = over_events("sequence", body, event, traced)
+    outputs = {f"trace/{name}": name for name in trace}
+    if program.series is not None:
+        outputs["series"] = program.series
+    kept = {output: (_traced(event, name), _shape(event, name)) for output, name in outputs.items()}
+    graph, final = over_events("sequence", body, event, kept)
     graph.output(write_query(final, family), "logits", ["batch", len(program.class_names)])
     doc = f"Whole samples, padded and marked by valid, through a Scan over events: {family.doc}"
     return finish_program(graph, program, doc, family.arithmetic)

@@ -16,7 +16,12 @@ from ..samples import Sample
 from .event import AFTER, BEFORE
 from .feed import feed
 
-_DTYPES = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
+_DTYPES = {
+    "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(float)": np.float32,
+}
 
 
 class Session:
@@ -63,21 +68,34 @@ class Session:
 def run_sequence(
     session: Session, program: Program, samples: Sequence[Sample], batch_size: int = 64, workers: int | None = None
 ) -> np.ndarray:
-    """Logits (N, C) of whole samples, in their order; samples of similar length share a batch.
+    """Logits (N, C) of whole samples, in their order.
 
     ``workers`` batches run at the same time; None: as many as there are cores.
     """
+    found = run_samples(session, program, samples, batch_size, workers)
+    return np.stack([outputs["logits"] for outputs in found])
+
+
+def run_samples(
+    session: Session, program: Program, samples: Sequence[Sample], batch_size: int = 64, workers: int | None = None
+) -> list[dict[str, np.ndarray]]:
+    """The sequence model's outputs of each sample, in their order: ``logits`` (C,) and, of a program that has one, the
+    ``series`` (L, C). Samples of similar length share a batch; ``workers`` as in ``run_sequence``.
+    """
     longest_first = sorted(range(len(samples)), key=lambda index: -len(samples[index][1]))
     batches = [longest_first[start : start + batch_size] for start in range(0, len(samples), batch_size)]
+    results: list[dict[str, np.ndarray]] = [{}] * len(samples)
 
-    def run(chosen: Sequence[int]) -> np.ndarray:
-        return session.run(feed(program, [samples[index] for index in chosen]))["logits"]
+    def run(chosen: Sequence[int]) -> None:
+        outputs = session.run(feed(program, [samples[index] for index in chosen]))
+        for row, index in enumerate(chosen):
+            results[index] = {name: array[row] for name, array in outputs.items()}
+            if program.series is not None:
+                results[index]["series"] = outputs["series"][row, : len(samples[index][1])]
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        rows = np.concatenate(list(pool.map(run, batches)))
-    logits = np.empty_like(rows)
-    logits[longest_first] = rows
-    return logits
+        list(pool.map(run, batches))
+    return results
 
 
 def run_step(session: Session, program: Program, samples: Sequence[Sample]) -> list[np.ndarray]:

@@ -39,7 +39,12 @@ class Session:
 
     def states(self, batch):
         """Zero states for a step model."""
-        dtypes = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
+        dtypes = {
+            "tensor(uint8)": np.uint8,
+            "tensor(int32)": np.int32,
+            "tensor(int64)": np.int64,
+            "tensor(float)": np.float32,
+        }
         return {
             value.name: np.zeros((batch, *value.shape[1:]), dtype=dtypes[value.type])
             for value in self.session.get_inputs()

@@ -16,6 +16,7 @@ from ..event import EventGraph
 from ..tables import token_tables
 from .inputs import write_input
 from .linear import write_embedding, write_linear
+from .neurons import write_leaky_integrator, write_neurons
 from .norm import write_batch_norm, write_layer_norm
 from .pointwise import write_add, write_lookup, write_multiply
 from .pool import read_event_pool, update_event_pool
@@ -55,6 +56,9 @@ _WRITERS: Mapping[type[Node], Writer] = {
     nodes.BatchNorm: write_batch_norm,
     nodes.LayerNorm: write_layer_norm,
     nodes.DiagonalSSM: write_diagonal_ssm,
+    nodes.LIF: write_neurons,
+    nodes.AdaptiveLIF: write_neurons,
+    nodes.LeakyIntegrator: write_leaky_integrator,
     nodes.EventPool: read_event_pool,
     nodes.Readout: read_readout,
     **dict.fromkeys(nodes.INPUT_NODES, write_input),

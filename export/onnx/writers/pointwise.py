@@ -13,7 +13,7 @@ from ..event import EventGraph
 def write_lookup(event: EventGraph, node: Lookup) -> str:
     """A gather; the table is rotated so that negative codes count from its end, as ONNX indices do."""
     graph = event.graph
-    (code,) = event.inputs_of(node)
+    code = graph.cast(event.inputs_of(node)[0], edge_dtype(node.format))  # spikes are bytes, which no index is
     table = graph.constant(np.roll(node.table, node.format.min), edge_dtype(node.output))
     return graph.op("Gather", table, code, dtype=graph.dtypes[table], axis=0)
 
