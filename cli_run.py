@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from .cli_overrides import save_overrides
-from .cli_stages import STAGES, stages_without
+from .cli_stages import STAGES
 from .errors import PumiceError
 from .files import atomic_path
 from .quantize.program import ProgramError
@@ -31,10 +32,10 @@ def run_stages(config: DictConfig, names: tuple[str, ...]) -> None:
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     redo = _stages_to_redo(plain.pop("redo"))
     path = run_folder_path(plain.pop("run_dir"))
-    names = _possible(names, plain["model"].get("family"))
-    last = max(position for position, stage in enumerate(STAGES) if stage.name in names)
     chosen = [stage for stage in STAGES if stage.name in names]
     modules = {stage.name: import_module(f".{stage.target}", __package__) for stage in chosen}
+    chosen = _possible(chosen, modules, plain)
+    last = STAGES.index(chosen[-1])
     for stage in chosen:
         modules[stage.name].check(plain)
     if not path.exists():  # before the folder is made
@@ -49,15 +50,30 @@ def run_stages(config: DictConfig, names: tuple[str, ...]) -> None:
             _run_stage(stage, modules[stage.name], folder, plain)
 
 
-def _possible(names: tuple[str, ...], family: Any) -> tuple[str, ...]:
-    """Those of ``names`` that the model family can go through; where one alone was asked for, it has to be."""
-    impossible = [name for name in names if name in stages_without(family)]
-    if impossible and len(names) == 1:
-        raise PumiceError(f"'{names[0]}' does not take model.family={family} yet; use model.family=s5")
-    if impossible:
-        listed = ", ".join(impossible)
-        CONSOLE.print(f"left out, since model.family={family} cannot be quantized yet: {listed}", soft_wrap=True)
-    return tuple(name for name in names if name not in impossible)
+def _possible(chosen: list[Stage], modules: Mapping[str, Any], config: Mapping[str, Any]) -> list[Stage]:
+    """Those of ``chosen`` that the configured model and task can go through; the others are named, with the reason.
+
+    Raises:
+        PumiceError: it is the only one that was asked for.
+    """
+    possible: list[Stage] = []
+    left: list[str] = []
+    missing: set[str] = set()
+    for stage in chosen:
+        unavailable = getattr(modules[stage.name], "unavailable", None)
+        reason = unavailable(config) if unavailable else None
+        if reason and len(chosen) == 1:
+            raise PumiceError(reason)
+        if reason:
+            CONSOLE.print(f"left out: {reason}", soft_wrap=True)
+        if reason or missing & set(stage.needs):
+            left.append(stage.name)
+            missing.update(stage.writes)
+        else:
+            possible.append(stage)
+    if left:
+        CONSOLE.print(f"stages left out: {', '.join(left)}", soft_wrap=True)
+    return possible
 
 
 def run_folder_path(run_dir: str | None) -> Path:

@@ -43,7 +43,6 @@ STAGES: tuple[Stage, ...] = (
         needs=("weights.safetensors",),
         writes=("program.npz", "quantized.safetensors", "lowering.json"),
         scratch=("quantize",),
-        families=("s5",),
     ),
     Stage(
         name="simulate",
@@ -107,14 +106,3 @@ STAGES: tuple[Stage, ...] = (
         writes=REPORT_FILES,
     ),
 )
-
-
-def stages_without(family: str) -> set[str]:
-    """The stages that a model family cannot go through: those that do not take it, and those that build on them."""
-    names: set[str] = set()
-    missing: set[str] = set()
-    for stage in STAGES:
-        if (stage.families and family not in stage.families) or missing & set(stage.needs):
-            names.add(stage.name)
-            missing.update(stage.writes)
-    return names

@@ -32,6 +32,12 @@ from .weights import save_frozen
 SPLITS = ("validation", "test")
 
 
+def unavailable(config: Mapping[str, Any]) -> str | None:
+    """Why the configured model or task cannot be quantized; None if it can."""
+    family = config["model"].get("family")
+    return None if family == "s5" else f"model.family={family} cannot be quantized; use model.family=s5"
+
+
 def check(config: Mapping[str, Any]) -> None:
     """Refuse bad settings before anything is written.
 

@@ -34,12 +34,12 @@ class Stage:
         summary: one line of help.
         help: what it reads and writes.
         target: module inside the package that defines ``check(config)``, which validates the configuration without
-            touching the disk, and ``run(config, folder) -> figures``; imported when needed.
+            touching the disk, and ``run(config, folder) -> figures``; imported when needed. It may define
+            ``unavailable(config)``: a sentence that says why the stage cannot take the model or task, or None.
         sections: configuration keys (dotted where only a part counts) that its outputs depend on.
         needs: files of the run folder that earlier stages write.
         writes: files of the run folder that it writes; all exist when it has finished.
         scratch: files or folders of unfinished work, deleted when the stage is done anew.
-        families: the model families it takes; empty: all.
     """
 
     name: str
@@ -50,7 +50,6 @@ class Stage:
     needs: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
-    families: tuple[str, ...] = ()
 
 
 class RunFolder:
