@@ -57,11 +57,9 @@ def random_loihi(seed: int, **fixed: Any) -> Program:
     return Program(nodes=tuple(nodes), logits="logits", pairing="causal", class_names=names)
 
 
-def _neurons(
-    rng: np.random.Generator, pick: Any, name: str, source: Node, hidden: int, recurrent: bool
-) -> LoihiLIF:
+def _neurons(rng: np.random.Generator, pick: Any, name: str, source: Node, hidden: int, recurrent: bool) -> LoihiLIF:
     bits, extreme = int(pick("weight_bits")), pick("extreme")
-    drawn = int(rng.integers(0, 3))
+    drawn = 0 if extreme and source.output.width > 2 else int(rng.integers(0, 3))  # others do not bound the current
     return LoihiLIF(
         name=name,
         inputs=(source.name,),
@@ -74,7 +72,7 @@ def _neurons(
         bias=rng.integers(-BIAS_LIMIT - 1, BIAS_LIMIT + 1, hidden) if extreme else rng.integers(-40, 41, hidden),
         du=int((4095, rng.integers(200, 4096), 0 if extreme else 1000)[drawn]),
         dv=int((0, rng.integers(0, 4096), 300)[drawn]),
-        vth=int((rng.integers(0, THRESHOLD_LIMIT + 1) if extreme else rng.integers(0, 600))),
+        vth=int(rng.integers(0, THRESHOLD_LIMIT + 1) if extreme else rng.integers(0, 600)),
     )
 
 

@@ -47,16 +47,18 @@ def find_python() -> Path:
     )
 
 
-def ensure_environment() -> Path:
+def ensure_environment(requirements: str | None = None) -> Path:
     """The Python of the cached environment, built at first use (a minute, over the network).
 
-    It lies under the folder named by PUMICE_CACHE, or the user's cache folder, by the digest of its requirements.
+    It lies under the folder named by PUMICE_CACHE, or the user's cache folder, by the digest of its requirements: lines
+    as pip reads them, which name every package; those of Lava bundles if None.
 
     Raises:
         LavaUnavailable: no Python 3.10, or packages that cannot be installed.
         PumiceError: a cache folder that cannot be written to, or a wrong setting.
     """
-    requirements = resources.files(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
+    if requirements is None:
+        requirements = resources.files(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
     cache = Path(os.environ.get("PUMICE_CACHE") or platformdirs.user_cache_dir("pumice")).expanduser()
     target = cache / f"lava-{hashlib.sha256(requirements.encode()).hexdigest()[:12]}"
     python = target / "bin" / "python"

@@ -1,0 +1,122 @@
+"""Writer of lava-dl netx .net files (the layout that lava-dl 0.6.0 exports and ``lava.lib.dl.netx.hdf5`` reads)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ...errors import PumiceError
+from ...files import atomic_path
+from ...quantize.program import Program, digest
+from ...quantize.program.nodes import DenseInput, LoihiLIF, Readout
+from ...quantize.program.nodes.loihi import WEIGHT_LIMIT
+
+REFRACTORY_DELAY = 1
+
+
+def write_net(program: Program, path: str | Path) -> list[LoihiLIF]:
+    """Write the program's layers as ``dense`` and ``dense_rec`` with CUBA neurons; return the nodes written.
+
+    The read-out is not part of such a file: the class is the output neuron that spikes most often. Attributes of the
+    root tell the rest: ``input_message_bits``, ``signed`` (the input), ``class_names``, ``program`` (its digest).
+
+    Raises:
+        PumiceError: a program that is not a chain of LoihiLIF nodes, weights that netx would not load as they are, or
+            a folder that cannot be written to.
+    """
+    nodes = loihi_chain(program)
+    folded = [_folded(node) for node in nodes]
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["input_message_bits"] = nodes[0].message_bits
+        file.attrs["signed"] = nodes[0].format.signed
+        file.attrs["class_names"] = list(program.class_names)
+        file.attrs["program"] = digest(program)
+        for index, (node, (weight, recurrent)) in enumerate(zip(nodes, folded, strict=True)):
+            _write_layer(file.create_group(f"layer/{index}"), node, weight, recurrent)
+    return nodes
+
+
+def loihi_chain(program: Program) -> list[LoihiLIF]:
+    """The layers of a program that is an input, LoihiLIF nodes one behind the other, and a read-out of their spikes.
+
+    Raises:
+        PumiceError: it holds other nodes, or connects them otherwise; names the first.
+    """
+    chain: list[LoihiLIF] = []
+    last = program.value_input.name
+    for node in program:
+        if isinstance(node, LoihiLIF) and node.inputs == (last,):
+            chain.append(node)
+            last = node.name
+        elif not isinstance(node, (DenseInput, Readout)):
+            kind = type(node).__name__
+            raise PumiceError(
+                f"node {node.name} is a {kind}; lava-dl files hold chains of LoihiLIF nodes alone, as quantize=loihi "
+                "makes them of networks of LIF neurons"
+            )
+    return chain
+
+
+def _write_layer(group: h5py.Group, node: LoihiLIF, weight: np.ndarray, recurrent: np.ndarray) -> None:
+    kind = b"dense_rec" if node.is_recurrent else b"dense"
+    group.create_dataset("type", (1,), "S10", [kind])
+    group.create_dataset("shape", data=np.array([node.neurons]))
+    group.create_dataset("inFeatures", data=weight.shape[1])
+    group.create_dataset("outFeatures", data=node.neurons)
+    group.create_dataset("weight", data=weight)
+    if node.is_recurrent:
+        group.create_dataset("weight_rec", data=recurrent)
+    group.create_dataset("bias", data=node.bias.astype(np.int32))
+    neuron = group.create_group("neuron")
+    neuron.create_dataset("type", data="CUBA")
+    neuron.create_dataset("iDecay", data=node.du + 1)  # netx hands LIF one less
+    neuron.create_dataset("vDecay", data=node.dv)
+    neuron.create_dataset("vThMant", data=node.vth)
+    neuron.create_dataset("refDelay", data=REFRACTORY_DELAY)
+    neuron.create_dataset("gradedSpike", data=False)
+
+
+def _folded(node: LoihiLIF) -> tuple[np.ndarray, np.ndarray]:
+    """W and V as integers that netx loads unchanged, the weight exponent folded in; int32.
+
+    Raises:
+        PumiceError: there are none.
+    """
+    exponent = node.weight_exponent
+    both = np.hstack([node.weight, node.recurrent]).astype(np.int32)
+    shifted = both << exponent if exponent > 0 else both >> -exponent
+    if exponent < 0 and np.any(shifted << -exponent != both):
+        raise PumiceError(f"node {node.name}: netx has no weight exponent, and {exponent} does not divide its weights")
+    low, high = -WEIGHT_LIMIT - 2, WEIGHT_LIMIT
+    if shifted.min() < low or shifted.max() > high:
+        raise PumiceError(
+            f"node {node.name}: weights lie in {shifted.min()}..{shifted.max()}, netx loads {low}..{high}; "
+            "lower the weights or the weight exponent"
+        )
+    weight, recurrent = np.split(shifted, [node.weight.shape[1]], axis=1)
+    _refuse_misread(node, shifted, [weight, recurrent] if node.is_recurrent else [weight])
+    return weight, recurrent
+
+
+def _refuse_misread(node: LoihiLIF, both: np.ndarray, matrices: list[np.ndarray]) -> None:
+    """netx shifts W and V together to the full width of a synapse. Without a weight it divides by zero; and of a matrix
+    without positive weights, which then has a bit more but no -256, it clips that by one.
+    """
+    most, least = int(both.max()), int(both.min())
+    if most == least == 0:
+        raise PumiceError(f"node {node.name}: all its weights are 0, which netx cannot load; train it, or leave it out")
+    if most < 0:
+        shift = int(np.floor(np.log2(-256 / least)))
+    elif least >= 0:
+        shift = int(np.floor(np.log2(255 / most)))
+    else:
+        scales = [127 / most] if most else []
+        shift = int(np.floor(np.log2(min([*scales, -128 / least])))) + 1
+    for matrix in matrices:
+        if matrix.size and matrix.max() <= 0 and int(matrix.min()) << shift < -255:
+            raise PumiceError(
+                f"node {node.name}: netx would load a matrix without positive weights wrongly, since its lowest, "
+                f"{int(matrix.min())}, is a power of two; change that weight by 2"
+            )
