@@ -15,7 +15,15 @@ from typing import Any
 from numba import njit
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("compiled.py", "borrow.py", "opcodes.py", "operations.py", "machine.py", "kernels/plain.py")
+_SOURCES = (
+    "compiled.py",
+    "borrow.py",
+    "opcodes.py",
+    "operations.py",
+    "operations_neurons.py",
+    "machine.py",
+    "kernels/plain.py",
+)
 
 
 def _digest() -> str:

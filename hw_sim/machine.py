@@ -47,6 +47,7 @@ from .opcodes import (
     H_VOCAB,
     IN,
     IN_ROWS,
+    INTEGRATE,
     IS_MIXED,
     IS_WIDE,
     LAYER_NORM,
@@ -55,6 +56,7 @@ from .opcodes import (
     LOOKUP,
     MULTIPLY,
     NARROW,
+    NEURONS,
     NOT_FINITE,
     OP,
     OUT,
@@ -85,6 +87,7 @@ from .operations import (
     table,
     take,
 )
+from .operations_neurons import integrate, neurons
 
 
 @compiled
@@ -112,6 +115,20 @@ def execute(a16, a32, a64, start, stop):
                 ssm(record, a64, a64, a64)
             else:
                 ssm(record, a16, a32, a64)
+        elif op == NEURONS:
+            if wide:
+                neurons(record, a64, a64, a64, a32, a64)
+            elif record[WIDE] == IS_MIXED:
+                neurons(record, a16, a32, a64, a32, a64)
+            else:
+                neurons(record, a16, a32, a32, a32, a64)
+        elif op == INTEGRATE:
+            if wide:
+                integrate(record, a64, a64, a64, a32, a64)
+            elif record[WIDE] == IS_MIXED:
+                integrate(record, a16, a32, a64, a32, a64)
+            else:
+                integrate(record, a16, a32, a32, a32, a64)
         elif op == LOOKUP:
             if wide:
                 lookup(record, a64, a64)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 # Operations; those before TAKE do nothing where their input has no rows
 TABLE, COUNT, WIDEN, NARROW, LINEAR, LOOKUP, MULTIPLY, ADD = range(8)
-BATCH_NORM, LAYER_NORM, SSM, POOL, TAKE, READ_OUT = range(8, 14)
+BATCH_NORM, LAYER_NORM, SSM, POOL, NEURONS, INTEGRATE, TAKE, READ_OUT = range(8, 16)
 
-# Types of an operation: (values, accumulators), for POOL (values, outputs)
+# Types of an operation: (values, accumulators), for POOL (values, outputs); for neurons see plan_neurons.py
 IS_NARROW, IS_WIDE, IS_MIXED = range(3)
 
 # Fields of every record. ROWS fields are places in a64 that hold how many rows an edge has in this block.
 OP, LENGTH, WIDE, SATURATIONS, OUT_ROWS, OUT, OUT_CHANNELS, LOW, HIGH, IN_ROWS, IN, IN_CHANNELS = range(12)
 BODY = 12
-"""Where an operation's own fields start; they are listed beside its function in machine.py."""
+"""Where an operation's own fields start; they are listed beside its function in operations.py."""
 
 # The head of a64: fixed places.
 (
@@ -51,6 +51,9 @@ HEAD = 32
 # Modes of POOL and TAKE
 POOL_FIRST, POOL_SUM, POOL_MEAN, POOL_TIME = range(4)
 TAKE_MEAN, TAKE_TIME, TAKE_LAST, TAKE_WINDOW, TAKE_FORGET = range(5)
+
+# Kinds of NEURONS
+IS_LIF, IS_SE, IS_EF = range(3)
 
 # How the machine is fed
 ADVANCE, READ, STEP = range(3)

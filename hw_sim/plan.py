@@ -8,12 +8,11 @@ the integers, and the saturations counted, stay the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
-from ..quantize.program import Format, Program, ProgramError
+from ..quantize.program import Program, ProgramError
 from ..quantize.program.arithmetic import round_half_up_shift
 from ..quantize.program.bounds import I32_LIMIT
 from ..quantize.program.nodes import (
@@ -35,87 +34,23 @@ from ..quantize.program.nodes import (
 )
 from . import opcodes as o
 from . import reference
+from .arenas import A16, A64, Arena, Place, Plan, fits_16
+from .plan_neurons import plan_integrators, plan_neurons
 
 BLOCK = 64
 TABLE_LIMIT = 1 << 22
 """Tables by token hold at most this many entries each; beyond it the node runs event by event."""
 
 
-class Arena:
-    """One flat array under construction; pieces start on cache lines."""
-
-    def __init__(self, dtype: type, head: int = 0) -> None:
-        self.dtype = np.dtype(dtype)
-        self.line = 64 // self.dtype.itemsize
-        self.pieces: list[tuple[int, np.ndarray]] = []
-        self.size = head
-
-    def put(self, values: np.ndarray) -> int:
-        """Append a copy of ``values``; returns where it starts."""
-        start = -(-self.size // self.line) * self.line
-        flat = np.asarray(values, dtype=np.int64).ravel()
-        self.pieces.append((start, flat))
-        self.size = start + flat.size
-        return start
-
-    def reserve(self, size: int) -> int:
-        """Append ``size`` zeros."""
-        return self.put(np.zeros(size, dtype=np.int64))
-
-    def build(self) -> np.ndarray:
-        """The array, aligned to cache lines."""
-        raw = np.zeros(self.size * self.dtype.itemsize + 64, dtype=np.uint8)
-        skip = -raw.ctypes.data % 64
-        array = raw[skip : skip + self.size * self.dtype.itemsize].view(self.dtype)
-        for start, values in self.pieces:
-            array[start : start + values.size] = values
-        return array
-
-
-@dataclass
-class Place:
-    """Where an edge's rows lie: arena, offset, channels, and the place in a64 of its row count."""
-
-    wide: bool
-    offset: int
-    channels: int
-    rows_at: int
-
-
-@dataclass
-class Plan:
-    """Arenas to copy for a machine, and where to find things in them."""
-
-    program: Program
-    arenas: tuple[Arena, Arena, Arena]
-    edges: dict[str, Place] = field(default_factory=dict)
-    states: dict[str, Place] = field(default_factory=dict)
-    registers: dict[str, Place] = field(default_factory=dict)
-    saturations: dict[str, int] = field(default_factory=dict)
-    clipped_gaps: dict[str, int] = field(default_factory=dict)
-    counts: list[int] = field(default_factory=list)
-    changing: list[tuple[int, int, int]] = field(default_factory=list)
-    narrow: dict[str, bool] = field(default_factory=dict)
-    tabulated: set[str] = field(default_factory=set)
-
-    def build(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Fresh arenas (int16, int32, int64) in the zero state."""
-        a16, a32, a64 = (arena.build() for arena in self.arenas)
-        return a16, a32, a64
-
-
-def fits_16(format: Format) -> bool:
-    """Whether every code of the format is an int16."""
-    return format.min >= -(1 << 15) and format.max < 1 << 15
-
-
 @lru_cache(maxsize=8)  # a program is immutable and hashed by identity
 def make_plan(program: Program, *, trace: bool = False, block: int = BLOCK) -> Plan:
     """Plan ``program`` for blocks of ``block`` events; ``trace`` keeps every edge and the states of every event."""
-    return _Planner(program, trace, block).plan
+    return Planner(program, trace, block).plan
 
 
-class _Planner:
+class Planner:
+    """Walks through a program and writes its plan: one method a node type."""
+
     def __init__(self, program: Program, trace: bool, block: int) -> None:
         self.program, self.trace, self.block = program, trace, block
         self.a16, self.a32, self.a64 = Arena(np.int16), Arena(np.int32), Arena(np.int64, head=o.HEAD)
@@ -149,15 +84,15 @@ class _Planner:
         query = [node for node in self.program if self.program.rates[node.name] == QUERY]
         others = [node for node in self.program if self.program.rates[node.name] != QUERY]
         for node in others:
-            self.plan.saturations[node.name] = self._changing(self.a64, 2, 1)
-        start = self._changing(self.a64, 2, len(query))
+            self.plan.saturations[node.name] = self._changing(self.a64, A64, 1)
+        start = self._changing(self.a64, A64, len(query))
         for index, node in enumerate(query):
             self.plan.saturations[node.name] = start + index
         self.head[o.H_QUERY_COUNTERS], self.head[o.H_QUERY_COUNTER_COUNT] = start, len(query)
 
     def _inputs(self) -> None:
         program, head, source = self.program, self.head, self.program.value_input
-        shared = self._changing(self.a64, 2, 1)
+        shared = self._changing(self.a64, A64, 1)
         for node in (source, *program.gap_inputs):
             self.rows[node.name] = shared
             self._place(node, True)
@@ -165,7 +100,7 @@ class _Planner:
         for node in program.gap_inputs:
             records += [node.unit_us, self.places[node.name, True], shared, 0]
         head[o.H_GAPS] = self.a64.put(np.array(records, dtype=np.int64))
-        self.plan.changing += [(2, int(head[o.H_GAPS]) + 4 * g + 3, 1) for g in range(len(program.gap_inputs))]
+        self.plan.changing += [(A64, int(head[o.H_GAPS]) + 4 * g + 3, 1) for g in range(len(program.gap_inputs))]
         head[o.H_GAP_COUNT] = len(program.gap_inputs)
         dense = isinstance(source, DenseInput)
         head[o.H_VALUES], head[o.H_VALUE_ROWS] = self.places[source.name, True], shared
@@ -175,7 +110,7 @@ class _Planner:
         head[o.H_INPUT_SATURATIONS] = self.plan.saturations[source.name]
         head[o.H_VOCAB] = 0 if dense else source.vocab
         head[o.H_MAX_DURATION], head[o.H_MAX_EVENTS] = program.max_duration_us, program.max_events
-        head[o.H_PENDING] = self._changing(self.a64, 2, source.channels + 1)
+        head[o.H_PENDING] = self._changing(self.a64, A64, source.channels + 1)
         head[o.H_NEXT], head[o.H_BLOCK], head[o.H_DIRTY] = program.pairing == "next", self.block, 1
 
     def _finish(self) -> None:
@@ -187,7 +122,8 @@ class _Planner:
         self.a64.pieces.append((0, self.head))
         for (name, wide), offset in self.places.items():
             if name not in self.plan.edges or wide == self._made_wide(name):
-                self.plan.edges[name] = Place(wide, offset, self.program[name].channels, self.rows[name])
+                arena = A64 if wide else A16
+                self.plan.edges[name] = Place(arena, offset, self.program[name].channels, self.rows[name])
 
     def _made_wide(self, name: str) -> bool:
         return not self.plan.narrow.get(name, False)
@@ -211,7 +147,7 @@ class _Planner:
         self.plan.narrow.setdefault(node.name, not wide)
         if node.name not in self.rows:
             own = node.stride > 1 or isinstance(node, Readout)
-            self.rows[node.name] = self._changing(self.a64, 2, 1) if own else self.rows[node.inputs[0]]
+            self.rows[node.name] = self._changing(self.a64, A64, 1) if own else self.rows[node.inputs[0]]
         return self.places[node.name, wide]
 
     def _edge(self, name: str, wide: bool) -> int:
@@ -264,6 +200,15 @@ class _Planner:
 
     def _put_shifts(self, shift: np.ndarray, wide: bool) -> list[int]:
         return [self._accs(wide).put(part) for part in self._shifts(shift, wide)]
+
+    def _traced(self, node: Node) -> int:
+        """Where the state after each event of a block goes; -1 where it is not kept."""
+        if not self.trace:
+            return -1
+        channels = node.state_fracs.size
+        place = self.a64.reserve(self.block * channels)
+        self.plan.states[node.name] = Place(A64, place, channels, self.rows[node.name])
+        return place
 
     # What depends on the token alone
 
@@ -369,7 +314,7 @@ class _Planner:
         )
         wide, modes = not narrow, node.modes
         values, accs = self._values(wide), self._accs(wide)
-        self.plan.clipped_gaps[node.name] = self._changing(self.a64, 2, 1)
+        self.plan.clipped_gaps[node.name] = self._changing(self.a64, A64, 1)
         weight = np.concatenate([node.input_re, node.input_im]).astype(np.int64)
         bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.int64)
         shift = np.tile(node.drive_shift, 2)
@@ -383,25 +328,26 @@ class _Planner:
             source = self._source(node, wide)
             drive = [-1, token, values.put(weight), accs.put(bias), accs.reserve(2 * modes)]
             drive += [*self._put_shifts(shift, wide), accs.reserve(2 * modes)]
-        state = self._changing(values, 2 if wide else 0, 2 * modes)
+        state = self._changing(values, A64 if wide else A16, 2 * modes)
         decay = np.stack([node.decay_re, node.decay_im], axis=1)
         _, half, exponent = self._shifts(node.decay_exponent, wide)
         _, read_half, read_right = self._shifts(node.read_shift, True)
-        trace = self.a64.reserve(self.block * 2 * modes) if self.trace else -1
+        place = self._place(node, wide)
         body = [gap, node.max_gap, self.plan.clipped_gaps[node.name], modes, node.discretization == "zoh", *drive]
         body += [state, node.state_format.min, node.state_format.max, values.put(decay), accs.put(half)]
-        body += [accs.put(exponent), read_half, read_right, trace]
-        self._emit(o.SSM, node, wide, self._place(node, wide), source, body)
-        self.plan.registers[node.name] = Place(wide, state, 2 * modes, 0)
-        if self.trace:
-            self.plan.states[node.name] = Place(True, trace, 2 * modes, self.rows[node.name])
+        body += [accs.put(exponent), read_half, read_right, self._traced(node)]
+        self._emit(o.SSM, node, wide, place, source, body)
+        self.plan.registers[node.name] = (Place(A64 if wide else A16, state, 2 * modes, 0),)
+
+    _LIF = _AdaptiveLIF = plan_neurons
+    _LeakyIntegrator = plan_integrators
 
     def _EventPool(self, node: EventPool) -> None:
         wide, wide_out = not fits_16(node.format), not fits_16(node.output)
         kind = o.IS_WIDE if wide else o.IS_MIXED if wide_out else o.IS_NARROW
         modes = {"first": o.POOL_FIRST, "sum": o.POOL_SUM, "mean": o.POOL_MEAN, "time": o.POOL_TIME}
         weights = self._edge(node.inputs[1], True) if node.mode == "time" else 0
-        state = [self._changing(self.a64, 2, size) for size in (1, 1, node.size, node.size)]
+        state = [self._changing(self.a64, A64, size) for size in (1, 1, node.size, node.size)]
         body = [modes[node.mode], node.window, node.divides, weights, *state]
         source = self._source(node, wide)
         self._emit(o.POOL, node, kind, self._place(node, wide or wide_out), source, body)
@@ -414,10 +360,10 @@ class _Planner:
             weights, gaps = self._edge(node.inputs[1], True), self._edge(node.inputs[2], True)
             gap_rows = self.rows[node.inputs[2]]
         held = node.size * max(node.window, 1)
-        state = [self._changing(self.a64, 2, size) for size in (1, 1, 1, node.size, held)]
+        state = [self._changing(self.a64, A64, size) for size in (1, 1, 1, node.size, held)]
         self.plan.counts.append(state[0])
         body = [modes[node.mode], node.extra_bits, node.window, node.decay_shift, weights, gaps, gap_rows, *state]
-        wide_in, wide_out = not fits_16(node.format), not fits_16(node.output)
+        wide_in, wide_out = self._made_wide(node.inputs[0]), not fits_16(node.output)
         source = self._source(node, wide_in)
         place = self._place(node, wide_out)
         self._emit(o.TAKE, node, wide_in, 0, source, body, node.inputs[0])

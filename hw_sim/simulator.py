@@ -12,6 +12,7 @@ import numpy as np
 from ..quantize.program import Program, ProgramError
 from ..quantize.program.nodes import QUERY, DenseInput
 from . import machine
+from .arenas import Place, Plan
 from .opcodes import (
     ADVANCE,
     BACKWARDS,
@@ -26,7 +27,7 @@ from .opcodes import (
     READ,
     STEP,
 )
-from .plan import BLOCK, Place, Plan, make_plan
+from .plan import BLOCK, make_plan
 from .reference import Sample, Trace, check, check_shapes
 
 _FAULTS = {
@@ -133,15 +134,14 @@ class Simulator:
         return {name: int(self._a64[at]) for name, at in self._plan.clipped_gaps.items()}
 
     def state(self, name: str) -> np.ndarray:
-        """The state of a DiagonalSSM node now, real then imaginary codes, (2 P,) int64."""
-        return self._view(self._plan.registers[name]).astype(np.int64)
-
-    def _view(self, place: Place) -> np.ndarray:
-        arena = self._a64 if place.wide else self._a16
-        return arena[place.offset : place.offset + place.channels]
+        """The state of a node now, as traces hold it: (2 P,) int64 of a DiagonalSSM, u, then w of neurons."""
+        return np.concatenate([self._take(place, 1) for place in self._plan.registers[name]], axis=1)[0]
 
     def _rows(self, place: Place) -> np.ndarray:
-        arena, rows = self._a64 if place.wide else self._a16, int(self._a64[place.rows_at])
+        return self._take(place, int(self._a64[place.rows_at]))
+
+    def _take(self, place: Place, rows: int) -> np.ndarray:
+        arena = (self._a16, self._a32, self._a64)[place.arena]
         flat = arena[place.offset : place.offset + rows * place.channels]
         return flat.reshape(rows, place.channels).astype(np.int64)
 
@@ -206,23 +206,27 @@ def _run(
 
 
 def _run_blocks(simulator: Simulator, sample: Sample, trace: bool) -> Trace:
-    return _collect(simulator, sample, BLOCK, trace) if trace else _collect(simulator, sample, None, trace)
+    whole = not trace and simulator.program.series is None
+    return _collect(simulator, sample, max(len(sample[1]), 1) if whole else BLOCK, trace)
 
 
 def _run_steps(simulator: Simulator, sample: Sample, trace: bool) -> Trace:
     return _collect(simulator, sample, 1, trace)
 
 
-def _collect(simulator: Simulator, sample: Sample, size: int | None, trace: bool) -> Trace:
+def _collect(simulator: Simulator, sample: Sample, size: int, trace: bool) -> Trace:
     """Run one sample in chunks of ``size`` events and gather what it did; chunks of one are read out as well."""
     simulator.reset()
-    (values, times), plan, rates = sample, simulator._plan, simulator.program.rates
+    (values, times), plan, program = sample, simulator._plan, simulator.program
+    rates, series = program.rates, program.series
     wanted = [name for name in plan.edges if trace and (size == 1 or rates[name] != QUERY)]
+    if series is not None and series not in wanted:
+        wanted.append(series)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     states: dict[str, list[np.ndarray]] = {name: [] for name in plan.states if trace}
-    source = plan.edges[simulator.program.value_input.name]
-    for start in range(0, len(times), size or max(len(times), 1)):
-        stop = start + (size or len(times))
+    source = plan.edges[program.value_input.name]
+    for start in range(0, len(times), size):
+        stop = start + size
         simulator.advance(values[start:stop], times[start:stop])
         if size == 1:
             simulator.read()
@@ -232,13 +236,15 @@ def _collect(simulator: Simulator, sample: Sample, size: int | None, trace: bool
         for name, rows in states.items():
             rows.append(simulator._rows(plan.states[name]))
     logits = simulator.read()
+    edges = {name: _stack(rows, plan.edges[name].channels) for name, rows in kept.items()}
     return Trace(
         logits=logits,
         incomplete=simulator.incomplete,
         saturations=simulator.saturations,
         clipped_gaps=simulator.clipped_gaps,
-        values={name: _stack(rows, plan.edges[name].channels) for name, rows in kept.items()},
+        values=edges if trace else {},
         states={name: _stack(rows, plan.states[name].channels) for name, rows in states.items()},
+        series=None if series is None else edges[series],
     )
 
 

@@ -193,3 +193,140 @@ def read_state(state, half, right, low, high, out):
         clipped += np.int32(s != v)
         out[r] = s
     return clipped
+
+
+GROUP = 8
+"""Rows that ``add_rows`` adds at a time."""
+
+
+@compiled
+def find_nonzero(x, filling, places):
+    """Write the places of what is not 0 in ``x`` (F,), then ``filling`` up to a multiple of GROUP; returns how many.
+
+    ``places`` has room for F + GROUP entries.
+    """
+    count = 0
+    for i in range(x.shape[0]):
+        places[count] = i
+        count += x[i] != 0
+    for i in range(count, count + GROUP):
+        places[i] = filling
+    return count
+
+
+@compiled
+def add_rows(matrix, places, count, acc):
+    """``acc`` (S,) plus the rows of ``matrix`` (F + 1, S) at ``places[:count]``; the row F, of zeros, fills groups up.
+
+    The sum of GROUP rows has to fit the type of ``matrix``.
+    """
+    integer, narrow = acc.dtype.type, matrix.dtype.type
+    for n in range(0, count, GROUP):
+        a, b, c, d = matrix[places[n]], matrix[places[n + 1]], matrix[places[n + 2]], matrix[places[n + 3]]
+        e, f, g, h = matrix[places[n + 4]], matrix[places[n + 5]], matrix[places[n + 6]], matrix[places[n + 7]]
+        for i in range(acc.shape[0]):
+            first = narrow(narrow(a[i] + b[i]) + narrow(c[i] + d[i]))
+            second = narrow(narrow(e[i] + f[i]) + narrow(g[i] + h[i]))
+            acc[i] = integer(acc[i] + integer(narrow(first + second)))
+
+
+@compiled
+def add_scaled_rows(matrix, x, places, count, acc):
+    """``acc`` (S,) plus ``x_i`` times row i of ``matrix`` (F + 1, S) for every i in ``places[:count]``."""
+    integer = acc.dtype.type
+    for n in range(count):
+        row, factor = matrix[places[n]], integer(x[places[n]])
+        for i in range(acc.shape[0]):
+            acc[i] = integer(acc[i] + integer(integer(row[i]) * factor))
+
+
+@compiled
+def current(driven, driven_shift, back, back_shift, bias, left, half, right):
+    """``driven = rhu((driven << driven_shift) + (back << back_shift) + bias)``, (S,) each."""
+    integer = driven.dtype.type
+    for i in range(driven.shape[0]):
+        total = integer(integer(driven[i] << driven_shift[i]) + integer(back[i] << back_shift[i]))
+        total = integer(integer(total + bias[i]) << left[i])
+        driven[i] = integer(integer(total + half[i]) >> right[i])
+
+
+@compiled
+def lif(current, u, z, alpha, rise, threshold, shifts, low, high):
+    """One step of LIF neurons, (S,) each: ``u`` and ``z`` become those of this step. Returns how many were clipped.
+
+    ``shifts``: left of alpha u and of rise I, then half and right of their sum. The type of ``threshold`` is that of
+    the arithmetic.
+    """
+    integer = threshold.dtype.type
+    decayed, driven, half, right = integer(shifts[0]), integer(shifts[1]), integer(shifts[2]), integer(shifts[3])
+    least, most = integer(low), integer(high)
+    clipped = integer(0)
+    for i in range(u.shape[0]):
+        total = integer(integer(integer(alpha[i]) * integer(u[i])) << decayed)
+        total = integer(total + integer(integer(integer(rise[i]) * integer(current[i])) << driven))
+        v = integer(integer(total + half) >> right)
+        s = min(max(v, least), most)
+        clipped = integer(clipped + integer(s != v))
+        fired = s > threshold[i]
+        z[i] = fired
+        u[i] = integer(0) if fired else s
+    return clipped
+
+
+@compiled
+def adaptive_lif(
+    current, u, w, z, alpha, rise, threshold, beta, coupling, jump, shifts, low, high, w_shifts, w_low, w_high, ahead
+):
+    """One step of adaptive LIF neurons, (S,) each: ``u``, ``w``, ``z`` become those of this step; returns as ``lif``.
+
+    ``shifts``: left of I and of w; of alpha u and of rise (I - w), then half and right of their sum. ``w_shifts``: left
+    of beta w, coupling u and jump z, then half and right. ``ahead`` 1: w sees u and z of this step, 0: those before.
+    """
+    integer = threshold.dtype.type
+    own, adapted, decayed, driven = integer(shifts[0]), integer(shifts[1]), integer(shifts[2]), integer(shifts[3])
+    half, right = integer(shifts[4]), integer(shifts[5])
+    kept, coupled, jumped = integer(w_shifts[0]), integer(w_shifts[1]), integer(w_shifts[2])
+    w_half, w_right = integer(w_shifts[3]), integer(w_shifts[4])
+    least, most, w_least, w_most = integer(low), integer(high), integer(w_low), integer(w_high)
+    clipped = integer(0)
+    for i in range(u.shape[0]):
+        u_before, z_before = integer(u[i]), integer(z[i])
+        drive = integer(integer(integer(current[i]) << own) - integer(integer(w[i]) << adapted))
+        total = integer(integer(integer(alpha[i]) * u_before) << decayed)
+        total = integer(total + integer(integer(integer(rise[i]) * drive) << driven))
+        v = integer(integer(total + half) >> right)
+        s = min(max(v, least), most)
+        clipped = integer(clipped + integer(s != v))
+        fired = integer(s > threshold[i])
+        kept_u = integer(s * integer(1 - fired))
+        u[i] = kept_u
+        z[i] = fired
+        seen_u = kept_u if ahead == 1 else u_before
+        seen_z = fired if ahead == 1 else z_before
+        total = integer(integer(integer(beta[i]) * integer(w[i])) << kept)
+        total = integer(total + integer(integer(integer(coupling[i]) * seen_u) << coupled))
+        total = integer(total + integer(integer(integer(jump[i]) * seen_z) << jumped))
+        v = integer(integer(total + w_half) >> w_right)
+        s = min(max(v, w_least), w_most)
+        clipped = integer(clipped + integer(s != v))
+        w[i] = s
+    return clipped
+
+
+@compiled
+def integrate(driven, driven_shift, bias, o, decay, decay_shift, left, half, right, low, high):
+    """``o = sat(rhu((decay o << decay_shift) + (driven << driven_shift) + bias))``, (S,) each.
+
+    The type of ``bias`` is that of the arithmetic. Returns how many were clipped.
+    """
+    integer = bias.dtype.type
+    least, most = integer(low), integer(high)
+    clipped = integer(0)
+    for i in range(o.shape[0]):
+        total = integer(integer(integer(decay[i]) * integer(o[i])) << decay_shift[i])
+        total = integer(total + integer(integer(driven[i]) << driven_shift[i]))
+        v = integer(integer(integer(integer(total + bias[i]) << left[i]) + half[i]) >> right[i])
+        s = min(max(v, least), most)
+        clipped = integer(clipped + integer(s != v))
+        o[i] = s
+    return clipped

@@ -1,0 +1,116 @@
+"""Planning of clocked nodes: neurons and leaky integrators; methods of the planner in plan.py.
+
+Matrices are laid out by input, one row of H weights each, so that a spike adds a row; a last row of zeros fills groups
+of rows up. Rows are padded to whole vectors with neurons that never spike.
+
+An operation is narrow where every bound allows int32, mixed where those of the weights' sums do and those of the
+states need int64, else wide: int64 throughout.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..quantize.program.bounds import I32_LIMIT, dot_bound
+from ..quantize.program.nodes import SPIKES, AdaptiveLIF, LeakyIntegrator, Neurons
+from . import opcodes as o
+from .arenas import A16, A32, A64, Arena, Place, fits_16
+from .kernels.plain import GROUP
+
+if TYPE_CHECKING:
+    from .plan import Planner
+
+LANES = 16
+"""Rows are padded to a multiple of this."""
+
+
+def plan_neurons(self: Planner, node: Neurons) -> None:
+    """One record for a layer of neurons of any kind."""
+    bounds, adaptive = dict(node.bounds()), isinstance(node, AdaptiveLIF)
+    wide = bounds.pop("the current") >= I32_LIMIT or not _sums_fit(node, node.input_width, node.recurrent_width)
+    long = wide or max(bounds.values()) >= I32_LIMIT or node.potential.width > 30
+    values, accs, wides = self._values(wide), self._accs(wide), self._accs(long)
+    size = _padded(node.neurons)
+    source = self._source(node, wide)
+
+    def put(arena: Arena, codes: np.ndarray) -> int:
+        return arena.put(_pad(codes, size))
+
+    def shift(left: np.ndarray) -> int:
+        return put(accs, np.minimum(left, 62 if wide else 30))
+
+    def shifts(*lefts: int, right: int) -> int:
+        return self.a64.put(np.array([*(min(left, 62 if long else 30) for left in lefts), 1 << right >> 1, right]))
+
+    weights = [size, self.a32.reserve(max(source[2], node.neurons) + GROUP), node.format == SPIKES]
+    weights += [_by_input(values, node.input, size), shift(node.input_shift), accs.reserve(size)]
+    weights += [node.is_recurrent, _by_input(values, node.recurrent, size), shift(node.recurrent_shift)]
+    weights += [accs.reserve(size), put(accs, node.bias)]
+    weights += [put(accs, part) for part in self._shifts(node.current_shift, wide)]
+
+    z = self._changing(values, A64 if wide else A16, size)
+    states = [self._changing(self.a32, A32, size) for _ in range(2 if adaptive else 1)]
+    threshold = np.clip(node.threshold.astype(np.int64), node.potential.min - 1, node.potential.max)
+    *lefts, right = node.potential_shifts
+    lefts = [*node.drive_shifts, *lefts] if adaptive else lefts
+    membrane = [z, states[0], node.potential.min, node.potential.max, put(self.a32, node.alpha)]
+    membrane += [put(self.a32, node.rise), put(wides, threshold), shifts(*lefts, right=right)]
+
+    kind, adaptation = o.IS_LIF, [0] * 7
+    if adaptive:
+        kind = o.IS_SE if node.order == "se" else o.IS_EF
+        *lefts, right = node.adaptation_shifts
+        adaptation = [states[1], node.adaptation.min, node.adaptation.max, put(self.a32, node.beta)]
+        adaptation += [put(self.a32, node.coupling), put(self.a32, node.jump), shifts(*lefts, right=right)]
+    self.plan.registers[node.name] = tuple(Place(A32, state, node.neurons, 0) for state in states)
+    place = self._place(node, wide)
+    body = [*weights, kind, *membrane, *adaptation, self._traced(node)]
+    self._emit(o.NEURONS, node, _kind(wide, long), place, source, body)
+
+
+def plan_integrators(self: Planner, node: LeakyIntegrator) -> None:
+    """One record for leaky integrators; their potentials are wide."""
+    sums = int(max(dot_bound(node.weight, node.format.magnitude)))
+    wide = sums >= I32_LIMIT or not _sums_fit(node, node.weight_width)
+    long = wide or max(node.bounds().values()) >= I32_LIMIT
+    values, accs, wides = self._values(wide), self._accs(wide), self._accs(long)
+    size = _padded(node.channels)
+    source = self._source(node, wide)
+
+    def put(codes: np.ndarray) -> int:
+        return wides.put(_pad(codes, size))
+
+    def shift(left: np.ndarray) -> int:
+        return put(np.minimum(left, 62 if long else 30))
+
+    body = [size, self.a32.reserve(source[2] + GROUP), node.format == SPIKES]
+    body += [_by_input(values, node.weight, size), shift(node.weight_shift), accs.reserve(size), put(node.bias)]
+    body += [put(part) for part in self._shifts(node.output_shift, long)]
+    body += [self._changing(self.a32, A32, size), self.a32.put(_pad(node.decay, size)), shift(node.decay_shift)]
+    self._emit(o.INTEGRATE, node, _kind(wide, long), self._place(node, True), source, body)
+
+
+def _kind(wide: bool, long: bool) -> int:
+    return o.IS_WIDE if wide else o.IS_MIXED if long else o.IS_NARROW
+
+
+def _sums_fit(node: Neurons | LeakyIntegrator, *widths: int) -> bool:
+    """Whether inputs are int16, and so is the sum of a group of weights."""
+    return fits_16(node.format) and GROUP << (max(widths) - 1) <= 1 << 15
+
+
+def _padded(size: int) -> int:
+    return -(-size // LANES) * LANES
+
+
+def _pad(codes: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(np.asarray(codes, dtype=np.int64), (0, size - len(codes)))
+
+
+def _by_input(arena: Arena, matrix: np.ndarray, size: int) -> int:
+    """Store a matrix (H, F) as (F + 1, ``size``)."""
+    rows = np.zeros((matrix.shape[1] + 1, size), dtype=np.int64)
+    rows[:-1, : len(matrix)] = matrix.T
+    return arena.put(rows)
