@@ -26,7 +26,7 @@ from .hw_sim.fidelity import signal_to_noise, state_bits, time_constants
 from .hw_sim.paired import compare_decisions
 from .hw_sim.reference import Sample
 from .hw_sim.simulator import Simulator, run_stepwise
-from .quantize.fidelity import float_values
+from .quantize.families import family_of
 from .quantize.program import Program, digest, load
 from .quantize.weights import load_frozen
 from .train.build import apply_system, build_data, build_model
@@ -242,12 +242,12 @@ def _inside(
     values = []
     for sample in samples:
         tokens, dt, lengths, pool_dt = padded_batch([sample], program.pairing)
-        values.append(float_values(model, program, tokens, dt, lengths, pool_dt))
+        values.append(family_of(model).float_values(model, program, tokens, dt, lengths, pool_dt))
     return {
         "traced": len(samples),
         "sqnr_db": signal_to_noise(program, traces, values),
         "state_bits": state_bits(program, traces),
-        "time_constants_ms": time_constants(program),
+        f"time_constants_{'steps' if program.series else 'ms'}": time_constants(program),
     }
 
 
