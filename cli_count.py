@@ -12,7 +12,7 @@ from .cli_samples import make_test_set
 from .errors import PumiceError
 from .files import write_json
 from .hw_sim import simulator
-from .hw_sim.counts import count, count_float, print_counts
+from .hw_sim.counts import count, count_float, neurobench, print_counts
 from .hw_sim.energy import EnergyProfile, energy, print_energy
 from .quantize.program import ProgramError, digest, load
 from .train.build import build_data
@@ -62,6 +62,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "samples": integer.samples,
         "integer": integer.to_dict(),
         "float32": floating.to_dict(),
+        "neurobench": neurobench(integer),
         "profile": asdict(profile),
         "energy": {name: entry.to_dict() for name, entry in priced.items()},
     }

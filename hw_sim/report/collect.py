@@ -13,6 +13,8 @@ from ...quantize.program import Program, load
 from ..counts import floating, memory
 from ..inspection import inspect
 from ..paired import exact_p
+from . import clocked
+from .names import layer_of
 
 STAGES = ("train", "evaluate", "quantize", "simulate", "export-onnx", "export-lava", "count")
 INTEGER_BACKENDS = ("run", "step", "reference")
@@ -29,26 +31,34 @@ def collect(folder: Path) -> dict[str, Any]:
     if all(record is None for record in records.values()):
         raise PumiceError(f"{folder} holds no finished stage; name the folder of a run (pumice run run_dir=...)")
     program = load(folder / "program.npz") if (folder / "program.npz").is_file() else None
+    is_clocked = program is not None and program.series is not None
     inspected = None if program is None else inspect(program)
     simulated = _of_program(folder / "simulate.json", inspected)
     exported = _of_program(folder / "onnx" / "export.json", inspected)
     counted = _of_program(folder / "counts.json", inspected)
     figures = {name: None if record is None else record["figures"] for name, record in records.items()}
+    provenance, errors = _provenance(folder, records, inspected), clocked.errors(figures)
     return {
         "title": _title(folder),
+        "clocked": is_clocked,
+        "quantizable": program is not None or not (errors or clocked.is_baseline(provenance["settings"])),
         "stages": {name: _stage(record) for name, record in records.items()},
         "accuracy": accuracy_rows(figures, simulated, exported),
+        "protocols": clocked.protocols(figures, simulated),
+        "errors": errors,
         "parity": _parity(simulated),
         "onnx": exported and {name: exported[name] for name in ("sequence", "step", "qdq", "float", "onnxruntime")},
         "operations": None if counted is None else _operations(counted),
+        "neurobench": None if counted is None else clocked.neurobench_rows(counted),
+        "spike_rates": clocked.spike_rates(simulated, counted),
         "energy": None if counted is None else _energy(counted),
         "memory": None if program is None else _memory(program),
         "nodes": None if program is None else _nodes(program, inspected, simulated),
         "states": None if simulated is None else simulated["state_bits"],
-        "time_constants_ms": None if simulated is None else simulated["time_constants_ms"],
+        "time_constants": None if simulated is None else _time_constants(simulated, is_clocked),
         "confusion": _confusion(figures, simulated, program),
         "example": None if simulated is None else simulated["example"],
-        "provenance": _provenance(folder, records, inspected),
+        "provenance": provenance,
     }
 
 
@@ -122,10 +132,10 @@ def _parity(simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def layer_of(node: str) -> str:
-    """The part of the network that a node belongs to: ``stages/0/layers/1/ssm`` -> ``layer 0.1``."""
-    parts = node.split("/")
-    return f"layer {parts[1]}.{parts[3]}" if len(parts) > 4 and parts[0] == "stages" else node.split("/")[0]
+def _time_constants(simulated: Mapping[str, Any], clocked: bool) -> dict[str, Any]:
+    """By node and mode in ms; of clocked networks by neuron, in steps."""
+    unit = "steps" if clocked else "ms"
+    return {"unit": unit, "values": simulated[f"time_constants_{unit}"]}
 
 
 def _operations(counted: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from .names import layer_of
+
 INK, MUTED, FAINT, ACCENT, SECOND, THIRD = "#010203", "#020304", "#030405", "#040506", "#050607", "#060708"
 _VARIABLES = {
     INK: "var(--ink)",
@@ -83,7 +85,7 @@ def state_bits(states: Mapping[str, Mapping[str, Any]]) -> str:
             ax.axvline(entry["width"] - 0.5, color=THIRD, linewidth=1)
             ax.set_yticks([])
             ax.spines["left"].set_visible(False)
-            ax.set_title(_layer(name), color=MUTED, pad=2)
+            ax.set_title(layer_of(name), color=MUTED, pad=2)
         axes[-1].set_xlim(-0.6, widest + 0.6)
         axes[-1].set_xticks(range(0, widest + 1, 4 if widest > 16 else 2))
         axes[-1].set_xlabel("bits of a state code's magnitude")
@@ -91,13 +93,13 @@ def state_bits(states: Mapping[str, Mapping[str, Any]]) -> str:
     return svg(NARROW, 0.5 + 0.62 * len(states), "Distribution of the states' magnitudes in bits, by layer", draw)
 
 
-def time_constants(constants: Mapping[str, Sequence[float | None]]) -> str:
-    """The time constants of each layer's modes on a logarithmic axis."""
+def time_constants(values: Mapping[str, Sequence[float | None]], unit: str) -> str:
+    """The time constants of each layer's modes or neurons on a logarithmic axis."""
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
-        for row, (_, values) in enumerate(constants.items()):
-            known = np.array([value for value in values if value], dtype=float)
+        for row, taus in enumerate(values.values()):
+            known = np.array([tau for tau in taus if tau], dtype=float)
             spread = row + 0.3 * np.sin(2.4 * np.arange(len(known)))  # apart enough to be told apart
             ax.plot(known, spread, "o", markersize=3, color=ACCENT, alpha=0.8, markeredgewidth=0)
             if len(known):
@@ -106,53 +108,70 @@ def time_constants(constants: Mapping[str, Sequence[float | None]]) -> str:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_yticks(range(len(constants)), [_layer(name) for name in constants])
-        ax.set_ylim(len(constants) - 0.5, -0.5)
+        ax.set_yticks(range(len(values)), [layer_of(name) for name in values])
+        ax.set_ylim(len(values) - 0.5, -0.5)
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="x", color=FAINT, linewidth=0.5)
-        ax.set_xlabel("time constant, ms")
+        ax.set_xlabel(f"time constant, {unit}")
 
-    return svg(NARROW, 0.7 + 0.5 * len(constants), "Time constants of the modes, by layer", draw)
+    return svg(NARROW, 0.7 + 0.5 * len(values), "Time constants by layer", draw)
 
 
 def raster(
-    values: np.ndarray, times_us: np.ndarray, logits: np.ndarray, names: Sequence[str], label: int, width: float
+    values: np.ndarray, times_us: np.ndarray, logits: np.ndarray, names: Sequence[str], label: int | None, width: float
 ) -> str:
-    """The events of a sample, and under them the running decision as softmax of the logits (L, C), in value units."""
+    """The events of a sample, and under them the running decision as softmax of the logits (L, C), in value units.
+
+    Events are tokens (L,), or the entries of whole numbers (L, F) that are not zero; other values are not drawn.
+    Without a ``label`` no class is marked as the true one.
+    """
     seconds = (times_us - times_us[:1]) / 1e6
     shares = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
     shares = shares / shares.sum(axis=1, keepdims=True)
+    marks = _marks(values, seconds)
 
     def draw(figure: Figure) -> None:
-        tokens = values.ndim == 1
-        rows = figure.subplots(2 if tokens else 1, 1, sharex=True, squeeze=False, height_ratios=[1.5, 1][: 1 + tokens])
-        if tokens:
-            _events(rows[0, 0], seconds, values)
+        drawn = marks is not None
+        rows = figure.subplots(1 + drawn, 1, sharex=True, squeeze=False, height_ratios=[1.5, 1][: 1 + drawn])
+        if drawn:
+            _events(rows[0, 0], *marks, "token" if values.ndim == 1 else "channel")
         _decision(rows[-1, 0], seconds, shares, names, label)
 
     return svg(width, 4.0, "Events of a test sample, and the running decision under them", draw)
 
 
-def _events(ax: Axes, seconds: np.ndarray, tokens: np.ndarray) -> None:
-    height = max(float(tokens.max(initial=1)) / 150, 1.0)
-    gap = np.full(len(tokens), np.nan)  # one path of separate strokes: the page stays small
+def _marks(values: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Times and heights (n,) of the marks of events; None where values are real numbers or stay zero."""
+    if values.ndim == 1:
+        return seconds, values
+    rows, channels = np.nonzero(values)
+    whole = len(rows) > 0 and bool(np.all(values == np.rint(values)))
+    return (seconds[rows], channels) if whole else None
+
+
+def _events(ax: Axes, seconds: np.ndarray, places: np.ndarray, ylabel: str) -> None:
+    height = max(float(places.max(initial=1)) / 150, 1.0)
+    gap = np.full(len(places), np.nan)  # one path of separate strokes: the page stays small
     across = np.column_stack([seconds, seconds, gap]).ravel()
-    up = np.column_stack([tokens - height / 2, tokens + height / 2, gap]).ravel()
+    up = np.column_stack([places - height / 2, places + height / 2, gap]).ravel()
     ax.plot(across, up, color=INK, linewidth=0.7, alpha=0.75, solid_capstyle="butt")
-    ax.set_ylim(-height, tokens.max(initial=1) + height)
-    ax.set_ylabel("token")
+    ax.set_ylim(-height, places.max(initial=1) + height)
+    ax.set_ylabel(ylabel)
 
 
-def _decision(ax: Axes, seconds: np.ndarray, shares: np.ndarray, names: Sequence[str], label: int) -> None:
-    others = [int(index) for index in np.argsort(-shares.mean(axis=0)) if index != label][:2] if len(shares) else []
-    for index, colour, line in zip([label, *others], (ACCENT, SECOND, THIRD), ("-", "--", ":"), strict=False):
+def _decision(ax: Axes, seconds: np.ndarray, shares: np.ndarray, names: Sequence[str], label: int | None) -> None:
+    shown = [] if label is None else [label]
+    if len(shares):
+        shown += [int(index) for index in np.argsort(-shares.mean(axis=0)) if index != label]
+    for index, colour, line in zip(shown, (ACCENT, SECOND, THIRD), ("-", "--", ":"), strict=False):
         text = f"{names[index]} (true class)" if index == label else names[index]
         ax.step(seconds, shares[:, index], where="post", color=colour, linewidth=1.4, linestyle=line, label=text)
     ax.set_xlim(0, float(seconds.max(initial=0)) or 1)
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("time, s")
     ax.set_ylabel("softmax")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=3, handlelength=1.6, columnspacing=1, borderpad=0)
+    if shown:
+        ax.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=3, handlelength=1.6, columnspacing=1, borderpad=0)
 
 
 def pareto(rows: Sequence[Mapping[str, Any]], key: str, xlabel: str) -> str:
@@ -189,8 +208,3 @@ def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
             front.append(int(index))
             best = accuracy[index]
     return np.array(front, dtype=np.int64)
-
-
-def _layer(name: str) -> str:
-    parts = name.split("/")
-    return f"layer {parts[1]}.{parts[3]}" if len(parts) > 3 else name

@@ -15,7 +15,7 @@ from ..arrays import load_arrays
 from . import figures
 from .collect import collect
 
-NODE_KINDS = ("norm", "ssm", "y", "gelu", "gate", "skip", "out")
+NODE_KINDS = ("norm", "ssm", "y", "gelu", "gate", "skip", "state", "out")
 """Columns of the table of signal-to-noise ratios."""
 
 
@@ -38,8 +38,8 @@ def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
     found: dict[str, str] = {}
     if data["states"]:
         found["states"] = figures.state_bits(data["states"])
-    if data["time_constants_ms"]:
-        found["time_constants"] = figures.time_constants(data["time_constants_ms"])
+    if data["time_constants"]:
+        found["time_constants"] = figures.time_constants(**data["time_constants"])
     if data["example"]:
         arrays = load_arrays(folder / "simulate.npz", "simulate")
         logits = arrays["example_logits"] * 2.0 ** -data["example"]["logits_frac"]
@@ -63,6 +63,8 @@ def tables(data: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
         "memory": ("weights", "state"),
     }
     layers = list(dict.fromkeys(name for part in parts.values() for name in part))
+    rates = data["spike_rates"]["layers"] if data["spike_rates"] else {}
+    times = data["time_constants"] or {"unit": "ms", "values": {}}
     node_keys = (
         "name",
         "type",
@@ -76,27 +78,30 @@ def tables(data: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
     )
     confusion = data["confusion"] or {"classes": [], "rows": []}
     return {
-        "accuracy": [list(keys), *([row.get(key) for key in keys] for row in data["accuracy"])],
+        "accuracy": [
+            list(keys),
+            *([row.get(key) for key in keys] for row in (*data["accuracy"], *_protocol_rows(data["protocols"]))),
+        ],
         "parity": [
             ["backend", *parity_keys, "skipped"],
             *([name, *(entry[key] for key in parity_keys), None] for name, entry in backends.items()),
             *([name, *(None for _ in parity_keys), reason] for name, reason in skipped.items()),
         ],
         "layers": [
-            ["layer", *(f"{part}_{key}" for part, names in layer_keys.items() for key in names)],
+            ["layer", *(f"{part}_{key}" for part, names in layer_keys.items() for key in names), "spike_rate"],
             *(
-                [name, *(parts[part].get(name, {}).get(key) for part, names in layer_keys.items() for key in names)]
+                [
+                    name,
+                    *(parts[part].get(name, {}).get(key) for part, names in layer_keys.items() for key in names),
+                    rates.get(name),
+                ]
                 for name in layers
             ),
         ],
         "nodes": [list(node_keys), *([row[key] for key in node_keys] for row in data["nodes"] or ())],
         "time-constants": [
-            ["node", "mode", "ms"],
-            *(
-                [name, mode, value]
-                for name, values in (data["time_constants_ms"] or {}).items()
-                for mode, value in enumerate(values)
-            ),
+            ["node", "mode", times["unit"]],
+            *([name, mode, value] for name, values in times["values"].items() for mode, value in enumerate(values)),
         ],
         "confusion": [
             ["true class", *confusion["classes"]],
@@ -105,19 +110,31 @@ def tables(data: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
     }
 
 
+def _protocol_rows(protocols: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"model": f"{model}, {row['protocol']}", **row[model]}
+        for row in protocols
+        for model in ("float", "integer")
+        if row[model] is not None
+    ]
+
+
 def node_matrix(data: Mapping[str, Any]) -> dict[str, Any] | None:
     """Signal-to-noise ratios: ``kinds`` of nodes, and ``rows`` of (part of the network, a ratio for each kind).
 
-    The state of a layer stands under ``ssm``; nodes outside the layers under ``out``.
+    The state of a state-space layer stands under ``ssm``, that of neurons under ``state`` beside their spikes; nodes
+    outside the layers under ``out``.
     """
     if not data["nodes"] or not data["parity"]:
         return None
     rows: dict[str, dict[str, float]] = {}
     for node in data["nodes"]:
-        ratio = node["state_sqnr_db"] if node["state_sqnr_db"] is not None else node["sqnr_db"]
-        if ratio is not None:
-            kind = node["name"].rsplit("/", 1)[-1]
-            rows.setdefault(node["layer"], {})[kind if kind in NODE_KINDS else "out"] = ratio
+        own, state = node["sqnr_db"], node["state_sqnr_db"]
+        kind = node["name"].rsplit("/", 1)[-1]
+        found = {kind: own if state is None else state} if kind in NODE_KINDS else {"state": state, "out": own}
+        known = {name: ratio for name, ratio in found.items() if ratio is not None}
+        if known:
+            rows.setdefault(node["layer"], {}).update(known)
     kinds = [kind for kind in NODE_KINDS if any(kind in row for row in rows.values())]
     return {"kinds": kinds, "rows": [(layer, [row.get(kind) for kind in kinds]) for layer, row in rows.items()]}
 
