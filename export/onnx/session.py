@@ -21,6 +21,7 @@ _DTYPES = {
     "tensor(int32)": np.int32,
     "tensor(int64)": np.int64,
     "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
 }
 
 

@@ -10,7 +10,7 @@ from pumice.hw_sim.random_programs import random_sample
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.lower import lower
+from pumice.quantize.twin.lower import lower
 from pumice.quantize.program.clock import gaps
 from pumice.quantize.twin.model import calibrate, convert
 
@@ -44,6 +44,7 @@ class Session:
             "tensor(int32)": np.int32,
             "tensor(int64)": np.int64,
             "tensor(float)": np.float32,
+            "tensor(double)": np.float64,
         }
         return {
             value.name: np.zeros((batch, *value.shape[1:]), dtype=dtypes[value.type])

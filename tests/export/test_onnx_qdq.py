@@ -8,7 +8,8 @@ from pumice.export.onnx.feed import feed
 from pumice.export.onnx.model import operations
 from pumice.export.onnx.qdq import QDQ
 from pumice.hw_sim import reference
-from pumice.hw_sim.random_programs import random_program
+from pumice.hw_sim.random_networks import random_network
+from pumice.hw_sim.random_programs import random_program, random_sample
 from pumice.quantize.program.nodes import EventPool, Linear
 from pumice.quantize.program.transform import replace_readout
 
@@ -91,3 +92,34 @@ def test_it_says_that_it_is_approximate(lowered):
     model = build_step(lowered().program, family=QDQ, branches=False)
     assert {item.key: item.value for item in model.metadata_props}["arithmetic"] == "approximate"
     assert "approximation" in model.doc_string
+
+
+@pytest.mark.parametrize("cell", ["lif", "se", "ef"])
+def test_spiking_networks_are_near_the_program(open_session, cell):
+    """Potentials agree to a unit until rounding changes a spike, which is rare."""
+    together = total = 0
+    for seed in range(6):
+        program = random_network(seed, cell=cell, state_width=12, extreme=False)
+        samples = [random_sample(program, 10 * seed + row, steps) for row, steps in enumerate((40, 1, 25))]
+        inputs = feed(program, samples)
+        out = open_session(build_sequence(program, family=QDQ))(**inputs)
+        for row, trace in enumerate(reference.run(program, samples)):
+            expected = trace.series * program["readout"].output.scale
+            near = np.abs(out["series"][row, : len(expected)] - expected) <= program["readout"].output.scale
+            together, total = together + int(near.sum()), total + near.size
+    assert together > 0.95 * total
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_clocked_program_can_be_written(open_session, seed):
+    program = random_network(40 + seed)
+    model = build_step(program, family=QDQ, branches=False)
+    weights = {tensor.data_type for tensor in model.graph.initializer}
+    assert onnx.TensorProto.INT8 in weights
+    session = open_session(model)
+    states = {name: array + 0.25 for name, array in session.states(2).items() if name != "state/events"}
+    states["state/events"] = np.zeros((2, 1), np.int64)
+    out = session(value=np.ones((2, program["dense"].size), np.int32), valid=np.array([False, True]), **states)
+    for name, array in states.items():
+        np.testing.assert_array_equal(out[name.replace("state/", "next/", 1)][0], array[0])
+    assert np.isfinite(out["logits"]).all()

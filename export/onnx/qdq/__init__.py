@@ -10,6 +10,7 @@ from __future__ import annotations
 from ....quantize.program import nodes
 from ..writers import Family
 from ..writers.inputs import write_input
+from .neurons import write_leaky_integrator, write_neurons
 from .stateful import (
     read_event_pool,
     read_readout,
@@ -43,6 +44,9 @@ QDQ = Family(
         nodes.BatchNorm: write_batch_norm,
         nodes.LayerNorm: write_layer_norm,
         nodes.DiagonalSSM: write_diagonal_ssm,
+        nodes.LIF: write_neurons,
+        nodes.AdaptiveLIF: write_neurons,
+        nodes.LeakyIntegrator: write_leaky_integrator,
         nodes.EventPool: read_event_pool,
         nodes.Readout: read_readout,
     },
