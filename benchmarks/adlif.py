@@ -29,8 +29,8 @@ CONFIGS = Path(__file__).parents[1] / "configs" / "model" / "adlif"
 SHAPES = (
     ("ecg", 1, 64, 1301, 4, 6),
     ("ecg", 2, 64, 1301, 4, 6),
-    ("shd-small", 1, 64, 250, 140, 20),
-    ("bsd", 1, 64, 200, 10, 20),
+    ("shd-small", 1, 256, 250, 140, 20),
+    ("bsd", 1, 128, 200, 10, 20),
 )
 
 
