@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from pumice import cli_export
+from pumice import cli_onnx
 from pumice.cli import main
 from pumice.export.onnx.model import operations
 from pumice.quantize.program import load
@@ -134,13 +134,14 @@ def test_folder_that_cannot_be_made(capsys, run_dir):
 
 @pytest.mark.parametrize("which", ["sequence", "step"])
 def test_a_difference_ends_with_code_1(capsys, run_dir, monkeypatch, which):
-    if which == "sequence":
-        right = cli_export.run_sequence
-        wrong = lambda *arguments, **more: right(*arguments, **more) + (np.arange(20) == 3)  # noqa: E731
-    else:
-        right = cli_export.run_step
-        wrong = lambda *arguments: [rows + (np.arange(len(rows)) == 7)[:, None] for rows in right(*arguments)]  # noqa: E731
-    monkeypatch.setattr(cli_export, f"run_{which}", wrong)
+    right = getattr(cli_onnx, run := {"sequence": "run_samples", "step": "run_step"}[which])
+
+    def wrong(*arguments, **more):
+        if which == "step":
+            return [rows + (np.arange(len(rows)) == 7)[:, None] for rows in right(*arguments)]
+        return [{"logits": found["logits"] + (np.arange(20) == 3)} for found in right(*arguments, **more)]
+
+    monkeypatch.setattr(cli_onnx, run, wrong)
     code, error = refused(capsys, f"run_dir={run_dir}", "redo=[export-onnx]")
     assert code == 1
     assert f"{which}.onnx" in error
