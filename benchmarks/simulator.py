@@ -24,7 +24,7 @@ from pumice.hw_sim.simulator import Simulator, run
 from pumice.models.s5.build import build_s5
 from pumice.models.s5.classifier import S5Classifier
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.lower import growing_modes, lower
+from pumice.quantize.twin.lower import growing_modes, lower
 from pumice.quantize.program import Program
 from pumice.quantize.program.clock import gaps
 from pumice.quantize.twin.model import calibrate, convert

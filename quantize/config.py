@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ..errors import PumiceError
 
@@ -26,12 +26,16 @@ LIMITS = {
     "read": (4, 16),
     "decay": (4, 15),
     "residual": (8, 16),
+    "synapses": (2, 16),
+    "constant": (8, 16),
+    "potential": (8, 32),
+    "adaptation": (8, 32),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Widths:
-    """Bits of every kind of tensor.
+    """Bits of every kind of tensor; which of them a model has follows from its family.
 
     Attributes:
         embedding: the embedding table, or the weight of the encoder of dense input.
@@ -40,14 +44,18 @@ class Widths:
         feedthrough: D.
         gate: the linear layer of the gate.
         skip: the linear layer on the residual path where widths differ.
-        decoder: the last linear layer.
+        decoder: the last linear layer; of adaptive LIF networks that of the leaky integrators.
         norm: multipliers of batch norm.
         activation: u, y, gelu(y), the gate's value.
         dense_input: input vectors.
         state: the SSM's state, real and imaginary part each.
         read: what C reads of the state: the highest bits.
         decay: the complements a - 1 of decays.
-        residual: the residual stream and the read-out.
+        residual: the residual stream and the read-out; the potentials of leaky integrators.
+        synapses: W and V of neurons.
+        constant: decays and factors of neurons and of leaky integrators.
+        potential: u of neurons.
+        adaptation: w of neurons.
 
     Raises:
         PumiceError: a width outside its limits.
@@ -67,6 +75,10 @@ class Widths:
     read: int = 16
     decay: int = 15
     residual: int = 16
+    synapses: int = 8
+    constant: int = 16
+    potential: int = 16
+    adaptation: int = 16
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():
@@ -107,19 +119,39 @@ class FineTuning:
     """Quantization-aware fine-tuning; what is not named here is taken from the training recipe.
 
     Attributes:
-        epochs: passes over the training data; 0 for post-training quantization alone.
+        epochs: passes over the training data; 0 for post-training quantization alone. None, as with the next two: what
+            ``families`` says of the model's family, or else ``DEFAULTS``.
         lr: factor on the training recipe's learning rates.
         freeze_scales_at: fraction of the steps after which the weights' exponents stay as they are.
+        families: the same settings by model family.
     """
 
-    epochs: int = 3
-    lr: float = 0.1
-    freeze_scales_at: float = 0.67
+    DEFAULTS: ClassVar[Mapping[str, float]] = {"epochs": 3, "lr": 0.1, "freeze_scales_at": 0.67}
+    epochs: int | None = None
+    lr: float | None = None
+    freeze_scales_at: float | None = None
+    families: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require_number("qat.epochs", self.epochs, 0, 10**6, whole=True)
-        _require_number("qat.lr", self.lr, 1e-9, 100.0)
-        _require_number("qat.freeze_scales_at", self.freeze_scales_at, 0.0, 1.0)
+        if not isinstance(self.families, Mapping):
+            raise PumiceError(f"quantize.qat.families={self.families} is no mapping from families to settings")
+        _check_tuning("qat", {name: getattr(self, name) for name in self.DEFAULTS})
+        for family, settings in self.families.items():
+            _require_keys(settings, self.DEFAULTS, f"qat.families.{family}")
+            _check_tuning(f"qat.families.{family}", settings)
+
+    def of(self, family: str) -> FineTuning:
+        """The settings for a model family, none of them None."""
+        known = {**self.DEFAULTS, **self.families.get(family, {})}
+        own = {name: getattr(self, name) for name in self.DEFAULTS}
+        return FineTuning(**{**known, **{name: value for name, value in own.items() if value is not None}})
+
+
+def _check_tuning(where: str, settings: Mapping[str, Any]) -> None:
+    limits = {"epochs": (0, 10**6, True), "lr": (1e-9, 100.0, False), "freeze_scales_at": (0.0, 1.0, False)}
+    for name, (low, high, whole) in limits.items():
+        if settings.get(name) is not None:
+            _require_number(f"{where}.{name}", settings[name], low, high, whole)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +161,8 @@ class QuantizationConfig:
     Attributes:
         name: of the preset.
         widths: bits of every kind of tensor.
-        layers: other widths for single layers, by path: ``{"stages.0.layers.1": {"state": 20}}``.
+        layers: other widths for single layers, by path: ``{"stages.0.layers.1": {"state": 20}}``,
+            ``{"cells.0": {"synapses": 4}}``.
         tick_ms: length of a tick; None for that of the task, or 0.5 where the task has exact times.
         pool_tick_us: unit of the weights of timepool, microseconds.
         max_dead_zone: share of a state's range that the dead zone of its mode may take.
@@ -161,6 +194,27 @@ class QuantizationConfig:
         changed = self.layers.get(path, {})
         _require_keys(changed, LIMITS, f"layers.{path}")
         return replace(self.widths, **changed)
+
+    def check_layers(self, known: Mapping[str, Collection[str]]) -> None:
+        """Refuse widths of layers that a model does not have, or that these layers do not have.
+
+        Args:
+            known: the names of the widths of each layer, by path.
+
+        Raises:
+            PumiceError: names the layer or the width, and those that there are.
+        """
+        for path, changed in self.layers.items():
+            if path not in known:
+                raise PumiceError(
+                    f"quantize.layers names {path}, which the model lacks; its layers are {', '.join(known)}"
+                )
+            for name in changed:
+                if name not in known[path]:
+                    raise PumiceError(
+                        f"quantize.layers.{path} names the width {name}, which this layer does not have; "
+                        f"its widths are {', '.join(sorted(known[path]))}"
+                    )
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> QuantizationConfig:

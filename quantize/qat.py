@@ -2,61 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
-from ..errors import PumiceError
-from ..train.data.datamodule import EventDataModule
+from ..train.data.base import TaskDataModule
 from ..train.fit import fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings
 from ..train.weights import load_weights
-from .config import QuantizationConfig
-from .twin.model import QuantS5Classifier, calibrate
+from .config import FineTuning
+from .twin_base import QuantTwin
 
-DEFAULT_TICK_MS = 0.5
 WARMUP = 0.1  # of fine-tuning
+Twin = TypeVar("Twin", bound=QuantTwin)
 
 
-def tick_ms_of(config: QuantizationConfig, data_tick_ms: float | None) -> float:
-    """The program's tick: that of the task, or the configured one where the task has exact times.
-
-    Raises:
-        PumiceError: both are given and differ, which would round times twice.
-    """
-    if data_tick_ms is None:
-        return config.tick_ms or DEFAULT_TICK_MS
-    if config.tick_ms not in (None, data_tick_ms):
-        raise PumiceError(
-            f"quantize.tick_ms={config.tick_ms} differs from task.tick_ms={data_tick_ms}, which would round times "
-            "twice; set quantize.tick_ms=null, or task.tick_ms=null and train again"
-        )
-    if round(data_tick_ms * 1000) != data_tick_ms * 1000:
-        raise PumiceError(f"task.tick_ms={data_tick_ms} is no whole number of microseconds; round it and train again")
-    return data_tick_ms
-
-
-def calibrate_on(twin: QuantS5Classifier, data: EventDataModule) -> QuantS5Classifier:
+def calibrate_on(twin: Twin, data: TaskDataModule) -> Twin:
     """Calibrate on the training samples as they are recorded, or on the configured number of them."""
-
-    def batches() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        left = twin.config.calibration.samples
-        for batch in data.batches("train"):
-            if left is not None and left <= 0:
-                return
-            yield tuple(part[:left] for part in (batch.tokens, batch.dt, batch.lengths, batch.pool_dt))
-            left = None if left is None else left - len(batch.lengths)
-
-    return calibrate(twin, batches())
+    observer, left = twin.observer(), twin.config.calibration.samples
+    for batch in data.batches("train"):
+        if left is not None:
+            batch = type(batch)(*(part[:left] for part in batch))
+            left -= len(batch.lengths)
+        twin.observe(observer, batch)
+        if left == 0:
+            break
+    twin.set_formats(observer)
+    return twin
 
 
 def fine_tune(
-    twin: QuantS5Classifier,
-    data: EventDataModule,
+    twin: QuantTwin,
+    data: TaskDataModule,
     folder: Path,
+    tuning: FineTuning,
     *,
     training: TrainingSettings,
     system: SystemSettings,
@@ -68,16 +48,25 @@ def fine_tune(
 
     Continues from ``folder/checkpoints/last.ckpt`` where that exists.
 
+    Args:
+        twin: calibrated.
+        data: of the task.
+        folder: for checkpoints and logs.
+        tuning: settings for the model's family (`FineTuning.of`).
+        training: the recipe of the float model.
+        system: the device.
+        logs: what to log.
+        seed: of the random numbers drawn while training.
+        info: kept in the metadata of the weights.
+
     Returns:
         epoch, accuracy and loss on validation of the weights that were kept.
 
     Raises:
         PumiceError: a damaged checkpoint, or a loss that is not finite.
     """
-    tuning = twin.config.qat
-    recipe = training.slowed(
-        tuning.lr, epochs=tuning.epochs, warmup_epochs=WARMUP * tuning.epochs, ema_decay=None
-    )
+    warmup = 0.0 if training.schedule == "plateau" else WARMUP * tuning.epochs
+    recipe = training.slowed(tuning.lr, epochs=tuning.epochs, warmup_epochs=warmup, ema_decay=None)
     twin.freeze_scales_after = round(tuning.freeze_scales_at * tuning.epochs * len(data.train_dataloader()))
     kept = fit(twin.train(), data, folder, training=recipe, system=system, logs=logs, seed=seed, info=info)
     load_weights(kept.best_path, twin)

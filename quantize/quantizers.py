@@ -7,7 +7,7 @@ the exponents come from `power_of_two_frac`, are kept as integer buffers, and a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,11 +19,13 @@ from brevitas.quant.base import IntQuant, NarrowIntQuant, UintQuant
 from brevitas.quant.fixed_point import PerChannelPoTScaling8bit, PerTensorPoTScaling8bit
 from brevitas.quant.solver.act import ActQuantSolver
 from brevitas.quant.solver.weight import WeightQuantSolver
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import PumiceError
-from .program.formats import MAX_FRAC
-from .rounding import RoundHalfUp, code_range, pow2, pow2_codes, pow2_quantize
+from .constants import Floats, rounded
+from .program.formats import MAX_FRAC, Format
+from .rounding import RoundHalfUp, code_range, pow2, pow2_codes
 
 METHODS = ("max", "mse")
 FINER_EXPONENTS = 4  # how far "mse" searches beyond the exponent that clips nothing
@@ -244,11 +246,6 @@ class TensorQuantizer(_QuantTensor):
         return self.weight_quant(x).value
 
 
-def quantize_bias(bias: Tensor, frac: Tensor, width: int = 32) -> Tensor:
-    """A bias at its accumulator's fractional bits; (rows,), (rows,) -> (rows,)."""
-    return pow2_quantize(bias, frac, width)
-
-
 def quant_frac(layer: nn.Module) -> Tensor:
     """Fractional bits of a layer's weight (QuantLinear, QuantEmbedding, QuantParameter, ...), (rows,) or (), int64.
 
@@ -275,3 +272,58 @@ def freeze_scales(model: nn.Module) -> None:
     for _, scaling in scalings:
         if isinstance(scaling, WeightScaling):
             scaling.frozen.fill_(True)
+
+
+def edge_format(quantizer: QuantActivation, name: str) -> Format:
+    """The format of a calibrated activation.
+
+    Raises:
+        PumiceError: it is not calibrated.
+    """
+    if quantizer.frac is None:
+        raise PumiceError(f"{name} is not calibrated; show the twin training data before it runs quantized")
+    return Format(quantizer.width, quantizer.signed, quantizer.frac)
+
+
+def set_edge(quantizer: QuantActivation, frac: int | None, name: str) -> None:
+    """Set an activation's exponent.
+
+    Raises:
+        PumiceError: nothing was seen there.
+    """
+    if frac is None:
+        raise PumiceError(
+            f"calibration saw no value at {name}; give it samples with at least one complete window of events"
+        )
+    quantizer.frac = frac
+
+
+def scaling(quantizer: TensorQuantizer) -> nn.Module:
+    """Where a weight's exponents are kept."""
+    return quantizer.weight_quant.tensor_quant.scaling_impl
+
+
+def fixed_quantizers(shapes: Mapping[str, Sequence[int]], width: int, *, per_row: bool) -> nn.ModuleDict:
+    """Quantizers of tensors, by name, whose exponents are set by `set_fracs` and by nobody else."""
+    quantizers = {name: TensorQuantizer(shape, width, per_row=per_row) for name, shape in shapes.items()}
+    for quantizer in quantizers.values():
+        scaling(quantizer).frozen.fill_(True)
+    return nn.ModuleDict(quantizers)
+
+
+def set_fracs(quantizers: nn.ModuleDict, fracs: Mapping[str, NDArray[np.int64] | int]) -> None:
+    """Set the exponents of all ``quantizers``, by name; (rows,) or one."""
+    for name, quantizer in quantizers.items():
+        kept = scaling(quantizer).frac
+        kept.copy_(torch.as_tensor(fracs[name]).reshape(kept.shape))
+
+
+def fracs_of(quantizers: nn.ModuleDict) -> dict[str, NDArray[np.int64]]:
+    """The exponents that were set, by name, (rows,) or (1,)."""
+    return {name: scaling(quantizer).frac.flatten().cpu().numpy() for name, quantizer in quantizers.items()}
+
+
+def clipped(weight: Floats, frac: NDArray[np.int64], width: int) -> int:
+    """How many entries of ``weight`` (rows, n) lie beyond the range of codes of ``width`` bits at ``frac`` (rows,)."""
+    highest = (1 << (width - 1)) - 1
+    return int((rounded(np.abs(np.ldexp(weight, frac.reshape(-1, 1)))) > highest).sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,17 @@ from rich.table import Table
 from torch import nn
 
 from ..files import write_json
-from ..models.s5.classifier import S5Classifier
 from ..train import stage_train
 from ..train.build import apply_system, build_data, build_model
-from ..train.data.datamodule import EventDataModule
-from ..train.evaluate import Predictions, figures_of
+from ..train.data.base import TaskDataModule
+from ..train.evaluate import Predictions, figures_of, hard_labels
 from ..train.run_folder import RunFolder, file_digest, timed, versions
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from .config import QuantizationConfig
-from .lower import growing_modes, lower, lowering_report
+from .families import FAMILIES, family_of
 from .program import save
-from .qat import calibrate_on, fine_tune, tick_ms_of
-from .twin.model import QuantS5Classifier, convert
+from .qat import calibrate_on, fine_tune
 from .weights import save_frozen
 
 SPLITS = ("validation", "test")
@@ -35,7 +33,9 @@ SPLITS = ("validation", "test")
 def unavailable(config: Mapping[str, Any]) -> str | None:
     """Why the configured model or task cannot be quantized; None if it can."""
     family = config["model"].get("family")
-    return None if family == "s5" else f"model.family={family} cannot be quantized; use model.family=s5"
+    if family not in FAMILIES:
+        return f"model.family={family} cannot be quantized; use one of {', '.join(FAMILIES)}"
+    return FAMILIES[family].unavailable(config)
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -48,7 +48,8 @@ def check(config: Mapping[str, Any]) -> None:
     settings = QuantizationConfig.from_mapping(config["quantize"])
     training = read_section(TrainingSettings, config, "training")
     data = build_data(config, training, read_section(SystemSettings, config, "system"))
-    convert(_model(config, data), settings, tick_ms_of(settings, data.tick_ms))
+    model = build_model(config, data)
+    family_of(model).convert(model, settings, data)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
@@ -61,19 +62,19 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     data = build_data(config, training, system)
-    model = _model(config, data)
+    model = build_model(config, data)
+    family = family_of(model)
     weights = folder.path / "weights.safetensors"
     load_weights(weights, model)
-    tick_ms = tick_ms_of(settings, data.tick_ms)
-    if settings.tick_ms is None and data.tick_ms is None:
-        Console().print(f"the task has exact times; the program's tick is {tick_ms} ms")
 
     results = {"float": _predict(model, data)}
-    twin = calibrate_on(convert(model, settings, tick_ms), data)
+    twin = calibrate_on(family.convert(model, settings, data), data)
     results["ptq"] = _predict(twin.freeze(), data)
     chosen, seconds, best = "ptq", 0.0, None
-    if settings.qat.epochs:
-        tuned = calibrated_copy(twin, model)
+    tuning = settings.qat.of(family.name)
+    if tuning.epochs:
+        tuned = family.convert(model, settings, data)
+        tuned.load_state_dict(twin.state_dict())  # its ranges
         info = {"format": 1, "quantize": dict(config["quantize"]), "versions": versions()}
         logs = read_section(LoggingSettings, config, "logging")
         with timed() as spent:
@@ -81,6 +82,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
                 tuned,
                 data,
                 folder.path / "quantize",
+                tuning,
                 training=training,
                 system=system,
                 logs=logs,
@@ -93,20 +95,17 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             chosen, twin = "qat", tuned
     frozen = twin.freeze()
     provenance = _provenance(config, weights, chosen)
-    program = lower(
-        frozen,
-        pairing=data.task.pairing,
-        class_names=data.class_names,
-        max_dead_zone=settings.max_dead_zone,
-        held=growing_modes(twin),
-        provenance=provenance,
-    )
-    report = lowering_report(twin, program)
+    program = family.lower(twin, frozen, data, provenance)
+    report = family.report(twin, program)
     save_frozen(folder.path / "quantized.safetensors", frozen, provenance)
     digest = save(program, folder.path / "program.npz")
     write_json(folder.path / "lowering.json", {"program": digest, "layers": report})
-    figures = {name: _figures(result, results["float"], data) for name, result in results.items()}
-    _print(figures, chosen, report, folder, data.task.name)
+    figures = {name: _figures(result, results["float"], data.class_names) for name, result in results.items()}
+    _add_other_protocols(figures, {"float": model, chosen: frozen}, data)
+    _print(figures, chosen, folder, data.task.name)
+    console = Console()
+    console.print(family.table(report, twin))
+    console.print(f"program: {folder.path / 'program.npz'}")
     return {
         **figures,
         "chosen": chosen,
@@ -115,29 +114,14 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def calibrated_copy(twin: QuantS5Classifier, model: S5Classifier) -> QuantS5Classifier:
-    """Another twin of ``model`` with the ranges of ``twin``."""
-    copy = convert(model, twin.config, twin.tick_ms)
-    copy.load_state_dict(twin.state_dict())
-    return copy
-
-
-def _model(config: Mapping[str, Any], data: EventDataModule) -> S5Classifier:
-    model = build_model(config, data)
-    assert isinstance(model, S5Classifier)  # the only family that the stage takes
-    return model
-
-
-def _predict(model: nn.Module, data: EventDataModule) -> dict[str, Predictions]:
+def _predict(model: nn.Module, data: TaskDataModule) -> dict[str, Predictions]:
     """Logits of every split, in the model's own precision."""
     found = {}
     with torch.inference_mode():
         for split in SPLITS:
-            logits, labels = [], []
-            for batch in data.batches(split):
-                logits.append(model.eval()(batch.tokens, batch.dt, batch.lengths, batch.pool_dt).double())
-                labels.append(batch.targets.argmax(1))
-            found[split] = Predictions(torch.cat(logits).numpy(), torch.cat(labels).numpy())
+            pairs = [batch.apply(model.eval()) for batch in data.batches(split)]
+            logits, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+            found[split] = Predictions(logits.double().numpy(), hard_labels(targets).numpy())
     return found
 
 
@@ -147,14 +131,25 @@ def _rank(predictions: Predictions) -> tuple[float, float]:
 
 
 def _figures(
-    result: Mapping[str, Predictions], reference: Mapping[str, Predictions], data: EventDataModule
+    result: Mapping[str, Predictions], reference: Mapping[str, Predictions], class_names: Sequence[str]
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for split in SPLITS:
-        figures[split] = figures_of(result[split], data.class_names)
+        figures[split] = figures_of(result[split], class_names)
         if result is not reference:
             figures[split] |= agreement(result[split], reference[split])
     return figures
+
+
+def _add_other_protocols(
+    figures: Mapping[str, dict[str, Any]], models: Mapping[str, nn.Module], data: TaskDataModule
+) -> None:
+    """The figures of ``models`` by the task's other ways to count, where it has any."""
+    for protocol, other in data.other_protocols().items():
+        results = {name: _predict(model, other) for name, model in models.items()}
+        for name, result in results.items():
+            entry = _figures(result, results["float"], other.class_names)
+            figures[name].setdefault("other_protocols", {})[protocol] = entry
 
 
 def agreement(integer: Predictions, reference: Predictions) -> dict[str, Any]:
@@ -181,35 +176,25 @@ def _provenance(config: Mapping[str, Any], weights: Path, chosen: str) -> dict[s
     }
 
 
-def _print(
-    figures: Mapping[str, Any], chosen: str, report: list[dict[str, Any]], folder: RunFolder, task: str
-) -> None:
+def _print(figures: Mapping[str, Any], chosen: str, folder: RunFolder, task: str) -> None:
     columns = ("model", "validation", "test", "95 % interval", "SQNR", "lost", "won")
     caption = "test samples lost: right in float, wrong in integers; won: the other way round"
     table = Table(*columns, title=f"quantization on {task}", caption=caption)
     names = {"float": "float", "ptq": "calibrated", "qat": "fine-tuned"}
     for name, entry in figures.items():
-        test = entry["test"]
-        low, high = test["accuracy_95"]
-        row = [names[name] + (" (kept)" if name == chosen else ""), f"{entry['validation']['accuracy']:.2%}"]
-        row += [f"{test['accuracy']:.2%}", f"{low:.1%} to {high:.1%}"]
-        if name != "float":
-            sqnr = "" if test["sqnr_db"] is None else f"{test['sqnr_db']:.1f} dB"
-            row += [sqnr, str(test["only_float_right"]), str(test["only_integer_right"])]
-        table.add_row(*row)
-    layers = Table("layer", "dead zone", "gap digits", "64-bit", "clipped", "growing", title="lowering")
-    for entry in report:
-        wide = [what for what, size in entry["registers"].items() if size == "i64"]
-        clipped = sum(entry["clipped_weights"].values())
-        layers.add_row(
-            entry["layer"].replace("stages.", "").replace("layers.", ""),
-            f"{entry['dead_zone']['share']:.2%}",
-            str(entry["gap_digits"]),
-            ", ".join(wide) or "none",
-            str(clipped),
-            str(entry["growing_modes"]),
-        )
-    console = Console()
-    console.print(table)
-    console.print(layers)
-    console.print(f"program: {folder.path / 'program.npz'}")
+        label = names[name] + (" (kept)" if name == chosen else "")
+        table.add_row(label, *_cells(entry))
+    for name, entry in figures.items():
+        for protocol, other in entry.get("other_protocols", {}).items():
+            table.add_row(f"{names[name]}, {protocol}", *_cells(other))
+    Console().print(table)
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    test = entry["test"]
+    low, high = test["accuracy_95"]
+    row = [f"{entry['validation']['accuracy']:.2%}", f"{test['accuracy']:.2%}", f"{low:.1%} to {high:.1%}"]
+    if "sqnr_db" in test:
+        sqnr = "" if test["sqnr_db"] is None else f"{test['sqnr_db']:.1f} dB"
+        row += [sqnr, str(test["only_float_right"]), str(test["only_integer_right"])]
+    return row

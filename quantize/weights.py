@@ -10,22 +10,24 @@ from safetensors import SafetensorError
 
 from ..errors import PumiceError
 from ..train.sealed import read_sealed, write_sealed
+from .families import FAMILIES, family_named
+from .frozen import FrozenTwin
 from .program.errors import ProgramError
 from .program.storage import pack_node, unpack_node
-from .twin.frozen import FrozenS5Classifier
 
-FORMAT = 1
+FORMAT = 2
 
 
-def save_frozen(path: Path, frozen: FrozenS5Classifier, info: dict[str, Any]) -> None:
+def save_frozen(path: Path, frozen: FrozenTwin, info: dict[str, Any]) -> None:
     """Write the frozen twin to ``path``, atomically; ``info`` is JSON data kept beside it."""
     nodes = [pack_node(node, {}) for node in frozen.nodes()]
-    header = {"format": FORMAT, "nodes": nodes, "weight_us": frozen.weight_us, "info": info}
+    family = next(family.name for family in FAMILIES.values() if isinstance(frozen, family.frozen))
+    header = {"format": FORMAT, "family": family, "nodes": nodes, "settings": frozen.settings(), "info": info}
     write_sealed(path, frozen.state_dict(), header)
 
 
-def load_frozen(path: Path) -> tuple[FrozenS5Classifier, dict[str, Any]]:
-    """The frozen twin at ``path`` and the info kept beside it.
+def load_frozen(path: Path) -> tuple[FrozenTwin, dict[str, Any]]:
+    """The frozen twin at ``path``, of whatever family, and the info kept beside it.
 
     Raises:
         PumiceError: the file is missing, damaged, newer, or holds something else.
@@ -35,11 +37,13 @@ def load_frozen(path: Path) -> tuple[FrozenS5Classifier, dict[str, Any]]:
         raise PumiceError(f"{path} does not exist; quantize first (pumice quantize)")
     try:
         stored, header = read_sealed(path)
+        if header["format"] < FORMAT:
+            raise PumiceError(f"{path} was written by an older Pumice; write it anew with redo=[quantize]")
         if header["format"] > FORMAT:
             raise PumiceError(f"{path} has format {header['format']}, this Pumice reads up to {FORMAT}; update Pumice")
         tensors = _Arrays({name: tensor.numpy() for name, tensor in stored.items()})
         nodes = [unpack_node(packed, tensors) for packed in header["nodes"]]
-        return FrozenS5Classifier(nodes, header["weight_us"]), header["info"]
+        return family_named(header["family"]).frozen(nodes, **header["settings"]), header["info"]
     except (SafetensorError, ProgramError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PumiceError(f"{path} cannot be read as frozen weights ({error}); write it anew") from error
 

@@ -10,16 +10,25 @@ from ...errors import PumiceError
 from ...models.s5.layer import SequenceLayer
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ..config import Widths
-from ..constants import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_constants, lookup_table, rounded
+from ..constants import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_constants, lookup_table
 from ..exponents import check_finite, layer_fracs, mode_rows, to_numpy
 from ..fold import FoldedLayer, fold_layer
 from ..formats import SIGMOID, Geometry, LayerFormats, LayerFracs, pooled
 from ..program.formats import Format
-from ..quantizers import UNSET, QuantActivation, TensorQuantizer
+from ..quantizers import (
+    UNSET,
+    QuantActivation,
+    clipped,
+    edge_format,
+    fixed_quantizers,
+    fracs_of,
+    set_edge,
+    set_fracs,
+)
 from ..scan import DecayTable
-from .network import LayerConstants, quantize_bias
+from .network import LayerConstants
 from .observe import LayerObserver
-from .ops import LayerNormConstants
+from .ops import LayerNormConstants, quantize_bias
 
 
 class QuantLayer(nn.Module):
@@ -49,11 +58,9 @@ class QuantLayer(nn.Module):
         if layer.norm.__class__ is not nn.LayerNorm:
             shapes["norm"] = (inputs, 1)
         self.edges = nn.ModuleDict({name: QuantActivation(width) for name, width in edges.items()})
-        self.weights = nn.ModuleDict(
-            {name: TensorQuantizer(shape, getattr(widths, name)) for name, shape in shapes.items()}
-        )
-        for quantizer in self.weights.values():
-            scaling(quantizer).frozen.fill_(True)  # the exponents are set here, from float64, and by nobody else
+        self.weights = nn.ModuleDict()
+        for name, shape in shapes.items():
+            self.weights.update(fixed_quantizers({name: shape}, getattr(widths, name), per_row=True))
         self.register_buffer("state_frac", torch.full((modes,), UNSET, dtype=torch.int64))
 
     @property
@@ -109,11 +116,9 @@ class QuantLayer(nn.Module):
         """Exponents of the weights: of ``folded``, or, where None, those that were set before."""
         if folded is not None:
             fracs = layer_fracs(folded, self.geometry, formats, self.widths, self.method)
-            for name, quantizer in self.weights.items():
-                frac = torch.from_numpy(getattr(fracs, "multiplier" if name == "norm" else name))
-                scaling(quantizer).frac.copy_(frac.reshape(scaling(quantizer).frac.shape))
+            set_fracs(self.weights, {**vars(fracs), "norm": fracs.multiplier})
             return fracs
-        set_before = {name: scaling(q).frac.flatten().cpu().numpy() for name, q in self.weights.items()}
+        set_before = fracs_of(self.weights)
         return LayerFracs(
             multiplier=set_before.get("norm"),
             input=set_before["input"],
@@ -130,12 +135,10 @@ class QuantLayer(nn.Module):
         matrices["output"] = np.ldexp(folded.output, np.tile(-self._read_frac(), 2))
         matrices["feedthrough"] = folded.feedthrough.reshape(len(folded.bias), -1)
         matrices["norm"] = None if folded.multiplier is None else folded.multiplier[:, None]
-        found = {}
-        for name, quantizer in self.weights.items():
-            frac = scaling(quantizer).frac.reshape(-1, 1).cpu().numpy()
-            highest = (1 << (getattr(self.widths, name) - 1)) - 1
-            found[name] = int((rounded(np.abs(np.ldexp(matrices[name], frac))) > highest).sum())
-        return found
+        return {
+            name: clipped(matrices[name], frac, getattr(self.widths, name))
+            for name, frac in fracs_of(self.weights).items()
+        }
 
     def _read_frac(self) -> np.ndarray:
         """Fractional bits of what C reads, (P,)."""
@@ -195,35 +198,6 @@ class QuantLayer(nn.Module):
             dropout=self.layer.dropout,
             quantizers=self.edges,
         )
-
-
-def edge_format(quantizer: QuantActivation, name: str) -> Format:
-    """The format of a calibrated activation.
-
-    Raises:
-        PumiceError: it is not calibrated.
-    """
-    if quantizer.frac is None:
-        raise PumiceError(f"{name} is not calibrated; show the twin training data before it runs quantized")
-    return Format(quantizer.width, quantizer.signed, quantizer.frac)
-
-
-def set_edge(quantizer: QuantActivation, frac: int | None, name: str) -> None:
-    """Set an activation's exponent.
-
-    Raises:
-        PumiceError: nothing was seen there.
-    """
-    if frac is None:
-        raise PumiceError(
-            f"calibration saw no value at {name}; give it samples with at least one complete window of events"
-        )
-    quantizer.frac = frac
-
-
-def scaling(quantizer: TensorQuantizer) -> nn.Module:
-    """Where a weight's exponents are kept."""
-    return quantizer.weight_quant.tensor_quant.scaling_impl
 
 
 def _values(codes: np.ndarray, format: Format, device: torch.device) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...errors import PumiceError
 from ...models.s5.classifier import S5Classifier
 from ...models.s5.norm import LAYER_NORM_EPSILON
+from ...train.data.batch import EventBatch
 from ..config import QuantizationConfig
 from ..derive import (
     Edges,
@@ -25,22 +26,23 @@ from ..derive import (
 from ..exponents import row_fracs, table_frac, useful_frac
 from ..fold import fold_linear
 from ..formats import Geometry, NetworkFormats
-from ..program.errors import ProgramError
 from ..program.nodes import Node
-from ..quantizers import QuantActivation, TensorQuantizer
+from ..quantizers import QuantActivation, TensorQuantizer, edge_format, scaling, set_edge
+from ..twin_base import QuantTwin
 from .frozen import FrozenS5Classifier
-from .layer import QuantLayer, edge_format, scaling, set_edge
-from .network import NetworkConstants, quantize_bias, run_network
+from .layer import QuantLayer
+from .network import NetworkConstants, run_network
 from .observe import NetworkObserver, observe
+from .ops import quantize_bias
 
 LARGEST_EXTRA = 12  # of a read-out
+LAYER_WIDTHS = (
+    "input", "output", "feedthrough", "gate", "skip", "norm", "activation", "state", "read", "decay", "residual",
+)  # fmt: skip
 
 
-class QuantS5Classifier(nn.Module):
-    """The fake-quantized twin of an `S5Classifier`; make it with `convert`.
-
-    Calibrate it (`calibrate`), fine-tune it as any model (float32, straight-through gradients), `freeze_scales`
-    before the last phase, and `freeze` it. ``model`` is its own copy of the float model and holds the parameters.
+class QuantS5Classifier(QuantTwin[S5Classifier]):
+    """The fake-quantized twin of an `S5Classifier`; make it with `convert` and see `QuantTwin`.
 
     Args:
         model: the float model, which it keeps.
@@ -49,19 +51,12 @@ class QuantS5Classifier(nn.Module):
     """
 
     def __init__(self, model: S5Classifier, config: QuantizationConfig, tick_us: int) -> None:
-        super().__init__()
-        self.model = model
-        self.config = config
+        super().__init__(model, config)
         self.tick_us = tick_us
         self.weight_us = config.pool_tick_us
         widths, method = config.widths, config.calibration.method
         geometries = list(layer_geometries(model))
-        for path in config.layers:
-            if path not in {geometry.path for geometry in geometries}:
-                raise PumiceError(
-                    f"quantize.layers names {path}, which the model lacks; "
-                    f"its layers are {', '.join(geometry.path for geometry in geometries)}"
-                )
+        config.check_layers({geometry.path: LAYER_WIDTHS for geometry in geometries})
         layers = [layer for stage in model.stages for layer in stage.layers]
         self.layers = nn.ModuleList(
             QuantLayer(layer, geometry, config.layer(geometry.path), method)
@@ -75,9 +70,6 @@ class QuantS5Classifier(nn.Module):
         self.edges = nn.ModuleDict({name: QuantActivation(widths.residual) for name in ("embedded", "readout")})
         if not model.config.token_input:
             self.edges["input"] = QuantActivation(widths.dense_input)
-        self.register_buffer("scales_frozen", torch.tensor(False))
-        self.register_buffer("batches_seen", torch.tensor(0))
-        self.freeze_scales_after: int | None = None
 
     @property
     def tick_ms(self) -> float:
@@ -88,12 +80,12 @@ class QuantS5Classifier(nn.Module):
         """A fresh observer for `calibrate`."""
         return NetworkObserver([len(layer.state_frac) for layer in self.layers])
 
-    def set_formats(self, observer: NetworkObserver) -> None:
-        """Take the exponents of all edges and states from what ``observer`` saw.
+    def observe(self, observer: NetworkObserver, batch: EventBatch) -> None:
+        """See `QuantTwin.observe`."""
+        observe(self.model.eval(), observer, batch.tokens, batch.dt, batch.lengths, batch.pool_dt)
 
-        Raises:
-            PumiceError: it saw no event, or no complete window.
-        """
+    def set_formats(self, observer: NetworkObserver) -> None:
+        """See `QuantTwin.set_formats`; it needs at least one complete window."""
         method, headroom = self.config.calibration.method, self.config.calibration.headroom
         for name, quantizer in self.edges.items():
             method_of, spare = (method, 0) if name == "input" else ("max", headroom)
@@ -123,10 +115,7 @@ class QuantS5Classifier(nn.Module):
 
         While training, the scales are frozen once ``freeze_scales_after`` batches have been seen, where that is set.
         """
-        if self.training:
-            if self.batches_seen == self.freeze_scales_after:
-                self.freeze_scales()
-            self.batches_seen += 1
+        self.count_batch()
         return run_network(self.constants(), tokens, dt, lengths, pool_dt, training=self.training)
 
     def constants(self) -> NetworkConstants:
@@ -160,23 +149,8 @@ class QuantS5Classifier(nn.Module):
             quantizers=self.edges,
         )
 
-    def freeze_scales(self) -> None:
-        """Keep the weights' exponents as they are now; from here on only codes change."""
-        with torch.no_grad():
-            self.constants()
-        self.scales_frozen.fill_(True)
-
-    def freeze(self) -> FrozenS5Classifier:
-        """Derive every code, exponent and table in float64; the frozen twin's buffers hold them.
-
-        Raises:
-            PumiceError: not calibrated, weights that are not finite, or an intermediate that does not fit; names the
-                layer.
-        """
-        try:
-            return FrozenS5Classifier(tuple(self._nodes()), self.weight_us)
-        except ProgramError as error:
-            raise PumiceError(f"the model cannot be lowered: {error}") from error
+    def _frozen(self, nodes: tuple[Node, ...]) -> FrozenS5Classifier:
+        return FrozenS5Classifier(nodes, self.weight_us)
 
     def _nodes(self) -> Iterator[Node]:
         formats, config, widths = self.formats(), self.model.config, self.config.widths

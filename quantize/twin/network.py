@@ -11,13 +11,12 @@ from torch.nn.functional import dropout, embedding, gelu, linear
 
 from ...errors import PumiceError
 from ..formats import SIGMOID, Geometry, LayerFormats, NetworkFormats, pooled
+from ..frozen import Trace
 from ..program.clock import ticks
 from ..program.formats import Format
-from ..rounding import pow2_quantize, round_half_up
+from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
 from .ops import LayerNormConstants, Times, codes, layer_norm, lookup, pool, read_out, store
-
-Trace = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,12 +216,6 @@ def run_layer(
     x = c.store("output", x + _drop(gated, c.dropout, training), formats.output)
     record(name("out"), x, formats.output)
     return x, times
-
-
-def quantize_bias(bias: Tensor, accumulator_frac: Tensor) -> Tensor:
-    """Biases on the grid of their accumulator, straight-through."""
-    scale = torch.exp2(accumulator_frac.double())
-    return (round_half_up(bias.double() * scale) / scale).to(bias.dtype)
 
 
 def _embed(

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ..program.formats import Format
-from ..rounding import pow2_quantize
+from ..rounding import pow2_quantize, round_half_up
 
 
 class LayerNormConstants(NamedTuple):
@@ -59,6 +61,17 @@ class _Replace(Function):
 def replace(real: Tensor, exact: Tensor, inside: Tensor | None = None) -> Tensor:
     """``exact`` forward, the gradient of ``real`` backward, zero where not ``inside``."""
     return _Replace.apply(real, exact, inside)
+
+
+def replace_by_codes(real: Tensor, codes: NDArray[np.integer], frac: int) -> Tensor:
+    """The values of ``codes`` forward, the gradient of ``real`` backward; both of one shape."""
+    return replace(real, torch.from_numpy(np.ldexp(codes.astype(np.float64), -frac)).to(real))
+
+
+def quantize_bias(bias: Tensor, accumulator_frac: Tensor) -> Tensor:
+    """Biases on the grid of their accumulator, straight-through."""
+    scale = torch.exp2(accumulator_frac.double())
+    return (round_half_up(bias.double() * scale) / scale).to(bias.dtype)
 
 
 def codes(x: Tensor, format: Format) -> Tensor:

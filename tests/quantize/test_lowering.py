@@ -7,9 +7,9 @@ import pytest
 import torch
 from pumice.errors import PumiceError
 from pumice.hw_sim import reference
-from pumice.quantize.lower import dead_zones, growing_modes, lower, lowering_report
 from pumice.quantize.program import digest, load, save
 from pumice.quantize.program.nodes import DiagonalSSM
+from pumice.quantize.twin.lower import dead_zones, growing_modes, lower, lowering_report
 from pumice.quantize.twin.model import calibrate
 
 NAMES = ("a", "b", "c", "d", "e")

@@ -17,7 +17,8 @@ from pumice.hw_sim import reference
 from pumice.quantize import stage
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.program import digest, load
-from pumice.quantize.qat import calibrate_on, fine_tune, tick_ms_of
+from pumice.quantize.qat import calibrate_on, fine_tune
+from pumice.quantize.twin.family import tick_ms_of
 from pumice.quantize.twin.model import QuantS5Classifier, convert
 from pumice.quantize.weights import load_frozen
 from pumice.train import stage_train
@@ -113,7 +114,8 @@ def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tmp_path
 
     before = loss()
     logs = LoggingSettings(csv=False, tensorboard=False, progress=False)
-    fine_tune(twin, data, tmp_path, training=training, system=system, logs=logs, seed=0, info={})
+    tuning = twin.config.qat.of("s5")
+    fine_tune(twin, data, tmp_path, tuning, training=training, system=system, logs=logs, seed=0, info={})
     assert loss() < before
     assert bool(twin.scales_frozen)
 
@@ -135,7 +137,8 @@ def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, tmp
 
         monkeypatch.setattr(QuantS5Classifier, "forward", counted)
         recipe = replace(training, checkpoint_every_steps=2)
-        fine_tune(twin, data, folder, training=recipe, system=system, logs=logs, seed=0, info={})
+        tuning = twin.config.qat.of("s5")
+        fine_tune(twin, data, folder, tuning, training=recipe, system=system, logs=logs, seed=0, info={})
         return twin.state_dict(), sum(calls)
 
     whole, all_batches = tuned(tmp_path / "whole")

@@ -21,7 +21,6 @@ from pumice.quantize.quantizers import (
     freeze_scales,
     power_of_two_frac,
     quant_frac,
-    quantize_bias,
     weight_frac,
 )
 from pumice.quantize.rounding import code_range, pow2_quantize
@@ -176,8 +175,3 @@ def test_an_activation_without_calibration_stays_so_through_a_state_dict():
     assert fresh(torch.tensor(0.3)).item() == 5 / 16
     calibrated.load_state_dict(QuantActivation(8).state_dict())
     assert calibrated.frac is None
-
-
-def test_a_bias_lies_at_its_accumulator():
-    bias = torch.tensor([0.3, -1e6], dtype=torch.float64)
-    assert quantize_bias(bias, torch.tensor([20, 20])).tolist() == [314573 / 2**20, -(2.0**31) / 2**20]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from pumice.errors import PumiceError
 from pumice.hw_sim import reference, simulator
-from pumice.quantize.lower import lower
 from pumice.quantize.twin.frozen import FrozenS5Classifier
+from pumice.quantize.twin.lower import lower
 from pumice.quantize.weights import load_frozen, save_frozen
 from safetensors.torch import load_file, save_file
 

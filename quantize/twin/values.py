@@ -1,4 +1,4 @@
-"""Which float value every node of a program stands for."""
+"""Which float value every node of a program of S5 stands for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..models.s5.classifier import S5Classifier
-from .program import Program
-from .program.nodes import DiagonalSSM
-from .twin.observe import observe
+from ...models.s5.classifier import S5Classifier
+from ..program import Program
+from ..program.nodes import DiagonalSSM
+from .observe import observe
 
 EDGES = {"u": "norm", "y": "y", "gelu": "gelu", "gate": "gate", "skip": "skip", "output": "out"}
 STATE = ":state"

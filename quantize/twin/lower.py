@@ -1,44 +1,23 @@
-"""Lowering: the frozen twin's nodes as a program, checked, with a report of what the integers cost."""
+"""Lowering of S5: the frozen twin's nodes as a program, checked, with a report of what the integers cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import ceil, log2
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..errors import PumiceError
-from .config import LIMITS
-from .constants import decay_magnitude
-from .program import Program, ProgramError
-from .program.bounds import register
-from .program.nodes import DiagonalSSM, Node
-from .twin.frozen import FrozenS5Classifier
-from .twin.model import QuantS5Classifier
+from ..checks import DeadZone, check_dead_zones, make_program
+from ..constants import decay_magnitude
+from ..program import Program
+from ..program.bounds import register
+from ..program.nodes import DiagonalSSM, Node
+from .frozen import FrozenS5Classifier
+from .model import QuantS5Classifier
 
 ROUNDED_STEP = 0.71  # units that a complex decay step can lose to rounding, 1 / sqrt(2)
-
-
-@dataclass(frozen=True)
-class DeadZone:
-    """Where a mode stops decaying, because a step of one tick rounds to nothing.
-
-    Attributes:
-        layer: path.
-        mode: the slowest.
-        units: ``0.71 / (1 - |a|)``, a the quantized decay of one tick.
-        share: of the state's range.
-        state_width: bits of the state.
-    """
-
-    layer: str
-    mode: int
-    units: float
-    share: float
-    state_width: int
+CURE = "lengthen quantize.tick_ms, or train with a larger dt_min"
 
 
 def lower(
@@ -64,18 +43,8 @@ def lower(
         PumiceError: a dead zone that is too large, or what no program can hold; names the layer and the way out.
     """
     nodes = frozen.nodes()
-    for zone in dead_zones(nodes, held):
-        _check_dead_zone(zone, max_dead_zone)
-    try:
-        return Program(
-            nodes=nodes,
-            logits="decoder",
-            pairing=pairing,
-            class_names=tuple(class_names),
-            provenance=dict(provenance or {}),
-        )
-    except ProgramError as error:
-        raise PumiceError(f"the model cannot be lowered: {error}") from error
+    check_dead_zones(dead_zones(nodes, held), max_dead_zone)
+    return make_program(nodes, "decoder", pairing, class_names, provenance)
 
 
 def growing_modes(twin: QuantS5Classifier) -> dict[str, list[int]]:
@@ -93,7 +62,7 @@ def dead_zones(nodes: Sequence[Node], held: Mapping[str, Sequence[int]] | None =
             units = np.where(lost > 0, ROUNDED_STEP / np.where(lost > 0, lost, 1), 0.0)
             mode = int(units.argmax())
             share = float(units[mode]) / 2.0 ** (node.state_width - 1)
-            yield DeadZone(_path(node), mode, float(units[mode]), share, node.state_width)
+            yield DeadZone(_path(node), "state", mode, float(units[mode]), share, node.state_width, CURE)
 
 
 def lowering_report(twin: QuantS5Classifier, program: Program) -> list[dict[str, Any]]:
@@ -105,7 +74,7 @@ def lowering_report(twin: QuantS5Classifier, program: Program) -> list[dict[str,
         path = layer.geometry.path
         name = layer.geometry.node
         ssm = program[name("ssm")]
-        zone = asdict(zones[path])
+        zone = zones[path]
         registers = {what: register(bound) for what, bound in ssm.bounds().items()}
         for linear in ("y", "gate", "skip"):
             if name(linear) in program.by_name:
@@ -113,7 +82,7 @@ def lowering_report(twin: QuantS5Classifier, program: Program) -> list[dict[str,
         entries.append(
             {
                 "layer": path,
-                "dead_zone": {"mode": zone["mode"], "units": zone["units"], "share": zone["share"]},
+                "dead_zone": {"mode": zone.number, "units": zone.units, "share": zone.share},
                 "state_width": ssm.state_width,
                 "state_frac": [int(ssm.state_frac.min()), int(ssm.state_frac.max())],
                 "gap_digits": ssm.digits,
@@ -127,17 +96,3 @@ def lowering_report(twin: QuantS5Classifier, program: Program) -> list[dict[str,
 
 def _path(node: DiagonalSSM) -> str:
     return node.name.removesuffix("/ssm").replace("/", ".")
-
-
-def _check_dead_zone(zone: DeadZone, limit: float) -> None:
-    if zone.share <= limit:
-        return
-    needed = zone.state_width + max(1, ceil(log2(zone.share / max(limit, 1e-9))))
-    largest = LIMITS["state"][1]
-    cure = f"set quantize.layers to {{{zone.layer}: {{state: {needed}}}}}"
-    if needed > largest:
-        cure = "lengthen quantize.tick_ms, or train with a larger dt_min"
-    raise PumiceError(
-        f"{zone.layer}: mode {zone.mode} decays so slowly that its dead zone takes {zone.share:.1%} of a state of "
-        f"{zone.state_width} bits, the limit is {limit:.1%}; {cure}, or raise quantize.max_dead_zone"
-    )

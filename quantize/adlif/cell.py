@@ -1,0 +1,170 @@
+"""The quantizers of the input and of a layer of neurons, and its fake-quantized weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...errors import PumiceError
+from ...models.adlif.cells import SpikingCell
+from ..config import Widths
+from ..program.formats import Format
+from ..program.nodes import LIF, AdaptiveLIF
+from ..quantizers import (
+    UNSET,
+    QuantActivation,
+    clipped,
+    edge_format,
+    fixed_quantizers,
+    fracs_of,
+    set_edge,
+    set_fracs,
+)
+from ..scan import NeuronCodes
+from ..twin.ops import quantize_bias, replace_by_codes
+from .constants import cell_codes, cell_fracs, threshold_codes
+from .derive import cell_name, cell_node
+from .fold import FoldedCell, exact_cell, fold_cell
+from .formats import CellFormats, CellFracs
+from .network import CellConstants
+from .observe import Peak
+
+
+class InputQuantizer(nn.Module):
+    """The format of the input, as calibration found it.
+
+    Buffer: ``code`` (3,) int64, width, signedness and fractional bits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("code", torch.full((3,), UNSET))
+
+    @property
+    def format(self) -> Format:
+        """The format.
+
+        Raises:
+            PumiceError: the twin is not calibrated.
+        """
+        width, signed, frac = self.code.tolist()
+        if frac == UNSET:
+            raise PumiceError("the input is not calibrated; show the twin training data before it runs quantized")
+        return Format(width, bool(signed), frac)
+
+    @format.setter
+    def format(self, format: Format) -> None:
+        self.code.copy_(torch.tensor([format.width, format.signed, format.frac]))
+
+
+class QuantCell(nn.Module):
+    """One layer's quantizers. Its parameters belong to the float layer.
+
+    Args:
+        cell: the float layer, whose parameters it reads.
+        number: of the layer.
+        widths: of its tensors.
+        method: of the weights' exponents.
+    """
+
+    def __init__(self, cell: SpikingCell, number: int, widths: Widths, method: str) -> None:
+        super().__init__()
+        self._cell = (cell,)  # not a submodule: its parameters belong to the float model
+        self.number, self.widths, self.method = number, widths, method
+        self.weights = fixed_quantizers(
+            {"input": cell.input.weight.shape, "recurrent": cell.recurrent.shape}, widths.synapses, per_row=True
+        )
+        names = fold_cell(cell).constants
+        self.constant = fixed_quantizers(dict.fromkeys(names, (cell.hidden,)), widths.constant, per_row=False)
+        self.states = nn.ModuleDict({"potential": QuantActivation(widths.potential)})
+        if cell.order != "lif":
+            self.states["adaptation"] = QuantActivation(widths.adaptation)
+
+    @property
+    def cell(self) -> SpikingCell:
+        """The float layer."""
+        return self._cell[0]
+
+    @property
+    def path(self) -> str:
+        """Its path in the model."""
+        return f"cells.{self.number}"
+
+    def formats(self, input: Format) -> CellFormats:
+        """Formats of its edges and states.
+
+        Raises:
+            PumiceError: the layer is not calibrated.
+        """
+        states = {name: edge_format(quantizer, f"{self.path}.{name}") for name, quantizer in self.states.items()}
+        return CellFormats(input, states["potential"], states.get("adaptation"))
+
+    def set_formats(self, potential: Peak, adaptation: Peak, headroom: int) -> None:
+        """Take the exponents of u and w from what calibration saw; u reaches the threshold at least."""
+        seen = {"potential": potential.at_least(self.cell.spiking.threshold), "adaptation": adaptation}
+        for name, quantizer in self.states.items():
+            set_edge(quantizer, seen[name].frac(quantizer.width, headroom), f"{self.path}.{name}")
+
+    def folded(self) -> FoldedCell:
+        """The folded weights in float64, as numpy arrays.
+
+        Raises:
+            PumiceError: NaN or infinite weights.
+        """
+        return exact_cell(self.cell, self.path)
+
+    def fracs(self, formats: CellFormats, folded: FoldedCell | None) -> CellFracs:
+        """Exponents: those of ``folded``, or, where None, what was set before."""
+        if folded is not None:
+            fracs = cell_fracs(folded, formats, self.widths, self.method)
+            set_fracs(self.weights, {"input": fracs.input, "recurrent": fracs.recurrent})
+            set_fracs(self.constant, fracs.constants)
+            return fracs
+        weights, constants = fracs_of(self.weights), fracs_of(self.constant)
+        return CellFracs(
+            weights["input"], weights["recurrent"], {name: frac.item() for name, frac in constants.items()}
+        )
+
+    def constants(self, formats: CellFormats, frozen_scales: bool) -> CellConstants:
+        """Fake-quantized weights, with gradients to the float layer's parameters."""
+        exact, folded = self.folded(), fold_cell(self.cell)
+        fracs = self.fracs(formats, None if frozen_scales else exact)
+        like, u = folded.recurrent, formats.potential
+        accumulator = torch.from_numpy(np.maximum(fracs.input + formats.input.frac, fracs.recurrent))
+        threshold = threshold_codes(self.cell.spiking.threshold, u, self.cell.hidden) * u.scale
+        values = {name: like.new_zeros(self.cell.hidden) for name in ("beta", "coupling", "jump")}
+        for name, codes in cell_codes(exact, self.cell.order, fracs, self.widths.constant).items():
+            quantized = self.constant[name](folded.constants[name])
+            values[name] = replace_by_codes(quantized, codes, fracs.constants[name])
+        return CellConstants(
+            order=self.cell.order,
+            formats=formats,
+            input=self.weights["input"](folded.input),
+            bias=quantize_bias(folded.bias, accumulator.to(like.device)),
+            codes=NeuronCodes(
+                self.weights["recurrent"](folded.recurrent), torch.from_numpy(threshold).to(like), **values
+            ),
+            slope=self.cell.spiking.slope,
+            scale=self.cell.spiking.scale,
+        )
+
+    def node(self, edge: str, formats: CellFormats, frozen_scales: bool) -> LIF | AdaptiveLIF:
+        """The node of the program.
+
+        Raises:
+            ProgramError: unstable neurons, or an intermediate that does not fit.
+        """
+        folded = self.folded()
+        fracs = self.fracs(formats, None if frozen_scales else folded)
+        threshold = self.cell.spiking.threshold
+        return cell_node(
+            cell_name(self.number), edge, self.cell.order, folded, threshold, formats, fracs, self.widths
+        )
+
+    def clipped_weights(self) -> dict[str, int]:
+        """How many entries of W and V lie beyond the range of their codes, at the exponents last set."""
+        folded, fracs = self.folded(), fracs_of(self.weights)
+        return {
+            name: clipped(getattr(folded, name), fracs[name], self.widths.synapses) for name in ("input", "recurrent")
+        }

@@ -1,0 +1,94 @@
+"""Adaptive LIF networks in the table of model families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+from torch import Tensor
+
+from ...models.adlif.network import AdLIFNetwork
+from ...train.data.sequences.datamodule import SequenceDataModule
+from ...train.data.sequences.tasks import KINDS
+from ..config import QuantizationConfig
+from ..family import Family
+from ..program import Program
+from .derive import INPUT, LOGITS, READOUT, cell_name
+from .frozen import FrozenAdLIF
+from .lower import lower, lowering_report
+from .model import QuantAdLIF, convert, not_spiking
+
+
+class AdLIFFamily(Family[AdLIFNetwork, QuantAdLIF, FrozenAdLIF]):
+    """Clocked networks of LIF, EF-adLIF and SE-adLIF neurons."""
+
+    name = "adlif"
+    model = AdLIFNetwork
+    frozen = FrozenAdLIF
+
+    def unavailable(self, config: Mapping[str, Any]) -> str | None:
+        """See `Family.unavailable`."""
+        task, cell = config["task"], config["model"].get("cell")
+        if task.get("kind") in KINDS and KINDS[task["kind"]].regression:
+            return (
+                f"task {task.get('name')} feeds the model's predictions back as its input, which no program does; "
+                "quantize a model of a task with classes"
+            )
+        if cell == "lstm":
+            return not_spiking(cell)
+        return None
+
+    def convert(self, model: AdLIFNetwork, config: QuantizationConfig, data: SequenceDataModule) -> QuantAdLIF:
+        """See `Family.convert`."""
+        return convert(model, config)
+
+    def lower(
+        self, twin: QuantAdLIF, frozen: FrozenAdLIF, data: SequenceDataModule, provenance: Mapping[str, Any]
+    ) -> Program:
+        """See `Family.lower`."""
+        return lower(
+            frozen, class_names=data.class_names, max_dead_zone=twin.config.max_dead_zone, provenance=provenance
+        )
+
+    def report(self, twin: QuantAdLIF, program: Program) -> list[dict[str, Any]]:
+        """See `Family.report`."""
+        return lowering_report(twin, program)
+
+    def table(self, report: list[dict[str, Any]], twin: QuantAdLIF) -> Table:
+        """See `Family.table`."""
+        columns = ("layer", "formats", "dead zones", "64-bit", "clipped", "feedback")
+        caption = "feedback: the largest share of its limit, below which a neuron is stable"
+        table = Table(*columns, title="lowering", caption=caption)
+        for entry in report:
+            wide = [what for what, size in entry["registers"].items() if size == "i64"]
+            zones = [f"{state} {zone['share']:.2%}" for state, zone in entry["dead_zones"].items()]
+            table.add_row(
+                entry["layer"],
+                "\n".join(f"{name} {format}" for name, format in entry["formats"].items()),
+                "\n".join(zones),
+                "\n".join(wide) or "none",
+                str(sum(entry["clipped_weights"].values())),
+                "" if entry["stability"] is None else f"{entry['stability']:.1%}",
+            )
+        return table
+
+    def float_values(
+        self, model: AdLIFNetwork, program: Program, values: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """See `Family.float_values`; dt and pool_dt are not looked at."""
+        model = model.double().eval()
+        x = values[:, : int(lengths[0])].double()
+        found = {INPUT: x}
+        with torch.no_grad():
+            for number, cell in enumerate(model.cells):
+                trace = cell.trace(x)
+                states = [trace.u_pre * (1 - trace.z), *([] if cell.order == "lif" else [trace.w])]
+                found |= {cell_name(number): trace.z, f"{cell_name(number)}:state": torch.cat(states, dim=2)}
+                x = trace.z
+            found[READOUT], _ = model.readout.sequence(x)
+        found[LOGITS] = found[READOUT][:, -1:]
+        return {name: tensor[0].numpy() for name, tensor in found.items()}

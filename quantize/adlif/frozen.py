@@ -1,0 +1,76 @@
+"""The frozen twin of an adaptive LIF network; in float64 its forward gives the program's integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...models.adlif.blocks import aggregate
+from ..frozen import FrozenTwin, Trace, values_of
+from ..program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ..scan import NeuronCodes
+from .derive import INPUT, READOUT
+from .formats import CellFormats
+from .network import CellConstants, NetworkConstants, run_network
+
+
+class FrozenAdLIF(FrozenTwin[NetworkConstants]):
+    """`AdLIFNetwork` as an integer program computes it; see `FrozenTwin`.
+
+    Args:
+        nodes: in the program's order, as `QuantAdLIF.freeze` derives them.
+        aggregation: from potentials to logits, "softmax" or "mean".
+    """
+
+    def __init__(self, nodes: Sequence[Node], aggregation: str) -> None:
+        super().__init__(nodes)
+        self.aggregation = aggregation
+
+    def settings(self) -> dict[str, Any]:
+        """See `FrozenTwin.settings`."""
+        return {"aggregation": self.aggregation}
+
+    def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """Logits (B, N, C), float64; arguments as `AdLIFNetwork.forward`."""
+        potentials = run_network(self.constants(), inputs)
+        return aggregate(potentials, blocks, count, self.aggregation)
+
+    def trace(self, inputs: Tensor) -> tuple[Tensor, Trace]:
+        """Potentials (B, T, C) of inputs (B, T, F), and the int64 codes of every node and state; see `run_network`."""
+        trace: Trace = {}
+        with torch.no_grad():
+            potentials = run_network(self.constants(), inputs, trace=trace)
+        return potentials, trace
+
+    def _derive(self, nodes: Sequence[Node], device: torch.device) -> NetworkConstants:
+        by_name = {node.name: node for node in nodes}
+        readout = by_name[READOUT]
+        assert isinstance(readout, LeakyIntegrator)
+        return NetworkConstants(
+            input=by_name[INPUT].output,
+            cells=tuple(_cell_constants(node, device) for node in nodes if isinstance(node, Neurons)),
+            weight=values_of(readout.weight, readout.weight_frac, device),
+            bias=values_of(readout.bias, readout.accumulator_frac, device),
+            decay=values_of(readout.decay, readout.decay_frac, device),
+            readout=readout.output,
+        )
+
+
+def _cell_constants(node: Neurons, device: torch.device) -> CellConstants:
+    adaptive = isinstance(node, AdaptiveLIF)
+    constants = {name: values_of(getattr(node, name), getattr(node, f"{name}_frac"), device) for name in node.constants}
+    unused = torch.zeros(node.neurons, dtype=torch.float64, device=device)
+    return CellConstants(
+        order=node.order if adaptive else "lif",
+        formats=CellFormats(node.format, node.potential, node.adaptation if adaptive else None),
+        input=values_of(node.input, node.input_frac, device),
+        bias=values_of(node.bias, node.accumulator_frac, device),
+        codes=NeuronCodes(
+            recurrent=values_of(node.recurrent, node.recurrent_frac, device),
+            threshold=values_of(node.threshold, node.potential.frac, device),
+            **{"beta": unused, "coupling": unused, "jump": unused, **constants},
+        ),
+    )

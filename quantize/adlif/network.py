@@ -1,0 +1,107 @@
+"""The one forward pass of the quantized twin: fine-tuning and the frozen twin differ in their constants alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import dropout, linear
+
+from ...errors import PumiceError
+from ..frozen import Trace
+from ..program.formats import Format
+from ..program.nodes import SPIKES
+from ..rounding import pow2_quantize
+from ..scan import NeuronCodes, quantized_integrator_scan, quantized_neuron_scan
+from ..twin.ops import codes
+from .derive import INPUT, READOUT, cell_name
+from .formats import CellFormats
+
+
+@dataclass(frozen=True, eq=False)
+class CellConstants:
+    """Quantized weights of one layer of H neurons, as values.
+
+    Attributes:
+        order: "se", "ef" or "lif".
+        formats: of its edges and states.
+        input, bias: (H, F), (H,).
+        codes: V, threshold and constants.
+        slope, scale: of the surrogate gradient.
+    """
+
+    order: str
+    formats: CellFormats
+    input: Tensor
+    bias: Tensor
+    codes: NeuronCodes
+    slope: float = 5.0
+    scale: float = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkConstants:
+    """Quantized weights of a network, as values.
+
+    Attributes:
+        input: format of the input.
+        cells: by layer.
+        weight, bias, decay: of the leaky integrators, (C, H), (C,), (C,).
+        readout: format of their potentials.
+        dropout: probability while training, of each spike that a layer passes on.
+    """
+
+    input: Format
+    cells: tuple[CellConstants, ...]
+    weight: Tensor
+    bias: Tensor
+    decay: Tensor
+    readout: Format
+    dropout: float = 0.0
+
+
+def run_network(
+    constants: NetworkConstants, inputs: Tensor, training: bool = False, trace: Trace | None = None
+) -> Tensor:
+    """The potentials (B, T, C) of the read-out for inputs (B, T, F).
+
+    With ``trace`` the integer codes of every node are kept there, (B, T, channels); states, u and then w, under
+    ``<name>:state``.
+
+    Raises:
+        PumiceError: input that is not finite.
+    """
+    if not torch.isfinite(inputs).all():
+        raise PumiceError("the dense input holds NaN or infinity; clean it first")
+
+    def record(name: str, format: Format, value: Callable[[], Tensor]) -> None:
+        if trace is not None:
+            trace[name] = codes(value(), format)
+
+    format = constants.input
+    x = pow2_quantize(inputs.to(constants.weight.dtype), format.frac, format.width, format.signed)
+    record(INPUT, format, lambda: x)
+    for number, cell in enumerate(constants.cells):
+        z = _run_cell(cell, x, cell_name(number), trace)
+        record(cell_name(number), SPIKES, lambda: z)  # noqa: B023 (called at once)
+        x = dropout(z, constants.dropout, training)
+    drive = linear(x, constants.weight, constants.bias)
+    potentials = quantized_integrator_scan(drive, constants.decay, constants.readout).potentials
+    record(READOUT, constants.readout, lambda: potentials)
+    return potentials
+
+
+def _run_cell(cell: CellConstants, x: Tensor, name: str, trace: Trace | None) -> Tensor:
+    formats = cell.formats
+    drive = linear(x, cell.input, cell.bias)
+    found = quantized_neuron_scan(
+        cell.order, drive, cell.codes, formats.potential, formats.adaptation, slope=cell.slope, scale=cell.scale
+    )
+    if trace is not None:
+        states = [codes(found.u_pre * (1 - found.z), formats.potential)]
+        if formats.adaptation is not None:
+            states.append(codes(found.w, formats.adaptation))
+        trace[f"{name}:state"] = torch.cat(states, dim=2)
+    return found.z
