@@ -16,7 +16,7 @@ from rich.table import Table
 from .cli_backends import NAMES, Remembering, make_backend, padded_batch
 from .cli_samples import make_test_set, other_test_sets
 from .errors import PumiceError
-from .export.lava import LavaUnavailable
+from .export.lava import PARTS, LavaUnavailable
 from .export.lava.runtime.progress import STEPS_BETWEEN
 from .export.samples import shortest
 from .files import atomic_path, write_json
@@ -26,8 +26,10 @@ from .hw_sim.fidelity import signal_to_noise, state_bits, time_constants
 from .hw_sim.paired import compare_decisions
 from .hw_sim.reference import Sample
 from .hw_sim.simulator import Simulator, run_stepwise
+from .hw_sim.simulator import run as simulate
 from .quantize.families import family_of
 from .quantize.program import Program, digest, load
+from .quantize.program.nodes import SPIKES
 from .quantize.weights import load_frozen
 from .train.build import apply_system, build_data, build_model
 from .train.data.base import TaskDataModule
@@ -35,6 +37,8 @@ from .train.evaluate import Predictions, figures_of
 from .train.run_folder import RunFolder
 from .train.settings import SystemSettings, TrainingSettings, read_section
 from .train.weights import load_weights
+
+TRACED_AT_ONCE = 16
 
 
 class ParityError(PumiceError):
@@ -53,7 +57,7 @@ class SimulateSettings:
             entry, for all.
         traced: samples of which every node's output and state is compared.
         example: the test sample whose running decision is kept for the report.
-        lava_fused: one Lava process for the whole network, in place of one a layer.
+        lava_parts: which processes make the Lava network, of ``export.lava.PARTS``.
         lava_timeout_s: when a Lava run is given up.
     """
 
@@ -61,7 +65,7 @@ class SimulateSettings:
     samples: dict[str, int | None] = field(default_factory=dict)
     traced: int = 4
     example: int = 0
-    lava_fused: bool = False
+    lava_parts: str = "layers"
     lava_timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
@@ -76,6 +80,8 @@ class SimulateSettings:
         for name, count in counts.items():
             if count is not None and count < 1:
                 raise PumiceError(f"simulate.{name}={count} has to be at least 1")
+        if self.lava_parts not in PARTS:
+            raise PumiceError(f"simulate.lava_parts={self.lava_parts} is unknown; use one of: {', '.join(PARTS)}")
         if not self.lava_timeout_s > 0:
             raise PumiceError(f"simulate.lava_timeout_s={self.lava_timeout_s} has to be positive")
         if self.example < 0:
@@ -114,7 +120,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     if settings.example >= len(samples):
         raise PumiceError(f"simulate.example={settings.example}, but the test set has {len(samples)} samples")
 
-    lava = {"fused": settings.lava_fused, "timeout_s": settings.lava_timeout_s, "progress": _tell_lava}
+    lava = {"parts": settings.lava_parts, "timeout_s": settings.lava_timeout_s, "progress": _tell_lava}
     backends = {name: make_backend(name, frozen, system.threads, **lava) for name in settings.backends}
     skipped = prepare(program, samples, backends)
     shares = {name: share_of(name, samples, settings) for name in backends}
@@ -144,6 +150,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "clipped_gaps": _counters(verdicts, "clipped_gaps"),
         "incomplete": verdicts[oracle].incomplete,
         **_inside(program, samples[: settings.traced], config, data, folder.path),
+        "spike_rates": _spike_rates(program, samples, system.threads),
         "example": {
             "sample": settings.example,
             "label": int(labels[settings.example]),
@@ -249,6 +256,18 @@ def _inside(
         "state_bits": state_bits(program, traces),
         f"time_constants_{'steps' if program.series else 'ms'}": time_constants(program),
     }
+
+
+def _spike_rates(program: Program, samples: Sequence[Sample], threads: int | None) -> dict[str, float]:
+    """Spikes a neuron and step over all samples, by node; traces are kept of a few samples at a time."""
+    spiking = [node.name for node in program if node.keeps_state and node.output == SPIKES]
+    spikes, places = dict.fromkeys(spiking, 0), dict.fromkeys(spiking, 0)
+    for start in range(0, len(samples) if spiking else 0, TRACED_AT_ONCE):
+        for trace in simulate(program, samples[start : start + TRACED_AT_ONCE], trace=True, threads=threads):
+            for name in spiking:
+                spikes[name] += int(trace.values[name].sum())
+                places[name] += trace.values[name].size
+    return {name: spikes[name] / max(places[name], 1) for name in spiking}
 
 
 def _float_logits(source: Path, labels: NDArray[np.int64]) -> NDArray[np.float64]:

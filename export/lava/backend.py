@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ...hw_sim.reference import Trace
 from ...quantize.program import Program
-from ...quantize.program.nodes import Node
+from ...quantize.program.nodes import LeakyIntegrator, Node
 from ..samples import Sample
 from .bundle import write_bundle
-from .driver import PortRecord, run_bundle
-from .runtime.wiring import wire
+from .driver import run_bundle
+from .runtime.block import state_size
+from .runtime.recordings import PortRecord
+from .runtime.wiring import LAYERS, wire
 
 
 def run_lava(
@@ -22,50 +24,37 @@ def run_lava(
     samples: Sequence[Sample],
     trace: bool,
     timeout_s: float = 600.0,
-    fused: bool = False,
+    parts: str = LAYERS,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trace]:
     """A ``hw_sim.compare`` backend: all samples through one Lava network, some milliseconds a step.
 
-    ``timeout_s``, ``fused`` and ``progress`` are those of ``run_bundle``.
+    ``timeout_s``, ``parts`` and ``progress`` are those of ``run_bundle``.
 
-    Traced are the edges between processes (none of a fused network), the running logits, and every state. Saturations
-    and clipped gaps are not counted.
+    Traced are the edges between layers, the running logits, and every state. Saturations and clipped gaps are not
+    counted.
     """
     with tempfile.TemporaryDirectory(prefix="pumice-lava-") as folder:
-        records = run_bundle(write_bundle(program, samples, Path(folder) / "bundle"), timeout_s, fused, progress)
-    build = _fused_trace if fused else _layered_trace
-    traces = []
-    for sample in range(len(samples)):
-        result = build(program, records, sample)
-        traces.append(result if trace else Trace(result.logits, result.incomplete, {}, {}))
-    return traces
+        records = run_bundle(write_bundle(program, samples, Path(folder) / "bundle"), timeout_s, parts, progress)
+    traces = [trace_of(program, records, sample) for sample in range(len(samples))]
+    return traces if trace else [Trace(t.logits, t.incomplete, {}, {}, series=t.series) for t in traces]
 
 
-def _layered_trace(program: Program, records: Sequence[PortRecord], sample: int) -> Trace:
-    rows = records[-1].values[sample]
-    result = Trace(rows[-1], len(records[-2].values[sample]) == 0, {}, {})
-    parts = wire(program)
-    result.values[parts[-1].value_out] = rows[1:]
-    for part, record in zip(parts[:-1], records, strict=False):
-        result.values[part.value_out] = record.values[sample]
-        result.states |= _by_node(part.nodes, record.states[sample])
+def trace_of(program: Program, records: Sequence[PortRecord], sample: int) -> Trace:
+    """What the processes of a run recorded of one sample."""
+    rows = records[-1].values[sample]  # the first one is read before any event
+    result = Trace(rows[-1], len(records[-1].states[sample]) == 0, {}, {})
+    for part, record in zip(wire(program), records, strict=True):
+        result.values[part.value_out] = rows[1:] if part.reads_out else record.values[sample]
+        for node, codes in _by_node(part.nodes, record.states[sample]):
+            kept = result.values if isinstance(node, LeakyIntegrator) else result.states
+            kept[node.name] = codes
+    if program.series is not None:
+        result.series = result.values[program.series]
     return result
 
 
-def _fused_trace(program: Program, records: Sequence[PortRecord], sample: int) -> Trace:
-    rows, states = records[0].values[sample], records[0].states[sample]
-    rates = program.rates
-    result = Trace(rows[-1], len(states) < rates[wire(program)[-1].value_in], {}, {})
-    result.values[program.logits] = rows[1:]
-    for name, codes in _by_node(tuple(program), states).items():
-        result.states[name] = codes[rates[name] - 1 :: rates[name]]  # in between it is as it was
-    return result
-
-
-def _by_node(nodes: Sequence[Node], states: np.ndarray) -> Mapping[str, np.ndarray]:
-    stateful = [node for node in nodes if node.state_fracs.size]
-    if not stateful:
-        return {}
-    ends = np.cumsum([node.state_fracs.size for node in stateful])[:-1]
-    return {node.name: array for node, array in zip(stateful, np.split(states, ends, axis=1), strict=True)}
+def _by_node(nodes: Sequence[Node], states: np.ndarray) -> Iterator[tuple[Node, np.ndarray]]:
+    holding = [node for node in nodes if state_size(node)]
+    ends = np.cumsum([state_size(node) for node in holding])
+    return zip(holding, np.split(states, ends[:-1], axis=1), strict=True) if holding else iter(())

@@ -15,7 +15,7 @@ from ...files import PARTIAL
 from ...quantize.program import Program, save
 from ..samples import Sample, codes
 from .readme import readme
-from .runtime.flags import RESET, VALID
+from .runtime.head import RESET, VALID
 from .runtime.wiring import wire
 
 PACKAGES = ("quantize/program", "export/lava/runtime")

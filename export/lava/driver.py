@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,46 +17,36 @@ from ...errors import PumiceError
 from ...quantize.program import load
 from .environment import ensure_environment
 from .runtime.failures import FOLDER
-from .runtime.flags import RESET, VALID
 from .runtime.progress import PROGRESS
-from .runtime.wiring import Wires, wire, wire_fused
+from .runtime.recordings import PortRecord, read
+from .runtime.wiring import LAYERS, check_parts, wire
 
 _POLL_S = 0.1
 _GRACE_S = 10.0
 
 
-@dataclass(frozen=True)
-class PortRecord:
-    """What one process sent, one entry a sample; the last record of a run holds the logits.
-
-    ``values``, (rows, channels) int64: a row for each event it sent; of the read-out a row for the value before any
-    event and after each; so of a fused network. ``states``, (events, channels) int64: a row for each event it took.
-    """
-
-    name: str
-    values: list[np.ndarray]
-    states: list[np.ndarray]
-
-
 def run_bundle(
     folder: str | Path,
     timeout_s: float = 600.0,
-    fused: bool = False,
+    parts: str = LAYERS,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[PortRecord]:
     """Run a bundle in the Lava environment and read what its processes sent, in the order of the layers.
 
-    ``progress`` is called now and then with the steps sent and all steps.
+    ``parts`` is one of ``runtime.wiring.PARTS``. ``progress`` is called now and then with the steps sent and all steps.
     Its processes end with this call, whatever happens: an error, Ctrl-C, or the death of this process.
 
     Raises:
         PumiceError: no environment, a folder that cannot be written to, a process that failed (its last line is
             quoted), or no end before the timeout.
+        ProgramError: the program cannot be read, or made of these parts.
     """
     folder = Path(folder).resolve()
+    program = load(folder / "program.npz")
+    check_parts(program, parts)
     python = ensure_environment()
     log = folder / "run.log"
-    command = [str(python), "run.py", "--parent", str(os.getpid()), *(["--fused"] if fused else [])]
+    command = [str(python), "run.py", "--parent", str(os.getpid()), "--parts", parts]
     try:
         for old in ("outputs", FOLDER):  # before the first look at them
             shutil.rmtree(folder / old, ignore_errors=True)
@@ -76,14 +65,12 @@ def run_bundle(
     if not (folder / "outputs" / "done").exists():
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no message"]
         raise PumiceError(f"the Lava run in {folder} failed: {lines[-1]}; see run.log there")
-    return _read(folder, fused)
+    return read(folder / "outputs", wire(program), _flags(folder))
 
 
 def _teller(folder: Path, progress: Callable[[int, int], None] | None) -> Callable[[], None]:
     """Tells ``progress`` of every new step that the source has noted."""
-    with np.load(folder / "inputs.npz", allow_pickle=False) as archive:
-        steps = len(archive["flags"])
-    told = 0
+    steps, told = len(_flags(folder)), 0
 
     def tell() -> None:
         nonlocal told
@@ -127,30 +114,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _read(folder: Path, fused: bool) -> list[PortRecord]:
+def _flags(folder: Path) -> np.ndarray:
     with np.load(folder / "inputs.npz", allow_pickle=False) as archive:
-        source_flags = archive["flags"][:, 0]
-    starts = np.flatnonzero(source_flags & RESET)
-    pieces = [slice(start, end) for start, end in zip(starts, [*starts[1:], len(source_flags)], strict=True)]
-    records = []
-    taken = (source_flags & VALID).astype(bool)
-    program = load(folder / "program.npz")
-    for part in [wire_fused(program)] if fused else wire(program):
-        values = _array(folder, part, "value")
-        sent = np.ones(len(values), dtype=bool)
-        states = _array(folder, part, "state") if part.state_size else np.zeros((len(values), 0), dtype=np.int64)
-        if not fused and part.name != "readout":
-            sent = (_array(folder, part, "flag")[:, 0] & VALID).astype(bool)
-        records.append(
-            PortRecord(
-                name=part.name,
-                values=[values[piece][sent[piece]] for piece in pieces],
-                states=[states[piece][taken[piece]] for piece in pieces],
-            )
-        )
-        taken = sent
-    return records
-
-
-def _array(folder: Path, part: Wires, what: str) -> np.ndarray:
-    return np.load(folder / "outputs" / f"{part.file_name}.{what}.npy", allow_pickle=False)
+        return archive["flags"][:, 0]

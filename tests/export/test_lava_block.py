@@ -8,7 +8,7 @@ from pumice.errors import PumiceError
 from pumice.export.lava import write_bundle
 from pumice.export.lava.bundle import source_arrays
 from pumice.export.lava.runtime.block import Block
-from pumice.export.lava.runtime.flags import RESET, VALID
+from pumice.export.lava.runtime.head import RESET, VALID
 from pumice.export.lava.runtime.wiring import wire
 from pumice.hw_sim import reference
 from pumice.hw_sim.random_programs import random_program, random_sample
@@ -29,10 +29,10 @@ def test_every_edge_of_every_event(seed):
         edges = block.step({source: trace.values[source][event]} | {name: n[event] for name, n in between.items()})
         for name, value in edges.items():
             seen[name].append(value)
-        for name, state in block.ssm.items():
+        for name, states in trace.states.items():
             done = (event + 1) // program.rates[name]
             if done:
-                np.testing.assert_array_equal(state.codes.ravel(), trace.states[name][done - 1])
+                np.testing.assert_array_equal(block.states[name].codes.ravel(), states[done - 1])
     for name, rows in seen.items():
         np.testing.assert_array_equal(np.reshape(rows, trace.values[name].shape), trace.values[name], name)
 

@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pumice.errors import PumiceError
-from pumice.export.lava import run_bundle, run_lava, write_bundle
+from pumice.export.lava import PARTS, run_bundle, run_lava, write_bundle
+from pumice.export.lava.backend import trace_of
 from pumice.export.lava.environment import SETTING, LavaUnavailable, ensure_environment, find_python
-from pumice.export.lava.runtime.flags import VALID
+from pumice.export.lava.runtime.head import VALID
+from pumice.export.lava.runtime.recordings import read
 from pumice.export.lava.runtime.wiring import wire
 from pumice.hw_sim import reference
 from pumice.hw_sim.compare import compare
+from pumice.hw_sim.random_loihi import random_loihi
+from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program, random_sample
-from pumice.quantize.program.nodes import DiagonalSSM
 
 LAYER = {"stages": 1, "layers": 1, "pairing": "causal", "state_width": 16}
 
@@ -36,64 +39,98 @@ def run_reference(program, samples, trace):
     return reference.run(program, samples, trace=trace)
 
 
-@pytest.mark.parametrize(
-    "choices",
-    [
-        {"stride": 1, "discretization": "async", **LAYER},
-        {"stride": 1, "discretization": "zoh", "extreme": True, **LAYER},
-        {"stride": 4, "pool": "mean", **LAYER},
-        {"stride": 3, "pool": "time", "readout": "time", **LAYER},
-        {"stride": 2, "stages": 2, "layers": 2},
-    ],
-    ids=["layer", "layer-zoh-extreme", "strided-mean", "strided-time", "network"],
-)
-def test_lava_gives_the_reference_integers(lava, choices):
-    """Logits after every event, what each process sends, every state."""
-    program = random_program(17, **choices)
-    shortest = 1 if program.pairing == "next" else 0
-    samples = [random_sample(program, row, events) for row, events in enumerate((24, 1, shortest, 17))]
-    traces = run_lava(program, samples, trace=True, timeout_s=120)
-    backends = {"reference": run_reference, "lava": lambda *_: traces}
-    verdict = compare(program, samples, backends, traced=4).verdicts[0]
-    assert verdict.differing == 0, verdict.first
-    states = sum(isinstance(node, DiagonalSSM) for node in program)
-    assert (verdict.nodes[0], verdict.states) == (len(wire(program)), (states, states))
+S5 = [
+    {"stride": 1, "discretization": "async", **LAYER},
+    {"stride": 1, "discretization": "zoh", "extreme": True, **LAYER},
+    {"stride": 4, "pool": "mean", **LAYER},
+    {"stride": 3, "pool": "time", "readout": "time", **LAYER},
+    {"stride": 2, "stages": 2, "layers": 2},
+]
+NETWORKS = [
+    {"cell": cell, "recurrent": recurrent, "input": kind, "layers": layers}
+    for cell, kind, layers in (("se", "ternary", 2), ("ef", "real", 1), ("lif", "counts", 3))
+    for recurrent in (True, False)
+]
+CASES = [
+    *((random_program(17, **choices), parts) for choices in S5 for parts in ("layers", "fused")),
+    *((random_network(31, **choices), parts) for choices in NETWORKS for parts in PARTS),
+    *((random_loihi(seed), "stock") for seed in (3, 4)),
+]
+ALL = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from pumice.export.lava.runtime.network import run
+from pumice.export.lava.runtime.supervision import supervise
+from pumice.quantize.program import load
+supervise()
+for line in Path("cases.txt").read_text().splitlines():
+    folder, parts = line.split()
+    outputs = Path(folder) / "outputs"
+    outputs.mkdir()
+    with np.load(Path(folder) / "inputs.npz") as inputs:
+        run(load(Path(folder) / "program.npz"), dict(inputs), outputs, parts)
+"""
 
 
-@pytest.mark.parametrize(
-    "choices",
-    [{"stride": 3, "pool": "time", "readout": "time", **LAYER}, {"stride": 2, "stages": 2, "layers": 2}],
-    ids=["strided-time", "network"],
-)
-def test_one_process_for_all_gives_the_same(lava, choices):
-    program = random_program(29, **choices)
-    samples = [random_sample(program, row, events) for row, events in enumerate((24, 1, 17))]
-    traces = run_lava(program, samples, trace=True, timeout_s=120, fused=True)
-    verdict = compare(program, samples, {"reference": run_reference, "lava": lambda *_: traces}, traced=3).verdicts[0]
-    assert verdict.differing == 0, verdict.first
-    states = sum(isinstance(node, DiagonalSSM) for node in program)
-    assert (verdict.nodes[0], verdict.states) == (1, (states, states))
+def test_lava_gives_the_reference_integers(lava, tmp_path):
+    """Each network with steps without an event strewn in: running logits, what each layer sends, every state. One
+    interpreter runs all, since its start takes longer than a network.
+    """
+    right, kept = [], []
+    for number, (program, parts) in enumerate(CASES):
+        shortest = 1 if program.pairing == "next" else 0
+        samples = [random_sample(program, number + row, events) for row, events in enumerate((16, shortest, 1, 9))]
+        folder = write_bundle(program, samples, tmp_path / f"{number}")
+        change_inputs(folder, lambda inputs, seed=number: strew(inputs, seed))
+        right.append((samples, reference.run(program, samples)))
+        kept.append(f"{folder} {parts}")
+    (tmp_path / "cases.txt").write_text("\n".join(kept))
+    done = subprocess.run(
+        [lava, "-c", ALL, tmp_path / "0"], cwd=tmp_path, capture_output=True, text=True, timeout=170, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for number, (program, parts) in enumerate(CASES):
+        with np.load(tmp_path / f"{number}" / "inputs.npz") as inputs:
+            records = read(tmp_path / f"{number}" / "outputs", wire(program), inputs["flags"][:, 0])
+        samples, traces = right[number]
+        found = [trace_of(program, records, sample) for sample in range(len(samples))]
+        backends = {"reference": lambda *_, t=traces: t, "lava": lambda *_, f=found: f}
+        verdict = compare(program, samples, backends, traced=len(samples)).verdicts[0]
+        assert verdict.differing == 0, (number, parts, verdict.first)
+        assert verdict.states[0] == verdict.states[1]
 
 
-def test_steps_without_an_event_change_nothing(lava, tmp_path):
-    program = random_program(23, stride=3, pool="time", readout="time", value="token", **LAYER)
-    samples = [random_sample(program, row, 20) for row in range(2)]
-    folder = write_bundle(program, samples, tmp_path / "bundle")
-    with np.load(folder / "inputs.npz") as archive:
-        inputs = dict(archive)
-    rng = np.random.default_rng(0)
-    steps = len(inputs["flags"])
-    where = np.sort(np.append(rng.permutation(np.arange(1, steps + 15))[: steps - 1], 0))
+def strew(inputs, seed):
+    """Steps without an event, with values that mean nothing, between the rows of ``inputs``."""
+    rng = np.random.default_rng(seed)
+    rows = len(inputs["flags"])
+    where = np.sort(np.append(rng.permutation(np.arange(1, rows + 15))[: rows - 1], 0))
     for name, array in inputs.items():
-        spread = rng.integers(0, 1000, (steps + 15, array.shape[1]))
-        spread[:] = spread if name != "flags" else 0
+        spread = rng.integers(0, 2, (rows + 15, array.shape[1])) * (name != "flags")
         spread[where] = array
         inputs[name] = spread
-    np.savez(folder / "inputs.npz", **inputs)
-    records = run_bundle(folder, timeout_s=120)
-    for row, trace in enumerate(reference.run(program, samples)):
-        np.testing.assert_array_equal(records[-1].values[row][-1], trace.logits)
-        np.testing.assert_array_equal(records[1].values[row], trace.values["stages/0/layers/0/out"])
+
+
+@pytest.mark.parametrize("parts", ["layers", "fused"])
+def test_lava_is_a_backend_of_the_comparison(lava, parts):
+    program = random_program(29, stride=2, stages=2, layers=2)
+    samples = [random_sample(program, row, events) for row, events in enumerate((24, 1, 17))]
+    traces = run_lava(program, samples, trace=True, timeout_s=120, parts=parts)
+    backends = {"reference": lambda p, s, trace: reference.run(p, s, trace=trace), "lava": lambda *_: traces}
+    verdict = compare(program, samples, backends, traced=3).verdicts[0]
+    assert verdict.differing == 0, verdict.first
+    assert (verdict.nodes[0], verdict.states[0]) == (len(wire(program)), verdict.states[1])
+
+
+def test_stock_parts_are_refused_where_they_do_not_fit(lava, tmp_path):
+    program = random_program(23, **LAYER)
+    folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
+    with pytest.raises(
+        PumiceError, match=r"front: parts=stock needs a clocked network of neurons; use layers or fused"
+    ):
+        run_bundle(folder, timeout_s=120, parts="stock")
 
 
 def left_over(folder):
@@ -157,7 +194,7 @@ def test_a_failing_process_ends_a_run_without_the_driver(lava, failing):
 
 def test_a_failing_constructor_ends_the_run_with_its_reason(failing):
     model = failing / "pumice" / "export" / "lava" / "runtime" / "layer" / "__init__.py"
-    line = "        self._block = Block(self._wires.nodes)\n"
+    line = '        self._parts = [Part(wires) for wires in parameters["wires"]]\n'
     assert line in model.read_text()
     model.write_text(model.read_text().replace(line, "        raise ValueError('my own model')\n"))
     with pytest.raises(PumiceError, match="failed: ValueError: my own model"):
@@ -184,7 +221,7 @@ def test_a_bundle_runs_on_its_own_and_compares_with_the_simulator(lava, tmp_path
         folder = write_bundle(
             program, samples, tmp_path / str(wrong), logits + wrong * np.eye(*logits.shape, dtype=int)
         )
-        command = [lava, "run.py", *(["--fused"] if wrong else [])]
+        command = [lava, "run.py", *(["--parts", "fused"] if wrong else [])]
         environment = {"PATH": os.defpath}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         differing = wrong * min(logits.shape)

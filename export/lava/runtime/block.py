@@ -1,4 +1,4 @@
-"""A part of a program, run event by event."""
+"""A part of a program, run step by step."""
 
 from __future__ import annotations
 
@@ -6,10 +6,33 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ....quantize.program import ProgramError
-from ....quantize.program.nodes import DiagonalSSM, EventPool, Node, Readout
+from ....quantize.program.nodes import (
+    LIF,
+    AdaptiveLIF,
+    DiagonalSSM,
+    EventPool,
+    LeakyIntegrator,
+    Node,
+    Readout,
+)
+from .neurons import IntegratorState, NeuronState
 from .stateful import PoolState, ReadoutState, SsmState
 from .stateless import STATELESS
+
+STATEFUL = {
+    AdaptiveLIF: NeuronState,
+    DiagonalSSM: SsmState,
+    EventPool: PoolState,
+    LeakyIntegrator: IntegratorState,
+    LIF: NeuronState,
+    Readout: ReadoutState,
+}
+"""The state of each node type that has one."""
+
+
+def state_size(node: Node) -> int:
+    """Codes that a node holds after each step and that are recorded; of leaky integrators their output."""
+    return node.channels if isinstance(node, LeakyIntegrator) else node.state_fracs.size
 
 
 class Block:
@@ -19,22 +42,17 @@ class Block:
     """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
-        for node in nodes:
-            if not isinstance(node, (DiagonalSSM, EventPool, Readout, *STATELESS)):
-                raise ProgramError(f"node {node.name}: Lava has no model for {type(node).__name__}")
         self.nodes = tuple(nodes)
         self.reset()
 
     def reset(self) -> None:
         """Zero states: the start of a sample."""
-        self.ssm = {node.name: SsmState(node) for node in self.nodes if isinstance(node, DiagonalSSM)}
-        self._pools = {node.name: PoolState(node) for node in self.nodes if isinstance(node, EventPool)}
-        self.readouts = {node.name: ReadoutState(node) for node in self.nodes if isinstance(node, Readout)}
+        self.states = {node.name: STATEFUL[type(node)](node) for node in self.nodes if type(node) in STATEFUL}
 
     def state_codes(self) -> np.ndarray:
-        """Codes of all state-space nodes, real then imaginary of each; one zero where there are none. int64."""
-        states = [state.codes.ravel() for state in self.ssm.values()]
-        return np.concatenate(states) if states else np.zeros(1, dtype=np.int64)
+        """Codes of all nodes that hold some, in order, int64."""
+        held = [self.states[node.name].codes.ravel() for node in self.nodes if state_size(node)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *held])
 
     def step(self, edges: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One valid event: the edges that carry a value now, given ones included.
@@ -49,19 +67,15 @@ class Block:
             if any(edge not in edges for edge in node.inputs):
                 continue
             inputs = [edges[edge] for edge in node.inputs]
-            if isinstance(node, DiagonalSSM):
-                value = self.ssm[node.name].step(*inputs)
-            elif isinstance(node, EventPool):
-                value = self._pools[node.name].step(*inputs)
-            else:
-                value = STATELESS[type(node)](node, inputs)
+            stateless = STATELESS.get(type(node))
+            value = stateless(node, inputs) if stateless else self.states[node.name].step(*inputs)
             if value is not None:
                 edges[node.name] = value
         return edges
 
     def _read_out(self, node: Readout, edges: dict[str, np.ndarray]) -> None:
         """A read-out takes what has arrived, at whichever rate, and always has a value."""
-        state = self.readouts[node.name]
+        state = self.states[node.name]
         if node.mode == "time" and node.inputs[2] in edges:
             state.pass_time(edges[node.inputs[2]])
         if node.inputs[0] in edges:

@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from ....quantize.program import Program
-from .flags import RESET
+from .recordings import read
+from .wiring import wire
 
 
 def check(program: Program, flags: np.ndarray, outputs: Path) -> int:
     """Print each sample's class and how many logits differ from ``expected.npz``, if that is there; return the latter.
 
-    Shapes: ``flags`` (steps,), as the source sent them.
+    Shapes: ``flags`` (rows,), as the source sent them.
     """
-    values = np.load(next(outputs / name for name in NAMES if (outputs / name).exists()), allow_pickle=False)
-    ends = np.append(np.flatnonzero(flags & RESET)[1:], len(flags)) - 1
-    logits = values[ends]
+    logits = np.stack([rows[-1] for rows in read(outputs, wire(program), flags)[-1].values])
     print(f"{len(flags)} steps, {len(logits)} samples")
     for sample, row in enumerate(logits):
         print(f"sample {sample}: {program.class_names[int(row.argmax())]}")
@@ -27,7 +26,3 @@ def check(program: Program, flags: np.ndarray, outputs: Path) -> int:
         differing = int((archive["logits"] != logits).sum())
     print(f"{differing} of {logits.size} logits differ from the simulator's")
     return differing
-
-
-NAMES = ("readout.value.npy", "network.value.npy")
-"""Where the logits lie: of layers, of the fused network."""

@@ -1,76 +1,89 @@
-"""The network of a program: source, one process a layer, read-out, recorders; or one process for all."""
+"""The network of a program: source, layers, read-out, recorders."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from lava.magma.core.process.ports.ports import OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.dense.process import Dense
+from lava.utils.weightutils import SignMode
 
-from ....quantize.program import Program, ProgramError
-from .fused import Fused
+from ....quantize.program import Program
+from ....quantize.program.nodes import SPIKES
+from .head import heads
 from .layer import Layer
-from .readout import ReadoutProcess
+from .neuron_layer import NeuronLayer
 from .recorder import Recorder
 from .source import Source
 from .stock import run_stock
-from .wiring import Wires, is_stock, wire, wire_fused
+from .wiring import FUSED, LAYERS, STOCK, Wires, check_parts, is_stock, synapses, wire
 
 
-def run(program: Program, inputs: dict[str, np.ndarray], outputs: Path, fused: bool = False) -> None:
-    """Run all steps; every process writes ``<name>.value.npy``, ``.flag.npy`` and ``.state.npy`` to ``outputs``.
+def run(program: Program, inputs: dict[str, np.ndarray], outputs: Path, parts: str = LAYERS) -> None:
+    """Run all steps; every part leaves ``<name>.flag.npy``, ``.value.npy`` and ``.state.npy`` in ``outputs``.
 
-    ``inputs`` holds the arrays of ``Source``. Processes of our own delay nothing, so row k of every file is event k;
-    behind a process that delays by a step (Lava's Dense) the flags delay with the values, and nothing else changes.
-    A program of Loihi's neurons runs as Lava's own processes instead, see ``stock``.
+    ``inputs`` holds what ``inputs.npz`` does, ``parts`` is one of ``wiring.PARTS``. Processes of our own delay nothing:
+    row k of every file is row k of the input. Lava's Dense delays by a step: behind n of them row k is row k - n, flags
+    included, and the network runs n steps longer. A program of Loihi's neurons runs as Lava's own processes alone
+    (``stock.py``).
+
+    Raises:
+        ProgramError: the program cannot be made of these parts.
     """
+    check_parts(program, parts)
     if is_stock(program):
-        if fused:
-            raise ProgramError("a network of Lava's own processes cannot be fused; leave --fused out")
         run_stock(program, inputs, outputs)
         return
-    source = Source(**inputs)
-    steps = len(inputs["flags"])
-    if fused:
-        _connect_fused(source, wire_fused(program), steps, outputs)
+    source = Source(values=inputs["values"], heads=heads(inputs))
+    wires, steps = wire(program), len(inputs["values"])
+    if parts == STOCK:
+        _connect_stock(source, wires, steps + len(wires), outputs)
+        steps += len(wires)
     else:
-        _connect_layers(source, wire(program), steps, outputs)
+        _connect(source, [wires] if parts == FUSED else [[part] for part in wires], steps, outputs)
     source.run(condition=RunSteps(num_steps=steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     source.stop()
 
 
-def _connect_layers(source: Source, wires: list[Wires], steps: int, outputs: Path) -> None:
+def _connect(source: Source, groups: Sequence[Sequence[Wires]], steps: int, outputs: Path) -> None:
     last: AbstractProcess = source
-    for part in wires:
-        if part.name == "readout":
-            process = ReadoutProcess(wires=part)
-            source.pool_gap_out.connect(process.total_gap_in)
-            source.flag_out.connect(process.total_flag_in)
-            _record(part, steps, outputs, value=process.value_out)
-        else:
-            process = Layer(wires=part)
-            last.gap_out.connect(process.gap_in)
-            _record(part, steps, outputs, value=process.value_out, flag=process.flag_out, state=process.state_out)
+    for wires in groups:
+        process = Layer(wires=wires)
         last.value_out.connect(process.value_in)
-        last.pool_gap_out.connect(process.pool_gap_in)
-        last.flag_out.connect(process.flag_in)
+        last.head_out.connect(process.head_in)
+        if wires[-1].reads_out:
+            source.head_out.connect(process.total_head_in)
+        _record(process, wires, steps, outputs)
         last = process
 
 
-def _connect_fused(source: Source, part: Wires, steps: int, outputs: Path) -> None:
-    process = Fused(wires=part)
-    source.value_out.connect(process.value_in)
-    source.gap_out.connect(process.gap_in)
-    source.pool_gap_out.connect(process.pool_gap_in)
-    source.flag_out.connect(process.flag_in)
-    _record(part, steps, outputs, value=process.value_out, state=process.state_out)
+def _connect_stock(source: Source, wires: Sequence[Wires], steps: int, outputs: Path) -> None:
+    last: AbstractProcess = source
+    for part in wires:
+        process = NeuronLayer(wires=part)
+        last.head_out.connect(process.head_in)
+        for what, matrix in synapses(part).items():
+            graded = part.nodes[0].format.width if what == "W" and part.nodes[0].format != SPIKES else 0
+            dense = Dense(
+                weights=2 * matrix,
+                weight_exp=-1,
+                num_weight_bits=8,
+                sign_mode=SignMode.MIXED,
+                num_message_bits=graded,
+                name=f"{part.name}/{what}",
+            )
+            sender, receiver = (last.value_out, process.product_in)
+            if what == "V":
+                sender, receiver = (process.value_out, process.recurrent_in)
+            sender.connect(dense.s_in)
+            dense.a_out.connect(receiver)
+        _record(process, [part], steps, outputs)
+        last = process
 
 
-def _record(part: Wires, steps: int, outputs: Path, **ports: OutPort) -> None:
-    channels = {"value": part.channels_out, "flag": int("flag" in ports), "state": part.state_size}
-    recorder = Recorder(channels=channels, steps=steps, path=str(outputs / part.file_name))
-    for name, port in ports.items():
-        port.connect(getattr(recorder, f"{name}_in"))
+def _record(process: AbstractProcess, wires: Sequence[Wires], steps: int, outputs: Path) -> None:
+    process.record_out.connect(Recorder(wires=wires, steps=steps, folder=outputs).record_in)

@@ -2,9 +2,10 @@
 # requires-python = "==3.10.*"
 # dependencies = ["lava-nc==0.10.0", "numpy<2"]
 # ///
-"""``python run.py [--fused]``: run ``program.npz`` on ``inputs.npz`` as a Lava network; README.md tells the rest.
+"""``python run.py [--parts layers|fused|stock]``: run ``program.npz`` on ``inputs.npz`` as a Lava network.
 
-What the processes send goes to ``outputs/``. Exit code 1: a process failed, or logits differ from ``expected.npz``.
+README.md tells the rest. What the processes send goes to ``outputs/``. Exit code 1: a process failed, or logits differ
+from ``expected.npz``.
 """
 
 import argparse
@@ -17,13 +18,14 @@ from pumice.export.lava.runtime.check import check
 from pumice.export.lava.runtime.failures import FOLDER
 from pumice.export.lava.runtime.network import run
 from pumice.export.lava.runtime.supervision import end_processes, supervise
+from pumice.export.lava.runtime.wiring import LAYERS, PARTS
 from pumice.quantize.program import load
 
 
 def main() -> int:
     """Run, compare, leave a mark that everything was written."""
     parser = argparse.ArgumentParser(description="Run the program of this folder as a Lava network.")
-    parser.add_argument("--fused", action="store_true", help="one process for the whole network")
+    parser.add_argument("--parts", choices=PARTS, default=LAYERS, help="which processes make the network")
     parser.add_argument("--parent", type=int, help="end as soon as this process is gone")
     arguments = parser.parse_args()
     outputs = Path("outputs")
@@ -38,7 +40,7 @@ def main() -> int:
         inputs = dict(archive)
     program = load("program.npz")
     try:
-        run(program, inputs, outputs, arguments.fused)
+        run(program, inputs, outputs, arguments.parts)
     except KeyboardInterrupt:
         end_processes()
         print("interrupted", file=sys.stderr)

@@ -25,9 +25,10 @@ from lava.utils.weightutils import SignMode
 from ....quantize.program import Program
 from ....quantize.program.nodes import LoihiLIF
 from ....quantize.program.nodes.loihi import ALIGNMENT
-from .block import Block
-from .flags import RESET, VALID
+from .head import COLUMNS, FLAG, RESET, VALID
+from .part import Part
 from .progress import PROGRESS
+from .recordings import write
 from .wiring import wire
 
 
@@ -130,13 +131,10 @@ def _write(
             spikes[piece] = arrays["s_out"][late]
             states[piece] = np.concatenate([arrays["u"][late], arrays["v"][late]], axis=1)
             begin += len(piece) + len(nodes)
-        for what, array in (("value", spikes), ("flag", flags), ("state", states)):
-            np.save(outputs / f"{parts[index].file_name}.{what}.npy", array, allow_pickle=False)
-    readout = Block(parts[-1].nodes)
-    running = []
+        write(outputs, [parts[index]], np.concatenate([flags, spikes, states], axis=1))
+    readout, head = Part(parts[-1]), np.zeros(COLUMNS, dtype=np.int64)
+    rows = []
     for flag, row in zip(flags[:, 0], spikes, strict=True):
-        if flag & RESET:
-            readout.reset()
-        edges = readout.step({parts[-1].value_in: row} if flag & VALID else {})
-        running.append(edges[parts[-1].value_out])
-    np.save(outputs / f"{parts[-1].file_name}.value.npy", np.stack(running), allow_pickle=False)
+        head[FLAG] = flag
+        rows.append(readout.row(*readout.step(row, head, head)))
+    write(outputs, [parts[-1]], np.stack(rows))

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import numpy as np
 
 from ....quantize.program import Program, ProgramError
-from ....quantize.program.nodes import GAP_FORMAT, INPUT_NODES, QUERY, DiagonalSSM, LoihiLIF, Node, Readout
+from ....quantize.program.nodes import (
+    GAP_FORMAT,
+    INPUT_NODES,
+    QUERY,
+    DiagonalSSM,
+    LeakyIntegrator,
+    LoihiLIF,
+    Neurons,
+    Node,
+    Readout,
+)
+from .block import STATEFUL, state_size
+from .stateless import STATELESS
+
+LAYERS, FUSED, STOCK = "layers", "fused", "stock"
+PARTS = (LAYERS, FUSED, STOCK)
+"""Ways to make a network: a process a layer; one for all; Lava's own processes wherever they are exact."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +50,34 @@ class Wires:
 
     @property
     def state_size(self) -> int:
-        """Codes of all states."""
-        return sum(node.state_fracs.size for node in self.nodes)
+        """Codes of all nodes that hold some."""
+        return sum(state_size(node) for node in self.nodes)
+
+    @property
+    def columns(self) -> int:
+        """What is recorded each step: the flag, the value sent, the states."""
+        return 1 + self.channels_out + self.state_size
+
+    @property
+    def reads_out(self) -> bool:
+        """Whether its value is a running one, defined at every step."""
+        return any(isinstance(node, Readout) for node in self.nodes)
 
 
 def wire(program: Program) -> list[Wires]:
-    """One entry a process, in order: ``front``, every ``stages/i/layers/j`` or LoihiLIF node, ``readout``.
+    """One entry a process, in order: ``front``, every ``stages/i/layers/j``, or every layer of neurons; ``readout``,
+    integrators included.
 
-    The gap that state-space nodes decay over travels on the gap port, weights of time pooling in another unit on the
-    pool-gap port; both leave a strided layer summed.
+    The gap that state-space nodes decay over travels in the head, and so do weights of time pooling in another unit;
+    both leave a strided layer summed.
 
     Raises:
-        ProgramError: a layer has more than one output, or the program more than two gap inputs.
+        ProgramError: a node that Lava has no model for, a layer with more than one output, or a program with more than
+            two gap inputs.
     """
+    for node in program:
+        if type(node) not in (*INPUT_NODES, *STATELESS, *STATEFUL, LoihiLIF):
+            raise ProgramError(f"node {node.name}: Lava has no model for {type(node).__name__}")
     value = program.value_input.name
     gap, pool_gap = _gap_inputs(program)
     weights = {node.inputs[2] for node in program if isinstance(node, Readout) and node.mode == "time"}
@@ -77,22 +110,43 @@ def is_stock(program: Program) -> bool:
     return any(isinstance(node, LoihiLIF) for node in program)
 
 
-def wire_fused(program: Program) -> Wires:
-    """The whole program as one process, ``network``, that gives running logits.
+def check_parts(program: Program, parts: str) -> None:
+    """Whether the program can be made of these parts, one of ``PARTS``.
 
     Raises:
-        ProgramError: as ``wire``.
+        ProgramError: it cannot; names the node or the part.
     """
-    parts = wire(program)
-    return replace(
-        parts[0],
-        name="network",
-        nodes=tuple(node for part in parts for node in part.nodes),
-        value_out=parts[-1].value_out,
-        channels_out=parts[-1].channels_out,
-        gap_out="",
-        pool_gap_out="",
-    )
+    if is_stock(program):
+        if parts == FUSED:
+            raise ProgramError(f"a network of Lava's own processes cannot be fused; use parts={LAYERS}")
+    elif parts == STOCK:
+        for wires in wire(program):
+            synapses(wires)
+
+
+def synapses(wires: Wires) -> dict[str, np.ndarray]:
+    """The matrices in front of neurons or integrators, for Lava's Dense: ``W``, and ``V`` of recurrent neurons.
+
+    Dense keeps weights of mixed sign in 8 bits above a zero bit. So it takes twice our codes, and the exponent -1: for
+    codes of 8 bits and sums of 31 what it sends is the exact product.
+
+    Raises:
+        ProgramError: other nodes, or codes and sums that do not fit.
+    """
+    node = wires.nodes[0]
+    if not isinstance(node, (Neurons, LeakyIntegrator)):
+        raise ProgramError(f"{wires.name}: parts={STOCK} needs a clocked network of neurons; use {LAYERS} or {FUSED}")
+    found = {"W": node.weight if isinstance(node, LeakyIntegrator) else node.input}
+    if isinstance(node, Neurons) and node.is_recurrent:
+        found["V"] = node.recurrent
+    for what, matrix in found.items():
+        largest = node.format.magnitude if what == "W" else 1
+        codes = np.abs(matrix.astype(np.int64))
+        if codes.max() > 127 or 2 * largest * int(codes.sum(axis=1).max()) >= 1 << 31:
+            raise ProgramError(
+                f"node {node.name}: {what} does not fit Lava's Dense, 8-bit codes and 31-bit sums; use parts={LAYERS}"
+            )
+    return {what: matrix.astype(np.int64) for what, matrix in found.items()}
 
 
 def _gap_inputs(program: Program) -> tuple[str, str]:
@@ -110,10 +164,13 @@ def _blocks(program: Program) -> list[tuple[str, tuple[Node, ...]]]:
     for node in program:
         if isinstance(node, INPUT_NODES):
             continue
-        parts = node.name.split("/")
-        name = "/".join(parts[:4]) if parts[0] == "stages" else "front"
-        name = node.name if isinstance(node, LoihiLIF) else name
-        name = "readout" if program.rates[node.name] == QUERY else name
+        name = "front"
+        if program.rates[node.name] == QUERY or isinstance(node, LeakyIntegrator):
+            name = "readout"
+        elif isinstance(node, (LoihiLIF, Neurons)):
+            name = node.name
+        elif node.name.startswith("stages/"):
+            name = "/".join(node.name.split("/")[:4])
         blocks[name] = (*blocks.get(name, ()), node)
     return list(blocks.items())
 

@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyInPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort
-from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from ..failures import reported
+from ..ports import IntegerModel, IntegerProcess, model_of
+from ..recordings import write
+from ..wiring import Wires
 
 
-class Recorder(AbstractProcess):
-    """Keeps what arrives at its ports, one row a step, and writes ``<path>.value.npy``, ``.flag.npy`` and
-    ``.state.npy``, (steps, channels) int64, after the last step: whole integers, past Lava's own variables.
+class Recorder(IntegerProcess):
+    """Keeps one row a step and writes the files of ``wires`` after the last: whole integers, past Lava's own variables.
 
-    A port of 0 channels writes no file. One recorder takes all ports of a process: each process more costs every step.
+    One recorder takes all that a process sends, through one port: every step waits for every port.
     """
 
-    def __init__(self, *, channels: dict[str, int], steps: int, path: str) -> None:
-        super().__init__(channels=channels, steps=steps, path=path)
-        self.value_in = InPort(shape=(max(channels["value"], 1),))
-        self.flag_in = InPort(shape=(max(channels["flag"], 1),))
-        self.state_in = InPort(shape=(max(channels["state"], 1),))
+    INPUTS = ("record_in",)
+
+    def __init__(self, *, wires: Sequence[Wires], steps: int, folder: Path) -> None:
+        channels = {"record_in": sum(part.columns for part in wires)}
+        super().__init__(channels, wires=wires, steps=steps, folder=folder)
 
 
-@implements(proc=Recorder, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class RecorderModel(PyLoihiProcessModel):
+@model_of(Recorder)
+class RecorderModel(IntegerModel):
     """Integer model of Recorder."""
 
-    value_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    flag_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    state_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    def set_up(self, parameters: Mapping[str, Any]) -> None:
+        """Room for all rows."""
+        self._wires, self._folder = parameters["wires"], parameters["folder"]
+        self._rows = np.zeros((parameters["steps"], sum(part.columns for part in self._wires)), dtype=np.int64)
 
-    @reported
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self._path, self._steps = proc_params["path"], proc_params["steps"]
-        kept = {name: channels for name, channels in proc_params["channels"].items() if channels}
-        self._rows = {name: np.zeros((self._steps, channels), dtype=np.int64) for name, channels in kept.items()}
-
-    @reported
-    def run_spk(self) -> None:
+    def advance(self) -> None:
         """Keep one row; write all after the last."""
-        arrived = {"value": self.value_in.recv(), "flag": self.flag_in.recv(), "state": self.state_in.recv()}
-        for name, rows in self._rows.items():
-            rows[self.time_step - 1] = arrived[name]
-        if self.time_step == self._steps:
-            for name, rows in self._rows.items():
-                np.save(f"{self._path}.{name}.npy", rows, allow_pickle=False)
+        self._rows[self.time_step - 1] = self.record_in.recv()
+        if self.time_step == len(self._rows):
+            write(self._folder, self._wires, self._rows)

@@ -1,0 +1,80 @@
+"""Neurons and leaky integrators: one object a node, one call a time step. Only valid steps reach them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....quantize.program.arithmetic import round_half_up_shift, saturate
+from ....quantize.program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
+
+
+class NeuronState:
+    """A layer of LIF or AdaptiveLIF neurons: potentials u, adaptations w (zero without), spikes z; (H,) int64 each."""
+
+    def __init__(self, node: Neurons) -> None:
+        self.node = node
+        self._input, self._recurrent = node.input.astype(np.int64), node.recurrent.astype(np.int64)
+        self._constants = {name: getattr(node, name).astype(np.int64) for name in node.constants}
+        self._u = self._w = self._z = np.zeros(node.neurons, dtype=np.int64)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """u, then w where the neurons adapt."""
+        return np.concatenate([self._u, self._w]) if isinstance(self.node, AdaptiveLIF) else self._u
+
+    def step(self, value: np.ndarray) -> np.ndarray:
+        """One time step. Shapes: value (F,) -> spikes (H,)."""
+        return self.advance(self._input @ value, self._recurrent @ self._z if self.node.is_recurrent else None)
+
+    def advance(self, driven: np.ndarray, recurrent: np.ndarray | None = None) -> np.ndarray:
+        """One time step from the products ``W x`` and ``V z'`` (H,), made here or elsewhere, to the spikes (H,)."""
+        node = self.node
+        total = (driven << node.input_shift) + node.bias
+        if recurrent is not None:
+            total = total + (recurrent << node.recurrent_shift)
+        current = round_half_up_shift(total, node.current_shift)
+        u, z = self._fire(self._drive(current))
+        if isinstance(node, AdaptiveLIF):
+            self._w = self._adapt(node, u, z) if node.order == "se" else self._adapt(node, self._u, self._z)
+        self._u, self._z = u, z
+        return z
+
+    def _drive(self, current: np.ndarray) -> np.ndarray:
+        if not isinstance(self.node, AdaptiveLIF):
+            return current
+        own, adapted = self.node.drive_shifts
+        return (current << own) - (self._w << adapted)
+
+    def _fire(self, drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Potentials after the reset, and spikes."""
+        node, (decayed, driven, right) = self.node, self.node.potential_shifts
+        total = (self._constants["alpha"] * self._u << decayed) + (self._constants["rise"] * drive << driven)
+        u = saturate(round_half_up_shift(total, right), node.potential)[0]
+        fired = u > node.threshold
+        return np.where(fired, 0, u), fired.astype(np.int64)
+
+    def _adapt(self, node: AdaptiveLIF, u: np.ndarray, z: np.ndarray) -> np.ndarray:
+        kept, coupled, jumped, right = node.adaptation_shifts
+        total = self._constants["beta"] * self._w << kept
+        total = total + (self._constants["coupling"] * u << coupled) + (self._constants["jump"] * z << jumped)
+        return saturate(round_half_up_shift(total, right), node.adaptation)[0]
+
+
+class IntegratorState:
+    """Leaky integrators: ``codes`` (C,) int64, their potentials."""
+
+    def __init__(self, node: LeakyIntegrator) -> None:
+        self.node = node
+        self.codes = np.zeros(node.channels, dtype=np.int64)
+        self._weight, self._decay = node.weight.astype(np.int64), node.decay.astype(np.int64)
+
+    def step(self, value: np.ndarray) -> np.ndarray:
+        """One time step. Shapes: value (F,) -> potentials (C,)."""
+        return self.advance(self._weight @ value)
+
+    def advance(self, driven: np.ndarray) -> np.ndarray:
+        """One time step from the product ``W x`` (C,), made here or elsewhere, to the potentials (C,)."""
+        node = self.node
+        total = (self._decay * self.codes << node.decay_shift) + (driven << node.weight_shift) + node.bias
+        self.codes = saturate(round_half_up_shift(total, node.output_shift), node.output)[0]
+        return self.codes
