@@ -1,0 +1,176 @@
+"""A layer's codes for Loihi: its scale, its shared decay, even weights, bias and threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ...errors import PumiceError
+from ..program.formats import Format
+from ..program.nodes import SPIKES, LoihiLIF
+from ..program.nodes.loihi import ALIGNMENT, BIAS_LIMIT, DECAY_BITS, STATE_LIMIT, THRESHOLD_LIMIT, WEIGHT_LIMIT
+from ..twin.ops import replace
+from .scan import Dynamics
+
+Floats = NDArray[np.float64]
+NO_CURRENT_DECAY = 4095
+"""du with which the current holds one step's input alone, as a LIF neuron without synaptic filter has it."""
+
+CANDIDATES = 9
+STEPS_AN_OCTAVE = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The float parameters of a layer of H neurons: W (H, F), bias (H,), V (H, H) or (H, 0), and decays (H,)."""
+
+    weight: Tensor
+    bias: Tensor
+    recurrent: Tensor
+    decay: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LayerConstants:
+    """Codes of a layer in floats, with gradients to its float parameters; see `loihi_scan`."""
+
+    weight: Tensor
+    recurrent: Tensor
+    bias: Tensor
+    dynamics: Dynamics
+
+
+class QuantLoihiLayer(nn.Module):
+    """What calibration fixes of one layer. Its parameters belong to the float model.
+
+    A float neuron is ``v = a v' + (1 - a) (W x + V z' + b)`` with its own decay a; here all of a layer decay alike, and
+    each keeps the height of its response to an input, (1 - a_i) w_ij. ``scale`` codes are one threshold.
+
+    Buffers: ``gain`` (H,) float64, codes of one unit of a weight; ``code`` (2,) int64, dv and vth.
+
+    Args:
+        neurons: H.
+        bits: of the weights.
+        path: in the model.
+    """
+
+    def __init__(self, neurons: int, bits: int, path: str) -> None:
+        super().__init__()
+        self.bits, self.path = bits, path
+        self.register_buffer("gain", torch.zeros(neurons, dtype=torch.float64))
+        self.register_buffer("code", torch.zeros(2, dtype=torch.int64))
+
+    @property
+    def dynamics(self) -> Dynamics:
+        """Decays and threshold.
+
+        Raises:
+            PumiceError: the twin is not calibrated.
+        """
+        dv, vth = self.code.tolist()
+        if vth == 0:
+            raise PumiceError(f"{self.path} is not calibrated; show the twin training data before it runs quantized")
+        return Dynamics(NO_CURRENT_DECAY, dv, vth)
+
+    def set_scale(self, source: Source, threshold: float, peak: float, method: str) -> None:
+        """Choose the layer's decay and scale.
+
+        Args:
+            source: the float parameters.
+            threshold: of the membrane potential, above 0.
+            peak: the largest magnitude of the potential, in thresholds.
+            method: "max" covers the largest weight, "mse" minimises the squared error.
+        """
+        decay = _floats(source.decay)
+        relative = (1 - decay) / threshold
+        rows = np.hstack([_floats(source.weight), _floats(source.recurrent)]) * relative[:, None]
+        highest = min(THRESHOLD_LIMIT, STATE_LIMIT / (2 << ALIGNMENT) / max(peak, 1.0))  # half the state is spare
+        scale = int(min(max(_scale(rows, self.bits, method), 1.0), highest))
+        kept = round((1 << DECAY_BITS) * (1 - float(decay.mean())))
+        self.gain.copy_(torch.from_numpy(relative * scale))
+        self.code.copy_(torch.tensor([min(max(kept, 0), (1 << DECAY_BITS) - 1), scale]))
+
+    def constants(self, source: Source) -> LayerConstants:
+        """Codes, straight-through: no gradient where a code lies at the end of its range."""
+        dynamics = self.dynamics
+        gain = self.gain.to(source.weight)
+        limit = _unit(self.bits)[1]
+        return LayerConstants(
+            weight=_codes(source.weight * gain[:, None], self._synapses(source.weight), limit),
+            recurrent=_codes(source.recurrent * gain[:, None], self._synapses(source.recurrent), limit),
+            bias=_codes(source.bias * gain, self._biases(source.bias), BIAS_LIMIT),
+            dynamics=dynamics,
+        )
+
+    def node(self, name: str, edge: str, format: Format, source: Source) -> LoihiLIF:
+        """The node of the program.
+
+        Raises:
+            ProgramError: an intermediate that does not fit.
+        """
+        return LoihiLIF(
+            name=name,
+            inputs=(edge,),
+            output=SPIKES,
+            format=format,
+            weight=self._synapses(source.weight).astype(np.int16),
+            recurrent=self._synapses(source.recurrent).astype(np.int16),
+            weight_bits=self.bits,
+            weight_exponent=0,
+            bias=self._biases(source.bias).astype(np.int16),
+            **self.dynamics._asdict(),
+        )
+
+    def clipped_weights(self, source: Source) -> dict[str, int]:
+        """How many entries of W and V lie beyond the range of their codes."""
+        unit, limit = _unit(self.bits)
+        gain = self.gain.numpy()[:, None]
+        both = {"input": source.weight, "recurrent": source.recurrent}
+        return {what: int((np.abs(_floats(part) * gain) >= limit + unit / 2).sum()) for what, part in both.items()}
+
+    def _synapses(self, weight: Tensor) -> NDArray[np.int64]:
+        return synapse_codes(_floats(weight) * self.gain.cpu().numpy()[:, None], self.bits)
+
+    def _biases(self, bias: Tensor) -> NDArray[np.int64]:
+        codes = np.floor(_floats(bias) * self.gain.cpu().numpy() + 0.5)
+        return np.clip(codes, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int64)
+
+
+def synapse_codes(weight: Floats, bits: int) -> NDArray[np.int64]:
+    """Weights in codes, any shape: rounded half up to multiples of ``2**(9 - bits)``, symmetric range."""
+    unit, limit = _unit(bits)
+    return np.clip(np.floor(weight / unit + 0.5) * unit, -limit, limit).astype(np.int64)
+
+
+def _unit(bits: int) -> tuple[int, int]:
+    unit = 1 << (9 - bits)
+    return unit, WEIGHT_LIMIT // unit * unit
+
+
+def _scale(rows: Floats, bits: int, method: str) -> float:
+    """Codes of one threshold that suit the rows of weights in thresholds (H, F + H); infinite if all are 0."""
+    largest = float(np.abs(rows).max(initial=0.0))
+    if largest == 0.0:
+        return float("inf")
+    covering = _unit(bits)[1] / largest
+    if method == "max":
+        return covering
+    scales = covering * 2.0 ** (np.arange(CANDIDATES) / STEPS_AN_OCTAVE)
+    errors = [float(((synapse_codes(rows * scale, bits) / scale - rows) ** 2).sum()) for scale in scales]
+    return float(scales[int(np.argmin(errors))])
+
+
+def _codes(real: Tensor, codes: NDArray[np.int64], limit: int) -> Tensor:
+    inside = (real.detach().abs() <= limit).to(real)
+    return replace(real, torch.from_numpy(codes).to(real), inside)
+
+
+def _floats(tensor: Tensor) -> Floats:
+    values = tensor.detach().cpu().double().numpy()
+    if not np.isfinite(values).all():
+        raise PumiceError("a weight is NaN or infinite; train the model again")
+    return values

@@ -1,0 +1,68 @@
+"""`loihi_scan` in torch: any device, step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from ..program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
+from ..twin.ops import replace
+from .surrogate import threshold_slope
+
+if TYPE_CHECKING:
+    from .scan import Dynamics
+
+UNITY = 1 << DECAY_BITS
+ALIGNED = 1 << ALIGNMENT
+HIGHEST = STATE_LIMIT - 1
+
+
+def loihi_loop(
+    drive: Tensor, recurrent: Tensor, bias: Tensor, dynamics: Dynamics, slope: float, scale: float
+) -> tuple[Tensor, ...]:
+    """`loihi_scan` step by step: z, u, v before the reset, and what was lost. In float64, which holds every product."""
+    du, dv, vth = dynamics
+    dtype = drive.dtype
+    drive, recurrent, bias = drive.double(), recurrent.double(), bias.double()
+    u = v = z = drive.new_zeros(drive.shape[0], drive.shape[2])
+    lost = torch.zeros(len(drive), dtype=torch.int64, device=drive.device)
+    traces: list[tuple[Tensor, Tensor, Tensor]] = []
+    for drive_t in drive.unbind(1):
+        arriving = replace(drive_t, torch.floor(drive_t.detach() + 0.5))
+        if recurrent.shape[1]:
+            arriving = arriving + linear(z, recurrent)
+        whole = _decayed(u, du + 1) + ALIGNED * arriving
+        wrapped = whole - 2 * STATE_LIMIT * (whole > STATE_LIMIT)
+        u = wrapped + 2 * STATE_LIMIT * (wrapped <= -STATE_LIMIT)
+        free = _decayed(v, dv) + u + ALIGNED * bias
+        potential = free.clamp(-HIGHEST, HIGHEST)
+        inside = (potential.detach().abs() < HIGHEST).to(potential)
+        potential = replace(free, potential.detach(), inside)
+        lost += (u != whole).sum(1) + (potential != free).sum(1)
+        slopes = threshold_slope(potential.detach(), vth, slope, scale)
+        z = _Spike.apply(potential, vth << ALIGNMENT, slopes)
+        v = potential * (1 - z.detach())
+        traces.append((z, u.detach(), potential.detach()))
+    if not traces:
+        return drive.to(dtype), drive.to(dtype), drive.to(dtype), lost
+    return *(torch.stack(steps, 1).to(dtype) for steps in zip(*traces, strict=True)), lost
+
+
+class _Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, potential: Tensor, threshold: int, slopes: Tensor) -> Tensor:
+        ctx.save_for_backward(slopes)
+        return (potential > threshold).to(potential)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad * ctx.saved_tensors[0], None, None
+
+
+def _decayed(state: Tensor, decay: int) -> Tensor:
+    """Truncated towards zero; the gradient does not see it."""
+    real = state * ((UNITY - decay) / UNITY)
+    return replace(real, torch.trunc(state.detach() * (UNITY - decay) / UNITY))

@@ -1,0 +1,191 @@
+"""`QuantLoihi`: a float network of LIF neurons in Loihi's arithmetic, from calibration to freezing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import PumiceError
+from ...models.adlif.blocks import aggregate
+from ...models.adlif.network import AdLIFNetwork
+from ..adlif.cell import InputQuantizer
+from ..adlif.observe import NetworkObserver, observe
+from ..config import QuantizationConfig
+from ..program.formats import Format
+from ..program.nodes import SPIKES, DenseInput, Node, Readout
+from ..twin_base import QuantTwin
+from .frozen import FrozenLoihi
+from .layer import QuantLoihiLayer, Source
+from .network import GAIN, INPUT, LOGITS, OUTPUT, NetworkConstants, run_network
+
+if TYPE_CHECKING:
+    from ...train.data.sequences.batch import BlockBatch
+
+MOST_BITS = 8
+EXTRA_BITS = 12  # of the program's logits, spikes a step
+READOUT = "readout"
+THRESHOLD_SHARE = 0.25
+"""Threshold of the output layer as a share of the leading class's mean potential: a few spikes a time constant."""
+
+
+class LoihiObserver(NetworkObserver):
+    """As `NetworkObserver`; also the mean over steps of the largest potential of the read-out, where it is positive."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers)
+        self.leading = torch.zeros(2, dtype=torch.float64)  # sum and number
+
+    def update(self, potentials: Tensor) -> None:
+        """Look at potentials (n, C) of real steps."""
+        leading = potentials.double().amax(-1)
+        leading = leading[leading > 0]
+        self.leading += torch.tensor([float(leading.sum()), len(leading)], dtype=torch.float64)
+
+
+class QuantLoihi(QuantTwin[AdLIFNetwork]):
+    """The twin of an `AdLIFNetwork` of LIF cells for Loihi; make it with `convert` and see `QuantTwin`.
+
+    The leaky integrators of the read-out become a layer of neurons of the same weights and decay, which spike: the
+    class is the neuron that spikes most often.
+
+    Args:
+        model: the float model, which it keeps.
+        config: width of the synapses, and calibration.
+
+    Raises:
+        PumiceError: cells that Loihi's neurons are not, or widths that the chip does not have.
+    """
+
+    def __init__(self, model: AdLIFNetwork, config: QuantizationConfig) -> None:
+        super().__init__(model, config)
+        if model.config.cell != "lif":
+            raise PumiceError(cell_refusal(model.config.cell))
+        paths = [*(f"cells.{number}" for number in range(len(model.cells))), READOUT]
+        config.check_layers(dict.fromkeys(paths, ("synapses",)))
+        widths = [*[model.config.hidden] * len(model.cells), model.config.num_classes]
+        for path in paths:
+            bits = config.layer(path).synapses
+            if bits > MOST_BITS:
+                raise PumiceError(f"{path} has synapses of {bits} bits, Loihi's have up to {MOST_BITS}; narrow them")
+        self.input = InputQuantizer()
+        self.layers = nn.ModuleList(
+            QuantLoihiLayer(width, config.layer(path).synapses, path) for path, width in zip(paths, widths, strict=True)
+        )
+
+    def observer(self) -> LoihiObserver:
+        """See `QuantTwin.observer`."""
+        return LoihiObserver(len(self.model.cells))
+
+    def observe(self, observer: LoihiObserver, batch: BlockBatch) -> None:
+        """See `QuantTwin.observe`."""
+        potentials = observe(self.model.eval(), observer, batch.inputs, batch.lengths)
+        real = torch.arange(batch.inputs.shape[1], device=potentials.device) < batch.lengths.unsqueeze(1)
+        observer.update(potentials[real])
+
+    def set_formats(self, observer: LoihiObserver) -> None:
+        """See `QuantTwin.set_formats`.
+
+        Raises:
+            PumiceError: it saw no step, or inputs that are no spikes or counts.
+        """
+        self.input.format = count_format(observer)
+        total, number = observer.leading.tolist()
+        threshold = self.model.cells[0].spiking.threshold
+        thresholds = [threshold] * len(self.model.cells) + [THRESHOLD_SHARE * total / number if number else 1.0]
+        peaks = [peak.largest for peak in (*observer.potentials, observer.readout)]
+        for layer, source, threshold, peak in zip(self.layers, self.sources(), thresholds, peaks, strict=True):
+            layer.set_scale(source, threshold, peak / threshold, self.config.calibration.method)
+
+    def sources(self) -> list[Source]:
+        """The float parameters of the layers, the read-out last."""
+        readout = self.model.readout
+        sources = [Source(c.input.weight, c.input.bias, c.recurrent, c.tau_u.decay()) for c in self.model.cells]
+        none = readout.linear.weight[:, :0]
+        return [*sources, Source(readout.linear.weight, readout.linear.bias, none, readout.tau.decay())]
+
+    def names(self) -> list[str]:
+        """The program's names of the layers."""
+        return [*(f"cells/{number}" for number in range(len(self.model.cells))), OUTPUT]
+
+    def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """Logits (B, N, C); arguments as `AdLIFNetwork.forward`, the logits of `FrozenLoihi`."""
+        self.count_batch()
+        spikes = run_network(self.constants(), inputs, training=self.training)
+        return GAIN * aggregate(spikes, blocks, count, "mean")
+
+    def constrain(self) -> None:
+        """Bring parameters back into their ranges; called after each optimizer step."""
+        self.model.constrain()
+
+    def constants(self) -> NetworkConstants:
+        """See `QuantTwin.constants`."""
+        spiking = self.model.cells[0].spiking
+        layers = zip(self.names(), self.layers, self.sources(), strict=True)
+        return NetworkConstants(
+            input=self.input.format,
+            layers={name: layer.constants(source) for name, layer, source in layers},
+            slope=spiking.slope,
+            scale=spiking.scale,
+            dropout=self.model.config.dropout,
+        )
+
+    def _nodes(self) -> Iterator[Node]:
+        config = self.model.config
+        source: Node = DenseInput(name=INPUT, inputs=(), output=self.input.format, size=config.in_features)
+        yield source
+        for name, layer, floats in zip(self.names(), self.layers, self.sources(), strict=True):
+            source = layer.node(name, source.name, source.output, floats)
+            yield source
+        yield Readout(
+            name=LOGITS,
+            inputs=(source.name,),
+            output=Format(EXTRA_BITS + 1, False, EXTRA_BITS),
+            format=SPIKES,
+            size=config.num_classes,
+            mode="mean",
+            extra_bits=EXTRA_BITS,
+            window=0,
+            decay_shift=0,
+        )
+
+    def _frozen(self, nodes: tuple[Node, ...]) -> FrozenLoihi:
+        return FrozenLoihi(nodes)
+
+
+def convert(model: AdLIFNetwork, config: QuantizationConfig) -> QuantLoihi:
+    """The uncalibrated twin of a trained model, with a copy of its weights.
+
+    Args:
+        model: the float model.
+        config: width of the synapses, and calibration.
+
+    Raises:
+        PumiceError: a model that does not run on Loihi, or settings that do not fit it.
+    """
+    return QuantLoihi(copy.deepcopy(model), config)
+
+
+def cell_refusal(cell: str) -> str:
+    """Why a cell that is not "lif" cannot run in Loihi's arithmetic."""
+    what = "is no spiking neuron" if cell == "lstm" else "has an adaptation, which Loihi's LIF neurons lack"
+    return f"model.cell={cell} {what}; train model.cell=lif, or quantize with a preset other than loihi"
+
+
+def count_format(observer: NetworkObserver) -> Format:
+    """The narrowest format of the spikes or counts that calibration saw.
+
+    Raises:
+        PumiceError: it saw no step, or values that are not whole.
+    """
+    seen = observer.input
+    if seen.values.exponent is None:
+        raise PumiceError("calibration saw no step; give it samples that are not empty")
+    if not seen.whole:
+        raise PumiceError("Loihi's neurons take spikes or counts, but the input holds fractions; choose another preset")
+    signed = seen.least < 0
+    most = int(max(seen.most, -seen.least - 1, 1))
+    return Format(most.bit_length() + signed, signed, 0)
