@@ -95,7 +95,12 @@ def measure_drift(
 
     ``exact_rates``: by node, the complex exponent of one tick, Lambda * step * tick, (P,); the exact decay of n ticks
     is its exponential times n.
+
+    Raises:
+        ProgramError: the program has no DiagonalSSM.
     """
+    if not any(isinstance(node, DiagonalSSM) for node in program):
+        raise ProgramError("drift is measured of DiagonalSSM nodes, of which this program has none; use an S5 model's")
     simulator = Simulator(program, trace=True)
     layers = {
         node.name: _Layer(node, None if exact_rates is None else exact_rates[node.name])

@@ -1,4 +1,4 @@
-"""How far the integers are from the numbers they stand for, and what the states hold."""
+"""How far the integers are from the numbers they stand for, what the states hold, and how often neurons spike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..quantize.program import Program
-from ..quantize.program.nodes import DiagonalSSM
+from ..quantize.program.nodes import SPIKES, AdaptiveLIF, DiagonalSSM, LeakyIntegrator, LoihiLIF, Neurons, Node
+from ..quantize.program.nodes.loihi import DECAY_BITS, STATE_LIMIT
 from .reference import Trace
 
 STATE = ":state"
@@ -39,28 +40,51 @@ def _codes(program: Program, trace: Trace, key: str) -> np.ndarray:
     node = program[name]
     if name == key:
         return trace.values[name] * 2.0**-node.output.frac
-    frac = node.state_frac.astype(np.float64)
-    return trace.states[name] * np.exp2(-np.concatenate([frac, frac]))
+    return trace.states[name] * np.exp2(-node.state_fracs.astype(np.float64))
 
 
 def state_bits(program: Program, traces: Sequence[Trace]) -> dict[str, dict[str, object]]:
-    """By DiagonalSSM node: how many state codes have a magnitude of 0, 1, ... bits, and the width they may have."""
+    """By state: how many codes have a magnitude of 0, 1, ... bits, and the width they may have.
+
+    States are named by their node; those of neurons are apart, ``<node>:u`` and ``<node>:w`` (Loihi's ``:u`` and
+    ``:v``).
+    """
     found: dict[str, dict[str, object]] = {}
     for node in program:
-        if isinstance(node, DiagonalSSM):
-            counts = np.zeros(node.state_width + 1, dtype=np.int64)
+        first = 0
+        for key, width, size in _states(node):
+            counts = np.zeros(width + 1, dtype=np.int64)
             for trace in traces:
-                magnitude = np.abs(trace.states[node.name]).ravel()
+                held = trace.states.get(node.name, trace.values[node.name])  # an integrator's state is its output
+                magnitude = np.abs(held[:, first : first + size]).ravel()
                 bits = np.frexp(magnitude.astype(np.float64))[1]  # of an integer: its bit length
                 counts += np.bincount(bits, minlength=len(counts))
-            found[node.name] = {"width": node.state_width, "counts": counts.tolist()}
+            found[key] = {"width": width, "counts": counts.tolist()}
+            first += size
+    return found
+
+
+def _states(node: Node) -> list[tuple[str, int, int]]:
+    """(name, width, channels) of each state, in the order of traces."""
+    name = node.name
+    if isinstance(node, DiagonalSSM):
+        return [(name, node.state_width, 2 * node.modes)]
+    if isinstance(node, LeakyIntegrator):
+        return [(name, node.output.width, node.channels)]
+    if isinstance(node, LoihiLIF):
+        width = STATE_LIMIT.bit_length()
+        return [(f"{name}:u", width, node.neurons), (f"{name}:v", width, node.neurons)]
+    found = [(f"{name}:u", node.potential.width, node.neurons)] if isinstance(node, Neurons) else []
+    if isinstance(node, AdaptiveLIF):
+        found.append((f"{name}:w", node.adaptation.width, node.neurons))
     return found
 
 
 def time_constants(program: Program) -> dict[str, list[float | None]]:
-    """By DiagonalSSM node: each mode's time constant in ms from its quantized decay, None where it never decays.
+    """By state, named as in ``state_bits``: the time constants from quantized decays, None where nothing decays.
 
-    ``tau = -tick / ln |a|``, a the decay of one tick.
+    ``tau = -tick / ln |a|``: of a DiagonalSSM by mode, in ms, a the decay of one tick; of neurons and leaky integrators
+    by neuron, in steps, a the decay of one step.
     """
     tick_us = {node.name: node.unit_us for node in program.gap_inputs}
     found: dict[str, list[float | None]] = {}
@@ -71,8 +95,31 @@ def time_constants(program: Program) -> dict[str, list[float | None]]:
                 edge = program[edge].inputs[0]
             scale = np.exp2(-node.decay_exponent[0].astype(np.float64))
             re, im = 1 + node.decay_re[0] * scale, node.decay_im[0] * scale
-            with np.errstate(divide="ignore"):  # a decay of 0 has an infinite rate
-                rates = -np.log(np.hypot(re, im))
-            tick_ms = tick_us[edge] / 1000
-            found[node.name] = [round(tick_ms / rate, 4) if rate > 0 else None for rate in rates.tolist()]
+            found[node.name] = _constants(np.hypot(re, im), tick_us[edge] / 1000)
+        if isinstance(node, Neurons):
+            found[f"{node.name}:u"] = _constants(np.ldexp(node.alpha.astype(np.float64), -node.alpha_frac))
+        if isinstance(node, AdaptiveLIF):
+            found[f"{node.name}:w"] = _constants(np.ldexp(node.beta.astype(np.float64), -node.beta_frac))
+        if isinstance(node, LoihiLIF):
+            one = 1 << DECAY_BITS
+            for name, kept in (("u", one - 1 - node.du), ("v", one - node.dv)):
+                found[f"{node.name}:{name}"] = _constants(np.full(node.neurons, kept / one))
+        if isinstance(node, LeakyIntegrator):
+            found[node.name] = _constants(np.ldexp(node.decay.astype(np.float64), -node.decay_frac))
     return found
+
+
+def _constants(decays: np.ndarray, unit: float = 1.0) -> list[float | None]:
+    with np.errstate(divide="ignore"):  # a decay of 0 has an infinite rate
+        rates = -np.log(decays)
+    return [round(unit / rate, 4) if rate > 0 else None for rate in rates.tolist()]
+
+
+def spike_rates(program: Program, traces: Sequence[Trace]) -> dict[str, float]:
+    """By layer of neurons: the share of its neurons that spike, a mean over all steps of traced samples."""
+    rates = {}
+    for node in program:
+        if node.output == SPIKES and node.keeps_state:
+            spikes = np.concatenate([trace.values[node.name] for trace in traces])
+            rates[node.name] = float(spikes.mean()) if spikes.size else 0.0
+    return rates

@@ -12,10 +12,27 @@ from rich.table import Table
 from ..quantize.program import Format, Program, digest
 from ..quantize.program.bounds import register
 from ..quantize.program.formats import smallest_dtype
-from ..quantize.program.nodes import DiagonalSSM, EventPool, Lookup, Node, Readout
+from ..quantize.program.nodes import (
+    SPIKES,
+    AdaptiveLIF,
+    DiagonalSSM,
+    EventPool,
+    LeakyIntegrator,
+    LoihiLIF,
+    Lookup,
+    Neurons,
+    Node,
+    Readout,
+)
+from .counts.memory import state_bits
 
 _WIDTH_OF = {
     "table": "table_width",
+    "input": "input_width",
+    "recurrent": "recurrent_width",
+    "weight": "weight_width",
+    "decay": "decay_width",
+    **dict.fromkeys(("alpha", "rise", "beta", "coupling", "jump"), "constant_width"),
     "input_re": "input_width",
     "input_im": "input_width",
     "decay_re": "decay_width",
@@ -31,6 +48,7 @@ def inspect(program: Program) -> dict[str, Any]:
     return {
         "digest": digest(program),
         "pairing": program.pairing,
+        "series": program.series,
         "ticks_us": {node.name: node.unit_us for node in program.gap_inputs},
         "class_names": list(program.class_names),
         "provenance": dict(program.provenance),
@@ -41,20 +59,34 @@ def inspect(program: Program) -> dict[str, Any]:
         "weight_bits": sum(node["weight_bits"] for node in nodes),
         "state_bits": sum(node["state_bits"] for node in nodes),
         "tables": {node.name: _table(node) for node in program if isinstance(node, Lookup)},
-        "dead_zones": {node.name: dead_zone(node) for node in program if isinstance(node, DiagonalSSM)},
+        "dead_zones": {name: zone for node in program for name, zone in dead_zones(node).items()},
     }
 
 
-def dead_zone(node: DiagonalSSM) -> dict[str, float]:
-    """Where rounding holds a decaying state: about ``0.71 / (1 - |a|)`` units a mode, with the decay a of one tick.
+def dead_zones(node: Node) -> dict[str, dict[str, float]]:
+    """Where rounding holds a decaying state, by state: ``<node>``, or ``<node>:u`` and ``<node>:w`` of neurons.
 
-    Returns the smallest, median and largest over the modes in units, and the largest as a share of the range. A mode
-    that does not decay within its coefficients holds any state: infinite units are given as the whole range.
+    About ``0.71 / (1 - |a|)`` units for a complex mode with the decay a of one tick, and ``0.5 / (1 - a)`` for real
+    states with the decay a of one step. Gives the smallest, median and largest in units, and the largest as a share of
+    the range. What does not decay within its coefficients holds any state: infinite units are given as the whole range.
     """
-    one = 2.0 ** node.decay_exponent[0].astype(np.float64)
-    decay = np.hypot(one + node.decay_re[0], node.decay_im[0].astype(np.float64)) / one
-    units = np.minimum(0.71 / np.maximum(1 - decay, 1e-300), float(node.state_format.max))
-    share = float(units.max() / node.state_format.max)
+    found = {}
+    if isinstance(node, DiagonalSSM):
+        one = 2.0 ** node.decay_exponent[0].astype(np.float64)
+        decay = np.hypot(one + node.decay_re[0], node.decay_im[0].astype(np.float64)) / one
+        found[node.name] = _dead_zone(0.71, decay, node.state_format)
+    if isinstance(node, Neurons):
+        found[f"{node.name}:u"] = _dead_zone(0.5, np.ldexp(node.alpha.astype(float), -node.alpha_frac), node.potential)
+    if isinstance(node, AdaptiveLIF):
+        found[f"{node.name}:w"] = _dead_zone(0.5, np.ldexp(node.beta.astype(float), -node.beta_frac), node.adaptation)
+    if isinstance(node, LeakyIntegrator):
+        found[node.name] = _dead_zone(0.5, np.ldexp(node.decay.astype(float), -node.decay_frac), node.output)
+    return found
+
+
+def _dead_zone(step: float, decay: np.ndarray, format: Format) -> dict[str, float]:
+    units = np.minimum(step / np.maximum(1 - decay, 1e-300), float(format.max))
+    share = float(units.max() / format.max)
     return {"min": float(units.min()), "median": float(np.median(units)), "max": float(units.max()), "share": share}
 
 
@@ -88,6 +120,8 @@ def _tensors(node: Node) -> list[tuple[str, np.ndarray, int]]:
                     bits = node.weight_widths[index]
                 elif item.name == "table" and isinstance(node, Lookup):
                     bits = node.output.width
+                elif item.name in ("weight", "recurrent") and isinstance(node, LoihiLIF):
+                    bits = node.weight_bits
                 else:
                     bits = getattr(node, _WIDTH_OF.get(item.name, ""), 0) or _narrowest(array)
                 found.append((name, array, bits))
@@ -100,8 +134,6 @@ def _narrowest(array: np.ndarray) -> int:
 
 
 def _state_bits(node: Node) -> int:
-    if isinstance(node, DiagonalSSM):
-        return 2 * node.modes * node.state_width
     if isinstance(node, EventPool):
         sums = 64 if node.mode == "time" else node.output.width
         return node.size * sums + (64 if node.mode == "time" else 0) + node.window.bit_length()
@@ -109,7 +141,7 @@ def _state_bits(node: Node) -> int:
         if node.mode == "window":
             return node.window * node.size * node.format.width + 64
         return node.size * (64 if node.mode in ("mean", "time") else node.output.width) + 64
-    return 0
+    return state_bits(node)
 
 
 def _table(node: Lookup) -> dict[str, Any]:
@@ -131,7 +163,7 @@ def inspection_table(data: dict[str, Any]) -> Group:
         nodes.add_row(
             node["name"],
             node["type"],
-            node["output"],
+            "spikes" if node["output"] == str(SPIKES) else node["output"],
             str(node["channels"]),
             _rate(node["rate"]),
             f"{'i64' if wide else 'i32'} ({widest})" if widest else "",
@@ -147,7 +179,10 @@ def inspection_table(data: dict[str, Any]) -> Group:
     for name, zone in data["dead_zones"].items():
         zones.add_row(name, *(f"{zone[key]:,.1f}" for key in ("min", "median", "max")), f"{100 * zone['share']:.2f} %")
     ticks = ", ".join(f"{name} {unit:,} us" for name, unit in data["ticks_us"].items())
-    about = f"{len(data['class_names'])} classes; gaps: {ticks}; pairing {data['pairing']}; depth {data['depth']}"
+    clock = f"gaps: {ticks}" if ticks else "one row a step, no gaps"
+    series = f"; read at every step: {data['series']}" if data["series"] else ""
+    classes = len(data["class_names"])
+    about = f"{classes} classes; {clock}; pairing {data['pairing']}; depth {data['depth']}{series}"
     return Group(nodes, zones, about)
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pumice.hw_sim import reference
-from pumice.hw_sim.fidelity import signal_to_noise, state_bits, time_constants
+from pumice.hw_sim.fidelity import signal_to_noise, spike_rates, state_bits, time_constants
+from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program, random_sample
 from pumice.quantize.program import Program
 from pumice.quantize.program.nodes import DiagonalSSM
@@ -66,3 +67,61 @@ def test_a_mode_that_never_decays_has_no_time_constant(traced):
     nodes = tuple(still if entry.name == node.name else entry for entry in program)
     changed = Program(nodes=nodes, logits=program.logits, pairing=program.pairing, class_names=program.class_names)
     assert time_constants(changed)[node.name] == [None] * node.modes
+
+
+@pytest.fixture(scope="module")
+def clocked():
+    program = random_network(8, cell="se", layers=2, recurrent=True)
+    return program, reference.run(program, [random_sample(program, seed, 40 + seed) for seed in range(2)])
+
+
+def test_states_of_neurons_have_names_of_their_own(clocked):
+    program, traces = clocked
+    found = state_bits(program, traces)
+    assert list(found) == ["cells/0:u", "cells/0:w", "cells/1:u", "cells/1:w", "readout"]
+    for key, entry in found.items():
+        node = program[key.partition(":")[0]]
+        if key == "readout":
+            held, width = [trace.series for trace in traces], node.output.width
+        else:
+            first = node.neurons if key.endswith("w") else 0
+            held = [trace.states[node.name][:, first : first + node.neurons] for trace in traces]
+            width = (node.adaptation if key.endswith("w") else node.potential).width
+        codes = [int(code) for states in held for code in states.ravel()]
+        assert entry["counts"] == [sum(abs(code).bit_length() == bits for code in codes) for bits in range(width + 1)]
+        assert entry["width"] == width
+
+
+def test_noise_of_neurons_is_in_the_units_of_each_state(clocked):
+    program, traces = clocked
+    node = program["cells/0"]
+    u, w = 2.0**-node.potential.frac, 2.0**-node.adaptation.frac
+    scale = np.repeat([u, w], node.neurons)
+    floats = [{"cells/0:state": trace.states["cells/0"] * scale + scale} for trace in traces]
+    signal = sum(float((values["cells/0:state"] ** 2).sum()) for values in floats)
+    noise = sum(len(trace.states["cells/0"]) for trace in traces) * node.neurons * (u**2 + w**2)
+    ratio = signal_to_noise(program, traces, floats)["cells/0:state"]
+    assert ratio == pytest.approx(10 * math.log10(signal / noise), abs=0.01)
+
+
+def test_time_constants_of_neurons_are_in_steps(clocked):
+    program, _ = clocked
+    found = time_constants(program)
+    assert list(found) == ["cells/0:u", "cells/0:w", "cells/1:u", "cells/1:w", "readout"]
+    decays = {"u": ("alpha", "alpha_frac"), "w": ("beta", "beta_frac"), "": ("decay", "decay_frac")}
+    for key, values in found.items():
+        name, _, state = key.partition(":")
+        codes, frac = (getattr(program[name], what) for what in decays[state])
+        expected = [-1 / math.log(int(code) / 2**frac) if code else 0.0 for code in codes]
+        assert values == pytest.approx(expected, abs=1e-4)
+
+
+def test_rates_are_the_share_of_spikes(clocked):
+    program, traces = clocked
+    steps = sum(len(trace.series) for trace in traces)
+    rates = spike_rates(program, traces)
+    assert set(rates) == {"cells/0", "cells/1"}
+    for name, rate in rates.items():
+        spikes = sum(int(trace.values[name].sum()) for trace in traces)
+        assert rate == pytest.approx(spikes / steps / program[name].neurons)
+    assert any(rates.values())

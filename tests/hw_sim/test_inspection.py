@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pumice.hw_sim.inspection import dead_zone, diff, diff_table, inspect, inspection_table
+from pumice.hw_sim.inspection import dead_zones, diff, diff_table, inspect, inspection_table
+from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program
 from pumice.quantize.program import digest
 from rich.console import Console
@@ -51,11 +52,11 @@ def test_dead_zone_of_a_known_decay():
     half = replace(
         node, decay_re=np.array([[-(1 << 6)]]), decay_im=np.array([[0]]), decay_exponent=np.array([[8]])
     )  # a = 3/4
-    zone = dead_zone(half)
+    zone = dead_zones(half)[node.name]
     assert zone["max"] == pytest.approx(0.71 / 0.25)
     assert zone["share"] == pytest.approx(0.71 / 0.25 / 32767)
     never = replace(half, decay_re=np.array([[0]]))
-    assert dead_zone(never)["share"] == 1.0
+    assert dead_zones(never)[node.name]["share"] == 1.0
 
 
 def test_a_program_does_not_differ_from_itself():
@@ -86,3 +87,31 @@ def test_diff_of_programs_of_other_shapes():
     assert result["only_second"]
     assert any("shape" in str(entry.get("first")) for entry in result["changed"])
     rendered(diff_table(result))
+
+
+def test_clocked_networks_are_described():
+    program = random_network(5, cell="se", layers=1, hidden=4, inputs=3, classes=2, recurrent=True, state_width=16)
+    data = json.loads(json.dumps(inspect(program)))
+    neurons, readout = (next(n for n in data["nodes"] if n["name"] == name) for name in ("cells/0", "readout"))
+    node = program["cells/0"]
+    assert data["series"] == "readout"
+    assert neurons["tensors"]["recurrent"] == {"shape": [4, 4], "bits": node.recurrent_width}
+    assert neurons["tensors"]["coupling"] == {"shape": [4], "bits": node.constant_width}
+    assert readout["tensors"]["weight"]["bits"] == program["readout"].weight_width
+    assert neurons["state_bits"] == 4 * (16 + 16 + 1)
+    assert readout["state_bits"] == 2 * 16
+    assert set(data["dead_zones"]) == {"cells/0:u", "cells/0:w", "readout"}
+    slowest = int(node.beta.max()) / 2**node.beta_frac
+    assert data["dead_zones"]["cells/0:w"]["max"] == pytest.approx(0.5 / (1 - slowest))
+    text = rendered(inspection_table(data))
+    for piece in ("AdaptiveLIF", "spikes", "one row a step, no gaps", "read at every step: readout"):
+        assert piece in text
+
+
+def test_diff_of_neurons_names_the_constants_that_changed():
+    program = random_network(5, cell="ef", layers=1)
+    node = program["cells/0"]
+    slower = replace(node, beta=np.zeros_like(node.beta), coupling=np.zeros_like(node.coupling))
+    other = replace(program, nodes=tuple(slower if entry is node else entry for entry in program))
+    changed = {(entry["node"], entry["field"]) for entry in diff(program, other)["changed"]}
+    assert changed == {("cells/0", "beta"), ("cells/0", "coupling")}

@@ -127,8 +127,8 @@ class Neurons(Node):
             check_shift(self, f"{what}_frac", getattr(self, f"{what}_frac"))
         self.require(8 <= self.potential.width <= 32 and self.potential.signed, "u is signed, of 8 to 32 bits")
         self.require(
-            bool((self.alpha.astype(object) < 1 << max(self.alpha_frac, 0)).all()),
-            "a membrane does not decay: alpha has to lie below 1",
+            self.alpha_frac >= 0 and bool((self.alpha.astype(object) < 1 << self.alpha_frac).all()),
+            "a membrane does not decay: alpha has to lie below 1, and alpha_frac at 0 or above",
         )
         for shift in (self.input_shift, self.recurrent_shift, self.current_shift, *self.potential_shifts):
             check_shift(self, "a shift", shift)
@@ -226,6 +226,7 @@ class AdaptiveLIF(Neurons):
         super().validate()
         self.require(self.order in ORDERS, f"order {self.order!r} is unknown; use one of {', '.join(ORDERS)}")
         self.require(8 <= self.adaptation.width <= 32 and self.adaptation.signed, "w is signed, of 8 to 32 bits")
+        self.require(self.beta_frac >= 0, f"beta_frac {self.beta_frac} is negative")
         for shift in (*self.drive_shifts, *self.adaptation_shifts):
             check_shift(self, "a shift", shift)
         unstable = self._unstable()
@@ -243,7 +244,7 @@ class AdaptiveLIF(Neurons):
         names = ("alpha", "rise", "beta", "coupling")
         alpha, rise, beta, coupling = (getattr(self, name).astype(object) for name in names)
         fracs = {name: getattr(self, f"{name}_frac") for name in names}
-        one_alpha, one_beta = 1 << max(fracs["alpha"], 0), 1 << max(fracs["beta"], 0)
+        one_alpha, one_beta = 1 << fracs["alpha"], 1 << fracs["beta"]
         decay = one_alpha * one_beta  # the unit of alpha beta
         limit = (one_alpha + alpha) * (one_beta + beta) if self.order == "se" else decay - alpha * beta
         unit = 1 << max(fracs["rise"] + fracs["coupling"], 0)
