@@ -104,3 +104,31 @@ def test_matrix_product(evaluate, seed, width, signed, weight_width, diagonal):
         expected = values.astype(np.int64) * weight if diagonal else values.astype(np.int64) @ weight.T
         assert out.dtype == dtype
         np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("width", [1, 2, 4, 7, 8, 12])
+def test_products_at_the_ends_of_their_formats(evaluate, signed, width):
+    """All codes at one end, then random ones, against weights at theirs: nothing saturates in between."""
+    format = Format(width, signed, 0)
+    rng = np.random.default_rng(width)
+    weight = rng.choice([-127, -126, 0, 127], (5, 32))
+    weight[0], weight[1] = 127, -127
+    ends = np.array([[format.min], [format.max]]) * np.ones((2, 32), dtype=np.int64)
+    codes = np.concatenate([ends, rng.integers(format.min, format.max + 1, (6, 32))]).astype(np.int32)
+    out = evaluate(lambda graph, x: arithmetic.matmul(graph, x, format, weight, np.dtype(np.int32)), codes)
+    np.testing.assert_array_equal(out, codes.astype(np.int64) @ weight.T)
+
+
+def test_signed_weights_meet_narrow_operands_alone():
+    """On CPUs without VNNI uint8 by int8 adds pairs of products in 16 bits, and saturates."""
+    weight = np.full((1, 2), 127)
+    for width in range(1, 9):
+        for signed in (True, False):
+            graph = Graph("test")
+            x = graph.input("x", np.int32, ["batch", 2])
+            graph.output(arithmetic.matmul(graph, x, Format(width, signed, 0), weight, np.dtype(np.int32)), "y", [1, 1])
+            stored = {tensor.name: tensor.data_type for tensor in graph.build().initializer}
+            (product,) = (node for node in graph.build().node if node.op_type == "MatMulInteger")
+            narrow = stored[product.input[1]] == onnx.TensorProto.INT8
+            assert narrow == (2 * 127 * ((1 << width) - 1) <= 32_767)
