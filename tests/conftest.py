@@ -1,9 +1,13 @@
-"""A small data set that can be learned, and the settings of a run on it that takes seconds."""
+"""Small data sets that can be learned, settings of runs on them that take seconds, and checks of pages."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
+import subprocess
+from html.parser import HTMLParser
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it, before anything loads torch
 
@@ -16,6 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a
 
 CLASSES = 20
 EVENTS = 60
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def write_small_set(path, count, seed):
@@ -107,3 +112,70 @@ def small_ecg_run(tmp_path_factory):
         "system.threads=1",
         "count.samples=3",
     ]
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, and whether its tags close."""
+
+    def __init__(self):
+        super().__init__()
+        self.loads, self.open = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("script", "iframe", "object", "embed"):
+            self.loads.append(tag)
+        self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href", "data", "action")]
+        if tag not in ("meta", "link", "br", "hr", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="session")
+def check_page():
+    """Asserts of a page's text that it is whole, loads nothing, and shows no number that is none."""
+
+    def check(text):
+        page = Page()
+        page.feed(text)
+        assert page.open == []
+        assert all(target == "data:," or target.startswith("#") for target in page.loads), page.loads
+        assert not re.search(r"url\((?!#)", text)
+        assert "@import" not in text
+        assert "nan" not in re.findall(r"[\w.]+", text)
+        assert not re.search(r"#0[1-6]0[2-7]0[3-8]\b", text), "a stand-in colour was left"
+
+    return check
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Opens a page in a browser, in a light or dark scheme: no error, no request, something to see."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    from matplotlib.image import imread
+
+    def open_page(source, scheme):
+        picture, net_log = tmp_path / "page.png", tmp_path / "net.json"
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        options += ["--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps"]
+        options += [f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}", "--window-size=1000,1200"]
+        options += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--hide-scrollbars"]
+        command = [CHROMIUM, *options, f"--screenshot={picture}", f"--log-net-log={net_log}", source.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert picture.is_file(), done.stderr
+        assert "CONSOLE" not in done.stderr, done.stderr
+        asked = set(re.findall(r'"url":"(\w+://[^"]*)"', net_log.read_text()))
+        asked = {url for url in asked if not re.match(r"(chrome|devtools|chrome-extension)", url)}
+        own = ("update.googleapis.com", "google.com", "gstatic.com", "clients2")  # the browser's, not the page's
+        assert all(url.startswith(source.as_uri()) or any(host in url for host in own) for url in asked), asked
+        image = imread(picture)
+        assert image.std() > 0.05, "the page is blank"
+        corner = image[-1, 0, :3].mean()
+        assert corner < 0.3 if scheme == "dark" else corner > 0.8
+
+    return open_page

@@ -150,7 +150,7 @@ def _marks(values: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _events(ax: Axes, seconds: np.ndarray, places: np.ndarray, ylabel: str) -> None:
-    height = max(float(places.max(initial=1)) / 150, 1.0)
+    height = max(float(places.max(initial=1)) / 150, 0.7)
     gap = np.full(len(places), np.nan)  # one path of separate strokes: the page stays small
     across = np.column_stack([seconds, seconds, gap]).ravel()
     up = np.column_stack([places - height / 2, places + height / 2, gap]).ravel()

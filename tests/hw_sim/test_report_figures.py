@@ -39,6 +39,23 @@ def test_rasters_of_tokens_of_dense_values_and_of_nothing(values):
     assert "b (true class)" in texts(svg)
 
 
+def test_inputs_of_whole_numbers_are_marks_and_real_ones_are_not():
+    logits = np.array([[0, 2, 1]] * 4)
+    values = np.array([[0, 1], [0, 0], [-2, 3], [0, 0]])
+    drawn = figures.raster(values, np.arange(4) * 1000, logits, ["a", "b", "c"], None, figures.WIDE)
+    assert "channel" in texts(drawn)
+    assert {"a", "b", "c"} <= set(texts(drawn))
+    assert not any("true" in text for text in texts(drawn))
+    drawn = figures.raster(values + 0.5, np.arange(4) * 1000, logits, ["a", "b", "c"], 2, figures.WIDE)
+    assert "channel" not in texts(drawn)
+    assert "c (true class)" in texts(drawn)
+
+
+def test_time_constants_name_their_unit_and_layers():
+    shown = texts(figures.time_constants({"cells/0:u": [5.0, 20.0], "cells/0:w": [80.0, None]}, "steps"))
+    assert {"layer 0, u", "layer 0, w", "time constant, steps"} <= set(shown)
+
+
 def test_axes_of_a_comparison_tell_close_costs_apart():
     rows = [
         {"cost": cost, "accuracy": 0.9, "low": 0.85, "high": 0.93, "short": name}
