@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from ..errors import PumiceError
 
 METHODS = ("max", "mse")
+ARITHMETICS = ("pumice", "loihi")
 Section = TypeVar("Section")
 
 LIMITS = {
@@ -160,6 +161,7 @@ class QuantizationConfig:
 
     Attributes:
         name: of the preset.
+        arithmetic: of the program's nodes, "pumice", or "loihi" for networks of LIF neurons as Loihi computes them.
         widths: bits of every kind of tensor.
         layers: other widths for single layers, by path: ``{"stages.0.layers.1": {"state": 20}}``,
             ``{"cells.0": {"synapses": 4}}``.
@@ -171,6 +173,7 @@ class QuantizationConfig:
     """
 
     name: str = "w8a8"
+    arithmetic: str = ARITHMETICS[0]
     widths: Widths = field(default_factory=Widths)
     layers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     tick_ms: float | None = None
@@ -180,6 +183,9 @@ class QuantizationConfig:
     qat: FineTuning = field(default_factory=FineTuning)
 
     def __post_init__(self) -> None:
+        if self.arithmetic not in ARITHMETICS:
+            known = ", ".join(ARITHMETICS)
+            raise PumiceError(f"quantize.arithmetic={self.arithmetic} is unknown; use one of {known}")
         if self.tick_ms is not None:
             _require_number("tick_ms", self.tick_ms, 0.001, 60000.0)
             if round(self.tick_ms * 1000) != self.tick_ms * 1000:

@@ -12,7 +12,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ..train.data.base import TaskDataModule
-from .config import QuantizationConfig
+from .config import ARITHMETICS, QuantizationConfig
 from .frozen import FrozenTwin
 from .program import Program
 from .twin_base import QuantTwin
@@ -26,12 +26,14 @@ class Family(ABC, Generic[Model, Twin, Frozen]):
     """How models of one family are quantized and lowered.
 
     Attributes:
-        name: as in ``model.family``.
+        name: as in ``model.family``, where the arithmetic is Pumice's own.
+        arithmetic: as in ``quantize.arithmetic``.
         model: the float models.
         frozen: the frozen twins.
     """
 
     name: ClassVar[str]
+    arithmetic: ClassVar[str] = ARITHMETICS[0]
     model: type[Model]
     frozen: type[Frozen]
 
@@ -48,9 +50,7 @@ class Family(ABC, Generic[Model, Twin, Frozen]):
         """
 
     @abstractmethod
-    def lower(
-        self, twin: Twin, frozen: Frozen, data: TaskDataModule, provenance: Mapping[str, Any]
-    ) -> Program:
+    def lower(self, twin: Twin, frozen: Frozen, data: TaskDataModule, provenance: Mapping[str, Any]) -> Program:
         """The program of a frozen twin.
 
         Raises:

@@ -22,7 +22,7 @@ from ..train.run_folder import RunFolder, file_digest, timed, versions
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from .config import QuantizationConfig
-from .families import FAMILIES, family_of
+from .families import family_of, why_unavailable
 from .program import save
 from .qat import calibrate_on, fine_tune
 from .weights import save_frozen
@@ -32,10 +32,7 @@ SPLITS = ("validation", "test")
 
 def unavailable(config: Mapping[str, Any]) -> str | None:
     """Why the configured model or task cannot be quantized; None if it can."""
-    family = config["model"].get("family")
-    if family not in FAMILIES:
-        return f"model.family={family} cannot be quantized; use one of {', '.join(FAMILIES)}"
-    return FAMILIES[family].unavailable(config)
+    return why_unavailable(config)
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -49,7 +46,7 @@ def check(config: Mapping[str, Any]) -> None:
     training = read_section(TrainingSettings, config, "training")
     data = build_data(config, training, read_section(SystemSettings, config, "system"))
     model = build_model(config, data)
-    family_of(model).convert(model, settings, data)
+    family_of(model, settings.arithmetic).convert(model, settings, data)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
@@ -63,7 +60,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     apply_system(system)
     data = build_data(config, training, system)
     model = build_model(config, data)
-    family = family_of(model)
+    family = family_of(model, settings.arithmetic)
     weights = folder.path / "weights.safetensors"
     load_weights(weights, model)
 

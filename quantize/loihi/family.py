@@ -1,0 +1,86 @@
+"""Networks of LIF neurons for Loihi in the table of model families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+from torch import Tensor
+
+from ...models.adlif.network import AdLIFNetwork
+from ...train.data.sequences.datamodule import SequenceDataModule
+from ...train.data.sequences.tasks import KINDS, EcgTask
+from ..config import QuantizationConfig
+from ..family import Family
+from ..program import Program
+from .frozen import FrozenLoihi
+from .lower import lower, lowering_report
+from .model import QuantLoihi, cell_refusal, convert
+from .network import INPUT
+
+ELSE = "use another preset, such as quantize=w8a8"
+
+
+class LoihiFamily(Family[AdLIFNetwork, QuantLoihi, FrozenLoihi]):
+    """Clocked networks of LIF neurons in the arithmetic of Loihi and of Lava's own processes."""
+
+    name = "loihi"
+    arithmetic = "loihi"
+    model = AdLIFNetwork
+    frozen = FrozenLoihi
+
+    def unavailable(self, config: Mapping[str, Any]) -> str | None:
+        """See `Family.unavailable`."""
+        family, cell = config["model"].get("family"), config["model"].get("cell")
+        if family != "adlif":
+            return f"model.family={family} has no LIF neurons, which Loihi's arithmetic is made of; {ELSE}"
+        if cell != "lif":
+            return cell_refusal(cell)
+        task = KINDS.get(config["task"].get("kind"))
+        if task is not None and task.regression:
+            return f"task {config['task'].get('name')} predicts values, of which spikes are none; {ELSE}"
+        if task is EcgTask:
+            return f"task {config['task'].get('name')} labels every step, which no count of spikes decides; {ELSE}"
+        return None
+
+    def convert(self, model: AdLIFNetwork, config: QuantizationConfig, data: SequenceDataModule) -> QuantLoihi:
+        """See `Family.convert`."""
+        return convert(model, config)
+
+    def lower(
+        self, twin: QuantLoihi, frozen: FrozenLoihi, data: SequenceDataModule, provenance: Mapping[str, Any]
+    ) -> Program:
+        """See `Family.lower`."""
+        return lower(frozen, class_names=data.class_names, provenance=provenance)
+
+    def report(self, twin: QuantLoihi, program: Program) -> list[dict[str, Any]]:
+        """See `Family.report`."""
+        return lowering_report(twin, program)
+
+    def table(self, report: list[dict[str, Any]], twin: QuantLoihi) -> Table:
+        """See `Family.table`."""
+        columns = ("layer", "input", "weights", "du", "dv", "vth", "clipped")
+        caption = "du, dv: the current and the potential lose (du + 1) / 4096 and dv / 4096 a step; vth: the threshold"
+        table = Table(*columns, title="lowering to Loihi", caption=caption)
+        for entry in report:
+            clipped = sum(entry["clipped_weights"].values())
+            cells = [entry["formats"]["input"], entry["formats"]["weights"], entry["du"], entry["dv"], entry["vth"]]
+            table.add_row(entry["layer"], *map(str, [*cells, clipped]))
+        return table
+
+    def float_values(
+        self, model: AdLIFNetwork, program: Program, values: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """See `Family.float_values`: spikes of the layers that the float model has; potentials have other units."""
+        model = model.double().eval()
+        x = values[:, : int(lengths[0])].double()
+        found = {INPUT: x[0].numpy()}
+        with torch.no_grad():
+            for number, cell in enumerate(model.cells):
+                x, _ = cell.sequence(x)
+                found[f"cells/{number}"] = x[0].numpy()
+        return found
