@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import resources
@@ -48,7 +49,7 @@ def find_python() -> Path:
 
 
 def ensure_environment(requirements: str | None = None) -> Path:
-    """The Python of the cached environment, built at first use (a minute, over the network).
+    """The Python of the cached environment, built at first use (a minute, over the network; stderr says so).
 
     It lies under the folder named by PUMICE_CACHE, or the user's cache folder, by the digest of its requirements: lines
     as pip reads them, which name every package; those of Lava bundles if None.
@@ -65,6 +66,7 @@ def ensure_environment(requirements: str | None = None) -> Path:
     if _probe(str(python)) is not None:
         return python
     base = find_python()
+    print(f"building the Lava environment in {cache}, once: about a minute", file=sys.stderr, flush=True)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".lava-", dir=cache) as folder:

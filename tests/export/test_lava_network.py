@@ -22,6 +22,7 @@ from pumice.hw_sim.compare import compare
 from pumice.hw_sim.random_loihi import random_loihi
 from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program, random_sample
+from pumice.quantize.program import ProgramError
 
 LAYER = {"stages": 1, "layers": 1, "pairing": "causal", "state_width": 16}
 
@@ -128,7 +129,7 @@ def test_stock_parts_are_refused_where_they_do_not_fit(lava, tmp_path):
     program = random_program(23, **LAYER)
     folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
     with pytest.raises(
-        PumiceError, match=r"front: parts=stock needs a clocked network of neurons; use layers or fused"
+        ProgramError, match=r"front: parts=stock needs a clocked network of neurons; use layers or fused"
     ):
         run_bundle(folder, timeout_s=120, parts="stock")
 
@@ -265,6 +266,16 @@ def test_a_run_that_takes_too_long_is_ended(lava, tmp_path):
     folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
     with pytest.raises(PumiceError, match=r"did not end within 0.2 s; raise the timeout"):
         run_bundle(folder, timeout_s=0.2)
+
+
+def test_who_waits_for_the_environment_is_told(monkeypatch, tmp_path, capsys):
+    said = []
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path))
+    monkeypatch.setattr("pumice.export.lava.environment.find_python", lambda: Path(sys.executable))
+    monkeypatch.setattr("pumice.export.lava.environment._build", lambda *_: said.append(capsys.readouterr().err))
+    with pytest.raises(PumiceError, match=r"cannot write .*: No such file or directory"):  # nothing was built
+        ensure_environment()
+    assert said == [f"building the Lava environment in {tmp_path}, once: about a minute\n"]
 
 
 def test_a_wrong_interpreter_is_named(monkeypatch, tmp_path):
