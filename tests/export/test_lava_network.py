@@ -170,12 +170,18 @@ def failing(lava, tmp_path):
 
 
 @pytest.fixture
-def endless(lava, tmp_path):
-    """A bundle that takes minutes."""
-    program = random_program(23, value="token", **LAYER)
-    folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
-    change_inputs(folder, lambda inputs: inputs.update({n: np.tile(a, (20_000, 1)) for n, a in inputs.items()}))
-    return folder
+def clocked(lava, tmp_path):
+    """A bundle of recurrent neurons."""
+    program = random_network(31, **NETWORKS[0])
+    return write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "clocked")
+
+
+@pytest.fixture
+def endless(clocked, failing):
+    """Bundles that take minutes, of events and of time steps."""
+    for folder in (clocked, failing):
+        change_inputs(folder, lambda inputs: inputs.update({n: np.tile(a[:5], (40_000, 1)) for n, a in inputs.items()}))
+    return {"layers": failing, "stock": clocked}
 
 
 def test_a_failing_process_ends_the_run_with_its_reason(failing):
@@ -202,15 +208,29 @@ def test_a_failing_constructor_ends_the_run_with_its_reason(failing):
         run_bundle(failing, timeout_s=120)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
-def test_nothing_outlives_the_caller(endless, sent):
-    shared = set(os.listdir("/dev/shm"))
-    code = f"from pumice.export.lava import run_bundle; run_bundle({str(endless)!r})"
+def test_a_failing_process_among_those_of_lava_ends_the_run_with_its_reason(clocked):
+    model = clocked / "pumice" / "export" / "lava" / "runtime" / "neurons.py"
+    text = model.read_text()
+    assert "        return z\n" in text
+    model.write_text(text.replace("        return z\n", "        raise ValueError('my own neurons')\n"))
+    with pytest.raises(PumiceError, match=r"a Lava process of .* failed: ValueError: my own neurons"):
+        run_bundle(clocked, timeout_s=120, parts="stock")
+    wait_until(lambda: not left_over(clocked))
+
+
+@pytest.mark.parametrize(
+    ("sent", "parts"),
+    [(signal.SIGKILL, "layers"), (signal.SIGKILL, "stock"), (signal.SIGINT, "layers")],
+    ids=["kill", "kill-stock", "ctrl-c"],
+)
+def test_nothing_outlives_the_caller(endless, sent, parts):
+    shared, folder = set(os.listdir("/dev/shm")), endless[parts]
+    code = f"from pumice.export.lava import run_bundle; run_bundle({str(folder)!r}, parts={parts!r})"
     caller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(left_over(endless)) > 5 and set(os.listdir("/dev/shm")) > shared)
+    wait_until(lambda: len(left_over(folder)) > 5 and set(os.listdir("/dev/shm")) > shared)
     caller.send_signal(sent)
     assert caller.wait(timeout=30) != 0
-    wait_until(lambda: not left_over(endless))
+    wait_until(lambda: not left_over(folder))
     wait_until(lambda: set(os.listdir("/dev/shm")) <= shared)
 
 
