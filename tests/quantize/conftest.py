@@ -7,11 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pumice.models.adlif.config import AdLIFConfig
+from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
+from pumice.quantize.adlif.model import convert as convert_spiking
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.program.clock import gaps
 from pumice.quantize.twin.model import calibrate, convert
+from pumice.train.data.sequences.batch import IGNORED, BlockBatch
 
 TICK_US = 500
 BASE = {"num_classes": 5, "vocab": 20, "d_model": 8, "d_ssm": 8, "block_size": 4, "stride": 4}
@@ -83,5 +87,58 @@ def build():
         twin = convert(model, QuantizationConfig.from_mapping(quantization), TICK_US / 1000)
         calibrate(twin, [batch])
         return SimpleNamespace(model=model, samples=samples, batch=batch, twin=twin.eval(), pairing=pairing)
+
+    return make
+
+
+SPIKING = {"num_classes": 5, "in_features": 4, "hidden": 9, "dropout": 0.0, "tau_out": (1.0, 20.0)}
+INPUTS = {
+    "spikes": lambda rng, shape: rng.integers(0, 2, shape),
+    "signs": lambda rng, shape: rng.integers(-1, 2, shape),
+    "counts": lambda rng, shape: rng.poisson(0.6, shape),
+    "real": lambda rng, shape: rng.normal(size=shape) * 1.3,
+}
+
+
+def make_spiking(seed=0, gain=16.0, **settings):
+    """A float network whose neurons spike, with random biases."""
+    generator = torch.Generator().manual_seed(seed)
+    config = {**SPIKING, "q": 60.0 if settings.get("cell") == "ef-adlif" else 120.0, **settings}
+    network = AdLIFNetwork(AdLIFConfig(**config), generator).eval()
+    with torch.no_grad():
+        for number, layer in enumerate(network.cells):
+            layer.input.weight.mul_(gain * (1 + 2 * number))  # spikes are rarer than inputs
+            layer.input.bias.normal_(generator=generator).mul_(0.3)
+        network.readout.linear.bias.normal_(generator=generator)
+    return network
+
+
+def make_sequences(network, kind="signs", lengths=(60, 41, 1), seed=0):
+    """The padded batch of sequences with blocks 0, 1 and 2; the block 0 is ignored."""
+    rng = np.random.default_rng(seed)
+    shape = (len(lengths), max(lengths), network.config.in_features)
+    lengths = torch.tensor(lengths)
+    inputs = torch.from_numpy(INPUTS[kind](rng, shape).astype(np.float32))
+    real = torch.arange(shape[1]) < lengths.unsqueeze(1)
+    blocks = torch.where(real, (torch.arange(shape[1]) + 10) // 20 % 3, 0)
+    targets = torch.from_numpy(rng.integers(0, network.config.num_classes, (len(lengths), 3)))
+    targets[:, 0] = IGNORED
+    return BlockBatch(inputs * real.unsqueeze(2), blocks, targets, lengths)
+
+
+@pytest.fixture
+def build_spiking():
+    """``build_spiking(settings={}, kind=..., **quantization)``: model, batch and calibrated twin."""
+
+    def make(settings=None, *, kind="signs", seed=0, double=False, lengths=(60, 41, 1), **quantization):
+        model = make_spiking(seed, **(settings or {}))
+        batch = make_sequences(model, kind, lengths, seed)
+        model = model.double() if double else model
+        batch = batch._replace(inputs=batch.inputs.double()) if double else batch
+        twin = convert_spiking(model, QuantizationConfig.from_mapping(quantization)).eval()
+        observer = twin.observer()
+        twin.observe(observer, batch)
+        twin.set_formats(observer)
+        return SimpleNamespace(model=model, batch=batch, twin=twin)
 
     return make
