@@ -7,12 +7,17 @@ import onnxruntime
 import pytest
 import torch
 from pumice.hw_sim.random_programs import random_sample
+from pumice.models.adlif.config import AdLIFConfig
+from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
+from pumice.quantize.adlif.lower import lower as lower_network
+from pumice.quantize.adlif.model import convert as convert_network
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.twin.lower import lower
 from pumice.quantize.program.clock import gaps
+from pumice.quantize.twin.lower import lower
 from pumice.quantize.twin.model import calibrate, convert
+from pumice.train.data.sequences.batch import BlockBatch
 
 LEVELS = [
     onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -106,5 +111,32 @@ def lowered():
         twin = calibrate(convert(model, QuantizationConfig(max_dead_zone=1.0), 0.5), [batch])
         program = lower(twin.freeze(), pairing="causal", class_names=tuple("abcde"), max_dead_zone=1.0)
         return SimpleNamespace(model=model, samples=samples, batch=batch, program=program)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def lowered_network():
+    """``lowered_network(cell, **widths)``: the program of two layers of neurons that spike, and 3 samples."""
+
+    def make(cell, seed=0, **widths):
+        sizes = {"num_classes": 5, "in_features": 4, "hidden": 9, "layers": 2, "q": 60.0, "tau_out": (1.0, 20.0)}
+        network = AdLIFNetwork(AdLIFConfig(cell=cell, **sizes), torch.Generator().manual_seed(seed)).eval()
+        with torch.no_grad():
+            for layer, gain in zip(network.cells, (40, 120), strict=True):
+                layer.input.weight.mul_(gain)
+        rng = np.random.default_rng(seed)
+        lengths = (60, 41, 1)
+        inputs = rng.integers(-1, 2, (3, 60, 4)).astype(np.float32)
+        blocks = torch.zeros(3, 60, dtype=torch.long)
+        batch = BlockBatch(torch.from_numpy(inputs), blocks, blocks[:, :1], torch.tensor(lengths))
+        settings = QuantizationConfig.from_mapping({"max_dead_zone": 1.0, "widths": widths})
+        twin = convert_network(network, settings).eval()
+        observer = twin.observer()
+        twin.observe(observer, batch)
+        twin.set_formats(observer)
+        program = lower_network(twin.freeze(), class_names=tuple("abcde"), max_dead_zone=1.0)
+        samples = [(values[:length], 1000 * np.arange(length)) for values, length in zip(inputs, lengths, strict=True)]
+        return SimpleNamespace(program=program, samples=samples)
 
     return make

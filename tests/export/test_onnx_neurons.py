@@ -45,6 +45,16 @@ def test_random_networks(seed):
     check(program, [random_sample(program, seed % 1000 + row, steps) for row, steps in enumerate((9, 0, 1, 23))])
 
 
+@pytest.mark.parametrize("cell", ["lif", "ef-adlif", "se-adlif"])
+@pytest.mark.parametrize("widths", [{}, {"synapses": 4, "constant": 12, "potential": 20}, {"synapses": 12}])
+def test_lowered_networks(lowered_network, cell, widths):
+    network = lowered_network(cell, **widths)
+    trace = reference.run(network.program, network.samples)[0]
+    rates = [float(trace.values[layer].mean()) for layer in ("cells/0", "cells/1")]
+    assert 0.02 < min(rates) <= max(rates) < 0.6
+    check(network.program, network.samples)
+
+
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 def test_at_every_optimization_level(make_samples, open_session, level, cell):
     program = random_network(5, cell=cell, recurrent=True, layers=2, state_width=16)
