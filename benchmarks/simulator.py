@@ -1,10 +1,12 @@
 """Events a second of the simulator against float32 steps in onnxruntime and torch, one stream, one thread, one run.
 
-    python benchmarks/simulator.py [--models tiny shd-medium] [--events 20000]
+    python benchmarks/simulator.py [--models s5/tiny s5/shd-medium adlif/ecg adlif/shd] [--events 20000]
 
-Models have random weights, calibrated and lowered at w8a8. The stream has uniform tokens, about 10,000 events a second.
-onnxruntime does all that a stride allows: the graph of a pooled rate runs only when its window closes. Medians of five
-repetitions that take turns, in CPU time, which other load on the machine does not stretch.
+Models have random weights, calibrated and lowered at w8a8. The stream of S5 models has uniform tokens, about 10,000
+events a second; onnxruntime does all that a stride allows: the graph of a pooled rate runs only when its window closes.
+Networks of spiking neurons get random spikes, and input weights at which a tenth of the neurons spikes at a step; an
+event is a step; onnxruntime runs the exported float step. Medians of five repetitions that take turns, in CPU time,
+which other load on the machine does not stretch.
 """
 
 from __future__ import annotations
@@ -20,14 +22,22 @@ import pumice.configs
 import torch
 from float_onnx import FloatStep
 from omegaconf import OmegaConf
+from pumice.export.onnx.float_neurons import build_float_step
+from pumice.export.onnx.session import Session
+from pumice.hw_sim.fidelity import spike_rates
 from pumice.hw_sim.simulator import Simulator, run
+from pumice.models.adlif.build import build_adlif
+from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.build import build_s5
 from pumice.models.s5.classifier import S5Classifier
+from pumice.quantize.adlif.lower import lower as lower_network
+from pumice.quantize.adlif.model import convert as convert_network
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.twin.lower import growing_modes, lower
 from pumice.quantize.program import Program
 from pumice.quantize.program.clock import gaps
+from pumice.quantize.twin.lower import growing_modes, lower
 from pumice.quantize.twin.model import calibrate, convert
+from pumice.train.data.sequences.batch import BlockBatch
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +45,12 @@ CLASSES = 20
 TICK_US = 500
 VOCAB = 700
 REPETITIONS = 5
+ONNXRUNTIME, TORCH = "onnxruntime float32 step", "torch eager float32 step"
+CONFIGS = Path(pumice.configs.__file__).parent / "model"
+SPIKE_RATE = 0.1
+STEP_US = 1_000
+INPUTS = {"adlif/ecg": (4, 6, 0.3), "adlif/shd": (140, 20, 0.05)}
+"""Inputs, classes, and the share of inputs that are not 0, by network."""
 
 
 def make_stream(events: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,25 +90,33 @@ def measure(ways: dict[str, tuple[Callable[[], None], int]]) -> dict[str, float]
     return {name: 1 / statistics.median(times) for name, times in seconds.items()}
 
 
+def in_simulator(program: Program, values: np.ndarray, times: np.ndarray) -> dict[str, tuple[Callable[[], None], int]]:
+    simulator, rows, clock = Simulator(program), list(values), times.tolist()
+
+    def step() -> None:
+        simulator.reset()
+        for value, time_us in zip(rows, clock, strict=True):
+            simulator.step(value, time_us)
+
+    def step_many() -> None:
+        simulator.reset()
+        simulator.step_many(values, times)
+
+    return {
+        "step (one call an event)": (step, len(times)),
+        "step_many (one call a chunk)": (step_many, len(times)),
+        "run (whole samples)": (lambda: run(program, [(values, times)], threads=1), len(times)),
+    }
+
+
 def benchmark(name: str, events: int) -> dict[str, float]:
-    folder = Path(pumice.configs.__file__).parent / "model" / "s5"
-    settings = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
+    settings = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
     model = build_s5(settings, num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
     program = make_program(model)
     tokens, times = make_stream(events)
     dt = gaps(times, TICK_US) * (TICK_US / 1000)
     check_yardstick(model, tokens, dt)
-    simulator, yardstick = Simulator(program), FloatStep(model)
-    few = max(events // 20, 100)
-
-    def step() -> None:
-        simulator.reset()
-        for token, time_us in zip(tokens.tolist(), times.tolist(), strict=True):
-            simulator.step(token, time_us)
-
-    def step_many() -> None:
-        simulator.reset()
-        simulator.step_many(tokens, times)
+    yardstick, few = FloatStep(model), max(events // 20, 100)
 
     def onnxruntime_step() -> None:
         for token, gap in zip(tokens[:few].tolist(), dt[:few].tolist(), strict=True):
@@ -105,30 +129,84 @@ def benchmark(name: str, events: int) -> dict[str, float]:
                 _, _, state = model.step(torch.tensor([token]), torch.tensor([gap], dtype=torch.float32), state)
                 model.readout(state)
 
-    ways = {
-        "step (one call an event)": (step, events),
-        "step_many (one call a chunk)": (step_many, events),
-        "run (whole samples)": (lambda: run(program, [(tokens, times)], threads=1), events),
-        "onnxruntime float32 step": (onnxruntime_step, few),
-        "torch eager float32 step": (torch_step, few),
-    }
+    ways = in_simulator(program, tokens, times)
+    ways[ONNXRUNTIME], ways[TORCH] = (onnxruntime_step, few), (torch_step, few)
     return measure(ways)
+
+
+def make_network(name: str, steps: int) -> tuple[AdLIFNetwork, np.ndarray]:
+    """A network whose neurons spike at SPIKE_RATE on the inputs (steps, F) that come with it."""
+    inputs, classes, rate = INPUTS[name]
+    rng = np.random.default_rng(0)
+    signs = rng.choice([-1, 1] if name == "adlif/ecg" else [1], (steps, inputs))
+    values = (signs * (rng.random((steps, inputs)) < rate)).astype(np.float32)
+    settings = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
+    model = build_adlif(settings, num_classes=classes, in_features=inputs, seed=0).eval()
+    x = torch.from_numpy(values[None, :1_000])
+    with torch.no_grad():
+        for cell in model.cells:
+            while cell.sequence(x)[0].mean() < SPIKE_RATE:
+                cell.input.weight *= 1.05
+            x = cell.sequence(x)[0]
+    return model, values
+
+
+def lower_calibrated(model: AdLIFNetwork, values: np.ndarray) -> Program:
+    twin = convert_network(model, QuantizationConfig(max_dead_zone=1.0))
+    observer, none = twin.observer(), torch.zeros(1, len(values), dtype=torch.long)
+    twin.observe(observer, BlockBatch(torch.from_numpy(values)[None], none, none[:, :1], torch.tensor([len(values)])))
+    twin.set_formats(observer)
+    names = [str(number) for number in range(model.config.num_classes)]
+    return lower_network(twin.freeze(), class_names=names, max_dead_zone=1.0)
+
+
+def benchmark_network(name: str, steps: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Events a second of each way, and spikes by layer."""
+    model, values = make_network(name, steps)
+    program = lower_calibrated(model, values[:1_000])
+    times = STEP_US * np.arange(steps)
+    (trace,) = run(program, [(values[:1_000], times[:1_000])], trace=True)
+    session = Session(build_float_step(model, program.class_names).SerializeToString())
+    few = max(steps // 20, 100)
+    rows = [{"value": row[None], "valid": np.ones(1, bool)} for row in values[:few]]
+
+    def onnxruntime_step() -> np.ndarray:
+        states = session.states(1)
+        for row in rows:
+            out = session.run(row | states)
+            states = {before: out["next" + before.removeprefix("state")] for before in states}
+        return out["logits"]
+
+    def torch_step() -> np.ndarray:
+        with torch.inference_mode():
+            states = model.initial_state(1)
+            for row in rows:
+                potentials, states = model.step(torch.from_numpy(row["value"]), states)
+        return potentials.numpy()
+
+    np.testing.assert_allclose(onnxruntime_step(), torch_step(), rtol=1e-3, atol=1e-3)  # the yardstick computes it
+    ways = in_simulator(program, values.astype(np.float64), times)
+    ways[ONNXRUNTIME], ways[TORCH] = (onnxruntime_step, few), (torch_step, few)
+    return measure(ways), spike_rates(program, [trace])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["tiny", "shd-medium"])
+    parser.add_argument("--models", nargs="+", default=["s5/tiny", "s5/shd-medium", *INPUTS])
     parser.add_argument("--events", type=int, default=20_000)
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.models:
-        figures = benchmark(name, options.events)
-        base = figures["onnxruntime float32 step"]
+        clocked = name in INPUTS
+        figures, rates = benchmark_network(name, options.events) if clocked else (benchmark(name, options.events), {})
+        base = figures[ONNXRUNTIME]
         table = Table(title=name)
         for column in ("way", "events/s", "us/event", "x onnxruntime"):
             table.add_column(column, justify="left" if column == "way" else "right")
         for way, rate in figures.items():
             table.add_row(way, f"{rate:,.0f}", f"{1e6 / rate:.2f}", f"{rate / base:.1f}")
+        if rates:
+            table.caption = "spikes: " + ", ".join(f"{layer} {rate:.1%}" for layer, rate in rates.items())
         Console().print(table)
 
 
