@@ -254,7 +254,7 @@ def _inside(
         "traced": len(samples),
         "sqnr_db": signal_to_noise(program, traces, values),
         "state_bits": state_bits(program, traces),
-        f"time_constants_{'steps' if program.series else 'ms'}": time_constants(program),
+        f"time_constants_{'steps' if program.clocked else 'ms'}": time_constants(program),
     }
 
 

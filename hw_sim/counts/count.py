@@ -20,6 +20,7 @@ from ...quantize.program.nodes import (
     LayerNorm,
     LeakyIntegrator,
     Linear,
+    LoihiLIF,
     Lookup,
     Multiply,
     Node,
@@ -44,6 +45,7 @@ COUNTERS: dict[type[Node], NodeCounter] = {
     LeakyIntegrator: neurons.leaky_integrator,
     LIF: neurons.lif,
     Linear: products.linear,
+    LoihiLIF: neurons.loihi_lif,
     Lookup: products.lookup,
     Multiply: products.multiply,
     Readout: sequence.readout,
@@ -120,7 +122,7 @@ def _count(
         tallies[node.name].freeze(node.name, type(node).__name__, parameters(node), state(node), _spikes(node))
         for node in program
     )
-    return Counts(arithmetic, len(traces), events, nodes, clocked=program.series is not None)
+    return Counts(arithmetic, len(traces), events, nodes, clocked=program.clocked)
 
 
 def _spikes(node: Node) -> bool:

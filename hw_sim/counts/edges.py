@@ -38,6 +38,13 @@ class Edges:
         """What the node holds after each event, (events, channels) int64, see ``Trace.states``."""
         return self.trace.states[node.name]
 
+    def replay(self, node: Node) -> tuple[np.ndarray, np.ndarray]:
+        """The node's output (events, channels) and states, run anew by the reference on the codes of its inputs."""
+        batch = Batch(self.program, np.array([self.events]), trace=True)
+        inputs = [rows[None] for rows in self.inputs(node)]
+        output = FUNCTIONS[type(node)](node, inputs, batch.valid(self.program.rates[node.name]), batch)
+        return output[0], batch.states[node.name][0]
+
     def _read(self, node: Node) -> np.ndarray:
         batch = Batch(self.program, np.array([self.events]), trace=False)
         inputs = [rows[None] for rows in self.inputs(node)]

@@ -17,6 +17,7 @@ from ...quantize.program.nodes import (
     LayerNorm,
     LeakyIntegrator,
     Linear,
+    LoihiLIF,
     Lookup,
     Multiply,
     Neurons,
@@ -174,6 +175,19 @@ def _neurons(node: Neurons, edges: Edges, tally: Tally) -> None:
     _membranes(node, runs, tally)
 
 
+def _loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
+    """Two decaying states; the threshold and both decays serve the layer."""
+    runs, count = len(edges.output(node)), edges.output(node).size
+    _op(tally, "mac", "W", runs * node.weight.size)
+    _op(tally, "mac", "V", runs * node.recurrent.size)
+    _op(tally, "add", "bias", runs * int(np.count_nonzero(node.bias)))
+    _op(tally, "multiply", "decay", 2 * count)
+    _op(tally, "add", "states", 2 * count)
+    _op(tally, "compare", "threshold", count)
+    _op(tally, "reset", "v", count)
+    _membranes(node, runs, tally)
+
+
 def _leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
     """W absorbs 1 - decay, as in the program."""
     runs, count = len(edges.output(node)), edges.output(node).size
@@ -184,7 +198,7 @@ def _leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None
     _membranes(node, runs, tally)
 
 
-def _membranes(node: Neurons | LeakyIntegrator, runs: int, tally: Tally) -> None:
+def _membranes(node: Neurons | LoihiLIF | LeakyIntegrator, runs: int, tally: Tally) -> None:
     tally.state_updates += runs * node.channels
     bits = runs * state_bits(node)
     tally.move(state_read=bits, state_written=bits)
@@ -202,6 +216,7 @@ COUNTERS: dict[type[Node], Callable[[Node, Edges, Tally], None]] = {
     LeakyIntegrator: _leaky_integrator,
     LIF: _neurons,
     Linear: _linear,
+    LoihiLIF: _loihi_lif,
     Lookup: _lookup,
     Multiply: _multiply,
     Readout: _readout,
@@ -224,6 +239,8 @@ def parameter_bits(node: Node) -> int:
     if isinstance(node, Neurons):
         numbers = node.input.size + node.recurrent.size + int(np.count_nonzero(node.bias))
         return WIDTH * (numbers + len(node.constants) * node.neurons + memory.thresholds(node))
+    if isinstance(node, LoihiLIF):
+        return WIDTH * (node.weight.size + node.recurrent.size + int(np.count_nonzero(node.bias)) + 3)
     if isinstance(node, LeakyIntegrator):
         return WIDTH * (node.weight.size + int(np.count_nonzero(node.bias)) + node.decay.size)
     return 0
@@ -240,6 +257,8 @@ def state_bits(node: Node) -> int:
         return WIDTH * (node.size * max(node.window, 1) + extra)
     if isinstance(node, Neurons):
         return WIDTH * (node.state_fracs.size + (node.neurons if memory.remembers_spikes(node) else 0))
+    if isinstance(node, LoihiLIF):
+        return WIDTH * (2 + node.is_recurrent) * node.neurons
     if isinstance(node, LeakyIntegrator):
         return WIDTH * node.channels
     return 0

@@ -14,15 +14,20 @@ from ...quantize.program.nodes import (
     LayerNorm,
     LeakyIntegrator,
     Linear,
+    LoihiLIF,
     Lookup,
     Neurons,
     Node,
     Readout,
 )
 from ...quantize.program.nodes.inputs import GAP_FORMAT
+from ...quantize.program.nodes.loihi import BIAS_LIMIT, DECAY_BITS, STATE_LIMIT, THRESHOLD_LIMIT
 
 SHIFT_BITS = 8
 """A shift or exponent takes one byte."""
+
+LOIHI_STATE_BITS = STATE_LIMIT.bit_length()
+"""Bits of u and of v, each, in Loihi's own neurons."""
 
 
 def register_bits(of: Node | str) -> int:
@@ -43,6 +48,8 @@ def matrix_bits(node: Node) -> int:
         return 2 * node.input_re.size * node.input_width + node.digits * digit_bits(node)
     if isinstance(node, Neurons):
         return node.input.size * node.input_width + node.recurrent.size * node.recurrent_width
+    if isinstance(node, LoihiLIF):
+        return (node.weight.size + node.recurrent.size) * node.weight_bits
     if isinstance(node, LeakyIntegrator):
         return node.weight.size * node.weight_width
     return 0
@@ -68,6 +75,9 @@ def fixed_parameter_bits(node: Node) -> int:
         return 64 + sum(code.size * (int(np.abs(code).max()).bit_length() + 1) for code in codes if code.size)
     if isinstance(node, Neurons):
         return _neuron_bits(node)
+    if isinstance(node, LoihiLIF):  # two decays, a threshold and an exponent serve the layer
+        shared = 2 * DECAY_BITS + THRESHOLD_LIMIT.bit_length() + (SHIFT_BITS if node.weight_exponent else 0)
+        return shared + _bias(BIAS_LIMIT.bit_length() + 1, node.bias)
     if isinstance(node, LeakyIntegrator):
         shifts = (node.weight_shift, node.decay_shift, node.output_shift)
         codes = node.decay.size * node.decay_width + _bias(register_bits(node), node.bias)
@@ -110,6 +120,8 @@ def state_bits(node: Node) -> int:
         return sums.get(node.mode, held)
     if isinstance(node, Neurons):
         return node.neurons * (node.potential.width + _adaptation_bits(node) + remembers_spikes(node))
+    if isinstance(node, LoihiLIF):
+        return node.neurons * (2 * LOIHI_STATE_BITS + node.is_recurrent)
     if isinstance(node, LeakyIntegrator):
         return node.channels * node.output.width
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .records import Counts
 
-SYNAPSES = ("LIF", "AdaptiveLIF", "LeakyIntegrator")
+SYNAPSES = ("LIF", "AdaptiveLIF", "LoihiLIF", "LeakyIntegrator")
 """Nodes whose matrices are linear layers to NeuroBench: W, V and W_o, each fed once a step."""
 
 

@@ -7,10 +7,11 @@ import numpy as np
 from ...quantize.program import ProgramError
 from ...quantize.program.arithmetic import saturate
 from ...quantize.program.bounds import register
-from ...quantize.program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+from ...quantize.program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, LoihiLIF, Neurons
+from ...quantize.program.nodes.loihi import DECAY_BITS
 from ..reference_neurons import adaptation, adapted_drive, current, potential
 from .edges import Edges
-from .memory import fixed_parameter_bits, register_bits, state_bits
+from .memory import LOIHI_STATE_BITS, fixed_parameter_bits, register_bits, state_bits
 from .products import matrix_products, read_fixed
 from .records import Tally
 
@@ -54,6 +55,29 @@ def leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
     _membranes(node, o, tally)
 
 
+def loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
+    """Synapses, and two states that lose a share each step, truncated; the node is run again to check the trace."""
+    x, z, states = edges.inputs(node)[0], edges.output(node), edges.states(node)
+    expected, replayed = edges.replay(node)
+    if not (np.array_equal(expected, z) and np.array_equal(replayed, states)):
+        raise _stale(node)
+    u, v = np.split(before(states), 2, axis=1)
+    result, width = register_bits(register(node.bounds()["the current"])), LOIHI_STATE_BITS
+    matrix_products(tally, "W", node.weight, (node.weight_bits, node.format.width), result, x)
+    if node.is_recurrent:
+        matrix_products(tally, "V", node.recurrent, (node.weight_bits, node.output.width), result, before(z))
+        tally.add("add", "synapses", (result, result), result, z.size)
+    kept = (1 << DECAY_BITS) - 1 - node.du, (1 << DECAY_BITS) - node.dv
+    for name, state, share in zip("uv", (u, v), kept, strict=True):
+        nonzero = np.count_nonzero(state) * (share != 0)
+        tally.add("multiply", f"decay of {name}", (DECAY_BITS, width), 64, z.size, nonzero)
+        tally.add("add", name, (result, result), width, z.size)
+    tally.add("add", "bias", (result, result), result, z.size, len(z) * np.count_nonzero(node.bias))
+    tally.add("compare", "threshold", (width, width), node.output.width, z.size)
+    tally.add("reset", "v", (width, 0), width, z.size, np.count_nonzero(z))
+    _membranes(node, z, tally)
+
+
 def before(rows: np.ndarray) -> np.ndarray:
     """The rows (T, C) of the step before each step: zeros, then all but the last."""
     return np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
@@ -91,7 +115,7 @@ def _adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray, 
     tally.add("round", "adaptation", (result, 0), width, z.size * (node.adaptation_shifts[-1] > 0))
 
 
-def _membranes(node: Neurons | LeakyIntegrator, output: np.ndarray, tally: Tally) -> None:
+def _membranes(node: Neurons | LoihiLIF | LeakyIntegrator, output: np.ndarray, tally: Tally) -> None:
     """State and parameters of each neuron, once a step."""
     tally.state_updates += output.size
     bits = len(output) * state_bits(node)
@@ -110,5 +134,5 @@ def _require_same(node: Neurons, u: np.ndarray, z: np.ndarray, integrated: np.nd
         raise _stale(node)
 
 
-def _stale(node: Neurons) -> ProgramError:
+def _stale(node: Neurons | LoihiLIF) -> ProgramError:
     return ProgramError(f"node {node.name}: the trace's states do not follow from its values; trace the run anew")

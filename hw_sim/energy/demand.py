@@ -9,7 +9,7 @@ from ..counts.records import NodeCounts, Operations
 TERNARY = 2
 """Weights of this width are -1, 0 or 1: their products need no multiplier, nor do those with spikes, of 1 bit."""
 
-NEURONS = ("LIF", "AdaptiveLIF", "LeakyIntegrator")
+NEURONS = ("LIF", "AdaptiveLIF", "LoihiLIF", "LeakyIntegrator")
 """Nodes that one update a neuron and step stands for."""
 
 

@@ -31,7 +31,7 @@ def collect(folder: Path) -> dict[str, Any]:
     if all(record is None for record in records.values()):
         raise PumiceError(f"{folder} holds no finished stage; name the folder of a run (pumice run run_dir=...)")
     program = load(folder / "program.npz") if (folder / "program.npz").is_file() else None
-    is_clocked = program is not None and program.series is not None
+    is_clocked = program is not None and program.clocked
     inspected = None if program is None else inspect(program)
     simulated = _of_program(folder / "simulate.json", inspected)
     exported = _of_program(folder / "onnx" / "export.json", inspected)

@@ -95,6 +95,11 @@ class Program:
             rates[node.name] = own[0] * node.stride
         return rates
 
+    @property
+    def clocked(self) -> bool:
+        """Whether every input row is one time step: no node asks for the time between events."""
+        return not self.gap_inputs
+
     @cached_property
     def series(self) -> str | None:
         """The edge whose value at every step is an output in its own right, what a read-out makes the logits of.

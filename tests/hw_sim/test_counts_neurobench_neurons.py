@@ -12,11 +12,12 @@ from neurobench.metrics.workload import ActivationSparsity, SynapticOperations
 from neurobench.models import TorchModel
 from pumice.hw_sim import reference
 from pumice.hw_sim.counts import count, neurobench
+from pumice.hw_sim.random_loihi import random_loihi
 from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_sample
 from pumice.hw_sim.reference_neurons import adaptation, adapted_drive, potential
 from pumice.quantize.program.arithmetic import round_half_up_shift, saturate
-from pumice.quantize.program.nodes import AdaptiveLIF, Neurons
+from pumice.quantize.program.nodes import AdaptiveLIF, LoihiLIF, Neurons
 from torch import nn
 
 
@@ -129,6 +130,30 @@ def test_equals_neurobench(cell, kind, seed):
     assert totals["effective_macs"] == 2 * found["Effective_MACs"]
     assert totals["effective_acs"] == 2 * found["Effective_ACs"]
     assert totals["dense_macs"] == 2 * found["Dense"]
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("spikes", 1), ("ternary", 2), ("counts", 3), ("counts", 4)])
+def test_matrices_of_loihis_own_neurons_equal_neurobench(kind, seed):
+    program = random_loihi(seed, input=kind, inputs=6, hidden=9, recurrent=True)
+    traces = reference.run(program, [random_sample(program, seed, 15)])
+    fed = []
+    for node in program:
+        if isinstance(node, LoihiLIF):
+            spikes = traces[0].values[node.name]
+            fed.append((linear_layer(node.weight, node.bias), traces[0].values[node.inputs[0]]))
+            if node.is_recurrent:
+                before = np.concatenate([np.zeros_like(spikes[:1]), spikes[:-1]])
+                fed.append((linear_layer(node.recurrent, np.zeros(node.neurons)), before))
+    model = TorchModel(nn.ModuleList(layer for layer, _ in fed))
+    model.register_hooks()
+    with torch.no_grad():
+        for layer, rows in fed:
+            for row in rows:
+                layer(torch.tensor(row).double()[None])
+    synaptic = SynapticOperations()(model, None, (torch.zeros(1, 1), torch.zeros(1)))
+    model.cleanup_hooks()
+    found = neurobench(count(program, traces))
+    assert {name: found[name] for name in synaptic} == synaptic
 
 
 def test_the_cases_cover_macs_and_spikes_of_every_kind():

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from pumice.hw_sim import reference
 from pumice.hw_sim.counts import count, count_float, neurobench, print_counts
 from pumice.hw_sim.energy import energy, load_profile, print_energy
+from pumice.hw_sim.random_loihi import random_loihi
 from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program, random_sample
 from pumice.quantize.program import ProgramError
-from pumice.quantize.program.nodes import LIF, AdaptiveLIF, LeakyIntegrator
+from pumice.quantize.program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, LoihiLIF
 
 SETTINGS = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -127,6 +128,49 @@ def brute_integrator(brute, node, rows):
     return found
 
 
+def brute_loihi(brute, node, rows):
+    """Spikes and states of Loihi's own neurons, step by step in Python integers."""
+
+    def decayed(state, kept):
+        return (abs(state) * kept // 4096) * (1 if state > 0 else -1)
+
+    def aligned(total):
+        return (total << node.weight_exponent if node.weight_exponent > 0 else total >> -node.weight_exponent) << 6
+
+    u, v, z = ([0] * node.neurons for _ in range(3))
+    spikes, states = [], []
+    for x in rows:
+        u_old, v_old, z_old = u, v, z
+        u, v, z = [], [], []
+        for i in range(node.neurons):
+            brute.row(node, "W", node.weight[i], node.weight_bits, x)
+            drive = aligned(sum(int(a) * b for a, b in zip(node.weight[i], x, strict=True)))
+            if node.is_recurrent:
+                brute.row(node, "V", node.recurrent[i], node.weight_bits, z_old)
+                drive += aligned(sum(int(a) * b for a, b in zip(node.recurrent[i], z_old, strict=True)))
+                brute.op(node, "add", "synapses")
+            brute.op(node, "multiply", "decay of u", (4095 - node.du) * u_old[i] != 0)
+            brute.op(node, "multiply", "decay of v", (4096 - node.dv) * v_old[i] != 0)
+            current = decayed(u_old[i], 4095 - node.du) + drive
+            current -= (1 << 24) if current > 1 << 23 else 0
+            current += (1 << 24) if current <= -(1 << 23) else 0
+            total = decayed(v_old[i], 4096 - node.dv) + current + 64 * int(node.bias[i])
+            total = min(max(total, 1 - (1 << 23)), (1 << 23) - 1)
+            spike = int(total > 64 * node.vth)
+            for what in ("u", "v"):
+                brute.op(node, "add", what)
+            brute.op(node, "add", "bias", node.bias[i] != 0)
+            brute.op(node, "compare", "threshold")
+            brute.op(node, "reset", "v", spike)
+            u.append(current)
+            v.append(0 if spike else total)
+            z.append(spike)
+            brute.other[node.name, "updates"] += 1
+        spikes.append(z)
+        states.append(u + v)
+    return spikes, states
+
+
 def counted(node):
     found = defaultdict(lambda: [0, 0, 0])
     for item in node.operations:
@@ -170,6 +214,29 @@ def test_equals_brute_force(seed, steps):
         assert found.traffic.state_read == found.traffic.state_written == steps * found.state_bits
     assert counts.clocked
     assert counts.totals()["effective_acs"] == sum(entry[2] for entry in brute.operations.values())
+
+
+@SETTINGS
+@given(seed=st.integers(0, 10_000), steps=st.integers(0, 12))
+def test_loihis_own_neurons_equal_brute_force(seed, steps):
+    program = random_loihi(seed)
+    (trace,) = reference.run(program, [random_sample(program, seed, steps)])
+    counts, brute = count(program, [trace]), Brute()
+    assert counts.clocked
+    for node in program:
+        if isinstance(node, LoihiLIF):
+            spikes, states = brute_loihi(brute, node, trace.values[node.inputs[0]].tolist())
+            assert states == trace.states[node.name].tolist()
+            found = counts[node.name]
+            expected = {key: value for key, value in brute.operations.items() if key[0] == node.name and any(value)}
+            assert counted(found) == expected
+            assert found.spikes == sum(map(sum, spikes))
+            assert found.state_updates == brute.other[node.name, "updates"]
+            assert found.traffic.weights_dense - found.traffic.weights == brute.other[node.name, "unread"]
+            assert found.state_bits == node.neurons * (48 + node.is_recurrent)
+    floats = count_float(program, [trace])
+    assert floats.sum("mac", "dense") == counts.sum("mac", "dense")
+    assert floats.totals()["state_updates"] == counts.totals()["state_updates"]
 
 
 @settings(SETTINGS, max_examples=10)
@@ -247,6 +314,11 @@ def test_refuses_traces_that_do_not_follow():
         states[-1, channel] += 1
         with pytest.raises(ProgramError, match="cells/0: the trace's states do not follow"):
             count(program, [replace(trace, states={**trace.states, "cells/0": states})])
+    program = random_loihi(3)
+    (trace,) = reference.run(program, [random_sample(program, 1, 6)])
+    states = {name: state + 1 for name, state in trace.states.items()}
+    with pytest.raises(ProgramError, match="states do not follow"):
+        count(program, [replace(trace, states=states)])
 
 
 def test_spike_rates_tables_and_json(capsys):
