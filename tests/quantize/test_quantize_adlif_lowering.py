@@ -164,7 +164,7 @@ def test_a_neuron_that_hardly_decays_is_refused_and_the_named_width_cures_it(bui
     lowered(build_spiking(slow, layers={"cells.0": {"adaptation": width}}))
     with pytest.raises(PumiceError, match="dead zone"):
         lowered(build_spiking(slow, layers={"cells.0": {"adaptation": width - 1}}))
-    with pytest.raises(PumiceError, match="readout: the residual of neuron .* train with shorter time constants"):
+    with pytest.raises(PumiceError, match=r"readout: the residual of neuron .* train with shorter time constants"):
         lowered(build_spiking({"tau_out": (1e6, 1e6)}))
 
 
@@ -196,7 +196,7 @@ def test_report(build_spiking):
 def test_an_unstable_model_is_refused(build_spiking):
     made = build_spiking({"cell": "ef-adlif", "q": 20.0})
     made.twin.model.cells[0].q = 5000.0
-    with pytest.raises(PumiceError, match="cells/0: .* neurons are unstable"):
+    with pytest.raises(PumiceError, match=r"cells/0: .* neurons are unstable"):
         made.twin.freeze()
 
 

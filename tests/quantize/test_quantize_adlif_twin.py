@@ -101,7 +101,8 @@ def test_any_weights_give_the_same_integers_or_are_refused(data):
     try:
         frozen = twin.freeze()
     except PumiceError as error:
-        assert "limit is 52" in str(error)
+        if "limit is 52" not in str(error):
+            raise
         return
     assert differing(frozen, lowered(frozen, 2), 3 * inputs.unsqueeze(0))[1] == 0
 
@@ -139,7 +140,7 @@ def test_logits_are_the_aggregated_potentials(build_spiking):
 def test_fine_widths_give_the_spikes_of_the_float_model(build_spiking, cell):
     made = build_spiking({"cell": cell, "layers": 2}, double=True, lengths=(60, 60), widths=WIDTHS["states-32"])
     x = made.batch.inputs
-    potentials, trace = made.twin.freeze().trace(x)
+    _, trace = made.twin.freeze().trace(x)
     z = made.model.cells[0].sequence(x)[0]
     assert (trace["cells/0"] == z).double().mean() > 0.998
     assert (trace["cells/1"] == made.model.cells[1].sequence(z)[0]).double().mean() > 0.97
