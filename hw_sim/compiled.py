@@ -20,6 +20,7 @@ _SOURCES = (
     "borrow.py",
     "opcodes.py",
     "operations.py",
+    "operations_loihi.py",
     "operations_neurons.py",
     "machine.py",
     "kernels/plain.py",

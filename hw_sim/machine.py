@@ -53,6 +53,7 @@ from .opcodes import (
     LAYER_NORM,
     LENGTH,
     LINEAR,
+    LOIHI,
     LOOKUP,
     MULTIPLY,
     NARROW,
@@ -87,6 +88,7 @@ from .operations import (
     table,
     take,
 )
+from .operations_loihi import loihi
 from .operations_neurons import integrate, neurons
 
 
@@ -129,6 +131,11 @@ def execute(a16, a32, a64, start, stop):
                 integrate(record, a16, a32, a64, a32, a64)
             else:
                 integrate(record, a16, a32, a32, a32, a64)
+        elif op == LOIHI:
+            if wide:
+                loihi(record, a64, a64, a32, a64)
+            else:
+                loihi(record, a16, a32, a32, a64)
         elif op == LOOKUP:
             if wide:
                 lookup(record, a64, a64)

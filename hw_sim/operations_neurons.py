@@ -27,7 +27,7 @@ from .opcodes import (
 
 
 @compiled
-def _product(x, spikes, matrix, places, acc):
+def product(x, spikes, matrix, places, acc):
     """``acc = x W``, by the rows of ``matrix`` (F + 1, S) where ``x`` (F,) is not 0; spikes are added alone."""
     count = tier.find_nonzero(x, x.shape[0], places)
     acc[:] = 0
@@ -56,9 +56,9 @@ def neurons(record, values, accs, wides, a32, a64):
     clipped = 0
     for t in range(a64[record[IN_ROWS]]):
         x = record[IN] + t * inputs
-        _product(values[x : x + inputs], spikes, feed, place, arriving)
+        product(values[x : x + inputs], spikes, feed, place, arriving)
         if recurrent == 1:
-            _product(z[:own], 1, feedback, place, returning)
+            product(z[:own], 1, feedback, place, returning)
         tier.current(
             arriving,
             accs[shift : shift + size],
@@ -126,7 +126,7 @@ def integrate(record, values, accs, wides, a32, a64):
     clipped = 0
     for t in range(a64[record[IN_ROWS]]):
         x = record[IN] + t * inputs
-        _product(values[x : x + inputs], spikes, matrix, place, arriving)
+        product(values[x : x + inputs], spikes, matrix, place, arriving)
         clipped += tier.integrate(
             arriving,
             wides[shift : shift + size],

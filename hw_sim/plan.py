@@ -35,6 +35,7 @@ from ..quantize.program.nodes import (
 from . import opcodes as o
 from . import reference
 from .arenas import A16, A64, Arena, Place, Plan, fits_16
+from .plan_loihi import plan_loihi
 from .plan_neurons import plan_integrators, plan_neurons
 
 BLOCK = 64
@@ -341,6 +342,7 @@ class Planner:
 
     _LIF = _AdaptiveLIF = plan_neurons
     _LeakyIntegrator = plan_integrators
+    _LoihiLIF = plan_loihi
 
     def _EventPool(self, node: EventPool) -> None:
         wide, wide_out = not fits_16(node.format), not fits_16(node.output)

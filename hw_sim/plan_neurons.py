@@ -32,11 +32,11 @@ def plan_neurons(self: Planner, node: Neurons) -> None:
     wide = bounds.pop("the current") >= I32_LIMIT or not _sums_fit(node, node.input_width, node.recurrent_width)
     long = wide or max(bounds.values()) >= I32_LIMIT or node.potential.width > 30
     values, accs, wides = self._values(wide), self._accs(wide), self._accs(long)
-    size = _padded(node.neurons)
+    size = padded(node.neurons)
     source = self._source(node, wide)
 
     def put(arena: Arena, codes: np.ndarray) -> int:
-        return arena.put(_pad(codes, size))
+        return arena.put(pad(codes, size))
 
     def shift(left: np.ndarray) -> int:
         return put(accs, np.minimum(left, 62 if wide else 30))
@@ -45,8 +45,8 @@ def plan_neurons(self: Planner, node: Neurons) -> None:
         return self.a64.put(np.array([*(min(left, 62 if long else 30) for left in lefts), 1 << right >> 1, right]))
 
     weights = [size, self.a32.reserve(max(source[2], node.neurons) + GROUP), node.format == SPIKES]
-    weights += [_by_input(values, node.input, size), shift(node.input_shift), accs.reserve(size)]
-    weights += [node.is_recurrent, _by_input(values, node.recurrent, size), shift(node.recurrent_shift)]
+    weights += [by_input(values, node.input, size), shift(node.input_shift), accs.reserve(size)]
+    weights += [node.is_recurrent, by_input(values, node.recurrent, size), shift(node.recurrent_shift)]
     weights += [accs.reserve(size), put(accs, node.bias)]
     weights += [put(accs, part) for part in self._shifts(node.current_shift, wide)]
 
@@ -76,19 +76,19 @@ def plan_integrators(self: Planner, node: LeakyIntegrator) -> None:
     wide = sums >= I32_LIMIT or not _sums_fit(node, node.weight_width)
     long = wide or max(node.bounds().values()) >= I32_LIMIT
     values, accs, wides = self._values(wide), self._accs(wide), self._accs(long)
-    size = _padded(node.channels)
+    size = padded(node.channels)
     source = self._source(node, wide)
 
     def put(codes: np.ndarray) -> int:
-        return wides.put(_pad(codes, size))
+        return wides.put(pad(codes, size))
 
     def shift(left: np.ndarray) -> int:
         return put(np.minimum(left, 62 if long else 30))
 
     body = [size, self.a32.reserve(source[2] + GROUP), node.format == SPIKES]
-    body += [_by_input(values, node.weight, size), shift(node.weight_shift), accs.reserve(size), put(node.bias)]
+    body += [by_input(values, node.weight, size), shift(node.weight_shift), accs.reserve(size), put(node.bias)]
     body += [put(part) for part in self._shifts(node.output_shift, long)]
-    body += [self._changing(self.a32, A32, size), self.a32.put(_pad(node.decay, size)), shift(node.decay_shift)]
+    body += [self._changing(self.a32, A32, size), self.a32.put(pad(node.decay, size)), shift(node.decay_shift)]
     self._emit(o.INTEGRATE, node, _kind(wide, long), self._place(node, True), source, body)
 
 
@@ -101,15 +101,17 @@ def _sums_fit(node: Neurons | LeakyIntegrator, *widths: int) -> bool:
     return fits_16(node.format) and GROUP << (max(widths) - 1) <= 1 << 15
 
 
-def _padded(size: int) -> int:
+def padded(size: int) -> int:
+    """``size`` up to whole vectors."""
     return -(-size // LANES) * LANES
 
 
-def _pad(codes: np.ndarray, size: int) -> np.ndarray:
+def pad(codes: np.ndarray, size: int) -> np.ndarray:
+    """``codes`` (H,) with zeros up to ``size``, int64."""
     return np.pad(np.asarray(codes, dtype=np.int64), (0, size - len(codes)))
 
 
-def _by_input(arena: Arena, matrix: np.ndarray, size: int) -> int:
+def by_input(arena: Arena, matrix: np.ndarray, size: int) -> int:
     """Store a matrix (H, F) as (F + 1, ``size``)."""
     rows = np.zeros((matrix.shape[1] + 1, size), dtype=np.int64)
     rows[:-1, : len(matrix)] = matrix.T
