@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from ...quantize.program import Program
-from ...quantize.program.nodes import DiagonalSSM, EventPool
-from .runtime.wiring import Wires, wire
+import textwrap
+
+from ...quantize.program import Program, ProgramError
+from ...quantize.program.nodes import DiagonalSSM, EventPool, LeakyIntegrator, Neurons, Node
+from .runtime.wiring import FUSED, STOCK, Wires, check_parts, is_stock, synapses, wire
 
 _TEXT = """\
 # {classes} classes as a Lava network
 
 An integer program of Pumice, ready to run in lava-nc 0.10.0. It needs Python 3.10, lava-nc and numpy below 2:
 
-    uv run run.py             # fetches what it needs
-    python3.10 run.py         # where lava-nc is installed
-    python3.10 run.py --fused # one process for the whole network: faster, without the values between layers
+    uv run run.py                    # fetches what it needs
+    python3.10 run.py                # where lava-nc is installed{variants}
 
 It sends {samples} samples, {steps} steps, through the network and prints the class of each, and how many logits differ
 from those of Pumice's simulator where `expected.npz` holds them (0 is right).
@@ -33,10 +34,7 @@ from those of Pumice's simulator where `expected.npz` holds them (0 is right).
 
 ## Steps
 
-One Lava step is one event. Its value, its gaps (time since the last event, in ticks of {tick_us} us for decays) and a
-flag travel together. Flags: 1, the event is valid at the sender's rate; 2, a new sample starts, states return to zero.
-Every sample is led by one step with flag 2 and no event. A strided layer sends a valid event when its window is full.
-Logits are integers with {frac} fractional bits.
+{steps_are}
 
 ## Processes
 
@@ -51,13 +49,39 @@ Nodes of each process, in order of evaluation; names are those of the program:
 ```
 {nodes}
 ```
-
+{stock}
 ## Changing it
 
 Copy the folder first. Then change `inputs.npz` (any number of steps), a process model under
 `pumice/export/lava/runtime/`, or the connections in `network.py`, and run it again. Lava executes every `.py` file that
 lies beside a process definition, so keep one process and its model to a folder. An exception in a model ends the run
-with its traceback. Rounding is half up (`floor(x + 1/2)`), every store saturates.
+with its traceback. Rounding is half up (`floor(x + 1/2)`), every store saturates{exempt}.
+"""
+
+_EVENT = (
+    "One Lava step is one event. Its value, its gaps (time since the last event, in ticks of {tick_us} us for decays) "
+    "and a flag travel together."
+)
+_TICK = "One Lava step is one time step of the network. Its value and a flag travel together."
+_FLAGS = (
+    "Flags: 1, the value is valid at the sender's rate; 2, a new sample starts, states return to zero. Every sample is "
+    "led by one step with flag 2 and no value. A step that is not valid changes no state."
+)
+_STRIDED = "A strided layer sends a valid event when its window is full."
+_POTENTIALS = "`readout.state.npy` holds the potentials of the integrators, by which sequences are read."
+_LOGITS = "Logits are integers with {frac} fractional bits."
+_DENSE = """
+## With Lava's own Dense
+
+`run.py --parts stock` takes Lava's `Dense` for all products, as they would lie in synapses; `NeuronLayer` is the rest:
+
+```
+{edges}
+```
+
+A `Dense` keeps weights of mixed sign in 8 bits above a zero bit. So each gets twice the codes of the program and
+`weight_exp=-1`: the exact product. It delays by a step: layer l, counted from 0, works on row k of the input at step
+k + l + 1, its flags and recordings too. The one behind `value_out` is the recurrence.
 """
 
 
@@ -69,36 +93,75 @@ def readme(program: Program, samples: int, steps: int) -> str:
     """
     wires = wire(program)
     units = [node.unit_us for node in program.gap_inputs if node.name == wires[0].gap_in]
+    sentences = [_EVENT.format(tick_us=units[0] if units else 1) if program.gap_inputs else _TICK, _FLAGS]
+    sentences += [_STRIDED] if any(isinstance(node, EventPool) for node in program) else []
+    sentences += [_POTENTIALS] if any(isinstance(node, LeakyIntegrator) for node in program) else []
+    sentences += [_LOGITS.format(frac=program[program.logits].output.frac)]
     return _TEXT.format(
         classes=len(program.class_names),
         samples=samples,
         steps=steps,
-        tick_us=units[0] if units else 1,
-        frac=program[program.logits].output.frac,
-        graph="\n".join(_lines(wires)),
-        nodes="\n".join(f"{part.name}\n" + "\n".join(_nodes(program, part)) for part in wires),
+        variants="".join(_variants(program)),
+        steps_are=textwrap.fill(" ".join(sentences), 120),
+        graph="\n".join(_lines(program, wires)),
+        nodes="\n".join(f"{part.name}\n" + "\n".join(_nodes(part)) for part in wires),
+        stock=_DENSE.format(edges="\n".join(_edges(wires))) if _takes(program, STOCK) and not is_stock(program) else "",
+        exempt=" (Loihi's neurons have rules of their own)" if is_stock(program) else "",
     )
 
 
-def _lines(wires: list[Wires]) -> list[str]:
+def _takes(program: Program, parts: str) -> bool:
+    try:
+        check_parts(program, parts)
+    except ProgramError:
+        return False
+    return True
+
+
+def _variants(program: Program) -> list[str]:
+    texts = {FUSED: "one process for the whole network: faster", STOCK: "Lava's own Dense for all products"}
+    offered = [] if is_stock(program) else [parts for parts in texts if _takes(program, parts)]
+    return [f"\n    python3.10 run.py --parts {parts:<5}  # {texts[parts]}" for parts in offered]
+
+
+def _lines(program: Program, wires: list[Wires]) -> list[str]:
     width = max(len(part.name) for part in wires)
     lines = [f"{'source':<{width}}  {'-':>4} -> {wires[0].channels_in:<4}"]
+    kind = "Lava's Dense and LIF" if is_stock(program) else "Layer"
     for part in wires:
         stride = max((node.stride for node in part.nodes if isinstance(node, EventPool)), default=1)
-        notes = []
+        notes = ["counted by the host" if is_stock(program) and part.reads_out else kind]
         if part.state_size:
             notes.append(f"{part.state_size} state codes")
         if stride > 1:
             notes.append(f"one event out for {stride} in")
-        kind = "ReadoutProcess" if part.name == "readout" else "Layer"
-        ports = f"{part.channels_in:>4} -> {part.channels_out:<4}"
-        lines.append(f"{part.name:<{width}}  {ports}  {', '.join([kind, *notes])}")
+        lines.append(f"{part.name:<{width}}  {part.channels_in:>4} -> {part.channels_out:<4}  {', '.join(notes)}")
     return lines
 
 
-def _nodes(program: Program, part: Wires) -> list[str]:
-    lines = []
-    for node in part.nodes:
-        state = f", state {node.state_format}" if isinstance(node, DiagonalSSM) else ""
-        lines.append(f"  {node.name}: {type(node).__name__}({', '.join(node.inputs)}) -> {node.output}{state}")
+def _edges(wires: list[Wires]) -> list[str]:
+    lines, before = [], "source"
+    for part in wires:
+        for what, matrix in synapses(part).items():
+            sender, port = (before, "product_in") if what == "W" else (part.name, "recurrent_in")
+            rows, columns = matrix.shape
+            lines.append(f"{sender}.value_out -> Dense {part.name}/{what} ({rows} x {columns}) -> {part.name}.{port}")
+        lines.append(f"{before}.head_out -> {part.name}.head_in")
+        before = part.name
     return lines
+
+
+def _nodes(part: Wires) -> list[str]:
+    return [
+        f"  {node.name}: {type(node).__name__}({', '.join(node.inputs)}) -> {node.output}{_state(node)}"
+        for node in part.nodes
+    ]
+
+
+def _state(node: Node) -> str:
+    if isinstance(node, DiagonalSSM):
+        return f", state {node.state_format}"
+    if isinstance(node, Neurons):
+        adaptation = getattr(node, "adaptation", None)
+        return f", u {node.potential}" + (f", w {adaptation}" if adaptation else "")
+    return ""

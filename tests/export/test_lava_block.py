@@ -1,17 +1,21 @@
 """The event-by-event arithmetic of a bundle against the reference, without Lava; wiring and inputs."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from pumice.errors import PumiceError
 from pumice.export.lava import write_bundle
 from pumice.export.lava.bundle import source_arrays
+from pumice.export.lava.readme import readme
 from pumice.export.lava.runtime.block import Block
 from pumice.export.lava.runtime.head import RESET, VALID
-from pumice.export.lava.runtime.wiring import wire
+from pumice.export.lava.runtime.wiring import synapses, wire
 from pumice.hw_sim import reference
+from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program, random_sample
+from pumice.quantize.program import ProgramError
 from pumice.quantize.program.clock import gaps
 from pumice.quantize.program.nodes import INPUT_NODES
 
@@ -47,6 +51,28 @@ def test_wires_follow_the_layers():
     assert (wires[1].gap_in, wires[1].gap_out) == ("gap", "stages/0/layers/0/gap_pool")
     assert wires[-1].pool_gap_in == "stages/1/layers/0/pool_gap_pool"
     assert wires[-1].total_gap_in == "pool_gap"
+
+
+def test_wires_of_a_clocked_network_are_its_layers():
+    wires = wire(random_network(4, cell="ef", layers=2, hidden=5))
+    assert [part.name for part in wires] == ["cells/0", "cells/1", "readout"]
+    assert [part.state_size for part in wires] == [10, 10, 3]
+    assert [node.name for node in wires[-1].nodes] == ["readout", "logits"]
+
+
+@pytest.mark.parametrize("bits", [8, 9])
+def test_weights_of_lavas_dense(bits):
+    program = random_network(4, layers=1)
+    first = program["cells/0"]
+    matrix = np.full_like(first.input, (1 << (bits - 1)) - 1)
+    part = replace(wire(program)[0], nodes=(replace(first, input=matrix, input_width=bits),))
+    if bits == 8:
+        np.testing.assert_array_equal(synapses(part)["W"], matrix)
+    else:
+        with pytest.raises(
+            ProgramError, match="node cells/0: W does not fit Lava's Dense, 8-bit codes and 31-bit sums"
+        ):
+            synapses(part)
 
 
 def test_samples_follow_one_another_led_by_a_reset():
@@ -85,3 +111,20 @@ def test_the_readme_shows_the_process_graph(tmp_path):
     graph = [line.split()[0] for line in text.split("```\n")[1].splitlines()]
     assert graph == ["source", *(part.name for part in wire(program))]
     assert "one event out for 2 in" in text
+
+
+def test_the_readme_of_a_clocked_network_shows_lavas_own_processes():
+    program = random_network(4, cell="se", layers=2, recurrent=True, hidden=5, inputs=3)
+    text = readme(program, 1, 9)
+    assert [line.split()[0] for line in text.split("```\n")[1].splitlines()] == [
+        "source",
+        "cells/0",
+        "cells/1",
+        "readout",
+    ]
+    assert "cells/0.value_out -> Dense cells/0/V (5 x 5) -> cells/0.recurrent_in" in text
+    assert "cells/1.value_out -> Dense readout/W (3 x 5) -> readout.product_in" in text
+    assert "one time step of the network" in text
+    events = readme(random_program(4), 1, 9)
+    assert "One Lava step is one event" in events
+    assert "stock" not in events
