@@ -130,15 +130,15 @@ def _print(figures: Mapping[str, Any], target: Path, task: str) -> None:
     exact = _table("integer models", "model", "KiB", "samples", "logits", "differing", "accuracy", "events/s")
     for name in ("sequence", "step"):
         entry = figures[name]
-        row = [entry["samples"], f"{entry['values']:,}", f"{entry['differing']:,}", _accuracy(entry)]
+        row = [entry["recordings"], f"{entry['values']:,}", f"{entry['differing']:,}", _accuracy(entry)]
         exact.add_row(name, _size(figures, name), *map(str, row), f"{entry['events_per_s']:,}")
-    exact.caption = "against the simulator: sequence by the last logits, step by those after every event"
+    exact.caption = "against the simulator: sequence by what it gives in the end, step by the logits after every event"
     near = _table("other models", "model", "KiB", "samples", "largest error", "SQNR", "same class", "accuracy")
     for name in ("qdq", "float"):
         entry = figures[name]
         noise = "" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB"
         same = entry.get("same_class", entry.get("same_class_steps"))
-        row = [entry["samples"], f"{entry['largest_difference']:.2g}", noise, same, _accuracy(entry)]
+        row = [entry["recordings"], f"{entry['largest_difference']:.2g}", noise, same, _accuracy(entry)]
         near.add_row(name, _size(figures, name), *map(str, row))
     near.caption = "qdq approximates the program (errors against it); float is the float model (errors against torch)"
     console = Console()

@@ -39,7 +39,7 @@ def parity(
     pairs = list(zip(found, expected, strict=True))
     wrong = [_differing(mine, right) for mine, right in pairs]
     sequence = {
-        "samples": len(samples),
+        "recordings": len(samples),
         "values": sum(array.size for right in expected for array in _arrays(right)),
         "differing": sum(wrong),
         "first_sample": next((index for index, count in enumerate(wrong) if count), None),
@@ -53,7 +53,7 @@ def _step_parity(target: Path, program: Program, samples: Sequence[Sample]) -> d
     start = time.perf_counter()
     running = run_step(Session(target / "step.onnx"), program, samples)
     seconds = time.perf_counter() - start
-    step: dict[str, Any] = {"samples": len(samples), "values": 0, "differing": 0}
+    step: dict[str, Any] = {"recordings": len(samples), "samples": len(samples), "values": 0, "differing": 0}
     step |= {"first_sample": None, "first_event": None}
     for index, (found, (values, times)) in enumerate(zip(running, samples, strict=True)):
         right, _ = Simulator(program).step_many(values, times)
@@ -77,7 +77,7 @@ def compare_qdq(program: Program, tests: TestSet, count: int, threads: int | Non
     found, right = _traces(codes), simulate(program, samples, threads=threads)
     chosen = range(len(samples))
     scores = [tests.scores(program, traces, chosen) for traces in (found, right)]
-    return {**difference(*scores), **_figures(program, tests, found)}
+    return {"recordings": len(samples), **difference(*scores), **_figures(program, tests, found)}
 
 
 def build_float(model: nn.Module, class_names: Sequence[str]) -> onnx.ModelProto:
@@ -95,15 +95,20 @@ def compare_float(path: Path, model: nn.Module, data: TaskDataModule, count: int
             potentials, _ = model.sequence(batch.inputs)
             found = session.run(float_neurons.float_feed(batch.inputs, batch.lengths))["series"]
             figures = float_neurons.agreement(found, potentials.numpy(), batch.lengths.numpy())
-            return {**figures, "sqnr_db": None, "largest_logit": float(potentials.abs().max())}
+            return {
+                "recordings": len(found),
+                **figures,
+                "sqnr_db": None,
+                "largest_logit": float(potentials.abs().max()),
+            }
         arguments = (batch.tokens, batch.dt, batch.lengths, batch.pool_dt)
         right = model(*arguments).numpy()
     found = session.run(float_graph.float_feed(*arguments))["logits"]
-    return difference(found.astype(np.float64), right.astype(np.float64))
+    return {"recordings": len(found), **difference(found.astype(np.float64), right.astype(np.float64))}
 
 
 def difference(found: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Largest difference of the scores, signal-to-noise ratio in dB, and how often the class is the same."""
+    """Largest difference of the scores of decisions (M, C), signal-to-noise ratio in dB, and how often the class is the same."""
     noise, power = float(((found - right) ** 2).sum()), float((right**2).sum())
     return {
         "samples": len(right),
