@@ -108,7 +108,7 @@ def compare_float(path: Path, model: nn.Module, data: TaskDataModule, count: int
 
 
 def difference(found: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Largest difference of the scores of decisions (M, C), signal-to-noise ratio in dB, and how often the class is the same."""
+    """Largest difference of scores (M, C), signal-to-noise ratio in dB, and how often the class is the same."""
     noise, power = float(((found - right) ** 2).sum()), float((right**2).sum())
     return {
         "samples": len(right),
