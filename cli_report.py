@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .errors import PumiceError
-from .hw_sim.report.compare_runs import write_comparison
+from .hw_sim.report.compare_runs import unit_of, write_comparison
 from .hw_sim.report.write import write_report
 from .quantize.program import ProgramError
 from .train.run_folder import RunFolder
@@ -52,7 +52,9 @@ def compare(arguments: Sequence[str]) -> None:
         rows = write_comparison(folders, out)
     except ProgramError as error:
         raise PumiceError(str(error)) from error
-    table = Table("run", "accuracy (95 %)", "float", "products", "nJ", "bytes", title="per event; energy at most")
+    table = Table(
+        "run", "accuracy (95 %)", "float", "products", "nJ", "bytes", title=f"{unit_of(rows)}; energy at most"
+    )
     for row in rows:
         accuracy = "not run"
         if row["accuracy"] is not None:

@@ -14,6 +14,7 @@ from pumice.hw_sim.energy import energy, load_profile
 from pumice.hw_sim.paired import compare_decisions
 from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.report.collect import collect
+from pumice.hw_sim.report.compare_runs import unit_of, write_comparison
 from pumice.hw_sim.report.names import layer_of
 from pumice.hw_sim.report.write import write_report
 from pumice.quantize.program import digest, save
@@ -207,6 +208,19 @@ def test_a_classifier_that_was_not_quantized_yet_says_so(tmp_path):
     assert collect(tmp_path)["quantizable"]
     write_report(tmp_path)
     assert page_of(tmp_path).count("Not run:") == 6
+
+
+def test_a_comparison_names_what_its_costs_are_means_of(finished, tmp_path):
+    unquantized = tmp_path / "unquantized"
+    shutil.copytree(finished, unquantized)
+    (unquantized / "program.npz").unlink()
+    rows = write_comparison([finished, unquantized], tmp_path)
+    assert [row["clocked"] for row in rows] == [True, None]
+    page = (tmp_path / "comparison.html").read_text()
+    assert "matrices a step that" in page
+    assert "Energy a step is" in page
+    assert unit_of([{"clocked": False}, {"clocked": None}]) == "an event"
+    assert unit_of([{"clocked": False}, {"clocked": True}]) == "an event or a step"
 
 
 def test_names_of_layers():

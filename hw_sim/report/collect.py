@@ -31,7 +31,7 @@ def collect(folder: Path) -> dict[str, Any]:
     if all(record is None for record in records.values()):
         raise PumiceError(f"{folder} holds no finished stage; name the folder of a run (pumice run run_dir=...)")
     program = load(folder / "program.npz") if (folder / "program.npz").is_file() else None
-    is_clocked = program is not None and program.clocked
+    is_clocked = None if program is None else program.clocked
     inspected = None if program is None else inspect(program)
     simulated = _of_program(folder / "simulate.json", inspected)
     exported = _of_program(folder / "onnx" / "export.json", inspected)
@@ -132,7 +132,7 @@ def _parity(simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _time_constants(simulated: Mapping[str, Any], clocked: bool) -> dict[str, Any]:
+def _time_constants(simulated: Mapping[str, Any], clocked: bool | None) -> dict[str, Any]:
     """By node and mode in ms; of clocked networks by neuron, in steps."""
     unit = "steps" if clocked else "ms"
     return {"unit": unit, "values": simulated[f"time_constants_{unit}"]}

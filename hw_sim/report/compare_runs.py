@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,12 @@ COLUMNS = (
 """Columns of the CSV."""
 
 COSTS = {
-    "bit_operations": "bit operations an event",
-    "products": "products an event",
-    "energy_nj": "energy an event, nJ at most",
+    "bit_operations": "bit operations {}",
+    "products": "products {}",
+    "energy_nj": "energy {}, nJ at most",
     "bytes": "parameters, bytes",
 }
-"""What accuracy is drawn against, where it differs between the runs."""
+"""What accuracy is drawn against, where it differs between the runs; with room for ``unit_of`` them."""
 
 
 def write_comparison(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]:
@@ -51,12 +51,12 @@ def write_comparison(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]
     write_json(out / "comparison.json", rows)
     write_csv(out / "comparison.csv", [list(COLUMNS), *([row[key] for key in COLUMNS] for row in rows)])
     drawn = [row for row in rows if row["accuracy"] is not None]
-    charts = {}
+    charts, unit = {}, unit_of(rows)
     for key, label in COSTS.items():
         known = [row for row in drawn if row[key] is not None]
         if len({row[key] for row in known}) > 1:
-            charts[key] = Markup(figures.pareto(known, key, label))  # drawn here, texts escaped
-    write_page(out / "comparison.html", "comparison.html.j2", rows=rows, charts=charts)
+            charts[key] = Markup(figures.pareto(known, key, label.format(unit)))  # drawn here, texts escaped
+    write_page(out / "comparison.html", "comparison.html.j2", rows=rows, charts=charts, unit=unit)
     return rows
 
 
@@ -67,6 +67,7 @@ def compared_run(folder: Path) -> dict[str, Any]:
     integer, operations = by_model["integer"], data["operations"]
     return {
         "run": str(folder),
+        "clocked": data["clocked"],
         **{key: integer.get(key) for key in ("accuracy", "low", "high", "samples", "lost", "won")},
         "float": by_model["float"]["accuracy"],
         "differing": data["parity"] and data["parity"]["differing"],
@@ -75,6 +76,12 @@ def compared_run(folder: Path) -> dict[str, Any]:
         "energy_nj": data["energy"] and data["energy"]["per_event_pj"]["integer"]["total"]["high"] / 1000,
         "bytes": data["memory"] and data["memory"]["integer"]["weights"],
     }
+
+
+def unit_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What costs are means of: ``an event``, ``a step`` of clocked networks, or either."""
+    kinds = {row["clocked"] for row in rows} - {None}
+    return "an event or a step" if len(kinds) > 1 else "a step" if kinds == {True} else "an event"
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
