@@ -15,6 +15,7 @@ from .hw_sim import reference, simulator
 from .hw_sim.compare import Backend
 from .hw_sim.reference import Sample, Trace
 from .quantize.program import Program
+from .quantize.program.arithmetic import rounded_divide
 from .quantize.program.clock import gaps
 from .quantize.program.nodes import Readout
 
@@ -89,7 +90,7 @@ class Remembering:
         """Let the backend compile or build what it needs; nothing is remembered.
 
         Raises:
-            LavaUnavailable: this machine cannot run it.
+            BackendUnavailable: it cannot run the program, or not on this machine.
         """
         if self._prepare is not None:
             self._prepare()
@@ -152,9 +153,19 @@ def _run_steps(frozen: nn.Module, program: Program, batch: Sequence[Sample], tra
     for row, steps in enumerate(lengths):
         values, states = _rows(program, edges, row, steps) if trace else ({}, {})
         series = edges[program.series][row, :steps].numpy()
-        last = series[-1] if steps else np.zeros(series.shape[1], dtype=np.int64)
-        traces.append(Trace(last, steps == 0, {}, {}, values, states, series))
+        logits = _read_out(program[program.logits], series)
+        traces.append(Trace(logits, steps == 0, {}, {}, values, states, series))
     return traces
+
+
+def _read_out(node: Readout, series: np.ndarray) -> np.ndarray:
+    """The logits after the last step of a series (steps, C): its last value, or the mean."""
+    if not len(series):
+        return np.zeros(series.shape[1], dtype=np.int64)
+    if node.mode == "mean":
+        return rounded_divide(series.sum(axis=0) << node.extra_bits, np.int64(len(series)))
+    assert node.mode == "last"
+    return series[-1]
 
 
 def _rows(

@@ -21,6 +21,7 @@ from .export.onnx import build_sequence, build_step
 from .export.onnx.model import IR_VERSION, OPSET
 from .export.onnx.qdq import QDQ
 from .files import atomic_path, write_json
+from .quantize.config import ARITHMETICS
 from .quantize.program import ProgramError, digest, load
 from .train import stage_train
 from .train.build import apply_system, build_data, build_model
@@ -28,7 +29,7 @@ from .train.run_folder import RunFolder
 from .train.settings import SystemSettings, TrainingSettings, read_section
 from .train.weights import load_weights
 
-TARGETS = {"onnx": "export-onnx", "lava": "export-lava"}
+TARGETS = {"onnx": "export-onnx", "lava": "export-lava", "netx": "export-netx"}
 """The stage of each target."""
 
 FOLDER = "onnx"
@@ -65,6 +66,13 @@ def export(config: DictConfig) -> None:
     if config.target not in TARGETS:
         raise PumiceError(f"target={config.target} is unknown; use one of: {', '.join(TARGETS)}")
     run_stages(config, (TARGETS[config.target],))
+
+
+def unavailable(config: Mapping[str, Any]) -> str | None:
+    """Why the configured program has no ONNX form; None if it has one."""
+    if config["quantize"].get("arithmetic", ARITHMETICS[0]) == ARITHMETICS[0]:
+        return None
+    return "ONNX has no form of Loihi's own neurons (quantize=loihi); export them with target=netx or target=lava"
 
 
 def check(config: Mapping[str, Any]) -> None:

@@ -64,10 +64,10 @@ def _possible(chosen: list[Stage], modules: Mapping[str, Any], config: Mapping[s
         reason = unavailable(config) if unavailable else None
         if reason and len(chosen) == 1:
             raise PumiceError(reason)
-        if reason:
+        if reason and not stage.silent:
             CONSOLE.print(f"left out: {reason}", soft_wrap=True)
         if reason or missing & set(stage.needs):
-            left.append(stage.name)
+            left += [] if stage.silent else [stage.name]
             missing.update(stage.writes)
         else:
             possible.append(stage)

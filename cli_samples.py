@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .hw_sim.reference import Sample, Trace
 from .models.adlif.blocks import aggregate
 from .quantize.program import Program
+from .quantize.program.nodes import LoihiLIF
 from .train.build import build_model
 from .train.data.base import TaskDataModule
 from .train.data.datamodule import EventDataModule
@@ -99,10 +100,11 @@ class SequenceTest(TestSet):
         self, program: Program, traces: Sequence[Trace], chosen: Sequence[int] | None = None
     ) -> NDArray[np.float64]:
         """The aggregated potentials of the labelled blocks."""
-        scale, found = program[program.series].output.scale, []
+        node, found = program[program.series], []
+        scale, aggregation = node.output.scale, "mean" if isinstance(node, LoihiLIF) else self._aggregation
         for batch, trace in zip(self._chosen(chosen), traces, strict=True):
             potentials = torch.from_numpy(trace.series * scale).unsqueeze(0)
-            logits = aggregate(potentials, batch.blocks, batch.targets.shape[1], self._aggregation)
+            logits = aggregate(potentials, batch.blocks, batch.targets.shape[1], aggregation)
             found.append(logits[batch.targets != IGNORED])
         return torch.cat(found).numpy()
 

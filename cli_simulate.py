@@ -15,8 +15,8 @@ from rich.table import Table
 
 from .cli_backends import NAMES, Remembering, make_backend, padded_batch
 from .cli_samples import make_test_set, other_test_sets
-from .errors import PumiceError
-from .export.lava import PARTS, LavaUnavailable
+from .errors import BackendUnavailable, PumiceError
+from .export.lava import PARTS
 from .export.lava.runtime.progress import STEPS_BETWEEN
 from .export.samples import shortest
 from .files import atomic_path, write_json
@@ -27,6 +27,7 @@ from .hw_sim.paired import compare_decisions
 from .hw_sim.reference import Sample
 from .hw_sim.simulator import Simulator, run_stepwise
 from .hw_sim.simulator import run as simulate
+from .quantize.config import ARITHMETICS
 from .quantize.families import family_of
 from .quantize.program import Program, digest, load
 from .quantize.program.nodes import SPIKES
@@ -181,19 +182,19 @@ def _tell_lava(step: int, steps: int) -> None:
 
 
 def prepare(program: Program, samples: Sequence[Sample], backends: dict[str, Remembering]) -> dict[str, str]:
-    """Compile and build outside the measured time. Backends that this machine cannot run leave ``backends``.
+    """Compile and build outside the measured time. Backends that cannot run it here leave ``backends``.
 
     Returns:
         Why, by name.
 
     Raises:
-        LavaUnavailable: nothing is left to compare.
+        BackendUnavailable: nothing is left to compare.
     """
     oracle, skipped = next(iter(backends)), {}
     for name in list(backends):
         try:
             backends[name].warm_up(program, samples[:1])
-        except LavaUnavailable as error:
+        except BackendUnavailable as error:
             if name == oracle or len(backends) <= 2:
                 raise
             skipped[name] = str(error)
@@ -246,10 +247,11 @@ def _inside(
     model = build_model(config, data)
     load_weights(folder / "weights.safetensors", model)
     traces = run_stepwise(program, samples, trace=True)
+    family = family_of(model, program.provenance["config"]["quantize"].get("arithmetic", ARITHMETICS[0]))
     values = []
     for sample in samples:
         tokens, dt, lengths, pool_dt = padded_batch([sample], program.pairing)
-        values.append(family_of(model).float_values(model, program, tokens, dt, lengths, pool_dt))
+        values.append(family.float_values(model, program, tokens, dt, lengths, pool_dt))
     return {
         "traced": len(samples),
         "sqnr_db": signal_to_noise(program, traces, values),

@@ -84,6 +84,19 @@ STAGES: tuple[Stage, ...] = (
         scratch=("lava",),
     ),
     Stage(
+        name="export-netx",
+        summary="write a network of Loihi's own neurons as lava-dl reads it",
+        help=(
+            "Reads program.npz of a run with quantize=loihi; writes netx/network.net (HDF5), which lava-dl's netx\n"
+            "loads, reads it back and compares."
+        ),
+        target="cli_netx",
+        sections=("quantize.arithmetic",),
+        needs=("program.npz",),
+        writes=("netx/network.net",),
+        silent=True,
+    ),
+    Stage(
         name="count",
         summary="operations, memory and estimated energy of the program",
         help="Reads program.npz; writes counts.json, over the first test samples. hardware=... chooses the constants.",

@@ -61,7 +61,7 @@ def _stage_verbs() -> list[Verb]:
     ]
     exports = [stage for stage in STAGES if stage.name.startswith("export-")]
     listed = "\n\n".join(f"target={stage.name.removeprefix('export-')}: {stage.help}" for stage in exports)
-    summary = "write the program for another runtime (target=onnx or target=lava)"
+    summary = "write the program for another runtime (target=onnx, lava or netx)"
     return [*verbs, Verb("export", summary, listed, "cli_export:export")]
 
 

@@ -5,3 +5,7 @@ class PumiceError(Exception):
     """A mistake in what the user gave; the message names the thing, the limit and the fix in one sentence."""
 
     exit_code = 2
+
+
+class BackendUnavailable(PumiceError):
+    """A backend that cannot run a program, or not on this machine: comparisons go on without it and say so."""

@@ -40,6 +40,7 @@ class Stage:
         needs: files of the run folder that earlier stages write.
         writes: files of the run folder that it writes; all exist when it has finished.
         scratch: files or folders of unfinished work, deleted when the stage is done anew.
+        silent: where it is unavailable, ``run`` leaves it out without a word.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
+    silent: bool = False
 
 
 class RunFolder:

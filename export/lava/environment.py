@@ -15,10 +15,10 @@ from pathlib import Path
 
 import platformdirs
 
-from ...errors import PumiceError
+from ...errors import BackendUnavailable, PumiceError
 
 
-class LavaUnavailable(PumiceError):
+class LavaUnavailable(BackendUnavailable):
     """This machine has no interpreter that could run Lava: nothing that a setting of the run could cure."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....errors import PumiceError
+from ....errors import BackendUnavailable, PumiceError
 from ....quantize.program import Program, nodes
 from ....quantize.program.nodes import Node
 from ..arithmetic import edge_dtype
@@ -78,7 +78,8 @@ def write_event(event: EventGraph, family: Family = INTEGER) -> None:
     Nodes of pooled rates lie in nested branches, skipped while no sample of the batch has completed a window.
 
     Raises:
-        PumiceError: a node type has no writer, or one pooled rate is no multiple of the other.
+        BackendUnavailable: a node type has no writer.
+        PumiceError: one pooled rate is no multiple of the other.
     """
     rates = sorted({rate for rate in event.program.rates.values() if rate != nodes.QUERY})
     for faster, slower in itertools.pairwise(rates):
@@ -112,7 +113,8 @@ def _write_rates(event: EventGraph, family: Family, rates: Sequence[int]) -> Non
 def _write(event: EventGraph, family: Family, node: Node) -> None:
     writer = family.writers.get(type(node))
     if writer is None:
-        raise PumiceError(f"node {node.name}: ONNX has no writer for {type(node).__name__}; run it in the simulator")
+        kind = type(node).__name__
+        raise BackendUnavailable(f"node {node.name}: ONNX has no writer for {kind}; run it in the simulator")
     event.graph.scope = node.name
     if node.name in event.tables:
         event.edges[node.name] = event.look_up(event.tables[node.name], edge_dtype(node.output))
