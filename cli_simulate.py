@@ -154,7 +154,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "spike_rates": _spike_rates(program, samples, system.threads),
         "example": {
             "sample": settings.example,
-            "label": int(labels[settings.example]),
+            "label": _only(tests.labels([settings.example])),
             "logits_frac": program[program.logits].output.frac,
         },
     }
@@ -280,6 +280,11 @@ def _float_logits(source: Path, labels: NDArray[np.int64]) -> NDArray[np.float64
     if not np.array_equal(seen, labels):
         raise PumiceError(f"{source} belongs to another test set; write it anew with redo=[evaluate]")
     return floats
+
+
+def _only(labels: NDArray[np.int64]) -> int | None:
+    """The class that all decisions on one sample share; None where it has none or several."""
+    return int(labels[0]) if len(set(labels.tolist())) == 1 else None
 
 
 def _figures(program: Program, scores: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
