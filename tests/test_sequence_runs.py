@@ -69,6 +69,23 @@ def test_decisions_follow_from_the_series_of_the_program(finished):
     np.testing.assert_array_equal(arrays["run"], [trace.logits for trace in traces])
 
 
+def test_the_report_shows_what_the_stages_found(finished, check_page):
+    text = (finished / "report.html").read_text()
+    check_page(text)
+    assert "Not run:" not in text
+    data, result, counted = (
+        json.loads((finished / name).read_text()) for name in ("report.json", "simulate.json", "counts.json")
+    )
+    assert result["example"]["label"] is None  # every step has a label of its own
+    assert data["clocked"]
+    assert data["spike_rates"]["layers"] == {"layer 0": result["spike_rates"]["cells/0"]}
+    assert data["protocols"][0]["integer"]["correct"] == result["other_protocols"]["labelled steps"]["correct"]
+    sums = {row["what"]: row["neurobench"] for row in data["neurobench"]}
+    assert sums["effective_acs"] == counted["neurobench"]["Effective_ACs"] > 0
+    assert sums["effective_macs"] == 0  # the input is -1, 0 or 1
+    assert sums["dense"] == 40 * (16 * 4 + 16 * 16 + 6 * 16)
+
+
 def test_the_softmax_sum_is_taken_in_float64_on_the_integers():
     codes = torch.randint(-(1 << 15), 1 << 15, (1, 50, 4), generator=torch.Generator().manual_seed(0))
     blocks = torch.arange(50).div(10, rounding_mode="floor").unsqueeze(0)

@@ -56,7 +56,7 @@ def _share(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if entry is None:
         return None
     low, high = entry["accuracy_95"]
-    return {"accuracy": entry["accuracy"], "low": low, "high": high, "samples": entry["samples"]}
+    return {key: entry[key] for key in ("accuracy", "samples", "correct")} | {"low": low, "high": high}
 
 
 def errors(figures: Mapping[str, Any]) -> dict[str, float] | None:
