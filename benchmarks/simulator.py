@@ -49,7 +49,7 @@ ONNXRUNTIME, TORCH = "onnxruntime float32 step", "torch eager float32 step"
 CONFIGS = Path(pumice.configs.__file__).parent / "model"
 SPIKE_RATE = 0.1
 STEP_US = 1_000
-INPUTS = {"adlif/ecg": (4, 6, 0.3), "adlif/shd": (140, 20, 0.05)}
+INPUTS = {"adlif/ecg": (4, 6, 0.3), "adlif/shd": (140, 20, 0.05), "adlif/tiny": (140, 20, 0.05)}
 """Inputs, classes, and the share of inputs that are not 0, by network."""
 
 
@@ -192,7 +192,7 @@ def benchmark_network(name: str, steps: int) -> tuple[dict[str, float], dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["s5/tiny", "s5/shd-medium", *INPUTS])
+    parser.add_argument("--models", nargs="+", default=["s5/tiny", "s5/shd-medium", "adlif/ecg", "adlif/shd"])
     parser.add_argument("--events", type=int, default=20_000)
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -79,9 +79,10 @@ _DENSE = """
 {edges}
 ```
 
-A `Dense` keeps weights of mixed sign in 8 bits above a zero bit. So each gets twice the codes of the program and
-`weight_exp=-1`: the exact product. It delays by a step: layer l, counted from 0, works on row k of the input at step
-k + l + 1, its flags and recordings too. The one behind `value_out` is the recurrence.
+A `Dense` keeps weights of mixed sign in 8 bits above a zero bit. So each gets twice the codes of the program and an
+exponent less by one: the exact product. Codes beyond 8 bits are two `Dense`, whose sums add in the port. A `Dense`
+delays by a step: layer l, counted from 0, works on row k of the input at step k + l + 1, its flags and recordings too.
+The delay of a `Dense` that a layer feeds itself by is the step of its recurrence.
 """
 
 
@@ -142,10 +143,10 @@ def _lines(program: Program, wires: list[Wires]) -> list[str]:
 def _edges(wires: list[Wires]) -> list[str]:
     lines, before = [], "source"
     for part in wires:
-        for what, matrix in synapses(part).items():
-            sender, port = (before, "product_in") if what == "W" else (part.name, "recurrent_in")
-            rows, columns = matrix.shape
-            lines.append(f"{sender}.value_out -> Dense {part.name}/{what} ({rows} x {columns}) -> {part.name}.{port}")
+        for dense in synapses(part):
+            sender, port = (part.name, "recurrent_in") if dense.recurrent else (before, "product_in")
+            rows, columns = dense.codes.shape
+            lines.append(f"{sender}.value_out -> Dense {dense.name} ({rows} x {columns}) -> {part.name}.{port}")
         lines.append(f"{before}.head_out -> {part.name}.head_in")
         before = part.name
     return lines

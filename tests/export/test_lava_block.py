@@ -60,19 +60,24 @@ def test_wires_of_a_clocked_network_are_its_layers():
     assert [node.name for node in wires[-1].nodes] == ["readout", "logits"]
 
 
-@pytest.mark.parametrize("bits", [8, 9])
-def test_weights_of_lavas_dense(bits):
+@pytest.mark.parametrize(("bits", "processes"), [(8, 1), (9, 2), (12, 2), (14, 2), (16, 0)])
+def test_weights_of_lavas_dense(bits, processes):
     program = random_network(4, layers=1)
-    first = program["cells/0"]
-    matrix = np.full_like(first.input, (1 << (bits - 1)) - 1)
-    part = replace(wire(program)[0], nodes=(replace(first, input=matrix, input_width=bits),))
-    if bits == 8:
-        np.testing.assert_array_equal(synapses(part)["W"], matrix)
-    else:
+    node = program["cells/0"]
+    top = (1 << (bits - 1)) - 1
+    matrix = np.random.default_rng(bits).integers(-top, top + 1, node.input.shape)
+    matrix.flat[0] = -top
+    part = replace(wire(program)[0], nodes=(replace(node, input=matrix, input_width=bits),))
+    if processes == 0:
         with pytest.raises(
-            ProgramError, match="node cells/0: W does not fit Lava's Dense, 8-bit codes and 31-bit sums"
+            ProgramError, match="node cells/0: W does not fit Lava's Dense, 14-bit codes and 30-bit sums"
         ):
             synapses(part)
+        return
+    found = [dense for dense in synapses(part) if not dense.recurrent]
+    assert [dense.name for dense in found] == ["cells/0/W", "cells/0/W1"][:processes]
+    assert max(np.abs(dense.codes).max() for dense in found) <= 127
+    np.testing.assert_array_equal(sum(dense.codes << dense.exponent for dense in found), matrix)
 
 
 def test_samples_follow_one_another_led_by_a_reset():

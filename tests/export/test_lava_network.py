@@ -48,8 +48,8 @@ S5 = [
     {"stride": 2, "stages": 2, "layers": 2},
 ]
 NETWORKS = [
-    {"cell": cell, "recurrent": recurrent, "input": kind, "layers": layers}
-    for cell, kind, layers in (("se", "ternary", 2), ("ef", "real", 1), ("lif", "counts", 3))
+    {"cell": cell, "recurrent": recurrent, "input": kind, "layers": layers, "weight_width": bits}
+    for cell, kind, layers, bits in (("se", "ternary", 2, 12), ("ef", "real", 1, 8), ("lif", "counts", 3, 4))
     for recurrent in (True, False)
 ]
 CASES = [

@@ -66,19 +66,19 @@ def _connect_stock(source: Source, wires: Sequence[Wires], steps: int, outputs: 
     for part in wires:
         process = NeuronLayer(wires=part)
         last.head_out.connect(process.head_in)
-        for what, matrix in synapses(part).items():
-            graded = part.nodes[0].format.width if what == "W" and part.nodes[0].format != SPIKES else 0
+        graded = 0 if part.nodes[0].format == SPIKES else part.nodes[0].format.width
+        for wanted in synapses(part):
             dense = Dense(
-                weights=2 * matrix,
-                weight_exp=-1,
+                weights=2 * wanted.codes,
+                weight_exp=wanted.exponent - 1,
                 num_weight_bits=8,
                 sign_mode=SignMode.MIXED,
-                num_message_bits=graded,
-                name=f"{part.name}/{what}",
+                num_message_bits=0 if wanted.recurrent else graded,
+                name=wanted.name,
             )
-            sender, receiver = (last.value_out, process.product_in)
-            if what == "V":
-                sender, receiver = (process.value_out, process.recurrent_in)
+            sender, receiver = last.value_out, process.product_in
+            if wanted.recurrent:
+                sender, receiver = process.value_out, process.recurrent_in
             sender.connect(dense.s_in)
             dense.a_out.connect(receiver)
         _record(process, [part], steps, outputs)

@@ -124,11 +124,21 @@ def check_parts(program: Program, parts: str) -> None:
             synapses(wires)
 
 
-def synapses(wires: Wires) -> dict[str, np.ndarray]:
-    """The matrices in front of neurons or integrators, for Lava's Dense: ``W``, and ``V`` of recurrent neurons.
+@dataclass(frozen=True)
+class Synapses:
+    """What one Dense of Lava multiplies by: ``codes`` (rows, columns) int64 of 8 bits, times 2**``exponent``."""
 
-    Dense keeps weights of mixed sign in 8 bits above a zero bit. So it takes twice our codes, and the exponent -1: for
-    codes of 8 bits and sums of 31 what it sends is the exact product.
+    name: str
+    codes: np.ndarray
+    exponent: int
+    recurrent: bool
+
+
+def synapses(wires: Wires) -> list[Synapses]:
+    """The matrices in front of neurons or integrators, for Lava's Dense: W, and V of recurrent neurons.
+
+    Dense keeps weights of mixed sign in 8 bits above a zero bit. So it gets twice our codes, and the exponent less one:
+    what it sends is the exact product. Codes beyond 8 bits are two Dense, of digits to the base 128, whose sums add.
 
     Raises:
         ProgramError: other nodes, or codes and sums that do not fit.
@@ -136,17 +146,31 @@ def synapses(wires: Wires) -> dict[str, np.ndarray]:
     node = wires.nodes[0]
     if not isinstance(node, (Neurons, LeakyIntegrator)):
         raise ProgramError(f"{wires.name}: parts={STOCK} needs a clocked network of neurons; use {LAYERS} or {FUSED}")
-    found = {"W": node.weight if isinstance(node, LeakyIntegrator) else node.input}
+    matrices = [("W", node.weight if isinstance(node, LeakyIntegrator) else node.input, node.format.magnitude)]
     if isinstance(node, Neurons) and node.is_recurrent:
-        found["V"] = node.recurrent
-    for what, matrix in found.items():
-        largest = node.format.magnitude if what == "W" else 1
-        codes = np.abs(matrix.astype(np.int64))
-        if codes.max() > 127 or 2 * largest * int(codes.sum(axis=1).max()) >= 1 << 31:
+        matrices.append(("V", node.recurrent, 1))
+    found = []
+    for what, matrix, largest in matrices:
+        digits = _digits(matrix.astype(np.int64))
+        sums = [largest * int(np.abs(codes).sum(axis=1).max()) << 7 * place for place, codes in enumerate(digits)]
+        if len(digits) > 2 or 2 * max(sums) >= 1 << 31:
             raise ProgramError(
-                f"node {node.name}: {what} does not fit Lava's Dense, 8-bit codes and 31-bit sums; use parts={LAYERS}"
+                f"node {node.name}: {what} does not fit Lava's Dense, 14-bit codes and 30-bit sums; use parts={LAYERS}"
             )
-    return {what: matrix.astype(np.int64) for what, matrix in found.items()}
+        for place, codes in enumerate(digits):
+            name = f"{wires.name}/{what}{place or ''}"
+            found.append(Synapses(name, codes, 7 * place, recurrent=what == "V"))
+    return found
+
+
+def _digits(codes: np.ndarray) -> list[np.ndarray]:
+    """Digits to the base 128, the lowest first, each of 8 bits."""
+    digits = []
+    while np.abs(codes).max() > 127:
+        low = (codes + 64) % 128 - 64
+        digits.append(low)
+        codes = (codes - low) >> 7
+    return [*digits, codes]
 
 
 def _gap_inputs(program: Program) -> tuple[str, str]:
