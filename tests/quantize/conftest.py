@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
@@ -14,8 +17,10 @@ from pumice.models.s5.config import S5Config
 from pumice.quantize.adlif.model import convert as convert_spiking
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.program.clock import gaps
+from pumice.quantize.qat import fine_tune
 from pumice.quantize.twin.model import calibrate, convert
 from pumice.train.data.sequences.batch import IGNORED, BlockBatch
+from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 
 TICK_US = 500
 BASE = {"num_classes": 5, "vocab": 20, "d_model": 8, "d_ssm": 8, "block_size": 4, "stride": 4}
@@ -142,3 +147,68 @@ def build_spiking():
         return SimpleNamespace(model=model, batch=batch, twin=twin)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def compose_config():
+    """``compose_config(overrides)``: the configuration of a run as plain data, as the stages get it."""
+
+    def make(overrides):
+        with initialize_config_module("pumice.configs", version_base=None):
+            composed = compose("config", overrides=overrides)
+        plain = OmegaConf.to_container(composed, resolve=False)
+        return {key: value for key, value in plain.items() if key not in ("run_dir", "redo")}
+
+    return make
+
+
+@pytest.fixture
+def tune(tmp_path):
+    """``tune(twin, data, config, tuning, folder)``: fine-tune without logs; ``folder`` below tmp_path."""
+
+    def run(twin, data, config, tuning, folder="tuned", **recipe):
+        training = replace(read_section(TrainingSettings, config, "training"), **recipe)
+        logs = LoggingSettings(csv=False, tensorboard=False, progress=False)
+        system = SystemSettings()
+        fine_tune(
+            twin, data, tmp_path / folder, tuning, training=training, system=system, logs=logs, seed=0, info={}
+        )
+
+    return run
+
+
+@pytest.fixture
+def check_interruption(tune, monkeypatch):
+    """``check_interruption(calibrated, config, tuning)``: cut-off fine-tuning goes on to the same weights.
+
+    ``calibrated()`` gives a fresh calibrated twin and its data.
+    """
+
+    def check(calibrated, config, tuning):
+        kind = type(calibrated()[0])
+        forward = kind.forward
+
+        def tuned(folder, stop_at=None):
+            twin, data = calibrated()
+            calls = []
+
+            def counted(self, *batch):
+                calls.append(self.training)
+                if len(calls) == stop_at:
+                    raise RuntimeError("pulled the plug")
+                return forward(self, *batch)
+
+            monkeypatch.setattr(kind, "forward", counted)
+            tune(twin, data, config, tuning, folder, checkpoint_every_steps=2)
+            return twin.state_dict(), sum(calls)
+
+        whole, all_batches = tuned("whole")
+        with pytest.raises(RuntimeError, match="pulled the plug"):
+            tuned("cut", stop_at=all_batches - 3)
+        resumed, batches = tuned("cut")
+        assert batches < all_batches
+        assert whole.keys() == resumed.keys()
+        for name, tensor in whole.items():
+            assert torch.equal(tensor, resumed[name]), name
+
+    return check

@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from pumice.errors import PumiceError
 from pumice.hw_sim import reference
 from pumice.quantize import stage
-from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.config import FineTuning, QuantizationConfig
 from pumice.quantize.program import digest, load
-from pumice.quantize.qat import calibrate_on, fine_tune
+from pumice.quantize.qat import calibrate_on
 from pumice.quantize.twin.family import tick_ms_of
-from pumice.quantize.twin.model import QuantS5Classifier, convert
+from pumice.quantize.twin.model import convert
 from pumice.quantize.weights import load_frozen
 from pumice.train import stage_train
 from pumice.train.build import build_data, build_model
 from pumice.train.run_folder import RunFolder
-from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
+from pumice.train.settings import SystemSettings, TrainingSettings, read_section
 from pumice.train.weights import load_weights
 
 
 @pytest.fixture(scope="module")
-def config(small_run):
-    overrides = [*small_run, "quantize.qat.epochs=2", "logging.csv=false", "logging.progress=false"]
-    with initialize_config_module("pumice.configs", version_base=None):
-        composed = compose("config", overrides=overrides)
-    plain = OmegaConf.to_container(composed, resolve=False)
-    for key in ("run_dir", "redo"):
-        plain.pop(key)
-    return plain
+def config(small_run, compose_config):
+    overrides = ["quantize.qat.epochs=2", "logging.csv=false", "logging.progress=false"]
+    return compose_config([*small_run, *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +49,11 @@ def quantized(config, trained, tmp_path_factory):
 
 
 def twin_of(config, trained, **settings):
-    system = read_section(SystemSettings, config, "system")
-    training = read_section(TrainingSettings, config, "training")
-    data = build_data(config, training, system)
+    data = build_data(config, read_section(TrainingSettings, config, "training"), SystemSettings())
     model = build_model(config, data)
     load_weights(trained / "weights.safetensors", model)
     section = {**config["quantize"], **settings}
-    return convert(model, QuantizationConfig.from_mapping(section), 0.5), data, training, system
+    return convert(model, QuantizationConfig.from_mapping(section), 0.5), data
 
 
 def test_the_stage_writes_a_program_that_the_frozen_twin_agrees_with(config, quantized):
@@ -98,10 +89,8 @@ def test_the_stage_reports(quantized):
     assert len(report["layers"]) == 4
 
 
-def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tmp_path):
-    twin, data, training, system = twin_of(
-        config, trained, widths={"gate": 2, "input": 3}, qat={"epochs": 3, "lr": 1.0, "freeze_scales_at": 0.5}
-    )
+def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tune):
+    twin, data = twin_of(config, trained, widths={"gate": 2, "input": 3})
     calibrate_on(twin, data)
 
     def loss():
@@ -113,46 +102,21 @@ def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tmp_path
         return float(sum(parts))
 
     before = loss()
-    logs = LoggingSettings(csv=False, tensorboard=False, progress=False)
-    tuning = twin.config.qat.of("s5")
-    fine_tune(twin, data, tmp_path, tuning, training=training, system=system, logs=logs, seed=0, info={})
+    tune(twin, data, config, FineTuning(epochs=3, lr=1.0, freeze_scales_at=0.5))
     assert loss() < before
     assert bool(twin.scales_frozen)
 
 
-def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, tmp_path, monkeypatch):
-    logs = LoggingSettings(csv=False, tensorboard=False, progress=False)
-    forward = QuantS5Classifier.forward
+def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, check_interruption):
+    def calibrated():
+        twin, data = twin_of(config, trained)
+        return calibrate_on(twin, data), data
 
-    def tuned(folder, stop_at=None):
-        twin, data, training, system = twin_of(config, trained, qat={"epochs": 2, "freeze_scales_at": 0.3})
-        calibrate_on(twin, data)
-        calls = []
-
-        def counted(self, *batch):
-            calls.append(self.training)
-            if len(calls) == stop_at:
-                raise RuntimeError("pulled the plug")
-            return forward(self, *batch)
-
-        monkeypatch.setattr(QuantS5Classifier, "forward", counted)
-        recipe = replace(training, checkpoint_every_steps=2)
-        tuning = twin.config.qat.of("s5")
-        fine_tune(twin, data, folder, tuning, training=recipe, system=system, logs=logs, seed=0, info={})
-        return twin.state_dict(), sum(calls)
-
-    whole, all_batches = tuned(tmp_path / "whole")
-    with pytest.raises(RuntimeError, match="pulled the plug"):
-        tuned(tmp_path / "cut", stop_at=all_batches - 3)
-    resumed, batches = tuned(tmp_path / "cut")
-    assert batches < all_batches
-    assert whole.keys() == resumed.keys()
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, resumed[name]), name
+    check_interruption(calibrated, config, FineTuning(epochs=2, lr=0.1, freeze_scales_at=0.3))
 
 
 def test_calibration_on_fewer_samples(config, trained):
-    twin, data, *_ = twin_of(config, trained, calibration={"samples": 3})
+    twin, data = twin_of(config, trained, calibration={"samples": 3})
     seen = []
     original = twin.model.decoder.forward
     twin.model.decoder.forward = lambda x: (seen.append(len(x)), original(x))[1]
@@ -177,5 +141,6 @@ def test_presets_are_valid(preset):
     path = Path(stage.__file__).parent.parent / "configs" / "quantize" / f"{preset}.yaml"
     config = QuantizationConfig.from_mapping(OmegaConf.to_container(OmegaConf.load(path)))
     assert config.name == preset
-    assert config.widths.gate == int(preset[1])
+    assert config.widths.gate == config.widths.synapses == int(preset[1])
+    assert config.qat.of("s5").epochs <= config.qat.of("adlif").epochs
     assert config.widths.input == 8

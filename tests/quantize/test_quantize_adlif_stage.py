@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
 from pumice.cli import main
 from pumice.hw_sim import reference
 from pumice.quantize import stage
 from pumice.quantize.adlif.frozen import FrozenAdLIF
 from pumice.quantize.adlif.model import QuantAdLIF
-from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.config import FineTuning, QuantizationConfig
 from pumice.quantize.families import family_of
 from pumice.quantize.program import digest, load
-from pumice.quantize.qat import calibrate_on, fine_tune
+from pumice.quantize.qat import calibrate_on
 from pumice.quantize.weights import load_frozen
 from pumice.train import stage_train
 from pumice.train.build import build_data, build_model
 from pumice.train.run_folder import RunFolder
-from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
+from pumice.train.settings import SystemSettings, TrainingSettings, read_section
 from pumice.train.weights import load_weights
-
-QUIET = LoggingSettings(csv=False, tensorboard=False, progress=False)
 
 
 @pytest.fixture(scope="module")
-def config(small_ecg_run):
-    overrides = [*small_ecg_run, "training.epochs=4", "model.dropout=0.1", "quantize.qat.epochs=2", "logging.csv=false"]
-    with initialize_config_module("pumice.configs", version_base=None):
-        composed = compose("config", overrides=overrides)
-    plain = OmegaConf.to_container(composed, resolve=False)
-    for key in ("run_dir", "redo"):
-        plain.pop(key)
-    return plain
+def config(small_ecg_run, compose_config):
+    overrides = ["training.epochs=4", "model.dropout=0.1", "quantize.qat.epochs=2", "logging.csv=false"]
+    return compose_config([*small_ecg_run, *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +112,7 @@ def test_float_values_stand_beside_every_node(config, quantized, trained):
             assert np.abs(trace.states[node.name][0] * 2.0**-node.state_fracs - state[0]).max() < 0.1
 
 
-def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tmp_path):
+def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tune):
     twin, data = twin_of(config, trained, widths={"synapses": 2, "decoder": 3})
 
     def loss():
@@ -131,40 +121,14 @@ def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tmp_path
         return float(sum(parts))
 
     before = loss()
-    tuning = QuantizationConfig.from_mapping({"qat": {"epochs": 6, "lr": 1.0, "freeze_scales_at": 0.5}}).qat.of("adlif")
-    training = read_section(TrainingSettings, config, "training")
-    fine_tune(twin, data, tmp_path, tuning, training=training, system=SystemSettings(), logs=QUIET, seed=0, info={})
+    tune(twin, data, config, FineTuning(epochs=6, lr=1.0, freeze_scales_at=0.5))
     assert loss() < before
     assert bool(twin.scales_frozen)
 
 
-def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, tmp_path, monkeypatch):
-    forward = QuantAdLIF.forward
-
-    def tuned(folder, stop_at=None):
-        twin, data = twin_of(config, trained, qat={"epochs": 2, "freeze_scales_at": 0.3})
-        calls = []
-
-        def counted(self, *batch):
-            calls.append(self.training)
-            if len(calls) == stop_at:
-                raise RuntimeError("pulled the plug")
-            return forward(self, *batch)
-
-        monkeypatch.setattr(QuantAdLIF, "forward", counted)
-        recipe = replace(read_section(TrainingSettings, config, "training"), checkpoint_every_steps=2)
-        tuning, system = twin.config.qat.of("adlif"), SystemSettings()
-        fine_tune(twin, data, folder, tuning, training=recipe, system=system, logs=QUIET, seed=0, info={})
-        return twin.state_dict(), sum(calls)
-
-    whole, all_batches = tuned(tmp_path / "whole")
-    with pytest.raises(RuntimeError, match="pulled the plug"):
-        tuned(tmp_path / "cut", stop_at=all_batches - 3)
-    resumed, batches = tuned(tmp_path / "cut")
-    assert batches < all_batches
-    assert whole.keys() == resumed.keys()
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, resumed[name]), name
+def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, check_interruption):
+    tuning = FineTuning(epochs=2, lr=0.1, freeze_scales_at=0.3)
+    check_interruption(lambda: twin_of(config, trained), config, tuning)
 
 
 def test_calibration_on_fewer_samples(config, trained, monkeypatch):
