@@ -119,18 +119,14 @@ def execute(a16, a32, a64, start, stop):
                 ssm(record, a16, a32, a64)
         elif op == NEURONS:
             if wide:
-                neurons(record, a64, a64, a64, a32, a64)
-            elif record[WIDE] == IS_MIXED:
-                neurons(record, a16, a32, a64, a32, a64)
+                neurons(record, a64, a64, a32, a64)
             else:
-                neurons(record, a16, a32, a32, a32, a64)
+                neurons(record, a16, a32, a32, a64)
         elif op == INTEGRATE:
             if wide:
-                integrate(record, a64, a64, a64, a32, a64)
-            elif record[WIDE] == IS_MIXED:
-                integrate(record, a16, a32, a64, a32, a64)
+                integrate(record, a64, a64, a32, a64)
             else:
-                integrate(record, a16, a32, a32, a32, a64)
+                integrate(record, a16, a32, a32, a64)
         elif op == LOIHI:
             if wide:
                 loihi(record, a64, a64, a32, a64)

@@ -11,7 +11,7 @@ from __future__ import annotations
 TABLE, COUNT, WIDEN, NARROW, LINEAR, LOOKUP, MULTIPLY, ADD = range(8)
 BATCH_NORM, LAYER_NORM, SSM, POOL, NEURONS, INTEGRATE, LOIHI, TAKE, READ_OUT = range(8, 17)
 
-# Types of an operation: (values, accumulators), for POOL (values, outputs); for neurons see plan_neurons.py
+# Types of an operation: (values, accumulators), for POOL (values, outputs)
 IS_NARROW, IS_WIDE, IS_MIXED = range(3)
 
 # Fields of every record. ROWS fields are places in a64 that hold how many rows an edge has in this block.

@@ -1,8 +1,8 @@
 """Operations of clocked nodes, step by step: records to kernel calls, as in operations.py.
 
-``values`` hold inputs, weights and spikes, ``accs`` the sums of weights, ``wides`` the arithmetic of the states:
-(a16, a32, a32) for narrow operations, (a16, a32, a64) for mixed and (a64, a64, a64) for wide ones. States and what
-multiplies them are in a32. Rows of S entries are those of H neurons and zeros up to whole vectors.
+``values`` hold inputs, weights and spikes, ``accs`` the sums of weights: (a16, a32) for narrow operations and (a64,
+a64) for wide ones. States and what multiplies them are in a32, their arithmetic is int64. Rows of S entries are those
+of H neurons and zeros up to whole vectors.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def product(x, spikes, matrix, places, acc):
 
 
 @compiled
-def neurons(record, values, accs, wides, a32, a64):
+def neurons(record, values, accs, a32, a64):
     """S, places (scratch), whether the input is spikes, W (F + 1, S), its shift, sum (scratch); whether recurrent, V
     (H + 1, S), its shift, sum (scratch); bias, left, half, right of the current; kind; z, u, lowest and highest u,
     alpha, rise, threshold, shifts; w, lowest and highest w, beta, coupling, jump, shifts; state trace or -1.
@@ -76,7 +76,7 @@ def neurons(record, values, accs, wides, a32, a64):
                 z,
                 a32[alpha : alpha + size],
                 a32[rise : rise + size],
-                wides[threshold : threshold + size],
+                a64[threshold : threshold + size],
                 a64[shifts : shifts + 4],
                 low,
                 high,
@@ -89,7 +89,7 @@ def neurons(record, values, accs, wides, a32, a64):
                 z,
                 a32[alpha : alpha + size],
                 a32[rise : rise + size],
-                wides[threshold : threshold + size],
+                a64[threshold : threshold + size],
                 a32[beta : beta + size],
                 a32[coupling : coupling + size],
                 a32[jump : jump + size],
@@ -113,7 +113,7 @@ def neurons(record, values, accs, wides, a32, a64):
 
 
 @compiled
-def integrate(record, values, accs, wides, a32, a64):
+def integrate(record, values, accs, a32, a64):
     """S, places (scratch), whether the input is spikes, W (F + 1, S), its shift, sum (scratch); bias, left, half,
     right; o, decay, its shift. The output is in a64.
     """
@@ -129,14 +129,14 @@ def integrate(record, values, accs, wides, a32, a64):
         product(values[x : x + inputs], spikes, matrix, place, arriving)
         clipped += tier.integrate(
             arriving,
-            wides[shift : shift + size],
-            wides[bias : bias + size],
+            a64[shift : shift + size],
+            a64[bias : bias + size],
             o,
             a32[decay : decay + size],
-            wides[decay_shift : decay_shift + size],
-            wides[left : left + size],
-            wides[half : half + size],
-            wides[right : right + size],
+            a64[decay_shift : decay_shift + size],
+            a64[left : left + size],
+            a64[half : half + size],
+            a64[right : right + size],
             record[LOW],
             record[HIGH],
         )

@@ -254,22 +254,19 @@ def current(driven, driven_shift, back, back_shift, bias, left, half, right):
 def lif(current, u, z, alpha, rise, threshold, shifts, low, high):
     """One step of LIF neurons, (S,) each: ``u`` and ``z`` become those of this step. Returns how many were clipped.
 
-    ``shifts``: left of alpha u and of rise I, then half and right of their sum. The type of ``threshold`` is that of
-    the arithmetic.
+    ``shifts``: left of alpha u and of rise I, then half and right of their sum. The arithmetic is int64.
     """
-    integer = threshold.dtype.type
-    decayed, driven, half, right = integer(shifts[0]), integer(shifts[1]), integer(shifts[2]), integer(shifts[3])
-    least, most = integer(low), integer(high)
-    clipped = integer(0)
+    decayed, driven, half, right = shifts[0], shifts[1], shifts[2], shifts[3]
+    clipped = 0
     for i in range(u.shape[0]):
-        total = integer(integer(integer(alpha[i]) * integer(u[i])) << decayed)
-        total = integer(total + integer(integer(integer(rise[i]) * integer(current[i])) << driven))
-        v = integer(integer(total + half) >> right)
-        s = min(max(v, least), most)
-        clipped = integer(clipped + integer(s != v))
+        total = (np.int64(alpha[i]) * np.int64(u[i])) << decayed
+        total += (np.int64(rise[i]) * np.int64(current[i])) << driven
+        v = (total + half) >> right
+        s = min(max(v, low), high)
+        clipped += s != v
         fired = s > threshold[i]
         z[i] = fired
-        u[i] = integer(0) if fired else s
+        u[i] = 0 if fired else s
     return clipped
 
 
@@ -282,52 +279,44 @@ def adaptive_lif(
     ``shifts``: left of I and of w; of alpha u and of rise (I - w), then half and right of their sum. ``w_shifts``: left
     of beta w, coupling u and jump z, then half and right. ``ahead`` 1: w sees u and z of this step, 0: those before.
     """
-    integer = threshold.dtype.type
-    own, adapted, decayed, driven = integer(shifts[0]), integer(shifts[1]), integer(shifts[2]), integer(shifts[3])
-    half, right = integer(shifts[4]), integer(shifts[5])
-    kept, coupled, jumped = integer(w_shifts[0]), integer(w_shifts[1]), integer(w_shifts[2])
-    w_half, w_right = integer(w_shifts[3]), integer(w_shifts[4])
-    least, most, w_least, w_most = integer(low), integer(high), integer(w_low), integer(w_high)
-    clipped = integer(0)
+    own, adapted, decayed, driven, half, right = shifts[0], shifts[1], shifts[2], shifts[3], shifts[4], shifts[5]
+    kept, coupled, jumped, w_half, w_right = w_shifts[0], w_shifts[1], w_shifts[2], w_shifts[3], w_shifts[4]
+    clipped = 0
     for i in range(u.shape[0]):
-        u_before, z_before = integer(u[i]), integer(z[i])
-        drive = integer(integer(integer(current[i]) << own) - integer(integer(w[i]) << adapted))
-        total = integer(integer(integer(alpha[i]) * u_before) << decayed)
-        total = integer(total + integer(integer(integer(rise[i]) * drive) << driven))
-        v = integer(integer(total + half) >> right)
-        s = min(max(v, least), most)
-        clipped = integer(clipped + integer(s != v))
-        fired = integer(s > threshold[i])
-        kept_u = integer(s * integer(1 - fired))
+        u_before, z_before, w_before = np.int64(u[i]), np.int64(z[i]), np.int64(w[i])
+        drive = (np.int64(current[i]) << own) - (w_before << adapted)
+        total = ((np.int64(alpha[i]) * u_before) << decayed) + ((np.int64(rise[i]) * drive) << driven)
+        v = (total + half) >> right
+        s = min(max(v, low), high)
+        clipped += s != v
+        fired = np.int64(s > threshold[i])
+        kept_u = s * (1 - fired)
         u[i] = kept_u
         z[i] = fired
         seen_u = kept_u if ahead == 1 else u_before
         seen_z = fired if ahead == 1 else z_before
-        total = integer(integer(integer(beta[i]) * integer(w[i])) << kept)
-        total = integer(total + integer(integer(integer(coupling[i]) * seen_u) << coupled))
-        total = integer(total + integer(integer(integer(jump[i]) * seen_z) << jumped))
-        v = integer(integer(total + w_half) >> w_right)
-        s = min(max(v, w_least), w_most)
-        clipped = integer(clipped + integer(s != v))
+        total = ((np.int64(beta[i]) * w_before) << kept) + ((np.int64(coupling[i]) * seen_u) << coupled)
+        total += (np.int64(jump[i]) * seen_z) << jumped
+        v = (total + w_half) >> w_right
+        s = min(max(v, w_low), w_high)
+        clipped += s != v
         w[i] = s
     return clipped
 
 
 @compiled
 def integrate(driven, driven_shift, bias, o, decay, decay_shift, left, half, right, low, high):
-    """``o = sat(rhu((decay o << decay_shift) + (driven << driven_shift) + bias))``, (S,) each.
+    """``o = sat(rhu((decay o << decay_shift) + (driven << driven_shift) + bias))``, (S,) each, in int64.
 
-    The type of ``bias`` is that of the arithmetic. Returns how many were clipped.
+    Returns how many were clipped.
     """
-    integer = bias.dtype.type
-    least, most = integer(low), integer(high)
-    clipped = integer(0)
+    clipped = 0
     for i in range(o.shape[0]):
-        total = integer(integer(integer(decay[i]) * integer(o[i])) << decay_shift[i])
-        total = integer(total + integer(integer(driven[i]) << driven_shift[i]))
-        v = integer(integer(integer(integer(total + bias[i]) << left[i]) + half[i]) >> right[i])
-        s = min(max(v, least), most)
-        clipped = integer(clipped + integer(s != v))
+        total = (np.int64(decay[i]) * np.int64(o[i])) << decay_shift[i]
+        total += (np.int64(driven[i]) << driven_shift[i]) + bias[i]
+        v = ((total << left[i]) + half[i]) >> right[i]
+        s = min(max(v, low), high)
+        clipped += s != v
         o[i] = s
     return clipped
 
