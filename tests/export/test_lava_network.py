@@ -234,6 +234,22 @@ def test_nothing_outlives_the_caller(endless, sent, parts):
     wait_until(lambda: set(os.listdir("/dev/shm")) <= shared)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are not tied to their parent")
+def test_a_process_whose_parent_went_while_it_started_ends(tmp_path):
+    code = """
+import os, time
+from pumice.export.lava.runtime.supervision import supervise
+os.register_at_fork(after_in_child=lambda: time.sleep(0.5))
+supervise()
+if os.fork() == 0:
+    open("outlived", "w").close()
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=30)
+    wait_until(lambda: not left_over(tmp_path))
+    assert not (tmp_path / "outlived").exists()
+
+
 def test_a_bundle_runs_on_its_own_and_compares_with_the_simulator(lava, tmp_path):
     program = random_program(23, **LAYER)
     samples = [random_sample(program, row, 9) for row in range(2)]

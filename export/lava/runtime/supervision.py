@@ -26,7 +26,7 @@ def supervise(parent: int | None = None) -> None:
 
     Ctrl-C reaches this process alone. Python's resource tracker frees the shared memory after the last one.
     """
-    os.register_at_fork(after_in_child=_tie_to_parent)
+    os.register_at_fork(before=_note_parent, after_in_child=_tie_to_parent)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
@@ -36,10 +36,21 @@ def end_processes() -> None:
         process.kill()
 
 
+_forking = 0
+"""The process that forks."""
+
+
+def _note_parent() -> None:
+    global _forking
+    _forking = os.getpid()
+
+
 def _tie_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != _forking:  # it went before it could be watched
+            os._exit(1)
 
 
 def _watch(parent: int | None) -> None:
