@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.export.lava import LavaUnavailable, ensure_environment
+from pumice.hw_sim.random_loihi import random_loihi
 from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program
 from pumice.quantize.program import Format, Program, ProgramError
@@ -22,7 +23,7 @@ from pumice.quantize.program.arithmetic import integer_sqrt, round_half_up_shift
 from pumice.quantize.program.clock import gaps, ticks
 from pumice.quantize.program.nodes import REGISTRY, DiagonalSSM, Embedding, Linear
 
-DRAWS = (random_program, random_network)
+DRAWS = (random_program, random_network, random_loihi)
 CODES = st.integers(-(1 << 52) + 1, (1 << 52) - 1)
 
 
