@@ -184,3 +184,20 @@ def test_shares():
     assert cli_simulate.share_of("run", samples, settings) == [0, 1, 2, 3]
     assert cli_simulate.share_of("step", samples, settings) == [0, 1]
     assert cli_simulate.share_of("lava", samples, settings) == [1, 3]
+
+
+def test_a_clocked_network_in_lavas_own_dense(interpreter, small_ecg_run, tmp_path):
+    """A whole run: potentials of every step, spikes and states of two sequences; then the bundle on its own."""
+    folder = tmp_path / "run"
+    quick = ["model.layers=1", "model.hidden=12", "training.epochs=1", "quantize.qat.epochs=0", *QUICK[1:]]
+    lava = ["simulate.backends=[run,lava]", "simulate.lava_parts=stock", "target=lava"]
+    for verb in ("train", "evaluate", "quantize", "simulate", "export"):
+        assert call(verb, *small_ecg_run, *quick, *lava, f"run_dir={folder}") == 0
+    entry = json.loads((folder / "simulate.json").read_text())["backends"]["lava"]
+    assert (entry["samples"], entry["differing"], entry["states"]) == (2, 0, [1, 1])
+    steps = 2 * 40
+    assert entry["values"] >= steps * (12 + 24 + 6)
+    command = [interpreter, "run.py", "--parts", "fused"]
+    done = subprocess.run(command, cwd=folder / "lava", capture_output=True, text=True, timeout=120, check=False)
+    assert "0 of 12 logits differ from the simulator's" in done.stdout, done.stderr
+    assert np.load(folder / "lava" / "outputs" / "readout.state.npy").shape == (steps + 2, 6)
