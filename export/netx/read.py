@@ -38,10 +38,10 @@ def read_net(path: str | Path) -> list[LoihiLIF]:
                 node = _node(f"layer/{index}", kind, group, edge, format)
                 nodes.append(node)
                 edge, format = node.name, SPIKES
-    except (OSError, KeyError) as error:
-        raise PumiceError(f"{path} is not a .net file of lava-dl, or damaged ({error}); write it anew") from error
     except ProgramError as error:
         raise PumiceError(f"{path}: {error}") from error
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:  # a damaged file raises any of these
+        raise PumiceError(f"{path} is not a .net file of lava-dl, or damaged ({error}); write it anew") from error
     return nodes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import h5py
@@ -28,13 +29,16 @@ def write_net(program: Program, path: str | Path) -> list[LoihiLIF]:
     """
     nodes = loihi_chain(program)
     folded = [_folded(node) for node in nodes]
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    memory = io.BytesIO()  # a full disk is then an error of one write, and none that HDF5 meets while it closes
+    with h5py.File(memory, "w") as file:
         file.attrs["input_message_bits"] = nodes[0].message_bits
         file.attrs["signed"] = nodes[0].format.signed
         file.attrs["class_names"] = list(program.class_names)
         file.attrs["program"] = digest(program)
         for index, (node, (weight, recurrent)) in enumerate(zip(nodes, folded, strict=True)):
             _write_layer(file.create_group(f"layer/{index}"), node, weight, recurrent)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(memory.getvalue())
     return nodes
 
 
@@ -102,7 +106,7 @@ def _folded(node: LoihiLIF) -> tuple[np.ndarray, np.ndarray]:
 
 def _refuse_misread(node: LoihiLIF, both: np.ndarray, matrices: list[np.ndarray]) -> None:
     """netx shifts W and V together to the full width of a synapse. Without a weight it divides by zero; and of a matrix
-    without positive weights, which then has a bit more but no -256, it clips that by one.
+    without positive weights, which Dense holds from -255 up, it clips -256 and then cuts it to the bits it counted.
     """
     most, least = int(both.max()), int(both.min())
     if most == least == 0:

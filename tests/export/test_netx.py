@@ -7,6 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pumice.errors import PumiceError
 from pumice.export.lava.environment import LavaUnavailable, ensure_environment
 from pumice.export.netx import read_net, write_net
@@ -89,6 +91,24 @@ def test_files_of_other_kinds_are_refused(tmp_path):
         file["layer/0"].create_dataset("type", (1,), "S10", [b"conv"])
     with pytest.raises(PumiceError, match="type conv"):
         read_net(path)
+
+
+@given(place=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_file_is_a_sentence_or_still_a_network(tmp_path_factory, place, byte, cut):
+    path = tmp_path_factory.mktemp("damaged") / "a.net"
+    write_net(random_loihi(1, layers=1, extreme=False, **LOADABLE), path)
+    content = bytearray(path.read_bytes())
+    place %= len(content)
+    content[place] = byte
+    path.write_bytes(content[:place] if cut else content)
+    nodes, message = [], "a.net"
+    try:
+        nodes = read_net(path)
+    except PumiceError as error:
+        message = str(error)
+    assert all(isinstance(node, LoihiLIF) for node in nodes)
+    assert "a.net" in message or "layer/" in message
 
 
 @pytest.mark.slow
