@@ -31,7 +31,8 @@ def main() -> int:
     outputs = Path("outputs")
     try:
         for old in (outputs, Path(FOLDER)):
-            shutil.rmtree(old, ignore_errors=True)
+            if old.exists():
+                shutil.rmtree(old)
         outputs.mkdir()
     except OSError as error:
         sys.exit(f"cannot write {outputs.resolve()}: {error.strerror}; copy the bundle to a folder of your own")
