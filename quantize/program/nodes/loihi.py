@@ -9,7 +9,8 @@ import numpy as np
 
 from ..bounds import dot_bound
 from ..formats import Format
-from .base import Node, register_node
+from .base import register_node
+from .layer import NeuronLayer
 from .neurons import SPIKES
 
 STATE_LIMIT = 1 << 23
@@ -26,7 +27,7 @@ THRESHOLD_LIMIT = (1 << 17) - 1
 
 @register_node
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LoihiLIF(Node):
+class LoihiLIF(NeuronLayer):
     """H current-based LIF neurons, bit for bit those of ``lava.proc.lif.LIF`` behind ``lava.proc.dense.Dense``.
 
     Exempt from the rounding and saturation of other nodes. With ``trunc`` towards zero and primes for the step before::
@@ -59,29 +60,9 @@ class LoihiLIF(Node):
     dv: int
     vth: int
 
-    keeps_state = True
-
     @property
-    def neurons(self) -> int:
-        """The number of neurons H."""
-        return self.weight.shape[0]
-
-    @property
-    def channels(self) -> int:
-        return self.neurons
-
-    @property
-    def input_formats(self) -> tuple[Format, ...]:
-        return (self.format,)
-
-    @property
-    def input_channels(self) -> tuple[int, ...]:
-        return (self.weight.shape[1],)
-
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether the neurons see their own spikes."""
-        return self.recurrent.shape[1] > 0
+    def feed(self) -> np.ndarray:
+        return self.weight
 
     @property
     def state_fracs(self) -> np.ndarray:

@@ -11,13 +11,14 @@ import numpy as np
 from ..bounds import dot_bound, rounding_term
 from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
+from .layer import NeuronLayer
 
 SPIKES = Format(width=1, signed=False, frac=0)
 ORDERS = ("se", "ef")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Neurons(Node):
+class Neurons(NeuronLayer):
     """What layers of neurons share: H neurons driven by inputs x (F,) and by their own spikes of the step before.
 
     One input row is one time step. The state is zero before the first step. Constants are codes, ``input`` stands for
@@ -46,29 +47,9 @@ class Neurons(Node):
     rise: np.ndarray
     rise_frac: int
 
-    keeps_state = True
-
     @property
-    def neurons(self) -> int:
-        """The number of neurons H."""
-        return self.input.shape[0]
-
-    @property
-    def channels(self) -> int:
-        return self.neurons
-
-    @property
-    def input_formats(self) -> tuple[Format, ...]:
-        return (self.format,)
-
-    @property
-    def input_channels(self) -> tuple[int, ...]:
-        return (self.input.shape[1],)
-
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether the neurons see their own spikes."""
-        return self.recurrent.shape[1] > 0
+    def feed(self) -> np.ndarray:
+        return self.input
 
     @cached_property
     def accumulator_frac(self) -> np.ndarray:
