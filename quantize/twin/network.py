@@ -106,8 +106,13 @@ def integer_gaps(dt: Tensor, unit_us: int) -> Tensor:
     """Gaps (B, L) in units of ``unit_us`` from intervals in ms, through the rounded absolute times.
 
     Intervals are read to the microsecond; those that already are multiples of the unit stay what they are.
+
+    Raises:
+        PumiceError: an interval below 0.
     """
     microseconds = torch.round(dt.double() * 1000).to(torch.int64)
+    if (microseconds < 0).any():
+        raise PumiceError(f"an interval of {float(dt.min())} ms runs backwards; sort the events by time first")
     absolute = torch.cumsum(microseconds, 1)
     rounded = torch.from_numpy(ticks(absolute.cpu().numpy(), unit_us)).to(dt.device)
     return torch.diff(rounded, dim=1, prepend=rounded.new_zeros(len(rounded), 1))

@@ -201,3 +201,12 @@ def test_tokens_outside_the_vocabulary(build):
     tokens[0, 0] = 20
     with pytest.raises(PumiceError, match="this model knows 0 to 19"):
         made.twin.freeze()(tokens, *made.batch[1:])
+
+
+def test_intervals_that_run_backwards_are_refused(build):
+    made = build()
+    tokens, dt, *rest = made.batch
+    dt = dt.clone()
+    dt[0, 3] = -0.5
+    with pytest.raises(PumiceError, match="-0.5 ms runs backwards"):
+        made.twin.freeze()(tokens, dt, *rest)
