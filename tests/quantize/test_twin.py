@@ -208,5 +208,5 @@ def test_intervals_that_run_backwards_are_refused(build):
     tokens, dt, *rest = made.batch
     dt = dt.clone()
     dt[0, 3] = -0.5
-    with pytest.raises(PumiceError, match="-0.5 ms runs backwards"):
+    with pytest.raises(PumiceError, match=r"-0\.5 ms runs backwards"):
         made.twin.freeze()(tokens, dt, *rest)
