@@ -8,6 +8,7 @@ import numpy as np
 
 from ..hw_sim.reference import Sample, encode
 from ..quantize.program import Program
+from ..quantize.program.arithmetic import round_half_up_real
 from ..quantize.program.nodes import DenseInput
 
 __all__ = ["Sample", "codes", "shortest"]
@@ -22,7 +23,7 @@ def codes(program: Program, sample: Sample, index: int = 0) -> tuple[np.ndarray,
     values, between = encode(program, sample, index)
     source = program.value_input
     if isinstance(source, DenseInput):
-        scaled = np.floor(values * 2.0**source.output.frac + 0.5)
+        scaled = round_half_up_real(values * 2.0**source.output.frac)
         values = np.clip(scaled, source.output.min, source.output.max).astype(np.int64)
     return values, between
 

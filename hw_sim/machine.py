@@ -224,7 +224,7 @@ def _encode(a64, tokens, dense, k, place):
     scale = 2.0 ** a64[H_FRAC]
     low, high = np.float64(a64[H_LOW]), np.float64(a64[H_HIGH])
     for c in range(a64[H_CHANNELS]):
-        code = np.floor(dense[k, c] * scale + 0.5)
+        code = np.ceil(np.floor(dense[k, c] * (2 * scale)) / 2)  # see round_half_up_real
         stored = min(max(code, low), high)
         clipped += stored != code
         a64[place + c] = np.int64(stored)

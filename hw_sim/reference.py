@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..quantize.program import Format, Program, ProgramError
-from ..quantize.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
+from ..quantize.program.arithmetic import (
+    integer_sqrt,
+    round_half_up_real,
+    round_half_up_shift,
+    rounded_divide,
+    saturate,
+)
 from ..quantize.program.clock import gaps
 from ..quantize.program.nodes import (
     LIF,
@@ -239,7 +245,7 @@ def _trace_of(batch: Batch, sample: int) -> Trace:
 
 def dense_input(node: DenseInput, values: np.ndarray, valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``q = sat(floor(x 2**frac + 1/2))`` in float64: the host's quantization of real values."""
-    scaled = np.floor(values * 2.0**node.output.frac + 0.5)
+    scaled = round_half_up_real(values * 2.0**node.output.frac)
     limited = np.clip(scaled, -(2.0**62), 2.0**62)  # stays an int64; the format is far narrower
     return batch.store(node, limited.astype(np.int64), node.output, valid)
 

@@ -1,7 +1,7 @@
 """The integer operations of a program in plain numpy int64: the arithmetic that every backend must reproduce.
 
-All functions take and return int64 arrays (or Python ints) and assume what the bounds guarantee: no intermediate
-reaches 2**52 (``bounds.py``), so nothing overflows.
+All functions but ``round_half_up_real`` take and return int64 arrays (or Python ints) and assume what the bounds
+guarantee: no intermediate reaches 2**52 (``bounds.py``), so nothing overflows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ def round_half_up_shift(value: np.ndarray, shift: np.ndarray | int) -> np.ndarra
     half = np.where(right > 0, np.left_shift(np.int64(1), np.maximum(right - 1, 0)), 0)
     rounded = np.right_shift(value + half, right)
     return np.where(shift < 0, np.left_shift(value, np.maximum(-shift, 0)), rounded)
+
+
+def round_half_up_real(value: np.ndarray) -> np.ndarray:
+    """``floor(value + 1/2)`` of float64 values, as floats: the sum itself would round, just below one half up to 1."""
+    return np.ceil(np.floor(2 * value) / 2)
 
 
 def saturate(value: np.ndarray, format: Format) -> tuple[np.ndarray, np.ndarray]:

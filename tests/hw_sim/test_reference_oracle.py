@@ -52,7 +52,7 @@ class Literal:
             elif isinstance(node, GapInput):
                 now[node.name] = [int(gaps[node.name])]
             elif isinstance(node, DenseInput):
-                codes = [floor(float(x) * 2.0**node.output.frac + 0.5) for x in value]
+                codes = [floor(Fraction(float(x)) * Fraction(2) ** node.output.frac + HALF) for x in value]
                 now[node.name] = [self.sat(node, code) for code in codes]
             else:
                 inputs = [now[edge] for edge in node.inputs]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pumice.export.samples import codes
 from pumice.hw_sim import opcodes, reference
 from pumice.hw_sim.compare import compare
 from pumice.hw_sim.drift import measure_drift
@@ -18,6 +19,7 @@ from pumice.hw_sim.random_programs import random_sample
 from pumice.hw_sim.simulator import Simulator, run, run_stepwise
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
+from pumice.quantize.adlif.frozen import FrozenAdLIF
 from pumice.quantize.adlif.lower import lower
 from pumice.quantize.adlif.model import convert
 from pumice.quantize.config import QuantizationConfig
@@ -226,3 +228,17 @@ def test_drift_is_not_measured_of_clocked_networks():
     program = random_network(1)
     with pytest.raises(ProgramError, match="DiagonalSSM nodes, of which this program has none"):
         measure_drift(program, *random_sample(program, 0, 5))
+
+
+def test_real_inputs_beside_a_half_are_rounded_exactly():
+    program = random_network(0, input="real", recurrent=True)
+    size, scale = program["dense"].size, program["dense"].output.scale
+    below = np.nextafter(0.5, 0)  # plus 1/2 it is 1 in float64
+    rows = np.array([below, -0.5, -below, np.nextafter(1.5, 0), -1.5, np.nextafter(-0.5, -1), 1e-300, -1e-300]) * scale
+    values = np.repeat(rows[:, None], size, axis=1)
+    sample = values, np.arange(len(values))
+    expected = np.repeat(np.array([[0, 0, 0, 1, -1, -1, 0, 0]]).T, size, axis=1)
+    traces = [backend(program, [sample], True)[0].values["dense"] for backend in BACKENDS.values()]
+    twin = FrozenAdLIF(program.nodes, "mean").trace(torch.from_numpy(values)[None])[1]["dense"][0].numpy()
+    for found in (*traces, twin, codes(program, sample)[0]):
+        np.testing.assert_array_equal(found, expected)
