@@ -51,11 +51,10 @@ def plan_neurons(self: Planner, node: Neurons) -> None:
 
     z = self._changing(values, A64 if wide else A16, size)
     states = [self._changing(self.a32, A32, size) for _ in range(2 if adaptive else 1)]
-    threshold = np.clip(node.threshold.astype(np.int64), node.potential.min - 1, node.potential.max)
     *lefts, right = node.potential_shifts
     lefts = [*node.drive_shifts, *lefts] if adaptive else lefts
     membrane = [z, states[0], node.potential.min, node.potential.max, put(self.a32, node.alpha)]
-    membrane += [put(self.a32, node.rise), put(self.a64, threshold), shifts(*lefts, right=right)]
+    membrane += [put(self.a32, node.rise), put(self.a64, node.threshold), shifts(*lefts, right=right)]
 
     kind, adaptation = o.IS_LIF, [0] * 7
     if adaptive:

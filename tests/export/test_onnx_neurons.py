@@ -1,5 +1,7 @@
 """Clocked networks in ONNX against the reference: every spike, state and potential of every step."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -155,3 +157,13 @@ def test_it_says_what_it_is():
     assert all(value.doc_string for value in (*model.graph.input, *model.graph.output))
     docs = {node.doc_string for node in operations(model.graph)}
     assert any(text.startswith("AdaptiveLIF (se, u s") for text in docs)
+
+
+@pytest.mark.parametrize("state_width", [8, 32])
+def test_thresholds_at_the_ends_of_the_range(make_samples, state_width):
+    program = random_network(5, state_width=state_width, cell="se", hidden=6, layers=1)
+    potential = program["cells/0"].potential
+    for threshold in (potential.min - 1, potential.min, potential.max):
+        layer = replace(program["cells/0"], threshold=np.full(6, threshold))
+        nodes = tuple(layer if node.name == layer.name else node for node in program)
+        check(replace(program, nodes=nodes), make_samples(program, 1))

@@ -206,3 +206,17 @@ def test_neurons_refuse_what_cannot_be():
         replace(node, output=Format(8, True, 0))
     with pytest.raises(ProgramError, match="alpha has to lie below 1"):
         replace(node, alpha=np.full(3, 4), alpha_frac=2)
+    with pytest.raises(ProgramError, match="an adaptation does not decay: beta has to lie below 1"):
+        replace(node, beta=np.full(3, 4), beta_frac=2)
+    for beyond in (node.potential.min - 2, node.potential.max + 1):
+        with pytest.raises(ProgramError, match="threshold holds"):
+            replace(node, threshold=np.full(3, beyond))
+
+
+@pytest.mark.parametrize("order", ["se", "ef"])
+def test_feedback_in_large_units_is_unstable_too(order):
+    node = random_network(2, cell=order, hidden=1)["cells/0"]
+    codes = {"alpha": 0, "alpha_frac": 0, "beta": 0, "beta_frac": 0, "rise": 1, "rise_frac": -1, "coupling_frac": 0}
+    one = {name: np.array([code]) if name in ("alpha", "beta", "rise") else code for name, code in codes.items()}
+    with pytest.raises(ProgramError, match="1 neurons are unstable"):
+        replace(node, **one, coupling=np.array([1]))  # 2, the limit is 1

@@ -25,7 +25,8 @@ def write_neurons(event: EventGraph, node: Neurons) -> str:
     z = event.open(State(f"{node.name}/z", shape, SPIKES)) if remembers else None
 
     reached = _integrate(event, node, u, w, _current(event, node, x, z))
-    spiked = graph.op("Greater", reached, graph.like(node.threshold, reached))
+    compared = graph.cast(reached, np.int64) if node.threshold.min() < np.iinfo(_CODES).min else reached
+    spiked = graph.op("Greater", compared, graph.like(node.threshold, compared))
     rest = graph.op("Where", spiked, graph.like(0, reached), reached)
     spikes = graph.cast(spiked, SPIKES)
     event.keep_unless_valid(f"{node.name}/u", rest, rate)

@@ -107,12 +107,17 @@ class Neurons(NeuronLayer):
             self.require_range(what, codes, 0, 1 << 32)
             check_shift(self, f"{what}_frac", getattr(self, f"{what}_frac"))
         self.require(8 <= self.potential.width <= 32 and self.potential.signed, "u is signed, of 8 to 32 bits")
-        self.require(
-            self.alpha_frac >= 0 and bool((self.alpha.astype(object) < 1 << self.alpha_frac).all()),
-            "a membrane does not decay: alpha has to lie below 1, and alpha_frac at 0 or above",
-        )
+        self.require_range("threshold", self.threshold, self.potential.min - 1, self.potential.max)
+        self._require_decay("alpha", "a membrane")
         for shift in (self.input_shift, self.recurrent_shift, self.current_shift, *self.potential_shifts):
             check_shift(self, "a shift", shift)
+
+    def _require_decay(self, name: str, what: str) -> None:
+        codes, frac = getattr(self, name).astype(object), getattr(self, f"{name}_frac")
+        self.require(
+            frac >= 0 and bool((codes < 1 << frac).all()),
+            f"{what} does not decay: {name} has to lie below 1, and {name}_frac at 0 or above",
+        )
 
     @property
     def constants(self) -> tuple[str, ...]:
@@ -207,7 +212,7 @@ class AdaptiveLIF(Neurons):
         super().validate()
         self.require(self.order in ORDERS, f"order {self.order!r} is unknown; use one of {', '.join(ORDERS)}")
         self.require(8 <= self.adaptation.width <= 32 and self.adaptation.signed, "w is signed, of 8 to 32 bits")
-        self.require(self.beta_frac >= 0, f"beta_frac {self.beta_frac} is negative")
+        self._require_decay("beta", "an adaptation")
         for shift in (*self.drive_shifts, *self.adaptation_shifts):
             check_shift(self, "a shift", shift)
         unstable = self._unstable()
@@ -228,8 +233,9 @@ class AdaptiveLIF(Neurons):
         one_alpha, one_beta = 1 << fracs["alpha"], 1 << fracs["beta"]
         decay = one_alpha * one_beta  # the unit of alpha beta
         limit = (one_alpha + alpha) * (one_beta + beta) if self.order == "se" else decay - alpha * beta
-        unit = 1 << max(fracs["rise"] + fracs["coupling"], 0)
-        return [int(i) for i in np.nonzero(rise * coupling * decay >= limit * unit)[0]]
+        shift = fracs["rise"] + fracs["coupling"]
+        feedback = rise * coupling * decay * (1 << max(-shift, 0))
+        return [int(i) for i in np.nonzero(feedback >= limit * (1 << max(shift, 0)))[0]]
 
     def bounds(self) -> Mapping[str, int]:
         kept, coupled, jumped, right = self.adaptation_shifts
