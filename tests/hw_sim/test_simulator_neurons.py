@@ -93,10 +93,11 @@ def test_sums_of_the_largest_weights_where_everything_spikes(weight_width):
     """At 13 bits, eight weights just fit int16."""
     program = random_network(4, cell="lif", hidden=40, inputs=40, weight_width=weight_width, layers=2, recurrent=True)
     top = (1 << (weight_width - 1)) - 1
-    always = np.full(40, program["cells/0"].potential.min - 1)
     for sign in (-1, 1):
         square = np.full((40, 40), sign * top)
-        loud = changed(program, recurrent=square, input=square, threshold=always)
+        loud = changed(
+            program, recurrent=square, input=square, threshold=lambda node: np.full(40, node.potential.min - 1)
+        )
         assert_equal(loud, [random_sample(loud, 0, 20)])
         (trace,) = run(loud, [random_sample(loud, 0, 20)], trace=True)
         assert trace.values["cells/1"].all()
