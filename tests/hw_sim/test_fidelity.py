@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pumice.hw_sim import reference
-from pumice.hw_sim.fidelity import signal_to_noise, spike_rates, state_bits, time_constants
+from pumice.hw_sim.fidelity import signal_to_noise, state_bits, time_constants
 from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program, random_sample
 from pumice.quantize.program import Program
@@ -114,14 +114,3 @@ def test_time_constants_of_neurons_are_in_steps(clocked):
         codes, frac = (getattr(program[name], what) for what in decays[state])
         expected = [-1 / math.log(int(code) / 2**frac) if code else 0.0 for code in codes]
         assert values == pytest.approx(expected, abs=1e-4)
-
-
-def test_rates_are_the_share_of_spikes(clocked):
-    program, traces = clocked
-    steps = sum(len(trace.series) for trace in traces)
-    rates = spike_rates(program, traces)
-    assert set(rates) == {"cells/0", "cells/1"}
-    for name, rate in rates.items():
-        spikes = sum(int(trace.values[name].sum()) for trace in traces)
-        assert rate == pytest.approx(spikes / steps / program[name].neurons)
-    assert any(rates.values())

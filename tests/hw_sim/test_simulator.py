@@ -12,38 +12,22 @@ from pumice.hw_sim import reference
 from pumice.hw_sim.compare import compare
 from pumice.hw_sim.plan import make_plan
 from pumice.hw_sim.random_programs import CHOICES, random_program, random_sample
-from pumice.hw_sim.simulator import Simulator, run, run_stepwise
+from pumice.hw_sim.simulator import Simulator, run
 from pumice.quantize.program import Program, ProgramError
 from pumice.quantize.program.transform import replace_readout
-
-BACKENDS = {
-    "reference": lambda program, samples, trace: reference.run(program, samples, trace=trace),
-    "run": lambda program, samples, trace: run(program, samples, trace=trace, threads=2),
-    "step": lambda program, samples, trace: run_stepwise(program, samples, trace=trace, threads=2),
-}
-
-
-def assert_equal(program, samples):
-    result = compare(program, samples, BACKENDS, traced=len(samples))
-    assert result.differing == 0, [verdict.first for verdict in result.verdicts]
-    step = result.verdicts[1]
-    assert step.nodes == (len(program.nodes), len(program.nodes))
-    assert step.states[0] == step.states[1] > 0
-    return result
-
 
 OPTIONS = [(what, value) for what, values in CHOICES.items() for value in dict.fromkeys(values)]
 
 
 @pytest.mark.parametrize(("what", "value"), OPTIONS, ids=[f"{what}-{value}" for what, value in OPTIONS])
-def test_both_modes_equal_the_reference(what, value):
+def test_both_modes_equal_the_reference(assert_equal, what, value):
     program = random_program(7 + len(what), **{what: value})
     assert_equal(program, [random_sample(program, seed, events) for seed, events in enumerate((0, 1, 9, 130))])
 
 
 @given(seed=st.integers(0, 10**9), events=st.lists(st.integers(0, 70), min_size=1, max_size=3))
 @settings(max_examples=120, deadline=None)
-def test_random_programs_equal_the_reference(seed, events):
+def test_random_programs_equal_the_reference(assert_equal, seed, events):
     program = random_program(seed)
     assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(events)])
 
@@ -51,7 +35,7 @@ def test_random_programs_equal_the_reference(seed, events):
 @pytest.mark.parametrize("discretization", ["async", "zoh"])
 @pytest.mark.parametrize("state_width", [8, 16, 32])
 @pytest.mark.parametrize("weight_width", [2, 8, 16])
-def test_extreme_codes(discretization, state_width, weight_width):
+def test_extreme_codes(assert_equal, discretization, state_width, weight_width):
     saturations = 0
     for seed in range(3):
         program = random_program(
@@ -62,7 +46,7 @@ def test_extreme_codes(discretization, state_width, weight_width):
     assert saturations > 0
 
 
-def test_narrow_mixed_and_wide_operations_all_occur():
+def test_narrow_mixed_and_wide_operations_all_occur(assert_equal):
     """The tests above say nothing about the fast path unless it is taken."""
     narrow = random_program(
         1, value="dense", state_width=16, weight_width=8, spread=1, activation_width=8, norm="layer"
@@ -209,7 +193,7 @@ def test_a_stream_too_long_for_its_sums_is_refused():
         earliest.step(0, (1 << 63) - 1)
 
 
-def test_windowed_readout_forgets_what_lies_before_its_window():
+def test_windowed_readout_forgets_what_lies_before_its_window(assert_equal):
     program = random_program(8, value="token", stages=1, layers=1, stride=1, readout="mean", pairing="causal")
     windowed = replace_readout(program, mode="window", window=5)
     sample = random_sample(program, 0, 40)
@@ -241,7 +225,7 @@ def test_readout_weights_must_have_the_rate_of_their_values():
         Program(nodes=tuple(nodes), logits="decoder", pairing="causal", class_names=("a", "b", "c"))
 
 
-def test_compare_finds_a_wrong_value_and_says_where():
+def test_compare_finds_a_wrong_value_and_says_where(backends):
     program = random_program(8, value="token", stages=1, stride=2, pairing="causal")
     samples = [random_sample(program, seed, 20) for seed in range(3)]
     node = "stages/0/layers/0/y"
@@ -254,17 +238,17 @@ def test_compare_finds_a_wrong_value_and_says_where():
         traces[2 if not trace else 0].logits[1] -= 7
         return traces
 
-    result = compare(program, samples, {"reference": BACKENDS["reference"], "broken": broken}, traced=2)
+    result = compare(program, samples, {"reference": backends["reference"], "broken": broken}, traced=2)
     verdict = result.verdicts[0]
     assert result.differing == verdict.differing > 2
     assert (verdict.first.sample, verdict.first.node, verdict.first.event) == (1, "readout", -1)
-    clean = compare(program, samples, BACKENDS, traced=2)
+    clean = compare(program, samples, backends, traced=2)
     assert clean.differing == 0
     assert clean.as_data()["differing"] == 0
     assert clean.table().row_count == 3
 
 
-def test_compare_without_traces_sees_wrong_logits():
+def test_compare_without_traces_sees_wrong_logits(backends):
     program = random_program(8, value="token")
     samples = [random_sample(program, seed, 20) for seed in range(3)]
 
@@ -274,7 +258,7 @@ def test_compare_without_traces_sees_wrong_logits():
             traces[-1].logits[2] += 1
         return traces
 
-    result = compare(program, samples, {"reference": BACKENDS["reference"], "broken": broken}, traced=0)
+    result = compare(program, samples, {"reference": backends["reference"], "broken": broken}, traced=0)
     first = result.verdicts[0].first
     assert result.differing == 1
     assert (first.sample, first.node, first.channel, first.found - first.expected) == (2, "decoder", 2, 1)

@@ -5,24 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.hw_sim import reference
-from pumice.hw_sim.compare import compare
 from pumice.hw_sim.random_loihi import CHOICES, random_loihi
 from pumice.hw_sim.random_programs import random_sample
-from pumice.hw_sim.simulator import Simulator, run, run_stepwise
+from pumice.hw_sim.simulator import Simulator, run
 from pumice.quantize.program import Format, Program, ProgramError
 from pumice.quantize.program.nodes import SPIKES, DenseInput, LoihiLIF, Readout
-
-BACKENDS = {
-    "reference": lambda program, samples, trace: reference.run(program, samples, trace=trace),
-    "run": lambda program, samples, trace: run(program, samples, trace=trace, threads=2),
-    "step": lambda program, samples, trace: run_stepwise(program, samples, trace=trace, threads=2),
-}
-
-
-def assert_equal(program, samples):
-    result = compare(program, samples, BACKENDS, traced=len(samples))
-    assert result.differing == 0, [verdict.first for verdict in result.verdicts]
-    assert result.verdicts[1].states[0] == sum(isinstance(node, LoihiLIF) for node in program)
 
 
 def layer(**changed):
@@ -44,7 +31,13 @@ def layer(**changed):
     return LoihiLIF(**{**values, **changed})
 
 
-def trace_of(node, values):
+@pytest.fixture
+def trace_of(assert_equal):
+    """``trace_of(node, values)``: the trace of a network of this layer alone, the same in both modes."""
+    return lambda node, values: _trace_of(assert_equal, node, values)
+
+
+def _trace_of(assert_equal, node, values):
     nodes = [DenseInput(name="dense", inputs=(), output=node.format, size=node.weight.shape[1]), node]
     formats = {"output": SPIKES, "format": SPIKES, "size": node.neurons}
     settings = {"mode": "last", "extra_bits": 0, "window": 0, "decay_shift": 0}
@@ -60,38 +53,38 @@ def trace_of(node, values):
 @pytest.mark.parametrize(
     ("what", "value"), [(what, value) for what in CHOICES for value in dict.fromkeys(CHOICES[what])]
 )
-def test_both_modes_equal_the_reference(what, value):
+def test_both_modes_equal_the_reference(assert_equal, what, value):
     program = random_loihi(7 + len(what), **{what: value})
     assert_equal(program, [random_sample(program, seed, steps) for seed, steps in enumerate((0, 1, 9, 130))])
 
 
 @given(seed=st.integers(0, 10**9), steps=st.lists(st.integers(0, 70), min_size=1, max_size=3))
 @settings(max_examples=30, deadline=None)
-def test_random_networks_equal_the_reference(seed, steps):
+def test_random_networks_equal_the_reference(assert_equal, seed, steps):
     program = random_loihi(seed)
     assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(steps)])
 
 
 @pytest.mark.parametrize("hidden", [15, 16, 17, 70])
-def test_layers_of_more_than_a_vector(hidden):
+def test_layers_of_more_than_a_vector(assert_equal, hidden):
     program = random_loihi(hidden, hidden=hidden, inputs=33, classes=19, layers=2, recurrent=True, extreme=False)
     assert_equal(program, [random_sample(program, 0, 100)])
 
 
-def test_decays_truncate_towards_zero():
+def test_decays_truncate_towards_zero(trace_of):
     """A fraction is lost on both sides of zero: -64 * 4095 / 4096 becomes -63, not -64."""
     two = {"weight": np.array([[2], [-2]]), "recurrent": np.zeros((2, 0), dtype=np.int64), "bias": np.array([0, 0])}
     found = trace_of(layer(dv=1, weight_exponent=-1, **two), [[1], [0], [0]])
     assert found.states["cells/0"][:, 2:].tolist() == [[64, -64], [63, -63], [62, -62]]
 
 
-def test_threshold_is_strict_and_resets_to_zero():
+def test_threshold_is_strict_and_resets_to_zero(trace_of):
     found = trace_of(layer(vth=4), [[1], [1], [1], [0]])
     assert found.values["cells/0"][:, 0].tolist() == [0, 0, 1, 0]
     assert found.states["cells/0"][:, 1].tolist() == [128, 256, 0, 0]
 
 
-def test_u_wraps_and_v_clips():
+def test_u_wraps_and_v_clips(trace_of):
     """u keeps what 24 bits hold, v stops at their end; both are counted."""
     largest = layer(weight=np.array([[254]]), format=Format(12, False, 0), vth=131071)
     found = trace_of(largest, [[1000], [0], [1000]])
@@ -102,7 +95,7 @@ def test_u_wraps_and_v_clips():
     assert found.saturations["cells/0"] >= 1
 
 
-def test_bias_and_exponent():
+def test_bias_and_exponent(trace_of):
     found = trace_of(layer(bias=np.array([-3]), weight_exponent=2), [[1], [0]])
     assert found.states["cells/0"][:, 1].tolist() == [64 * (8 - 3), 64 * (8 - 6)]
     halved = trace_of(layer(weight=np.array([[-2]]), weight_exponent=-2), [[1], [3]])

@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.export.samples import codes
 from pumice.hw_sim import opcodes, reference
-from pumice.hw_sim.compare import compare
 from pumice.hw_sim.drift import measure_drift
 from pumice.hw_sim.plan import make_plan
 from pumice.hw_sim.random_networks import CHOICES, random_network
 from pumice.hw_sim.random_programs import random_sample
-from pumice.hw_sim.simulator import Simulator, run, run_stepwise
+from pumice.hw_sim.simulator import Simulator, run
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.quantize.adlif.frozen import FrozenAdLIF
@@ -26,21 +25,6 @@ from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.program import Program, ProgramError
 from pumice.quantize.program.nodes import Neurons
 from pumice.train.data.sequences.batch import BlockBatch
-
-BACKENDS = {
-    "reference": lambda program, samples, trace: reference.run(program, samples, trace=trace),
-    "run": lambda program, samples, trace: run(program, samples, trace=trace, threads=2),
-    "step": lambda program, samples, trace: run_stepwise(program, samples, trace=trace, threads=2),
-}
-
-
-def assert_equal(program, samples):
-    result = compare(program, samples, BACKENDS, traced=len(samples))
-    assert result.differing == 0, [verdict.first for verdict in result.verdicts]
-    step = result.verdicts[1]
-    assert step.nodes == (len(program.nodes), len(program.nodes))
-    assert step.states[0] == step.states[1] > 0
-    return result
 
 
 def changed(program: Program, **fields) -> Program:
@@ -66,21 +50,21 @@ OPTIONS = [(what, value) for what, values in CHOICES.items() for value in dict.f
 
 
 @pytest.mark.parametrize(("what", "value"), OPTIONS, ids=[f"{what}-{value}" for what, value in OPTIONS])
-def test_both_modes_equal_the_reference(what, value):
+def test_both_modes_equal_the_reference(assert_equal, what, value):
     program = random_network(3 + len(what), **{what: value})
     assert_equal(program, [random_sample(program, seed, steps) for seed, steps in enumerate((0, 1, 9, 130))])
 
 
 @given(seed=st.integers(0, 10**9), steps=st.lists(st.integers(0, 70), min_size=1, max_size=3))
 @settings(max_examples=100, deadline=None)
-def test_random_networks_equal_the_reference(seed, steps):
+def test_random_networks_equal_the_reference(assert_equal, seed, steps):
     program = random_network(seed)
     assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(steps)])
 
 
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 @pytest.mark.parametrize("hidden", [15, 16, 17, 70])
-def test_layers_of_more_than_a_vector(cell, hidden):
+def test_layers_of_more_than_a_vector(assert_equal, cell, hidden):
     program = random_network(hidden, cell=cell, hidden=hidden, inputs=33, classes=19, layers=2, recurrent=True)
     program = changed(program, threshold=np.zeros(hidden, dtype=np.int64))
     assert_equal(program, [random_sample(program, 0, 100)])
@@ -89,7 +73,7 @@ def test_layers_of_more_than_a_vector(cell, hidden):
 
 
 @pytest.mark.parametrize("weight_width", [12, 13, 14])
-def test_sums_of_the_largest_weights_where_everything_spikes(weight_width):
+def test_sums_of_the_largest_weights_where_everything_spikes(assert_equal, weight_width):
     """At 13 bits, eight weights just fit int16."""
     program = random_network(4, cell="lif", hidden=40, inputs=40, weight_width=weight_width, layers=2, recurrent=True)
     top = (1 << (weight_width - 1)) - 1
@@ -105,7 +89,7 @@ def test_sums_of_the_largest_weights_where_everything_spikes(weight_width):
 
 @pytest.mark.parametrize("state_width", [8, 16, 32])
 @pytest.mark.parametrize("cell", ["lif", "se"])
-def test_thresholds_at_the_ends_of_the_range(state_width, cell):
+def test_thresholds_at_the_ends_of_the_range(assert_equal, state_width, cell):
     program = random_network(5, state_width=state_width, cell=cell, hidden=6, layers=1)
     potential = program["cells/0"].potential
     for threshold in (potential.min - 1, potential.min, potential.max - 1, potential.max):
@@ -114,7 +98,7 @@ def test_thresholds_at_the_ends_of_the_range(state_width, cell):
 
 
 @pytest.mark.parametrize(("cell", "scale"), [("lif", 25), ("se-adlif", 50), ("ef-adlif", 50)])
-def test_lowered_networks_equal_the_reference(cell, scale):
+def test_lowered_networks_equal_the_reference(assert_equal, cell, scale):
     settings = {"q": 60, "tau_u": (5, 25), "tau_w": (60, 300), "tau_out": (3, 15)}
     config = AdLIFConfig(num_classes=5, in_features=4, cell=cell, layers=2, hidden=36, **settings)
     generator = torch.Generator().manual_seed(0)
@@ -230,7 +214,7 @@ def test_drift_is_not_measured_of_clocked_networks():
         measure_drift(program, *random_sample(program, 0, 5))
 
 
-def test_real_inputs_beside_a_half_are_rounded_exactly():
+def test_real_inputs_beside_a_half_are_rounded_exactly(backends):
     program = random_network(0, input="real", recurrent=True)
     size, scale = program["dense"].size, program["dense"].output.scale
     below = np.nextafter(0.5, 0)  # plus 1/2 it is 1 in float64
@@ -238,7 +222,7 @@ def test_real_inputs_beside_a_half_are_rounded_exactly():
     values = np.repeat(rows[:, None], size, axis=1)
     sample = values, np.arange(len(values))
     expected = np.repeat(np.array([[0, 0, 0, 1, -1, -1, 0, 0]]).T, size, axis=1)
-    traces = [backend(program, [sample], True)[0].values["dense"] for backend in BACKENDS.values()]
+    traces = [backend(program, [sample], True)[0].values["dense"] for backend in backends.values()]
     twin = FrozenAdLIF(program.nodes, "mean").trace(torch.from_numpy(values)[None])[1]["dense"][0].numpy()
     for found in (*traces, twin, codes(program, sample)[0]):
         np.testing.assert_array_equal(found, expected)
