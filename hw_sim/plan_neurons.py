@@ -38,7 +38,7 @@ def plan_neurons(self: Planner, node: Neurons) -> None:
         return arena.put(pad(codes, size))
 
     def shift(left: np.ndarray) -> int:
-        return put(accs, np.minimum(left, 62 if wide else 30))
+        return put(accs, np.clip(left, 0, 62 if wide else 30))  # below 0 where there is no V to shift
 
     def shifts(*lefts: int, right: int) -> int:
         return self.a64.put(np.array([*(min(left, 62) for left in lefts), 1 << right >> 1, right]))

@@ -18,13 +18,16 @@ def lif(node: LIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) ->
     x = inputs[0]
     samples, steps, _ = x.shape
     u = z = np.zeros((samples, node.neurons), dtype=np.int64)
-    spikes, states = [np.zeros((samples, steps, node.neurons), dtype=np.int64) for _ in range(2)]
+    spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
+    states = np.zeros_like(spikes) if batch.trace else None
     for t in range(steps):
         u = batch.store(node, potential(node, u, current(node, x[:, t], z)), node.potential, valid[:, t])
         z = (u > node.threshold).astype(np.int64)
         u = u * (1 - z)
-        spikes[:, t], states[:, t] = z, u
-    if batch.trace:
+        spikes[:, t] = z
+        if states is not None:
+            states[:, t] = u
+    if states is not None:
         batch.states[node.name] = states
     return spikes
 
@@ -35,7 +38,7 @@ def adaptive_lif(node: AdaptiveLIF, inputs: list[np.ndarray], valid: np.ndarray,
     samples, steps, _ = x.shape
     u = w = z = np.zeros((samples, node.neurons), dtype=np.int64)
     spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
-    states = np.zeros((samples, steps, 2 * node.neurons), dtype=np.int64)
+    states = np.zeros((samples, steps, 2 * node.neurons), dtype=np.int64) if batch.trace else None
     for t in range(steps):
         u_before, z_before = u, z
         drive = adapted_drive(node, current(node, x[:, t], z), w)
@@ -44,8 +47,10 @@ def adaptive_lif(node: AdaptiveLIF, inputs: list[np.ndarray], valid: np.ndarray,
         u = u * (1 - z)
         seen = (u, z) if node.order == "se" else (u_before, z_before)
         w = batch.store(node, adaptation(node, w, *seen), node.adaptation, valid[:, t])
-        spikes[:, t], states[:, t] = z, np.concatenate([u, w], axis=1)
-    if batch.trace:
+        spikes[:, t] = z
+        if states is not None:
+            states[:, t] = np.concatenate([u, w], axis=1)
+    if states is not None:
         batch.states[node.name] = states
     return spikes
 
