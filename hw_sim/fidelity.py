@@ -1,4 +1,4 @@
-"""How far the integers are from the numbers they stand for, what the states hold, and how often neurons spike."""
+"""How far the integers are from the numbers they stand for, and what the states hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..quantize.program import Program
-from ..quantize.program.nodes import SPIKES, AdaptiveLIF, DiagonalSSM, LeakyIntegrator, LoihiLIF, Neurons, Node
+from ..quantize.program.nodes import AdaptiveLIF, DiagonalSSM, LeakyIntegrator, LoihiLIF, Neurons, Node
 from ..quantize.program.nodes.loihi import DECAY_BITS, STATE_LIMIT
 from .reference import Trace
 
@@ -113,13 +113,3 @@ def _constants(decays: np.ndarray, unit: float = 1.0) -> list[float | None]:
     with np.errstate(divide="ignore"):  # a decay of 0 has an infinite rate
         rates = -np.log(decays)
     return [round(unit / rate, 4) if rate > 0 else None for rate in rates.tolist()]
-
-
-def spike_rates(program: Program, traces: Sequence[Trace]) -> dict[str, float]:
-    """By layer of neurons: the share of its neurons that spike, a mean over all steps of traced samples."""
-    rates = {}
-    for node in program:
-        if node.output == SPIKES and node.keeps_state:
-            spikes = np.concatenate([trace.values[node.name] for trace in traces])
-            rates[node.name] = float(spikes.mean()) if spikes.size else 0.0
-    return rates
