@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from pumice import cli_backends, cli_simulate
 from pumice.cli import main
-from pumice.errors import PumiceError
 from pumice.export import lava as lava_package
 from pumice.export.lava.environment import LavaUnavailable, ensure_environment, find_python
 from pumice.hw_sim import reference
@@ -45,7 +44,7 @@ def run_dir(exported, tmp_path):
 def interpreter():
     try:
         find_python()
-    except PumiceError as error:
+    except LavaUnavailable as error:
         pytest.skip(str(error))
     return ensure_environment()
 

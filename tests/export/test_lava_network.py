@@ -31,7 +31,7 @@ LAYER = {"stages": 1, "layers": 1, "pairing": "causal", "state_width": 16}
 def lava():
     try:
         find_python()
-    except PumiceError as error:
+    except LavaUnavailable as error:
         pytest.skip(str(error))
     return ensure_environment()
 
@@ -216,6 +216,45 @@ def test_a_failing_process_among_those_of_lava_ends_the_run_with_its_reason(cloc
     with pytest.raises(PumiceError, match=r"a Lava process of .* failed: ValueError: my own neurons"):
         run_bundle(clocked, timeout_s=120, parts="stock")
     wait_until(lambda: not left_over(clocked))
+
+
+@pytest.fixture
+def own_processes(lava, tmp_path):
+    """A bundle of Lava's own processes; ``change(code)`` has its LIF neurons run ``code`` at every step."""
+    program = random_loihi(3, layers=1)
+    folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "own")
+    module = folder / "pumice" / "export" / "lava" / "runtime" / "stock.py"
+
+    def change(code):
+        lines = ["import os", "import lava.proc.lif.models as models", "def fire(self):", f"    {code}"]
+        lines += ["models.PyLifModelBitAcc.spiking_activation = fire"]
+        module.write_text("\n".join([module.read_text(), *lines, ""]))
+        return folder
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("raise ValueError('my neurons')", "failed: ValueError: my neurons"),
+        ("os.kill(os.getpid(), 9)", "ended too early with code -9"),
+        ("raise type('Odd', (Exception,), {})", "ended too early with code"),  # it cannot be pickled
+    ],
+    ids=["raises", "killed", "raises-locally"],
+)
+def test_a_process_of_lavas_own_that_fails_ends_the_run(own_processes, code, sentence):
+    folder = own_processes(code)
+    with pytest.raises(PumiceError, match=sentence):
+        run_bundle(folder, timeout_s=60)
+    wait_until(lambda: not left_over(folder))
+
+
+def test_a_process_of_lavas_own_that_fails_ends_a_run_without_the_driver(lava, own_processes):
+    folder = own_processes("raise ValueError('my neurons')")
+    done = subprocess.run([lava, "run.py"], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "ValueError: my neurons" in done.stderr
 
 
 @pytest.mark.parametrize(

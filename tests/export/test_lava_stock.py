@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pumice.errors import PumiceError
 from pumice.export.lava import run_lava
-from pumice.export.lava.environment import ensure_environment, find_python
+from pumice.export.lava.environment import LavaUnavailable, ensure_environment, find_python
 from pumice.hw_sim import reference
 from pumice.hw_sim.compare import compare
 from pumice.hw_sim.random_loihi import random_loihi
@@ -19,7 +19,7 @@ from pumice.quantize.program.nodes import LoihiLIF
 def _lava():
     try:
         find_python()
-    except PumiceError as error:
+    except LavaUnavailable as error:
         pytest.skip(str(error))
     ensure_environment()
 

@@ -12,6 +12,16 @@ from typing import Any
 FOLDER = "failures"
 
 
+def fail(reason: str, process: int | None) -> None:
+    """Leave ``reason`` in ``failures/``, as the end of ``process``; one that it left itself stays."""
+    folder = Path(FOLDER)
+    folder.mkdir(exist_ok=True)
+    target, partial = folder / f"{process}.txt", folder / f".{process}-{os.getpid()}"
+    if not target.exists():
+        partial.write_text(reason, encoding="utf-8")
+        partial.rename(target)
+
+
 def reported(method: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a process model's method: exceptions go to ``failures/`` in the working folder, then on."""
 
@@ -20,11 +30,7 @@ def reported(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(*args, **kwargs)
         except BaseException:
-            folder = Path(FOLDER)
-            folder.mkdir(exist_ok=True)
-            partial = folder / f".{os.getpid()}"
-            partial.write_text(traceback.format_exc(), encoding="utf-8")
-            partial.rename(folder / f"{os.getpid()}.txt")
+            fail(traceback.format_exc(), os.getpid())
             raise
 
     return wrapper

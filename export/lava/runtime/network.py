@@ -20,6 +20,7 @@ from .neuron_layer import NeuronLayer
 from .recorder import Recorder
 from .source import Source
 from .stock import run_stock
+from .supervision import stop
 from .wiring import FUSED, LAYERS, STOCK, Wires, check_parts, is_stock, synapses, wire
 
 
@@ -46,7 +47,7 @@ def run(program: Program, inputs: dict[str, np.ndarray], outputs: Path, parts: s
     else:
         _connect(source, [wires] if parts == FUSED else [[part] for part in wires], steps, outputs)
     source.run(condition=RunSteps(num_steps=steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
-    source.stop()
+    stop(source)
 
 
 def _connect(source: Source, groups: Sequence[Sequence[Wires]], steps: int, outputs: Path) -> None:

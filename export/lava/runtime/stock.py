@@ -29,6 +29,7 @@ from .head import COLUMNS, FLAG, RESET, VALID
 from .part import Part
 from .progress import PROGRESS
 from .recordings import write
+from .supervision import stop
 from .wiring import wire
 
 
@@ -80,7 +81,7 @@ def run_stock(program: Program, inputs: dict[str, np.ndarray], outputs: Path) ->
             source.run(condition=RunSteps(num_steps=len(piece)), run_cfg=config)
             Path(PROGRESS).write_text(str(piece[-1] + 1), encoding="utf-8")
     recorded = [{what: layer.recorded(what) for what in ("s_out", "u", "v")} for layer in layers]
-    source.stop()
+    stop(source)
     _write(program, nodes, recorded, pieces, inputs["flags"], outputs)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
-from .failures import FOLDER
+from .failures import FOLDER, fail
 
 _POLL_S = 0.2
 _PR_SET_PDEATHSIG = 1
@@ -20,18 +24,27 @@ _PR_SET_PDEATHSIG = 1
 def supervise(parent: int | None = None) -> None:
     """Call it once, before Lava starts its processes. From then on the run ends
 
-    - with the traceback on stderr and exit code 1, when a process model has failed;
+    - with the traceback on stderr and exit code 1, when a process model has failed, Lava's own ones included;
+    - likewise when a process was killed;
     - when the process ``parent``, if given, is gone;
     - when this process is gone (Linux; elsewhere its processes have to be ended by hand).
 
     Ctrl-C reaches this process alone. Python's resource tracker frees the shared memory after the last one.
     """
+    BaseProcess.start = _noted(BaseProcess.start)
     os.register_at_fork(before=_note_parent, after_in_child=_tie_to_parent)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
+def stop(network: Any) -> None:
+    """``network.stop()``: from now on processes may end."""
+    _expect_ends()
+    network.stop()
+
+
 def end_processes() -> None:
     """End the processes that Lava has started."""
+    _expect_ends()
     for process in multiprocessing.active_children():
         process.kill()
 
@@ -53,8 +66,52 @@ def _tie_to_parent() -> None:
             os._exit(1)
 
 
+_looking = threading.Lock()
+"""Held while the watching thread asks which processes have ended: Lava, too, waits for them, and only one may."""
+
+_ends_expected = False
+
+_started: list[BaseProcess] = []
+
+
+def _expect_ends() -> None:
+    global _ends_expected
+    with _looking:
+        _ends_expected = True
+
+
+def _noted(start: Callable[[BaseProcess], None]) -> Callable[[BaseProcess], None]:
+    """``start`` that keeps the process: multiprocessing forgets one that has ended."""
+
+    @functools.wraps(start)
+    def wrapper(process: BaseProcess) -> None:
+        start(process)
+        _started.append(process)
+
+    return wrapper
+
+
+def _note_lost() -> None:
+    """Write to ``failures/`` what ended a process that should still run."""
+    with _looking:
+        lost = [] if _ends_expected else [process for process in _started if not process.is_alive()]
+    for process in lost:
+        fail(_end_of(process), process.pid)
+
+
+def _end_of(process: BaseProcess) -> str:
+    """Lava's processes send their exception and its traceback, and end as if all were well."""
+    reason = f"a process of Lava, {process.name}, ended too early with code {process.exitcode}"
+    try:
+        error = getattr(process, "exception", None)
+    except Exception as unreadable:  # whatever the unpickling of a foreign exception raises
+        return f"{reason}; what it raised cannot be read: {unreadable}"
+    return error[1] if error else reason
+
+
 def _watch(parent: int | None) -> None:
     while True:
+        _note_lost()
         failures = sorted(Path(FOLDER).glob("*.txt"))
         if failures:
             print(failures[0].read_text(encoding="utf-8"), file=sys.stderr, flush=True)
