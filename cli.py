@@ -15,7 +15,7 @@ from typing import Any
 
 from . import __version__
 from .cli_help import overview, verb_header
-from .cli_overrides import multirun_arguments, quoted, with_saved_overrides
+from .cli_overrides import multirun_arguments, open_mappings, quoted, with_saved_overrides
 from .cli_verbs import VERBS, Verb, find_verb
 from .errors import PumiceError
 
@@ -70,7 +70,7 @@ def _dispatch(arguments: list[str]) -> None:
     if multirun and verb.config_name != "config":
         raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
     rest = multirun_arguments(rest) if multirun else with_saved_overrides(rest)
-    _call_hydra(verb, rest, listing=listing)
+    _call_hydra(verb, open_mappings(rest), listing=listing)
 
 
 def _call_hydra(verb: Verb, arguments: list[str], *, listing: bool) -> None:

@@ -11,12 +11,19 @@ from .files import atomic_path
 
 SAVED_NAME = "overrides.yaml"
 NOT_SAVED = ("run_dir", "redo")
+OPEN = ("quantize.layers",)
+"""Empty mappings for keys of the user's own, which Hydra takes behind ``++`` alone."""
 VALUE_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
 
 def key_of(override: str) -> str:
     """The key that an override is about: ``+training.epochs=3`` -> ``training.epochs``."""
     return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+
+
+def open_mappings(arguments: list[str]) -> list[str]:
+    """Let ``quantize.layers={...}`` bring keys that the configuration does not have."""
+    return [f"++{item}" if item.partition("=")[0] in OPEN else item for item in arguments]
 
 
 def quoted(value: str) -> str:

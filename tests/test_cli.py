@@ -78,6 +78,13 @@ def test_cfg_job_shows_and_does_nothing(pumice, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_layers_get_widths_of_their_own_as_the_docs_say(pumice):
+    code, out, _ = pumice("quantize", "--cfg", "job", "quantize.layers={cells.0: {synapses: 4}, readout: {decoder: 9}}")
+    assert code == 0
+    assert "    cells.0:\n      synapses: 4\n" in out
+    assert "      decoder: 9\n" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
