@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from ...quantize.program import Program, ProgramError
-from ...quantize.program.nodes import DiagonalSSM, EventPool, LeakyIntegrator, Neurons, Node
+from ...quantize.program.nodes import DiagonalSSM, EventPool, LeakyIntegrator, LoihiLIF, Neurons, Node
 from .runtime.wiring import FUSED, STOCK, Wires, check_parts, is_stock, synapses, wire
 
 _TEXT = """\
@@ -16,8 +16,7 @@ An integer program of Pumice, ready to run in lava-nc 0.10.0. It needs Python 3.
     uv run run.py                    # fetches what it needs
     python3.10 run.py                # where lava-nc is installed{variants}
 
-It sends {samples} samples, {steps} steps, through the network and prints the class of each, and how many logits differ
-from those of Pumice's simulator where `expected.npz` holds them (0 is right).
+{told}
 
 ## Files
 
@@ -27,7 +26,7 @@ from those of Pumice's simulator where `expected.npz` holds them (0 is right).
 | `inputs.npz` | what the source sends: `values`, `gaps`, `pool_gaps`, `flags`; one row a step, int64 |
 | `expected.npz` | `logits` (samples, classes) of the simulator, if it was there |
 | `run.py` | loads both, runs, compares |
-| `pumice/export/lava/runtime/` | the processes and their models, one folder each; `network.py` connects them |
+| `pumice/export/lava/runtime/` | the processes and their models, one folder each; `{module}` connects them |
 | `pumice/quantize/program/` | reads `program.npz` |
 | `outputs/` | after a run: `<process>.value.npy`, `.flag.npy`, `.state.npy`, (steps, channels) int64 |
 | `failures/` | the traceback of a process model that failed |
@@ -38,7 +37,7 @@ from those of Pumice's simulator where `expected.npz` holds them (0 is right).
 
 ## Processes
 
-`Source` sends rows of `inputs.npz`; a recorder takes what each process sends. Channels in and out:
+{recorded} Channels in and out:
 
 ```
 {graph}
@@ -53,16 +52,29 @@ Nodes of each process, in order of evaluation; names are those of the program:
 ## Changing it
 
 Copy the folder first. Then change `inputs.npz` (any number of steps), a process model under
-`pumice/export/lava/runtime/`, or the connections in `network.py`, and run it again. Lava executes every `.py` file that
+`pumice/export/lava/runtime/`, or the connections in `{module}`, and run it again. Lava executes every `.py` file that
 lies beside a process definition, so keep one process and its model to a folder. An exception in a model ends the run
-with its traceback. Rounding is half up (`floor(x + 1/2)`), every store saturates{exempt}.
+with its traceback. {rounding}
 """
 
+_TOLD = (
+    "It sends {samples} samples, {steps} steps, through the network and prints the class of the largest logit of each, and "
+    "how many logits differ from those of Pumice's simulator where `expected.npz` holds them (0 is right)."
+)
+_DECISION = " Sequence tasks decide by what comes out at every step, which is in `outputs/`."
+_OURS = "`Source` sends rows of `inputs.npz`; a recorder takes what each process sends."
+_LAVAS = (
+    "`RingBuffer` sends the valid rows of `inputs.npz`, `Monitor` takes spikes, u and v of each `LIF`, and all are "
+    "set to zero between samples."
+)
+_ROUNDING = "Rounding is half up (`floor(x + 1/2)`), every store saturates."
+_LOIHI = "Decays round towards zero, u wraps and v clips at 24 bits, as on the chip."
 _EVENT = (
     "One Lava step is one event. Its value, its gaps (time since the last event, in ticks of {tick_us} us for decays) "
     "and a flag travel together."
 )
-_TICK = "One Lava step is one time step of the network. Its value and a flag travel together."
+_TICK = "One Lava step is one time step of the network."
+_TRAVEL = " Its value and a flag travel together."
 _FLAGS = (
     "Flags: 1, the value is valid at the sender's rate; 2, a new sample starts, states return to zero. Every sample is "
     "led by one step with flag 2 and no value. A step that is not valid changes no state."
@@ -70,6 +82,17 @@ _FLAGS = (
 _STRIDED = "A strided layer sends a valid event when its window is full."
 _POTENTIALS = "`readout.state.npy` holds the potentials of the integrators, by which sequences are read."
 _LOGITS = "Logits are integers with {frac} fractional bits."
+_OWN = """
+## Lava's own processes
+
+```
+{edges}
+```
+
+A `Dense` delays by a step: layer l, counted from 0, works on row k of a sample at step k + l + 1 of it, and its bias
+acts from the first one on. So u, v and the sums on their way are set to zero after its first l + 1 steps, and as many empty
+steps as there are layers follow each sample. The files in `outputs/` are set back: row k is row k of `inputs.npz`.
+"""
 _DENSE = """
 ## With Lava's own Dense
 
@@ -92,22 +115,32 @@ def readme(program: Program, samples: int, steps: int) -> str:
     Raises:
         ProgramError: a program that does not split into layers.
     """
-    wires = wire(program)
+    wires, own = wire(program), is_stock(program)
     units = [node.unit_us for node in program.gap_inputs if node.name == wires[0].gap_in]
-    sentences = [_EVENT.format(tick_us=units[0] if units else 1) if program.gap_inputs else _TICK, _FLAGS]
+    sentences = [
+        _EVENT.format(tick_us=units[0] if units else 1) if program.gap_inputs else _TICK + _TRAVEL * (not own),
+        _FLAGS,
+    ]
     sentences += [_STRIDED] if any(isinstance(node, EventPool) for node in program) else []
     sentences += [_POTENTIALS] if any(isinstance(node, LeakyIntegrator) for node in program) else []
     sentences += [_LOGITS.format(frac=program[program.logits].output.frac)]
+    decision = "" if program.gap_inputs else _DECISION
+    stock = ""
+    if own:
+        stock = _OWN.format(edges="\n".join(_own_edges(program)))
+    elif _takes(program, STOCK):
+        stock = _DENSE.format(edges="\n".join(_edges(wires)))
     return _TEXT.format(
         classes=len(program.class_names),
-        samples=samples,
-        steps=steps,
+        told=textwrap.fill(_TOLD.format(samples=samples, steps=steps) + decision, 120),
         variants="".join(_variants(program)),
         steps_are=textwrap.fill(" ".join(sentences), 120),
         graph="\n".join(_lines(program, wires)),
         nodes="\n".join(f"{part.name}\n" + "\n".join(_nodes(part)) for part in wires),
-        stock=_DENSE.format(edges="\n".join(_edges(wires))) if _takes(program, STOCK) and not is_stock(program) else "",
-        exempt=" (Loihi's neurons have rules of their own)" if is_stock(program) else "",
+        stock=stock,
+        module="stock.py" if own else "network.py",
+        recorded=textwrap.fill(_LAVAS if own else _OURS, 120),
+        rounding=_LOIHI if own else _ROUNDING,
     )
 
 
@@ -149,6 +182,18 @@ def _edges(wires: list[Wires]) -> list[str]:
             lines.append(f"{sender}.value_out -> Dense {dense.name} ({rows} x {columns}) -> {part.name}.{port}")
         lines.append(f"{before}.head_out -> {part.name}.head_in")
         before = part.name
+    return lines
+
+
+def _own_edges(program: Program) -> list[str]:
+    lines, before = [], "RingBuffer"
+    for node in program:
+        if isinstance(node, LoihiLIF):
+            feeding = [(before, "W", node.weight)] + [(f"LIF {node.name}", "V", node.recurrent)] * node.is_recurrent
+            for sender, what, matrix in feeding:
+                rows, columns = matrix.shape
+                lines.append(f"{sender} -> Dense {node.name}/{what} ({rows} x {columns}) -> LIF {node.name}")
+            before = f"LIF {node.name}"
     return lines
 
 

@@ -13,6 +13,7 @@ from pumice.export.lava.runtime.block import Block
 from pumice.export.lava.runtime.head import RESET, VALID
 from pumice.export.lava.runtime.wiring import synapses, wire
 from pumice.hw_sim import reference
+from pumice.hw_sim.random_loihi import random_loihi
 from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_program, random_sample
 from pumice.quantize.program import ProgramError
@@ -133,3 +134,17 @@ def test_the_readme_of_a_clocked_network_shows_lavas_own_processes():
     events = readme(random_program(4), 1, 9)
     assert "One Lava step is one event" in events
     assert "stock" not in events
+
+
+def test_the_readme_of_loihis_neurons_shows_what_stock_py_connects():
+    program = random_loihi(4, layers=1, recurrent=True, hidden=3, inputs=6)
+    text = readme(program, 1, 9)
+    edges = [
+        "RingBuffer -> Dense cells/0/W (3 x 6) -> LIF cells/0",
+        "LIF cells/0 -> Dense cells/0/V (3 x 3) -> LIF cells/0",
+        "LIF cells/0 -> Dense output/W (3 x 3) -> LIF output",
+    ]
+    assert "\n".join(edges) in text
+    assert "connections in `stock.py`" in text
+    for untrue in ("recorder", "travel", "network.py", "--parts", "saturates"):
+        assert untrue not in text

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pumice.errors import PumiceError
-from pumice.export.lava import run_lava
+from pumice.export.lava import run_lava, write_bundle
 from pumice.export.lava.environment import LavaUnavailable, ensure_environment, find_python
 from pumice.hw_sim import reference
 from pumice.hw_sim.compare import compare
 from pumice.hw_sim.random_loihi import random_loihi
+from pumice.hw_sim.random_networks import random_network
 from pumice.hw_sim.random_programs import random_sample
 from pumice.quantize.program import ProgramError
 from pumice.quantize.program.nodes import LoihiLIF
@@ -70,6 +71,23 @@ def test_wraps_clips_and_biases_that_spike_alone():
     found = assert_equal(program, [(rows, np.arange(20)) for rows in counts])
     assert all(trace.values["cells/0"][0].any() for trace in found)
     assert sum(trace.saturations["cells/0"] for trace in found) > 20
+
+
+def test_other_neurons_beside_them_are_refused_before_the_start(tmp_path):
+    loihi, other = random_loihi(21, layers=1, hidden=9), random_network(31, cell="lif", layers=2)
+    weight = np.full((other["cells/0"].neurons, other["dense"].channels), 40, dtype=np.int16)
+    first = replace(
+        loihi["cells/0"],
+        weight=weight,
+        weight_bits=8,
+        recurrent=weight[:, :0],
+        format=other["dense"].output,
+        bias=np.zeros(len(weight), dtype=np.int16),
+    )
+    mixed = replace(other, nodes=tuple(first if node.name == first.name else node for node in other))
+    with pytest.raises(ProgramError, match="node cells/1: a LIF cannot lie beside LoihiLIF nodes"):
+        write_bundle(mixed, [random_sample(mixed, 0, 3)], tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
 
 
 def test_they_cannot_be_fused():

@@ -12,14 +12,16 @@ from .wiring import wire
 
 
 def check(program: Program, flags: np.ndarray, outputs: Path) -> int:
-    """Print each sample's class and how many logits differ from ``expected.npz``, if that is there; return the latter.
+    """Print the class of each sample's largest logit, and how many differ from ``expected.npz``; return that number.
+
+    0 without such a file.
 
     Shapes: ``flags`` (rows,), as the source sent them.
     """
     logits = np.stack([rows[-1] for rows in read(outputs, wire(program), flags)[-1].values])
     print(f"{len(flags)} steps, {len(logits)} samples")
     for sample, row in enumerate(logits):
-        print(f"sample {sample}: {program.class_names[int(row.argmax())]}")
+        print(f"sample {sample}: largest logit of {program.class_names[int(row.argmax())]}")
     if not Path("expected.npz").exists():
         return 0
     with np.load("expected.npz", allow_pickle=False) as archive:

@@ -90,8 +90,10 @@ def _connect(source: AbstractProcess, nodes: list[LoihiLIF], steps: int) -> list
     last = source.s_out
     for node in nodes:
         bits = {"weight_exp": node.weight_exponent, "num_weight_bits": node.weight_bits, "sign_mode": SignMode.MIXED}
-        dense = Dense(weights=node.weight.astype(np.int32), num_message_bits=node.message_bits, **bits)
+        graded = node.message_bits
+        dense = Dense(weights=node.weight.astype(np.int32), num_message_bits=graded, name=f"{node.name}/W", **bits)
         lif = LIF(
+            name=node.name,
             shape=(node.neurons,),
             du=node.du,
             dv=node.dv,
@@ -103,7 +105,7 @@ def _connect(source: AbstractProcess, nodes: list[LoihiLIF], steps: int) -> list
         dense.a_out.connect(lif.a_in)
         recurrent = None
         if node.is_recurrent:
-            recurrent = Dense(weights=node.recurrent.astype(np.int32), **bits)
+            recurrent = Dense(weights=node.recurrent.astype(np.int32), name=f"{node.name}/V", **bits)
             lif.s_out.connect(recurrent.s_in)
             recurrent.a_out.connect(lif.a_in)
         monitors = {what: Monitor() for what in ("s_out", "u", "v")}

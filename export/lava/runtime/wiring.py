@@ -72,12 +72,15 @@ def wire(program: Program) -> list[Wires]:
     both leave a strided layer summed.
 
     Raises:
-        ProgramError: a node that Lava has no model for, a layer with more than one output, or a program with more than
-            two gap inputs.
+        ProgramError: a node that Lava has no model for, or not beside Loihi's own neurons; a layer with more than one
+            output, or a program with more than two gap inputs.
     """
     for node in program:
         if type(node) not in (*INPUT_NODES, *STATELESS, *STATEFUL, LoihiLIF):
             raise ProgramError(f"node {node.name}: Lava has no model for {type(node).__name__}")
+        if is_stock(program) and type(node) not in (*INPUT_NODES, LoihiLIF, Readout):
+            kind = type(node).__name__
+            raise ProgramError(f"node {node.name}: a {kind} cannot lie beside LoihiLIF nodes, which are Lava's own LIF")
     value = program.value_input.name
     gap, pool_gap = _gap_inputs(program)
     weights = {node.inputs[2] for node in program if isinstance(node, Readout) and node.mode == "time"}
