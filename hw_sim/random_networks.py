@@ -1,6 +1,7 @@
 """Random clocked programs, in the shape that networks of spiking neurons lower to: for tests of backends.
 
-As in random_programs.py, the codes mean nothing, and every width, shift and mode that lowering can make occurs.
+As in random_programs.py, the codes mean nothing, and shifts and modes of every kind occur. Weights of more than 8 bits
+may be fixed; with wide states, some such networks do not fit 52 bits and are refused.
 """
 
 from __future__ import annotations

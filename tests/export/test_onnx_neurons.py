@@ -47,6 +47,13 @@ def test_random_networks(seed):
     check(program, [random_sample(program, seed % 1000 + row, steps) for row, steps in enumerate((9, 0, 1, 23))])
 
 
+@pytest.mark.parametrize("cell", CHOICES["cell"])
+@pytest.mark.parametrize("weight_width", [12, 16])
+def test_wide_weights(make_samples, cell, weight_width):
+    program = random_network(weight_width, cell=cell, weight_width=weight_width, state_width=16, recurrent=True)
+    check(program, make_samples(program, 3))
+
+
 @pytest.mark.parametrize("cell", ["lif", "ef-adlif", "se-adlif"])
 @pytest.mark.parametrize("widths", [{}, {"synapses": 4, "constant": 12, "potential": 20}, {"synapses": 12}])
 def test_lowered_networks(lowered_network, cell, widths):

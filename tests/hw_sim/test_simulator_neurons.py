@@ -72,6 +72,13 @@ def test_layers_of_more_than_a_vector(assert_equal, cell, hidden):
     assert all(trace.values[name].any() for name in ("cells/0", "cells/1"))
 
 
+@pytest.mark.parametrize("weight_width", [12, 14, 16])
+def test_wide_weights(weight_width):
+    for cell in CHOICES["cell"]:
+        program = random_network(weight_width, cell=cell, weight_width=weight_width, state_width=16, recurrent=True)
+        assert_equal(program, [random_sample(program, 3, 30)])
+
+
 @pytest.mark.parametrize("weight_width", [12, 13, 14])
 def test_sums_of_the_largest_weights_where_everything_spikes(assert_equal, weight_width):
     """At 13 bits, eight weights just fit int16."""
