@@ -73,7 +73,7 @@ def test_layers_of_more_than_a_vector(assert_equal, cell, hidden):
 
 
 @pytest.mark.parametrize("weight_width", [12, 14, 16])
-def test_wide_weights(weight_width):
+def test_wide_weights(assert_equal, weight_width):
     for cell in CHOICES["cell"]:
         program = random_network(weight_width, cell=cell, weight_width=weight_width, state_width=16, recurrent=True)
         assert_equal(program, [random_sample(program, 3, 30)])
