@@ -58,8 +58,8 @@ with its traceback. {rounding}
 """
 
 _TOLD = (
-    "It sends {samples} samples, {steps} steps, through the network and prints the class of the largest logit of each, and "
-    "how many logits differ from those of Pumice's simulator where `expected.npz` holds them (0 is right)."
+    "It sends {samples} samples, {steps} steps, through the network and prints the class of the largest logit of each, "
+    "and how many logits differ from those of Pumice's simulator where `expected.npz` holds them (0 is right)."
 )
 _DECISION = " Sequence tasks decide by what comes out at every step, which is in `outputs/`."
 _OURS = "`Source` sends rows of `inputs.npz`; a recorder takes what each process sends."
@@ -90,8 +90,8 @@ _OWN = """
 ```
 
 A `Dense` delays by a step: layer l, counted from 0, works on row k of a sample at step k + l + 1 of it, and its bias
-acts from the first one on. So u, v and the sums on their way are set to zero after its first l + 1 steps, and as many empty
-steps as there are layers follow each sample. The files in `outputs/` are set back: row k is row k of `inputs.npz`.
+acts from the first one on. So u, v and the sums on their way are set to zero after its first l + 1 steps, and as many
+empty steps as there are layers follow each sample. The files in `outputs/` are set back: row k is row k of `inputs.npz`.
 """
 _DENSE = """
 ## With Lava's own Dense
