@@ -91,7 +91,7 @@ _OWN = """
 
 A `Dense` delays by a step: layer l, counted from 0, works on row k of a sample at step k + l + 1 of it, and its bias
 acts from the first one on. So u, v and the sums on their way are set to zero after its first l + 1 steps, and as many
-empty steps as there are layers follow each sample. The files in `outputs/` are set back: row k is row k of `inputs.npz`.
+empty steps as there are layers follow each sample. The files in `outputs/` are set back: row k is that of `inputs.npz`.
 """
 _DENSE = """
 ## With Lava's own Dense
