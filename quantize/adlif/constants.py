@@ -43,10 +43,11 @@ def cell_fracs(folded: FoldedCell, formats: CellFormats, widths: Widths, method:
 def readout_fracs(folded: FoldedReadout, output: Format, widths: Widths, method: str) -> ReadoutFracs:
     """Exponents of the read-out from its folded weights (float64 arrays)."""
     highest = (1 << (widths.constant - 1)) - 1
-    return ReadoutFracs(
-        weight=row_fracs(folded.weight, widths.decoder, method, useful_frac(SPIKES, output)),
-        decay=min(constant_frac(folded.decay, highest), useful_frac(output, output)),
-    )
+    decay = min(constant_frac(folded.decay, highest), useful_frac(output, output))
+    weight = row_fracs(folded.weight, widths.decoder, method, useful_frac(SPIKES, output))
+    # A row of zeros has no exponent of its own: it takes one that needs no shift, however small the potentials are.
+    weight = np.where(folded.weight.any(axis=1), weight, decay + output.frac - SPIKES.frac)
+    return ReadoutFracs(weight=weight, decay=decay)
 
 
 def constant_frac(values: Floats, highest: int) -> int:

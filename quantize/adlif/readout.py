@@ -54,7 +54,8 @@ class QuantReadout(nn.Module):
         return edge_format(self.potential, self.path)
 
     def set_format(self, seen: Peak, headroom: int) -> None:
-        """Take the exponent of the potentials from what calibration saw."""
+        """Take the exponent of the potentials from what calibration saw; they hold what one spike adds at least."""
+        seen = seen.at_least(float(np.abs(exact_readout(self.readout, self.path).weight).max()))
         set_edge(self.potential, seen.frac(self.potential.width, headroom), self.path)
 
     def constants(self, frozen_scales: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
 from pumice.models.adlif.config import AdLIFConfig
@@ -206,6 +206,7 @@ def folded_cell(alpha, beta, coupling):
 
 
 @settings(deadline=None)
+@example(order="se", taus=(34.0, 13.0), below=0.0, width=8)  # a coupling above 127: its exponent is negative
 @given(
     order=st.sampled_from(["se", "ef"]),
     taus=st.tuples(st.floats(0.3, 60), st.floats(0.3, 500)),
@@ -223,11 +224,11 @@ def test_what_is_stable_in_floats_is_stable_in_codes(order, taus, below, width):
     codes = cell_codes(folded, order, fracs, width)
 
     def stable(coupling):
-        values = {name: Fraction(int(code[0])) / 2 ** fracs.constants[name] for name, code in codes.items()}
+        values = {name: int(code[0]) / Fraction(2) ** fracs.constants[name] for name, code in codes.items()}
         a, b = values["alpha"], values["beta"]
         return values["rise"] * coupling < ((1 + a) * (1 + b) if order == "se" else 1 - a * b)
 
-    unit = Fraction(1, 2 ** fracs.constants["coupling"])
+    unit = 1 / Fraction(2) ** fracs.constants["coupling"]
     code = int(codes["coupling"][0])
     assert stable(code * unit)
     free = int(constant_codes(folded.coupling, fracs.constants["coupling"], width)[0])
@@ -246,6 +247,26 @@ def test_all_zero_weights_work(build_spiking, what):
     made.twin.set_formats(observer)
     lowered(made)
     assert made.twin.freeze().trace(made.batch.inputs)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("weights", [0.0, 1.0])
+def test_a_network_that_never_spiked_in_calibration_works(build_spiking, weights):
+    """Its potentials are its biases, however small; the first spike has room beside them."""
+    made = build_spiking({"tau_out": (3.0, 3.0)})
+    inner = made.twin.model
+    with torch.no_grad():
+        inner.cells[0].input.weight.zero_()
+        inner.cells[0].input.bias.zero_()
+        inner.readout.linear.weight.mul_(weights)
+        inner.readout.linear.bias.fill_(1e-12)
+    observer = made.twin.observer()
+    made.twin.observe(observer, made.batch)
+    made.twin.set_formats(observer)
+    readout = lowered(made)["readout"]
+    assert np.abs(readout.weight).max() * 2.0 ** -readout.weight_frac.min() <= readout.output.max * readout.output.scale
+    if not weights:
+        potentials = made.twin.freeze().trace(made.batch.inputs)[0]
+        torch.testing.assert_close(potentials[:, -1], torch.full_like(potentials[:, -1], 1e-12), rtol=1e-3, atol=0)
 
 
 def test_weights_that_are_not_finite_are_named(build_spiking):
