@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from ...quantize.program import Program
 from ...quantize.program.nodes import LeakyIntegrator, Node
 from ..samples import Sample
 from .bundle import write_bundle
-from .driver import run_bundle
+from .driver import LavaFailure, run_bundle
 from .runtime.block import state_size
 from .runtime.recordings import PortRecord
 from .runtime.wiring import LAYERS, wire
@@ -32,10 +33,17 @@ def run_lava(
     ``timeout_s``, ``parts`` and ``progress`` are those of ``run_bundle``.
 
     Traced are the edges between layers, the running logits, and every state. Saturations and clipped gaps are not
-    counted.
+    counted. The bundle lies in a temporary folder, which stays if a process fails: the error names it.
     """
-    with tempfile.TemporaryDirectory(prefix="pumice-lava-") as folder:
-        records = run_bundle(write_bundle(program, samples, Path(folder) / "bundle"), timeout_s, parts, progress)
+    folder, kept = Path(tempfile.mkdtemp(prefix="pumice-lava-")), False
+    try:
+        records = run_bundle(write_bundle(program, samples, folder / "bundle"), timeout_s, parts, progress)
+    except LavaFailure:
+        kept = True
+        raise
+    finally:
+        if not kept:
+            shutil.rmtree(folder)
     traces = [trace_of(program, records, sample) for sample in range(len(samples))]
     return traces if trace else [Trace(t.logits, t.incomplete, {}, {}, series=t.series) for t in traces]
 

@@ -25,6 +25,10 @@ _POLL_S = 0.1
 _GRACE_S = 10.0
 
 
+class LavaFailure(PumiceError):
+    """A run ended with an error; the bundle's folder holds what it left: ``failures/`` and ``run.log``."""
+
+
 def run_bundle(
     folder: str | Path,
     timeout_s: float = 600.0,
@@ -37,8 +41,8 @@ def run_bundle(
     Its processes end with this call, whatever happens: an error, Ctrl-C, or the death of this process.
 
     Raises:
-        PumiceError: no environment, a folder that cannot be written to, a process that failed (its last line is
-            quoted), or no end before the timeout.
+        LavaFailure: a process that failed; its last line is quoted.
+        PumiceError: no environment, a folder that cannot be written to, or no end before the timeout.
         ProgramError: the program cannot be read, or made of these parts.
     """
     folder = Path(folder).resolve()
@@ -46,7 +50,8 @@ def run_bundle(
     check_parts(program, parts)
     python = ensure_environment()
     log = folder / "run.log"
-    command = [str(python), "run.py", "--parent", str(os.getpid()), "--parts", parts]
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"  # it would have the last word in the log
+    command = [str(python), "-W", quiet, "run.py", "--parent", str(os.getpid()), "--parts", parts]
     try:
         for old in ("outputs", FOLDER):  # before the first look at them
             shutil.rmtree(folder / old, ignore_errors=True)
@@ -63,8 +68,10 @@ def run_bundle(
         finally:
             _end(process)
     if not (folder / "outputs" / "done").exists():
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no message"]
-        raise PumiceError(f"the Lava run in {folder} failed: {lines[-1]}; see run.log there")
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [
+            "no message; is its disk full?"
+        ]
+        raise LavaFailure(f"the Lava run in {folder} failed: {lines[-1]}; see run.log there")
     return read(folder / "outputs", wire(program), _flags(folder))
 
 
@@ -91,7 +98,7 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, timeout_s: float, tell
         failures = sorted((folder / FOLDER).glob("*.txt"))
         if failures:
             last = failures[0].read_text(encoding="utf-8").strip().splitlines()[-1]
-            raise PumiceError(f"a Lava process of {folder} failed: {last}; the traceback is in {failures[0].name}")
+            raise LavaFailure(f"a Lava process of {folder} failed: {last}; the traceback is in {failures[0].name}")
         if ended:
             return
         if time.monotonic() > deadline:

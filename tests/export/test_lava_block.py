@@ -1,13 +1,16 @@
 """The event-by-event arithmetic of a bundle against the reference, without Lava; wiring and inputs."""
 
 import itertools
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pumice.errors import PumiceError
-from pumice.export.lava import write_bundle
+from pumice.export.lava import run_lava, write_bundle
 from pumice.export.lava.bundle import source_arrays
+from pumice.export.lava.driver import LavaFailure
 from pumice.export.lava.readme import readme
 from pumice.export.lava.runtime.block import Block
 from pumice.export.lava.runtime.head import RESET, VALID
@@ -148,3 +151,17 @@ def test_the_readme_of_loihis_neurons_shows_what_stock_py_connects():
     assert "connections in `stock.py`" in text
     for untrue in ("recorder", "travel", "network.py", "--parts", "saturates"):
         assert untrue not in text
+
+
+@pytest.mark.parametrize("error", [LavaFailure, PumiceError, KeyboardInterrupt])
+def test_the_bundle_of_a_failed_run_alone_is_kept(tmp_path, monkeypatch, error):
+    def fail(folder, *_):
+        raise error(str(folder))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("pumice.export.lava.backend.run_bundle", fail)
+    program = random_program(4)
+    with pytest.raises(error) as raised:
+        run_lava(program, [random_sample(program, 1, 5)], trace=False)
+    assert Path(str(raised.value)).exists() is (error is LavaFailure)
+    assert any(tmp_path.iterdir()) is (error is LavaFailure)

@@ -257,6 +257,15 @@ def test_a_process_of_lavas_own_that_fails_ends_a_run_without_the_driver(lava, o
     assert "ValueError: my neurons" in done.stderr
 
 
+def test_a_failure_that_cannot_be_written_down_ends_a_run(lava, own_processes):
+    """As on a full disk: the folder of failures cannot be made."""
+    folder = own_processes("open('failures', 'w').close() or 1 // 0")
+    done = subprocess.run([lava, "run.py"], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError: integer division or modulo by zero" in done.stderr
+    assert "failures cannot be written" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("sent", "parts"),
     [(signal.SIGKILL, "layers"), (signal.SIGKILL, "stock"), (signal.SIGINT, "layers")],

@@ -91,31 +91,46 @@ def _noted(start: Callable[[BaseProcess], None]) -> Callable[[BaseProcess], None
     return wrapper
 
 
-def _note_lost() -> None:
-    """Write to ``failures/`` what ended a process that should still run."""
+def _note_lost() -> str:
+    """What ended a process that should still run, written to ``failures/`` too; "" if all run."""
     with _looking:
-        lost = [] if _ends_expected else [process for process in _started if not process.is_alive()]
-    for process in lost:
-        fail(_end_of(process), process.pid)
+        lost = [] if _ends_expected else [process for process in _started if _has_ended(process)]
+    reasons = [(_raised(process), process) for process in lost]
+    for raised, process in sorted(reasons, key=lambda each: not each[0]):  # others ended because of one that raised
+        reason = raised or f"a process of Lava, {process.name}, ended too early with code {process.exitcode}"
+        try:
+            fail(reason, process.pid)
+        except OSError as error:
+            reason = f"{reason}\n{Path(FOLDER).resolve()} cannot be written: {error.strerror}"
+        return reason
+    return ""
 
 
-def _end_of(process: BaseProcess) -> str:
-    """Lava's processes send their exception and its traceback, and end as if all were well."""
-    reason = f"a process of Lava, {process.name}, ended too early with code {process.exitcode}"
+def _has_ended(process: BaseProcess) -> bool:
+    try:
+        return not process.is_alive()
+    except ValueError:  # closed by Lava, which has seen an error by itself and stops
+        return False
+
+
+def _raised(process: BaseProcess) -> str:
+    """The traceback that a process of Lava sends before it ends as if all were well; "" if there is none."""
     try:
         error = getattr(process, "exception", None)
     except Exception as unreadable:  # whatever the unpickling of a foreign exception raises
-        return f"{reason}; what it raised cannot be read: {unreadable}"
-    return error[1] if error else reason
+        return f"{process.name} raised what cannot be read: {unreadable}"
+    return error[1] if error else ""
 
 
 def _watch(parent: int | None) -> None:
     while True:
-        _note_lost()
+        reason = _note_lost()
         failures = sorted(Path(FOLDER).glob("*.txt"))
         if failures:
-            print(failures[0].read_text(encoding="utf-8"), file=sys.stderr, flush=True)
-        if failures or (parent is not None and os.getppid() != parent):
+            reason = failures[0].read_text(encoding="utf-8")
+        if reason:
+            print(reason, file=sys.stderr, flush=True)
+        if reason or (parent is not None and os.getppid() != parent):
             end_processes()
             os._exit(1)  # the main thread waits inside Lava and would not see an exception
         time.sleep(_POLL_S)
