@@ -89,7 +89,7 @@ class QuantLoihiLayer(nn.Module):
         relative = (1 - decay) / threshold
         rows = np.hstack([_floats(source.weight), _floats(source.recurrent)]) * relative[:, None]
         highest = min(THRESHOLD_LIMIT, STATE_LIMIT / (2 << ALIGNMENT) / max(peak, 1.0))  # half the state is spare
-        scale = int(min(max(_scale(rows, self.bits, method), 1.0), highest))
+        scale = int(max(min(_scale(rows, self.bits, method), highest), 1.0))
         kept = round((1 << DECAY_BITS) * (1 - float(decay.mean())))
         self.gain.copy_(torch.from_numpy(relative * scale))
         self.code.copy_(torch.tensor([min(max(kept, 0), (1 << DECAY_BITS) - 1), scale]))
@@ -126,11 +126,12 @@ class QuantLoihiLayer(nn.Module):
         )
 
     def clipped_weights(self, source: Source) -> dict[str, int]:
-        """How many entries of W and V lie beyond the range of their codes."""
+        """How many entries of W, V and the bias lie beyond the range of their codes."""
         unit, limit = _unit(self.bits)
-        gain = self.gain.numpy()[:, None]
+        gain = self.gain.cpu().numpy()[:, None]
         both = {"input": source.weight, "recurrent": source.recurrent}
-        return {what: int((np.abs(_floats(part) * gain) >= limit + unit / 2).sum()) for what, part in both.items()}
+        clipped = {what: int((np.abs(_floats(part) * gain) >= limit + unit / 2).sum()) for what, part in both.items()}
+        return clipped | {"bias": int((np.abs(_floats(source.bias) * gain[:, 0]) >= BIAS_LIMIT + 0.5).sum())}
 
     def _synapses(self, weight: Tensor) -> NDArray[np.int64]:
         return synapse_codes(_floats(weight) * self.gain.cpu().numpy()[:, None], self.bits)

@@ -10,7 +10,7 @@ from pumice.hw_sim import reference
 from pumice.hw_sim.random_loihi import random_loihi
 from pumice.models.adlif.build import build_adlif
 from pumice.quantize.config import QuantizationConfig, Widths
-from pumice.quantize.loihi.layer import synapse_codes
+from pumice.quantize.loihi.layer import QuantLoihiLayer, Source, synapse_codes
 from pumice.quantize.loihi.lower import lower, lowering_report
 from pumice.quantize.loihi.model import convert
 from pumice.quantize.loihi.scan import Dynamics, loihi_scan
@@ -174,10 +174,20 @@ def test_report_tells_decays_and_clipped_weights():
     twin = calibrated(make_batch(np.random.default_rng(5)))
     with torch.no_grad():
         twin.model.cells[0].input.weight[0, 0] = 1e3
+        twin.model.cells[0].input.bias[1] = -1e6
     report = lowering_report(twin, lower(twin.freeze(), class_names=tuple("abcd")))
     assert [entry["layer"] for entry in report] == ["cells.0", "cells.1", "readout"]
     assert report[0]["clipped_weights"]["input"] >= 1
+    assert report[0]["clipped_weights"]["bias"] == 1
     assert report[0]["du"] == 4095
+
+
+def test_a_potential_beyond_all_thresholds_leaves_a_threshold():
+    layer = QuantLoihiLayer(2, 8, "cells.0")
+    ones = torch.ones(2, 1)
+    source = Source(ones, ones[:, 0], ones[:, :0], 0.9 * ones[:, 0])
+    layer.set_scale(source, threshold=1.0, peak=1e9, method="max")
+    assert layer.dynamics.vth == 1
 
 
 def test_what_cannot_run_on_loihi_is_refused_by_name():

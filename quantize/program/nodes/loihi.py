@@ -82,7 +82,7 @@ class LoihiLIF(NeuronLayer):
         self.require(own in shapes, f"recurrent has shape {own}, not (H, H) or (H, 0)")
         self.require_shape("bias", self.bias, (self.neurons,))
         self.require(1 <= self.weight_bits <= 8, f"weights of {self.weight_bits} bits are outside 1..8")
-        self.require(abs(self.weight_exponent) <= 8, f"weight_exponent {self.weight_exponent} is outside -8..8")
+        self.require(-8 <= self.weight_exponent <= 7, f"weight_exponent {self.weight_exponent} is outside -8..7")
         unit = 1 << (9 - self.weight_bits)
         for what in ("weight", "recurrent"):
             codes = getattr(self, what)
