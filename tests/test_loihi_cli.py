@@ -39,6 +39,9 @@ def run_dir(finished, tmp_path):
 def test_a_run_ends_with_equal_backends_and_a_net_file(finished):
     metrics = json.loads((finished / "metrics.json").read_text())
     assert set(metrics) >= {"quantize", "simulate", "export-netx", "export-lava", "count"}
+    stages = json.loads((finished / "report.json").read_text())["stages"]
+    assert stages["export-netx"] is not None
+    assert "export-onnx" not in stages
     assert "export-onnx" not in metrics
     result = json.loads((finished / "simulate.json").read_text())
     assert result["differing"] == 0

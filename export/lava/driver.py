@@ -102,7 +102,8 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, timeout_s: float, tell
         if ended:
             return
         if time.monotonic() > deadline:
-            raise PumiceError(f"the Lava run in {folder} did not end within {timeout_s:g} s; raise the timeout")
+            cure = "raise simulate.lava_timeout_s"
+            raise PumiceError(f"the Lava run in {folder} did not end within {timeout_s:g} s; {cure}")
         time.sleep(_POLL_S)
 
 

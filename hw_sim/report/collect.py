@@ -10,13 +10,14 @@ from typing import Any
 from ...errors import PumiceError
 from ...files import read_json
 from ...quantize.program import Program, load
+from ...quantize.program.nodes import LoihiLIF
 from ..counts import floating, memory
 from ..inspection import inspect
 from ..paired import exact_p
 from . import clocked
 from .names import layer_of
 
-STAGES = ("train", "evaluate", "quantize", "simulate", "export-onnx", "export-lava", "count")
+STAGES = ("train", "evaluate", "quantize", "simulate", "export-onnx", "export-netx", "export-lava", "count")
 INTEGER_BACKENDS = ("run", "step", "reference")
 """Where the accuracy of the integers is taken from: the first of these that saw all samples."""
 
@@ -42,7 +43,7 @@ def collect(folder: Path) -> dict[str, Any]:
         "title": _title(folder),
         "clocked": is_clocked,
         "quantizable": program is not None or not (errors or clocked.is_baseline(provenance["settings"])),
-        "stages": {name: _stage(record) for name, record in records.items()},
+        "stages": {name: _stage(record) for name, record in records.items() if name != _impossible(program)},
         "accuracy": accuracy_rows(figures, simulated, exported),
         "protocols": clocked.protocols(figures, simulated),
         "errors": errors,
@@ -102,6 +103,12 @@ def _record(folder: Path, name: str) -> dict[str, Any] | None:
     source = folder / "stages" / f"{name}.json"
     record = read_json(source) if source.is_file() else None
     return record if record and record["status"] == "finished" else None
+
+
+def _impossible(program: Program | None) -> str:
+    """The export that a program cannot have: ONNX of Loihi's own neurons, lava-dl's files of all others."""
+    loihi = program is not None and any(isinstance(node, LoihiLIF) for node in program)
+    return "export-onnx" if loihi else "export-netx"
 
 
 def _stage(record: Mapping[str, Any] | None) -> dict[str, Any] | None:

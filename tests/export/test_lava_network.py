@@ -348,7 +348,7 @@ def test_progress_is_told(lava, tmp_path):
 def test_a_run_that_takes_too_long_is_ended(lava, tmp_path):
     program = random_program(23, **LAYER)
     folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "bundle")
-    with pytest.raises(PumiceError, match=r"did not end within 0.2 s; raise the timeout"):
+    with pytest.raises(PumiceError, match=r"did not end within 0.2 s; raise simulate.lava_timeout_s"):
         run_bundle(folder, timeout_s=0.2)
 
 
