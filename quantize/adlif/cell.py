@@ -9,6 +9,7 @@ from torch import nn
 from ...errors import PumiceError
 from ...models.adlif.cells import SpikingCell
 from ..config import Widths
+from ..constants import SPARE_BITS
 from ..program.formats import Format
 from ..program.nodes import LIF, AdaptiveLIF
 from ..quantizers import (
@@ -101,10 +102,17 @@ class QuantCell(nn.Module):
         return CellFormats(input, states["potential"], states.get("adaptation"))
 
     def set_formats(self, potential: Peak, adaptation: Peak, headroom: int) -> None:
-        """Take the exponents of u and w from what calibration saw; u reaches the threshold at least."""
-        seen = {"potential": potential.at_least(self.cell.spiking.threshold), "adaptation": adaptation}
-        for name, quantizer in self.states.items():
-            set_edge(quantizer, seen[name].frac(quantizer.width, headroom), f"{self.path}.{name}")
+        """Take the exponents of u and w from what calibration saw.
+
+        u reaches the threshold at least, and w what one spike adds; w is no finer than what can still move a rounded u.
+        """
+        quantizer = self.states["potential"]
+        u_frac = potential.at_least(self.cell.spiking.threshold).frac(quantizer.width, headroom)
+        set_edge(quantizer, u_frac, f"{self.path}.potential")
+        if "adaptation" in self.states:
+            quantizer = self.states["adaptation"]
+            w_frac = adaptation.at_least(float(self.folded().jump.max())).frac(quantizer.width, headroom)
+            set_edge(quantizer, None if w_frac is None else min(w_frac, u_frac + SPARE_BITS), f"{self.path}.adaptation")
 
     def folded(self) -> FoldedCell:
         """The folded weights in float64, as numpy arrays.

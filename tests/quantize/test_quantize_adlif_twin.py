@@ -107,6 +107,15 @@ def test_any_weights_give_the_same_integers_or_are_refused(data):
     assert differing(frozen, lowered(frozen, 2), 3 * inputs.unsqueeze(0))[1] == 0
 
 
+def test_an_adaptation_of_next_to_nothing(build_spiking):
+    """Its exponent is that of what still matters, and no shift leaves its range."""
+    made = build_spiking({"cell": "se-adlif", "q": 1e-17})
+    frozen = made.twin.freeze()
+    node = next(node for node in frozen.nodes() if node.name == "cells/0")
+    assert node.adaptation.frac == node.potential.frac + 8
+    assert differing(frozen, lowered(frozen), made.batch.inputs)[1] == 0
+
+
 class _Steps:
     def __init__(self, inputs):
         self.inputs, self.lengths = inputs, torch.tensor([inputs.shape[1]])
