@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout, linear
 
-from ...errors import PumiceError
 from ..frozen import Trace
 from ..program.formats import Format
 from ..program.nodes import SPIKES
-from ..rounding import pow2_quantize
 from ..scan import NeuronCodes, quantized_integrator_scan, quantized_neuron_scan
-from ..twin.ops import codes
+from ..twin.ops import codes, quantize_input
 from .derive import INPUT, READOUT, cell_name
 from .formats import CellFormats
 
@@ -73,16 +71,13 @@ def run_network(
     Raises:
         PumiceError: input that is not finite.
     """
-    if not torch.isfinite(inputs).all():
-        raise PumiceError("the dense input holds NaN or infinity; clean it first")
 
     def record(name: str, format: Format, value: Callable[[], Tensor]) -> None:
         if trace is not None:
             trace[name] = codes(value(), format)
 
-    format = constants.input
-    x = pow2_quantize(inputs.to(constants.weight.dtype), format.frac, format.width, format.signed)
-    record(INPUT, format, lambda: x)
+    x = quantize_input(inputs, constants.input, constants.weight.dtype)
+    record(INPUT, constants.input, lambda: x)
     for number, cell in enumerate(constants.cells):
         z = _run_cell(cell, x, cell_name(number), trace)
         record(cell_name(number), SPIKES, lambda: z)  # noqa: B023 (called at once)

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout, linear
 
-from ...errors import PumiceError
 from ..frozen import Trace
 from ..program.formats import Format
-from ..rounding import pow2_quantize
-from ..twin.ops import codes
+from ..twin.ops import codes, quantize_input
 from .layer import LayerConstants
 from .scan import loihi_scan
 
@@ -50,12 +48,9 @@ def run_network(
     Raises:
         PumiceError: input that is not finite.
     """
-    if not torch.isfinite(inputs).all():
-        raise PumiceError("the dense input holds NaN or infinity; clean it first")
-    format = constants.input
-    z = pow2_quantize(inputs.to(constants.layers[OUTPUT].weight.dtype), format.frac, format.width, format.signed)
+    z = quantize_input(inputs, constants.input, constants.layers[OUTPUT].weight.dtype)
     if trace is not None:
-        trace[INPUT] = codes(z, format)
+        trace[INPUT] = codes(z, constants.input)
     for name, layer in constants.layers.items():
         x = dropout(z, constants.dropout, training) if name != next(iter(constants.layers)) else z
         found = loihi_scan(

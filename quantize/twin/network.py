@@ -16,7 +16,7 @@ from ..program.clock import ticks
 from ..program.formats import Format
 from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
-from .ops import LayerNormConstants, Times, codes, layer_norm, lookup, pool, read_out, store
+from .ops import LayerNormConstants, Times, codes, layer_norm, lookup, pool, read_out, require_finite, store
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,8 +230,7 @@ def _embed(
     formats = constants.formats
     real = torch.arange(tokens.shape[1], device=tokens.device) < times.lengths.unsqueeze(1)
     if formats.input is not None:
-        if not torch.isfinite(tokens).all():
-            raise PumiceError("the dense input holds NaN or infinity; clean it first")
+        require_finite(tokens)
         dense = constants.store("input", tokens.to(dtype) * real.unsqueeze(2), formats.input)
         record("dense", dense, formats.input)
         x = constants.store("embedded", linear(dense, constants.embedding, constants.encoder_bias), formats.embedded)

@@ -16,8 +16,25 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ...errors import PumiceError
 from ..program.formats import Format
 from ..rounding import pow2_quantize, round_half_up
+
+
+def require_finite(inputs: Tensor) -> None:
+    """Dense input of any shape has to be numbers.
+
+    Raises:
+        PumiceError: it holds NaN or infinity.
+    """
+    if not torch.isfinite(inputs).all():
+        raise PumiceError("the dense input holds NaN or infinity; clean it first")
+
+
+def quantize_input(inputs: Tensor, format: Format, dtype: torch.dtype) -> Tensor:
+    """Dense input on the grid of ``format``, any shape; see `require_finite`."""
+    require_finite(inputs)
+    return pow2_quantize(inputs.to(dtype), format.frac, format.width, format.signed)
 
 
 class LayerNormConstants(NamedTuple):
