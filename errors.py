@@ -1,5 +1,7 @@
 """Errors that a user can mend: one clear sentence, exit code 2."""
 
+from __future__ import annotations
+
 
 class PumiceError(Exception):
     """A mistake in what the user gave; the message names the thing, the limit and the fix in one sentence."""
@@ -9,3 +11,15 @@ class PumiceError(Exception):
 
 class BackendUnavailable(PumiceError):
     """A backend that cannot run a program, or not on this machine: comparisons go on without it and say so."""
+
+
+class ProgramsDiffer(PumiceError):
+    """Two programs are not the same: no mistake of the user."""
+
+    exit_code = 1
+
+
+class ParityError(PumiceError):
+    """Backends disagree: no mistake of the user."""
+
+    exit_code = 1

@@ -1,4 +1,4 @@
-"""Writing artifacts whole or not at all."""
+"""Writing artifacts whole or not at all, and reading them back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .errors import PumiceError
 
@@ -78,3 +82,20 @@ def read_json(source: str | Path) -> Any:
         raise PumiceError(f"{source} does not exist; run the stage that writes it first") from None
     except (OSError, ValueError) as error:
         raise PumiceError(f"{source} cannot be read as JSON ({error}); write it anew") from error
+
+
+DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged ``.npz`` raises."""
+
+
+def load_arrays(source: Path, stage: str) -> dict[str, np.ndarray]:
+    """All arrays of the ``.npz`` that ``stage`` wrote.
+
+    Raises:
+        PumiceError: it is missing or damaged.
+    """
+    try:
+        with np.load(source, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except DAMAGE as error:
+        raise PumiceError(f"{source} cannot be read ({error}); write it anew with redo=[{stage}]") from error

@@ -19,7 +19,7 @@ import yaml
 from pumice.models.adlif.build import build_adlif
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.train.data.sequences.datamodule import SequenceDataModule
-from pumice.train.data.sequences.tasks import sequence_task
+from pumice.train.data.sequences.kinds import sequence_task
 from rich.console import Console
 from rich.table import Table
 from torch.nn.functional import cross_entropy

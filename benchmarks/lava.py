@@ -20,11 +20,10 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 from pumice.export.lava import ensure_environment, run_lava
-from pumice.hw_sim import reference
-from pumice.hw_sim.reference import Sample
 from pumice.hw_sim.simulator import Simulator
 from pumice.models.s5.build import build_s5
-from pumice.quantize.program import Program
+from pumice.program import Program, reference
+from pumice.program.samples import Sample
 from rich.console import Console
 from rich.table import Table
 from simulator import (

@@ -24,19 +24,19 @@ from float_onnx import FloatStep
 from omegaconf import OmegaConf
 from pumice.export.onnx import build_sequence, build_step
 from pumice.export.onnx.feed import feed
-from pumice.export.onnx.float_graph import build_float_sequence, build_float_step, float_feed
-from pumice.export.onnx.float_neurons import build_float_sequence as build_float_network
-from pumice.export.onnx.float_neurons import build_float_step as build_float_network_step
-from pumice.export.onnx.float_neurons import float_feed as float_network_feed
+from pumice.export.onnx.float.adlif import build_float_sequence as build_float_network
+from pumice.export.onnx.float.adlif import build_float_step as build_float_network_step
+from pumice.export.onnx.float.adlif import float_feed as float_network_feed
+from pumice.export.onnx.float.s5 import build_float_sequence, build_float_step, float_feed
 from pumice.export.onnx.qdq import QDQ
 from pumice.export.onnx.session import Session
-from pumice.hw_sim.random_networks import random_network
-from pumice.hw_sim.reference import Sample
 from pumice.hw_sim.simulator import Simulator, run
 from pumice.models.adlif.build import build_adlif
 from pumice.models.s5.build import build_s5
-from pumice.quantize.program import Program
-from pumice.quantize.program.clock import gaps
+from pumice.program import Program
+from pumice.program.clock import gaps
+from pumice.program.random.networks import random_network
+from pumice.program.samples import Sample
 from rich.console import Console
 from rich.table import Table
 from simulator import CLASSES, TICK_US, VOCAB, make_program, make_stream, measure

@@ -22,21 +22,21 @@ import pumice.configs
 import torch
 from float_onnx import FloatStep
 from omegaconf import OmegaConf
-from pumice.export.onnx.float_neurons import build_float_step
+from pumice.export.onnx.float.adlif import build_float_step
 from pumice.export.onnx.session import Session
-from pumice.hw_sim.fidelity import spike_rates
+from pumice.hw_sim.parity.fidelity import spike_rates
 from pumice.hw_sim.simulator import Simulator, run
 from pumice.models.adlif.build import build_adlif
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.build import build_s5
 from pumice.models.s5.classifier import S5Classifier
+from pumice.program import Program
+from pumice.program.clock import gaps
 from pumice.quantize.adlif.lower import lower as lower_network
 from pumice.quantize.adlif.model import convert as convert_network
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.program import Program
-from pumice.quantize.program.clock import gaps
-from pumice.quantize.twin.lower import growing_modes, lower
-from pumice.quantize.twin.model import calibrate, convert
+from pumice.quantize.s5.lower import growing_modes, lower
+from pumice.quantize.s5.model import calibrate, convert
 from pumice.train.data.sequences.batch import BlockBatch
 from rich.console import Console
 from rich.table import Table

@@ -9,10 +9,10 @@ import numpy as np
 from rich.console import Group
 from rich.table import Table
 
-from ..quantize.program import Format, Program, digest
-from ..quantize.program.bounds import register
-from ..quantize.program.formats import smallest_dtype
-from ..quantize.program.nodes import (
+from ..program import Format, Program, digest
+from ..program.bounds import register
+from ..program.formats import smallest_dtype
+from ..program.nodes import (
     SPIKES,
     AdaptiveLIF,
     DiagonalSSM,

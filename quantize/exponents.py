@@ -5,36 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..errors import PumiceError
-from .config import Widths
-from .constants import SPARE_BITS, Floats
-from .fold import FoldedLayer
-from .formats import Fracs, Geometry, LayerFormats, LayerFracs, pooled
-from .program.formats import Format
-from .quantizers import weight_frac
-
-
-def to_numpy(folded: FoldedLayer) -> FoldedLayer:
-    """The same with float64 (complex128) arrays in place of tensors."""
-    values: dict[str, Any] = {}
-    for name, tensor in folded._asdict().items():
-        values[name] = None if tensor is None else tensor.detach().cpu().resolve_conj().numpy().astype(
-            np.complex128 if tensor.is_complex() else np.float64
-        )
-    return FoldedLayer(**values)
-
-
-def check_finite(folded: FoldedLayer, path: str) -> None:
-    """Refuse NaN and infinite weights.
-
-    Raises:
-        PumiceError: names the layer and the weight.
-    """
-    for name, values in folded._asdict().items():
-        if values is not None and not np.isfinite(values).all():
-            raise PumiceError(f"{path}: the folded weight '{name}' holds NaN or infinity; train the model again")
+from ..program.formats import MAX_FRAC, Format
+from .codes import SPARE_BITS, Floats, Fracs
+from .rounding import code_range, pow2, pow2_codes
 
 
 def row_fracs(weight: Floats, width: int, method: str, limit: Fracs | int) -> Fracs:
@@ -48,47 +26,70 @@ def useful_frac(operand: Format, output: Format | Fracs) -> Any:
     return frac + SPARE_BITS + operand.width - 1 - operand.frac
 
 
-def mode_rows(matrix: Floats) -> Floats:
-    """(2P, H) planar to (P, 2H): real and imaginary row of a mode side by side."""
-    return np.concatenate(np.split(matrix, 2), axis=1)
-
-
-def read_columns(output: Floats, formats: LayerFormats) -> Floats:
-    """C, (O, 2P), for codes in place of values: its columns absorb the modes' exponents."""
-    shift = np.tile(formats.state_frac - formats.read_shift, 2)
-    return np.ldexp(output, -shift)
-
-
-def layer_fracs(
-    folded: FoldedLayer, geometry: Geometry, formats: LayerFormats, widths: Widths, method: str
-) -> LayerFracs:
-    """Exponents of a layer, from its folded weights (float64 arrays)."""
-    u_pooled = pooled(formats.u, geometry.stride) if geometry.pooling == "avgpool" else formats.u
-    x_pooled = pooled(formats.input, geometry.stride) if geometry.pooling == "avgpool" else formats.input
-    multiplier = skip = None
-    if folded.multiplier is not None:
-        limit = useful_frac(formats.input, formats.u)
-        multiplier = row_fracs(folded.multiplier[:, None], widths.norm, "max", limit)
-    if folded.skip is not None:
-        skip = row_fracs(folded.skip, widths.skip, method, useful_frac(x_pooled, formats.skip))
-    through = folded.feedthrough if folded.feedthrough.ndim == 2 else folded.feedthrough[:, None]
-    through_fracs = row_fracs(through, widths.feedthrough, method, useful_frac(u_pooled, formats.y))
-    columns = read_columns(folded.output, formats)
-    outputs = row_fracs(columns, widths.output, method, useful_frac(formats.read, formats.y))
-    # A finer D would shift C's sums out of 32 bits; a row of zeros has no exponent of its own and must not coarsen D.
-    outputs = np.where(columns.any(axis=1), outputs, through_fracs + u_pooled.frac - formats.read.frac)
-    return LayerFracs(
-        multiplier=multiplier,
-        input=row_fracs(
-            mode_rows(folded.input), widths.input, method, useful_frac(formats.u, formats.state_frac)
-        ),
-        output=outputs,
-        feedthrough=np.minimum(through_fracs, outputs + formats.read.frac - u_pooled.frac),
-        gate=row_fracs(folded.gate, widths.gate, method, useful_frac(formats.gelu, formats.gate)),
-        skip=skip,
-    )
-
-
 def table_frac(weight: NDArray[np.float64], width: int, method: str, limit: int) -> int:
     """One exponent for all of ``weight``."""
     return int(row_fracs(weight.reshape(1, -1), width, method, limit)[0])
+
+
+METHODS = ("max", "mse")
+
+FINER_EXPONENTS = 4  # how far "mse" searches beyond the exponent that clips nothing
+
+
+def power_of_two_frac(values: Tensor, width: int, signed: bool, narrow: bool, method: str = "max") -> Tensor:
+    """The fractional bits with which each row of ``values`` is quantized; in float64, whatever the input's precision.
+
+    "max" takes the most bits with which no rounded value is clipped. "mse" takes the bits of least squared error among
+    these and a few more, which clip. A row of zeros has as many bits as values up to 1 would.
+
+    Args:
+        values: (rows, n) float tensor.
+        width: bits of a code.
+        signed: whether codes are signed; negative values are ignored where not.
+        narrow: symmetric range.
+        method: "max" or "mse".
+
+    Returns:
+        (rows,) int64, in -60 .. 60.
+
+    Raises:
+        PumiceError: values that are not finite, or an unknown method.
+    """
+    if method not in METHODS:
+        raise PumiceError(f"scale method '{method}' is unknown; choose one of {', '.join(METHODS)}")
+    values = values.detach().double()
+    if not torch.isfinite(values).all():
+        raise PumiceError("a tensor to quantize holds NaN or infinity; train again from the last sound checkpoint")
+    _, high = code_range(width, signed, narrow)
+    used = values.abs() if signed else values.clamp(min=0)
+    largest = used.amax(dim=1) if used.shape[1] else used.new_zeros(len(used))
+    # largest = mantissa 2**exponent with a mantissa in [1/2, 1): no logarithm, nothing rounded.
+    _, exponent = torch.frexp(largest)
+    frac = high.bit_length() - exponent.long()
+    frac = frac - (largest * pow2(frac.clamp(-MAX_FRAC, MAX_FRAC), largest) >= high + 0.5).long()
+    frac = torch.where(largest > 0, frac, high.bit_length()).clamp(-MAX_FRAC, MAX_FRAC)
+    if method == "max":
+        return frac
+    best, least = frac, torch.full_like(largest, torch.inf)
+    for finer in range(FINER_EXPONENTS + 1):
+        candidate = (frac + finer).clamp(max=MAX_FRAC)
+        codes = pow2_codes(values, candidate.unsqueeze(1), width, signed, narrow)
+        error = (codes * pow2(-candidate, values).unsqueeze(1) - values).square().sum(dim=1)
+        best, least = torch.where(error < least, candidate, best), torch.minimum(error, least)
+    return best
+
+
+def weight_frac(weight: Tensor | np.ndarray, width: int, method: str = "max", per_row: bool = True) -> Tensor:
+    """Fractional bits of narrow-range weights.
+
+    Shapes: ``weight`` (rows, ...) -> (rows,) int64; () with ``per_row=False``. See `power_of_two_frac`.
+    """
+    weight = torch.as_tensor(weight)
+    rows = weight.reshape(len(weight) if per_row else 1, -1)
+    frac = power_of_two_frac(rows, width, signed=True, narrow=True, method=method)
+    return frac if per_row else frac[0]
+
+
+def activation_frac(values: Tensor, width: int, signed: bool = True, method: str = "max") -> int:
+    """Fractional bits of an activation, from observed values of any shape; see `power_of_two_frac`."""
+    return int(power_of_two_frac(values.reshape(1, -1), width, signed, narrow=False, method=method))

@@ -12,7 +12,7 @@ from .adlif.family import AdLIFFamily
 from .config import ARITHMETICS
 from .family import Family
 from .loihi.family import LoihiFamily
-from .twin.family import S5Family
+from .s5.family import S5Family
 
 FAMILIES: dict[str, Family[Any, Any, Any]] = {
     family.name: family for family in (S5Family(), AdLIFFamily(), LoihiFamily())

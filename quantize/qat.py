@@ -12,7 +12,7 @@ from ..train.fit import fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings
 from ..train.weights import load_weights
 from .config import FineTuning
-from .twin_base import QuantTwin
+from .twin import QuantTwin
 
 WARMUP = 0.1  # of fine-tuning
 Twin = TypeVar("Twin", bound=QuantTwin)

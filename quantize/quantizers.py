@@ -23,72 +23,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import PumiceError
-from .constants import Floats, rounded
-from .program.formats import MAX_FRAC, Format
-from .rounding import RoundHalfUp, code_range, pow2, pow2_codes
+from ..program.formats import Format
+from .codes import Floats, rounded
+from .exponents import activation_frac, weight_frac
+from .rounding import RoundHalfUp, pow2
 
-METHODS = ("max", "mse")
-FINER_EXPONENTS = 4  # how far "mse" searches beyond the exponent that clips nothing
 UNSET = -(1 << 30)
-
-
-def power_of_two_frac(values: Tensor, width: int, signed: bool, narrow: bool, method: str = "max") -> Tensor:
-    """The fractional bits with which each row of ``values`` is quantized; in float64, whatever the input's precision.
-
-    "max" takes the most bits with which no rounded value is clipped. "mse" takes the bits of least squared error among
-    these and a few more, which clip. A row of zeros has as many bits as values up to 1 would.
-
-    Args:
-        values: (rows, n) float tensor.
-        width: bits of a code.
-        signed: whether codes are signed; negative values are ignored where not.
-        narrow: symmetric range.
-        method: "max" or "mse".
-
-    Returns:
-        (rows,) int64, in -60 .. 60.
-
-    Raises:
-        PumiceError: values that are not finite, or an unknown method.
-    """
-    if method not in METHODS:
-        raise PumiceError(f"scale method '{method}' is unknown; choose one of {', '.join(METHODS)}")
-    values = values.detach().double()
-    if not torch.isfinite(values).all():
-        raise PumiceError("a tensor to quantize holds NaN or infinity; train again from the last sound checkpoint")
-    _, high = code_range(width, signed, narrow)
-    used = values.abs() if signed else values.clamp(min=0)
-    largest = used.amax(dim=1) if used.shape[1] else used.new_zeros(len(used))
-    # largest = mantissa 2**exponent with a mantissa in [1/2, 1): no logarithm, nothing rounded.
-    _, exponent = torch.frexp(largest)
-    frac = high.bit_length() - exponent.long()
-    frac = frac - (largest * pow2(frac.clamp(-MAX_FRAC, MAX_FRAC), largest) >= high + 0.5).long()
-    frac = torch.where(largest > 0, frac, high.bit_length()).clamp(-MAX_FRAC, MAX_FRAC)
-    if method == "max":
-        return frac
-    best, least = frac, torch.full_like(largest, torch.inf)
-    for finer in range(FINER_EXPONENTS + 1):
-        candidate = (frac + finer).clamp(max=MAX_FRAC)
-        codes = pow2_codes(values, candidate.unsqueeze(1), width, signed, narrow)
-        error = (codes * pow2(-candidate, values).unsqueeze(1) - values).square().sum(dim=1)
-        best, least = torch.where(error < least, candidate, best), torch.minimum(error, least)
-    return best
-
-
-def weight_frac(weight: Tensor | np.ndarray, width: int, method: str = "max", per_row: bool = True) -> Tensor:
-    """Fractional bits of narrow-range weights.
-
-    Shapes: ``weight`` (rows, ...) -> (rows,) int64; () with ``per_row=False``. See `power_of_two_frac`.
-    """
-    weight = torch.as_tensor(weight)
-    rows = weight.reshape(len(weight) if per_row else 1, -1)
-    frac = power_of_two_frac(rows, width, signed=True, narrow=True, method=method)
-    return frac if per_row else frac[0]
-
-
-def activation_frac(values: Tensor, width: int, signed: bool = True, method: str = "max") -> int:
-    """Fractional bits of an activation, from observed values of any shape; see `power_of_two_frac`."""
-    return int(power_of_two_frac(values.reshape(1, -1), width, signed, narrow=False, method=method))
 
 
 class WeightScaling(nn.Module):
@@ -327,3 +267,30 @@ def clipped(weight: Floats, frac: NDArray[np.int64], width: int) -> int:
     """How many entries of ``weight`` (rows, n) lie beyond the range of codes of ``width`` bits at ``frac`` (rows,)."""
     highest = (1 << (width - 1)) - 1
     return int((rounded(np.abs(np.ldexp(weight, frac.reshape(-1, 1)))) > highest).sum())
+
+
+class InputQuantizer(nn.Module):
+    """The format of the input, as calibration found it.
+
+    Buffer: ``code`` (3,) int64, width, signedness and fractional bits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("code", torch.full((3,), UNSET))
+
+    @property
+    def format(self) -> Format:
+        """The format.
+
+        Raises:
+            PumiceError: the twin is not calibrated.
+        """
+        width, signed, frac = self.code.tolist()
+        if frac == UNSET:
+            raise PumiceError("the input is not calibrated; show the twin training data before it runs quantized")
+        return Format(width, bool(signed), frac)
+
+    @format.setter
+    def format(self, format: Format) -> None:
+        self.code.copy_(torch.tensor([format.width, format.signed, format.frac]))

@@ -9,11 +9,11 @@ import numpy as np
 from safetensors import SafetensorError
 
 from ..errors import PumiceError
+from ..program.errors import ProgramError
+from ..program.storage import pack_node, unpack_node
 from ..train.sealed import read_sealed, write_sealed
 from .families import FAMILIES, family_named
-from .frozen import FrozenTwin
-from .program.errors import ProgramError
-from .program.storage import pack_node, unpack_node
+from .twin import FrozenTwin
 
 FORMAT = 2
 

@@ -27,9 +27,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         with atomic_path(path) as target:
             target.write_bytes(content.getbuffer())
 
-    def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = True
-    ) -> dict[str, Any]:
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """Read ``path``; nothing but tensors and plain data is accepted, whatever ``weights_only`` says.
 
         Raises:

@@ -101,7 +101,6 @@ class TrainingSettings:
             f"training.precision={self.precision} is unknown; use one of: {', '.join(PRECISIONS)}",
         )
 
-
     def slowed(self, factor: float, **changes: Any) -> TrainingSettings:
         """The same recipe with learning rates times ``factor``, and other ``changes``."""
         rates = {name: getattr(self, name) for name in ("ssm_base_lr", "lr")}

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...hw_sim.reference import Trace
-from ...quantize.program import Program
-from ...quantize.program.nodes import LeakyIntegrator, Node
-from ..samples import Sample
+from ...program import Program
+from ...program.nodes import LeakyIntegrator, Node
+from ...program.samples import Sample, Trace
 from .bundle import write_bundle
 from .driver import LavaFailure, run_bundle
 from .runtime.block import state_size
@@ -28,7 +27,7 @@ def run_lava(
     parts: str = LAYERS,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trace]:
-    """A ``hw_sim.compare`` backend: all samples through one Lava network, some milliseconds a step.
+    """A ``hw_sim.parity.compare`` backend: all samples through one Lava network, some milliseconds a step.
 
     ``timeout_s``, ``parts`` and ``progress`` are those of ``run_bundle``.
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from ...errors import PumiceError
 from ...files import PARTIAL
-from ...quantize.program import Program, save
-from ..samples import Sample, codes
+from ...program import Program, save
+from ...program.samples import Sample, codes
 from .readme import readme
 from .runtime.head import RESET, VALID
 from .runtime.wiring import wire
 
-PACKAGES = ("quantize/program", "export/lava/runtime")
+PACKAGES = ("program", "export/lava/runtime")
 """What a bundle copies of this package; it keeps its place, so that imports read the same."""
 
 

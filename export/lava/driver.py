@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import PumiceError
-from ...quantize.program import load
+from ...program import load
 from .environment import ensure_environment
 from .runtime.failures import FOLDER
 from .runtime.progress import PROGRESS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from ...quantize.program import Program, ProgramError
-from ...quantize.program.nodes import DiagonalSSM, EventPool, LeakyIntegrator, LoihiLIF, Neurons, Node
+from ...program import Program, ProgramError
+from ...program.nodes import DiagonalSSM, EventPool, LeakyIntegrator, LoihiLIF, Neurons, Node
 from .runtime.wiring import FUSED, STOCK, Wires, check_parts, is_stock, synapses, wire
 
 _TEXT = """\
@@ -27,7 +27,7 @@ An integer program of Pumice, ready to run in lava-nc 0.10.0. It needs Python 3.
 | `expected.npz` | `logits` (samples, classes) of the simulator, if it was there |
 | `run.py` | loads both, runs, compares |
 | `pumice/export/lava/runtime/` | the processes and their models, one folder each; `{module}` connects them |
-| `pumice/quantize/program/` | reads `program.npz` |
+| `pumice/program/` | reads `program.npz` |
 | `outputs/` | after a run: `<process>.value.npy`, `.flag.npy`, `.state.npy`, (steps, channels) int64 |
 | `failures/` | the traceback of a process model that failed |
 

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 
 from ...errors import PumiceError
-from ...quantize.program import Format, ProgramError
-from ...quantize.program.nodes import SPIKES, LoihiLIF
+from ...program import Format, ProgramError
+from ...program.nodes import SPIKES, LoihiLIF
 
 NEURONS = ("CUBA", "LOIHI")
 _NEEDED = ("iDecay", "vDecay", "vThMant")

@@ -10,9 +10,9 @@ import numpy as np
 
 from ...errors import PumiceError
 from ...files import atomic_path
-from ...quantize.program import Program, digest
-from ...quantize.program.nodes import DenseInput, LoihiLIF, Readout
-from ...quantize.program.nodes.loihi import WEIGHT_LIMIT
+from ...program import Program, digest
+from ...program.nodes import DenseInput, LoihiLIF, Readout
+from ...program.nodes.loihi import WEIGHT_LIMIT
 
 REFRACTORY_DELAY = 1
 

@@ -1,4 +1,4 @@
-"""The program's integer arithmetic in ONNX operations; ``quantize/program/arithmetic.py`` is the definition.
+"""The program's integer arithmetic in ONNX operations; ``program/arithmetic.py`` is the definition.
 
 Signed ``BitShift`` does not exist in ONNX and ``Div`` truncates towards zero, so shifts go through an offset that
 makes the dividend positive. The bounds checked at lowering (below 2**30 in int32, 2**52 in int64) leave the room.
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...quantize.program.bounds import dot_bound
-from ...quantize.program.formats import Format
+from ...program.bounds import dot_bound
+from ...program.formats import Format
 from .graph import Graph
 
 OFFSET_BITS = {np.dtype(np.int32): 30, np.dtype(np.int64): 62}

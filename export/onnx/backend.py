@@ -6,27 +6,18 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import onnx
-import onnxruntime
 
-from ...hw_sim.reference import Trace
-from ...quantize.program import Program
-from ...quantize.program.nodes import INPUT_NODES, QUERY, AdaptiveLIF, DiagonalSSM, Neurons, Node, Readout
-from ..samples import Sample
+from ...program import Program
+from ...program.nodes import INPUT_NODES, QUERY, AdaptiveLIF, DiagonalSSM, Neurons, Node, Readout
+from ...program.samples import Sample, Trace
 from .event import BEFORE
 from .feed import feed
 from .sequence import build_sequence
-
-
-def open_session(model: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A session of the CPU provider; an event's operations are too small for more threads."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+from .session import open_session
 
 
 def run_onnx(program: Program, samples: Sequence[Sample], trace: bool, batch_size: int = 32) -> list[Trace]:
-    """A ``hw_sim.compare`` backend: the sequence model, traced at every edge before the read-out and every state.
+    """A backend for comparisons: the sequence model, traced at every edge before the read-out and at every state.
 
     Saturations and clipped gaps are not counted.
     """

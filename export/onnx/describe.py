@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...quantize.program import Program
-from ...quantize.program.nodes import (
+from ...program import Program
+from ...program.nodes import (
     QUERY,
     AdaptiveLIF,
     DenseInput,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...quantize.program import Program
-from ...quantize.program.nodes import Node
+from ...program import Program
+from ...program.nodes import Node
 from .graph import Graph
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...quantize.program import Program
-from ...quantize.program.nodes import DenseInput
-from ..samples import Sample, codes
+from ...program import Program
+from ...program.nodes import DenseInput
+from ...program.samples import Sample, codes
 
 
 def feed(program: Program, samples: Sequence[Sample]) -> dict[str, np.ndarray]:

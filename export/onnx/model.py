@@ -9,8 +9,8 @@ import onnx
 from onnx import helper
 
 from ... import __version__
-from ...quantize.program import Program, digest
-from ...quantize.program.nodes import DenseInput
+from ...program import Program, digest
+from ...program.nodes import DenseInput
 from .describe import node_docs, tensor_docs
 from .graph import Graph
 

@@ -8,15 +8,16 @@ import numpy as np
 import onnx
 
 from ...errors import PumiceError
-from ...quantize.program import Program
+from ...program import Program
+from .dialect import Dialect, write_event, write_query
 from .event import BEFORE, EventGraph
 from .graph import Graph
+from .integer import INTEGER
 from .model import finish_program
 from .scan import BODY_PREFIX, over_events
-from .writers import INTEGER, Family, write_event, write_query
 
 
-def build_sequence(program: Program, trace: Sequence[str] = (), *, family: Family = INTEGER) -> onnx.ModelProto:
+def build_sequence(program: Program, trace: Sequence[str] = (), *, dialect: Dialect = INTEGER) -> onnx.ModelProto:
     """Whole samples from zero states, by default in integer operators alone; the Scan's body is the step's event.
 
     Inputs: as the step model's, with a length axis: ``token`` (B, L) or ``value`` (B, L, d), gaps (B, L), ``valid``
@@ -31,15 +32,15 @@ def build_sequence(program: Program, trace: Sequence[str] = (), *, family: Famil
     body = Graph("event", prefix=BODY_PREFIX)
     event = EventGraph(body, program, trace)
     event.begin(body.input("valid", np.bool_, ["batch"]))
-    write_event(event, family)
+    write_event(event, dialect)
     outputs = {f"trace/{name}": name for name in trace}
     if program.series is not None:
         outputs["series"] = program.series
     kept = {output: (_traced(event, name), _shape(event, name)) for output, name in outputs.items()}
     graph, final = over_events("sequence", body, event, kept)
-    graph.output(write_query(final, family), "logits", ["batch", len(program.class_names)])
-    doc = f"Whole samples, padded and marked by valid, through a Scan over events: {family.doc}"
-    return finish_program(graph, program, doc, family.arithmetic)
+    graph.output(write_query(final, dialect), "logits", ["batch", len(program.class_names)])
+    doc = f"Whole samples, padded and marked by valid, through a Scan over events: {dialect.doc}"
+    return finish_program(graph, program, doc, dialect.arithmetic)
 
 
 def _traced(event: EventGraph, name: str) -> str:

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 
 from ...errors import PumiceError
-from ...quantize.program import Program
-from ..samples import Sample
+from ...program import Program
+from ...program.samples import Sample
 from .event import AFTER, BEFORE
 from .feed import feed
 
@@ -113,3 +114,10 @@ def run_step(session: Session, program: Program, samples: Sequence[Sample]) -> l
         np.array([step[row] for step in running[:length]]).reshape(length, classes)
         for row, length in enumerate(lengths)
     ]
+
+
+def open_session(model: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session of the CPU provider; an event's operations are too small for more threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

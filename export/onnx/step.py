@@ -8,27 +8,28 @@ import numpy as np
 import onnx
 
 from ...errors import PumiceError
-from ...quantize.program import Program
+from ...program import Program
+from .dialect import Dialect, write_event, write_query
 from .event import AFTER, EventGraph
 from .graph import Graph
+from .integer import INTEGER
 from .model import finish_program
-from .writers import INTEGER, Family, write_event, write_query
 
 
 def build_step(
-    program: Program, trace: Sequence[str] = (), *, family: Family = INTEGER, branches: bool = True
+    program: Program, trace: Sequence[str] = (), *, dialect: Dialect = INTEGER, branches: bool = True
 ) -> onnx.ModelProto:
     """One event of a batch of live streams, by default in integer operators alone.
 
     Inputs: ``token`` (B,) int64 or ``value`` (B, d) int32 codes; each gap input of the program by its node's name,
-    (B,) int64 (``quantize/program/clock.py``); ``valid`` (B,) bool, an event that is not valid changes nothing; and
+    (B,) int64 (``program/clock.py``); ``valid`` (B,) bool, an event that is not valid changes nothing; and
     ``state/<name>``, zeros (B, ...) at the start of a stream. Outputs: ``logits`` (B, C), the running value; every
     ``next/<name>``; and ``trace/<edge>`` (B, channels) for the edges named in ``trace``.
 
     Args:
         program: what to write.
         trace: edges to give as outputs.
-        family: how its nodes are written.
+        dialect: how its nodes are written.
         branches: skip pooled layers between windows by ``If``; False for a graph without control flow.
 
     Raises:
@@ -37,8 +38,8 @@ def build_step(
     graph = Graph("step")
     event = EventGraph(graph, program, trace, branches=branches)
     event.begin(graph.input("valid", np.bool_, ["batch"]))
-    write_event(event, family)
-    logits = write_query(event, family)
+    write_event(event, dialect)
+    logits = write_query(event, dialect)
     graph.output(logits, "logits", ["batch", len(program.class_names)])
     for state in event.states:
         graph.output(event.after[state.name], AFTER + state.name, ["batch", *state.shape])
@@ -46,5 +47,5 @@ def build_step(
         if edge not in event.edges:
             raise PumiceError(f"the program has no edge {edge!r} to trace; name one of its nodes")
         graph.output(event.edges[edge], f"trace/{edge}", ["batch", program[edge].channels])
-    doc = f"One event of a batch of streams, states in and states out: {family.doc}"
-    return finish_program(graph, program, doc, family.arithmetic)
+    doc = f"One event of a batch of streams, states in and states out: {dialect.doc}"
+    return finish_program(graph, program, doc, dialect.arithmetic)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...hw_sim.reference import FUNCTIONS, Batch
-from ...quantize.program import Program
-from ...quantize.program.arithmetic import round_half_up_shift
-from ...quantize.program.nodes import DiagonalSSM, EventPool, Readout, TokenInput
+from ...program import Program
+from ...program.arithmetic import round_half_up_shift
+from ...program.nodes import DiagonalSSM, EventPool, Readout, TokenInput
+from ...program.reference.batch import Batch
+from ...program.reference.interpreter import FUNCTIONS
 
 DRIVE = ":drive"
 """Goes after a state-space node's name for the table of ``rhu(B u + b)``."""

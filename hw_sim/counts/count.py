@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ...quantize.program import Program, ProgramError
-from ...quantize.program.nodes import (
+from ...program import Program, ProgramError
+from ...program.nodes import (
     INPUT_NODES,
     LIF,
     SPIKES,
@@ -26,8 +26,9 @@ from ...quantize.program.nodes import (
     Node,
     Readout,
 )
-from ..reference import Trace
-from . import floating, neurons, products, sequence
+from ...program.samples import Trace
+from . import floating, neurons, sequence
+from . import stateless as products
 from .edges import Edges
 from .memory import parameter_bits, state_bits
 from .records import Counts, Tally
@@ -56,7 +57,7 @@ COUNTERS: dict[type[Node], NodeCounter] = {
 def count(program: Program, traces: Sequence[Trace]) -> Counts:
     """Count a program's operations over whole samples, each read out once after its last event.
 
-    ``traces``: of ``hw_sim.reference.run`` or the simulator's ``run`` with ``trace=True``, one a sample.
+    ``traces``: of ``program.reference.run`` or the simulator's ``run`` with ``trace=True``, one a sample.
 
     Raises:
         ProgramError: traces without values or of another program, or a node type that cannot be counted.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...quantize.program import Program, ProgramError
-from ...quantize.program.nodes import QUERY, Node
-from ..reference import FUNCTIONS, Batch, Trace
+from ...program import Program, ProgramError
+from ...program.nodes import QUERY, Node
+from ...program.reference.batch import Batch
+from ...program.reference.interpreter import FUNCTIONS
+from ...program.samples import Trace
 
 
 class Edges:

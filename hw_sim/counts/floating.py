@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...quantize.program.nodes import (
+from ...program.nodes import (
     LIF,
     AdaptiveLIF,
     Add,

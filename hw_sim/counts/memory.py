@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...quantize.program.bounds import register
-from ...quantize.program.nodes import (
+from ...program.bounds import register
+from ...program.nodes import (
     AdaptiveLIF,
     BatchNorm,
     DiagonalSSM,
@@ -20,8 +20,8 @@ from ...quantize.program.nodes import (
     Node,
     Readout,
 )
-from ...quantize.program.nodes.inputs import GAP_FORMAT
-from ...quantize.program.nodes.loihi import BIAS_LIMIT, DECAY_BITS, STATE_LIMIT, THRESHOLD_LIMIT
+from ...program.nodes.inputs import GAP_FORMAT
+from ...program.nodes.loihi import BIAS_LIMIT, DECAY_BITS, STATE_LIMIT, THRESHOLD_LIMIT
 
 SHIFT_BITS = 8
 """A shift or exponent takes one byte."""

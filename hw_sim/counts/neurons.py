@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...quantize.program import ProgramError
-from ...quantize.program.arithmetic import saturate
-from ...quantize.program.bounds import register
-from ...quantize.program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, LoihiLIF, Neurons
-from ...quantize.program.nodes.loihi import DECAY_BITS
-from ..reference_neurons import adaptation, adapted_drive, current, potential
+from ...program import ProgramError
+from ...program.arithmetic import saturate
+from ...program.bounds import register
+from ...program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, LoihiLIF, Neurons
+from ...program.nodes.loihi import DECAY_BITS
+from ...program.reference.neurons import adaptation, adapted_drive, current, potential
 from .edges import Edges
 from .memory import LOIHI_STATE_BITS, fixed_parameter_bits, register_bits, state_bits
-from .products import matrix_products, read_fixed
 from .records import Tally
+from .stateless import matrix_products, read_fixed
 
 
 def lif(node: LIF, edges: Edges, tally: Tally) -> None:

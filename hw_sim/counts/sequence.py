@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...quantize.program import ProgramError
-from ...quantize.program.arithmetic import round_half_up_shift, saturate
-from ...quantize.program.nodes import DiagonalSSM, EventPool, Readout
-from ...quantize.program.nodes.inputs import GAP_FORMAT
+from ...program import ProgramError
+from ...program.arithmetic import round_half_up_shift, saturate
+from ...program.nodes import DiagonalSSM, EventPool, Readout
+from ...program.nodes.inputs import GAP_FORMAT
 from .edges import Edges
 from .memory import digit_bits, fixed_parameter_bits, pool_bits, register_bits
-from .products import matrix_products, read_fixed
 from .records import Tally
+from .stateless import matrix_products, read_fixed
 
 
 def moving_events(node: DiagonalSSM, gap: np.ndarray) -> np.ndarray:

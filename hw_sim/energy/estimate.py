@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...quantize.program import ProgramError
+from ...program import ProgramError
 from ..counts.records import Counts, NodeCounts
 from .demand import arithmetic, synaptic
 from .profile import EnergyProfile, MemoryLevel, Range

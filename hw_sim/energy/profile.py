@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ...quantize.program import ProgramError
+from ...program import ProgramError
 
 PICOJOULES = {"fJ": 1e-3, "pJ": 1.0, "nJ": 1e3}
 KINDS = ("measured", "simulated", "assumed")

@@ -9,11 +9,11 @@ from typing import Any
 
 from ...errors import PumiceError
 from ...files import read_json
-from ...quantize.program import Program, load
-from ...quantize.program.nodes import LoihiLIF
+from ...program import Program, load
+from ...program.nodes import LoihiLIF
 from ..counts import floating, memory
 from ..inspection import inspect
-from ..paired import exact_p
+from ..parity.paired import exact_p
 from . import clocked
 from .names import layer_of
 

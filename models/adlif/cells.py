@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
-from .scan import NeuronConstants, NeuronState, NeuronTrace, Spiking, neuron_scan, neuron_step
+from .scan import NeuronTrace, neuron_scan
+from .step import NeuronConstants, NeuronState, Spiking, neuron_step
 from .time_constant import TimeConstant
 
 LARGEST_A, LARGEST_B = 1.0, 2.0
@@ -111,9 +112,7 @@ class SpikingCell(Cell):
         """As `sequence`, with the traces of potentials and adaptations."""
         state = self.initial_state(len(x)) if state is None else state
         drive = self.input(x)
-        return neuron_scan(
-            self.order, drive, self.constants(), state, self.spiking, implementation=self.implementation
-        )
+        return neuron_scan(self.order, drive, self.constants(), state, self.spiking, implementation=self.implementation)
 
     def constrain(self) -> None:
         """Bring the time constants back into their range."""

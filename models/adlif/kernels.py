@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..scan.products import GROUP, add_columns, arrays, group_product, outer_products, padded
 from ..scan.threads import compile_kernel, run_tasks
-from .products import GROUP, add_columns, arrays, group_product, outer_products, padded
 from .surrogate import surrogate_slope
 
 if TYPE_CHECKING:
-    from .scan import NeuronConstants, NeuronState, Spiking
+    from .step import NeuronConstants, NeuronState, Spiking
 
 LIF, EF, SE = 0, 1, 2  # as in scan.ORDERS
 

@@ -13,7 +13,7 @@ from .cells import Cell, EFAdLIFCell, LIFCell, SEAdLIFCell, SpikingCell
 from .config import AdLIFConfig
 from .lstm import LSTMCell
 from .readout import LeakyIntegrator
-from .scan import Spiking
+from .step import Spiking
 
 SPIKING_CELLS: dict[str, type[SpikingCell]] = {"lif": LIFCell, "ef-adlif": EFAdLIFCell, "se-adlif": SEAdLIFCell}
 

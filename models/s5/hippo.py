@@ -27,9 +27,7 @@ def hippo_block(size: int) -> tuple[NDArray[np.complex128], NDArray[np.complex12
     return real + 1j * imaginary, vectors
 
 
-def hippo_modes(
-    modes: int, block_size: int, conj_sym: bool
-) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+def hippo_modes(modes: int, block_size: int, conj_sym: bool) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     """Lambda and V of ``modes // block_size`` equal blocks.
 
     With ``conj_sym`` only the half with negative imaginary part of each block is kept.

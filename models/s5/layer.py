@@ -121,9 +121,7 @@ class SequenceLayer(nn.Module):
 class Stage(nn.Module):
     """A run of layers, the first of which pools and changes the width."""
 
-    def __init__(
-        self, in_features: int, out_features: int, modes: int, config: S5Config, generator: Generator
-    ) -> None:
+    def __init__(self, in_features: int, out_features: int, modes: int, config: S5Config, generator: Generator) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             SequenceLayer(

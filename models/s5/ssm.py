@@ -110,9 +110,7 @@ class S5SSM(nn.Module):
         Returns:
             (B, n, H_out).
         """
-        states = event_scan(
-            self.rates(), times.intervals, drive, stride=self.stride, hold=self.discretization == "zoh"
-        )
+        states = event_scan(self.rates(), times.intervals, drive, stride=self.stride, hold=self.discretization == "zoh")
         return states @ self.output_matrix().mT + self.feedthrough(pooled_u)
 
     def extra_repr(self) -> str:

@@ -6,57 +6,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...errors import PumiceError
 from ...models.adlif.cells import SpikingCell
+from ...program.formats import Format
+from ...program.nodes import LIF, AdaptiveLIF
+from ..codes import SPARE_BITS
 from ..config import Widths
-from ..constants import SPARE_BITS
-from ..program.formats import Format
-from ..program.nodes import LIF, AdaptiveLIF
-from ..quantizers import (
-    UNSET,
-    QuantActivation,
-    clipped,
-    edge_format,
-    fixed_quantizers,
-    fracs_of,
-    set_edge,
-    set_fracs,
-)
+from ..observers import Peak
+from ..quantizers import QuantActivation, clipped, edge_format, fixed_quantizers, fracs_of, set_edge, set_fracs
 from ..scan import NeuronCodes
-from ..twin.ops import quantize_bias, replace_by_codes
-from .constants import cell_codes, cell_fracs, threshold_codes
+from ..straight_through import quantize_bias, replace_by_codes
+from .codes import cell_codes, cell_fracs, threshold_codes
 from .derive import cell_name, cell_node
 from .fold import FoldedCell, exact_cell, fold_cell
 from .formats import CellFormats, CellFracs
 from .network import CellConstants
-from .observe import Peak
-
-
-class InputQuantizer(nn.Module):
-    """The format of the input, as calibration found it.
-
-    Buffer: ``code`` (3,) int64, width, signedness and fractional bits.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("code", torch.full((3,), UNSET))
-
-    @property
-    def format(self) -> Format:
-        """The format.
-
-        Raises:
-            PumiceError: the twin is not calibrated.
-        """
-        width, signed, frac = self.code.tolist()
-        if frac == UNSET:
-            raise PumiceError("the input is not calibrated; show the twin training data before it runs quantized")
-        return Format(width, bool(signed), frac)
-
-    @format.setter
-    def format(self, format: Format) -> None:
-        self.code.copy_(torch.tensor([format.width, format.signed, format.frac]))
 
 
 class QuantCell(nn.Module):
@@ -166,9 +129,7 @@ class QuantCell(nn.Module):
         folded = self.folded()
         fracs = self.fracs(formats, None if frozen_scales else folded)
         threshold = self.cell.spiking.threshold
-        return cell_node(
-            cell_name(self.number), edge, self.cell.order, folded, threshold, formats, fracs, self.widths
-        )
+        return cell_node(cell_name(self.number), edge, self.cell.order, folded, threshold, formats, fracs, self.widths)
 
     def clipped_weights(self) -> dict[str, int]:
         """How many entries of W and V lie beyond the range of their codes, at the exponents last set."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ...program.formats import Format, smallest_dtype
+from ...program.nodes import LIF, SPIKES, AdaptiveLIF, DenseInput, LeakyIntegrator, Readout
+from ..codes import accumulator_codes, weight_codes
 from ..config import Widths
-from ..constants import accumulator_codes, weight_codes
-from ..program.formats import Format, smallest_dtype
-from ..program.nodes import LIF, SPIKES, AdaptiveLIF, DenseInput, LeakyIntegrator, Readout
-from .constants import cell_codes, decay_codes, threshold_codes
+from .codes import cell_codes, decay_codes, threshold_codes
 from .fold import FoldedCell, FoldedReadout
 from .formats import CellFormats, CellFracs, ReadoutFracs
 

@@ -12,11 +12,11 @@ from rich.table import Table
 from torch import Tensor
 
 from ...models.adlif.network import AdLIFNetwork
+from ...program import Program
 from ...train.data.sequences.datamodule import SequenceDataModule
-from ...train.data.sequences.tasks import KINDS
+from ...train.data.sequences.kinds import KINDS
 from ..config import QuantizationConfig
 from ..family import Family
-from ..program import Program
 from .derive import INPUT, LOGITS, READOUT, cell_name
 from .frozen import FrozenAdLIF
 from .lower import lower, lowering_report

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..formats import Fracs
-from ..program.formats import Format
+from ...program.formats import Format
+from ..codes import Fracs
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ...models.adlif.blocks import aggregate
-from ..frozen import FrozenTwin, Trace, values_of
-from ..program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ...program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons, Node
 from ..scan import NeuronCodes
+from ..twin import FrozenTwin, Trace, values_of
 from .derive import INPUT, READOUT
 from .formats import CellFormats
 from .network import CellConstants, NetworkConstants, run_network

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import DeadZone, check_dead_zones, make_program
-from ..constants import Floats
-from ..program import Program
-from ..program.bounds import register
-from ..program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons, Node
-from .constants import stability_limit
+from ...program import Program
+from ...program.bounds import register
+from ...program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ..codes import Floats
+from ..family import DeadZone, check_dead_zones, make_program
+from .codes import stability_limit
 from .derive import LOGITS, cell_name
 from .frozen import FrozenAdLIF
 from .model import QuantAdLIF

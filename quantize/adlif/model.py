@@ -12,11 +12,12 @@ from ...errors import PumiceError
 from ...models.adlif.blocks import aggregate
 from ...models.adlif.cells import SpikingCell
 from ...models.adlif.network import AdLIFNetwork
+from ...program.formats import Format
+from ...program.nodes import SPIKES, Node
 from ..config import QuantizationConfig
-from ..program.formats import Format
-from ..program.nodes import SPIKES, Node
-from ..twin_base import QuantTwin
-from .cell import InputQuantizer, QuantCell
+from ..quantizers import InputQuantizer
+from ..twin import QuantTwin
+from .cell import QuantCell
 from .derive import input_node, logits_node
 from .formats import CellFormats
 from .frozen import FrozenAdLIF

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout, linear
 
-from ..frozen import Trace
-from ..program.formats import Format
-from ..program.nodes import SPIKES
+from ...program.formats import Format
+from ...program.nodes import SPIKES
 from ..scan import NeuronCodes, quantized_integrator_scan, quantized_neuron_scan
-from ..twin.ops import codes, quantize_input
+from ..straight_through import codes, quantize_input
+from ..twin import Trace
 from .derive import INPUT, READOUT, cell_name
 from .formats import CellFormats
 

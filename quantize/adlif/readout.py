@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from ...models.adlif.readout import LeakyIntegrator
+from ...program.formats import Format
+from ...program.nodes import SPIKES
+from ...program.nodes import LeakyIntegrator as LeakyIntegratorNode
 from ..config import Widths
-from ..program.formats import Format
-from ..program.nodes import SPIKES
-from ..program.nodes import LeakyIntegrator as LeakyIntegratorNode
+from ..observers import Peak
 from ..quantizers import QuantActivation, clipped, edge_format, fixed_quantizers, fracs_of, set_edge, set_fracs
-from ..twin.ops import quantize_bias, replace_by_codes
-from .constants import decay_codes, readout_fracs
+from ..straight_through import quantize_bias, replace_by_codes
+from .codes import decay_codes, readout_fracs
 from .derive import integrator_node
 from .fold import FoldedReadout, exact_readout, fold_readout
 from .formats import ReadoutFracs
-from .observe import Peak
 
 
 class QuantReadout(nn.Module):
@@ -75,9 +75,7 @@ class QuantReadout(nn.Module):
             ProgramError: an intermediate that does not fit.
         """
         folded = exact_readout(self.readout, self.path)
-        return integrator_node(
-            edge, folded, self.format, self._fracs(None if frozen_scales else folded), self.widths
-        )
+        return integrator_node(edge, folded, self.format, self._fracs(None if frozen_scales else folded), self.widths)
 
     def clipped_weights(self) -> dict[str, int]:
         """How many entries of W_o lie beyond the range of their codes, at the exponents last set."""

@@ -1,8 +1,8 @@
-"""Networks of LIF neurons for Loihi in the table of model families."""
+"""Networks of LIF neurons for Loihi: their place in the table of families, lowering, and the report of its cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,17 @@ from rich.table import Table
 from torch import Tensor
 
 from ...models.adlif.network import AdLIFNetwork
+from ...program import Program
+from ...program.bounds import register
+from ...program.nodes import LoihiLIF
 from ...train.data.sequences.datamodule import SequenceDataModule
-from ...train.data.sequences.tasks import KINDS, EcgTask
+from ...train.data.sequences.ecg import EcgTask
+from ...train.data.sequences.kinds import KINDS
 from ..config import QuantizationConfig
-from ..family import Family
-from ..program import Program
+from ..family import Family, make_program
 from .frozen import FrozenLoihi
-from .lower import lower, lowering_report
 from .model import QuantLoihi, cell_refusal, convert
-from .network import INPUT
+from .network import INPUT, LOGITS
 
 ELSE = "use another preset, such as quantize=w8a8"
 
@@ -84,3 +86,37 @@ class LoihiFamily(Family[AdLIFNetwork, QuantLoihi, FrozenLoihi]):
                 x, _ = cell.sequence(x)
                 found[f"cells/{number}"] = x[0].numpy()
         return found
+
+
+def lower(frozen: FrozenLoihi, *, class_names: Sequence[str], provenance: Mapping[str, Any] | None = None) -> Program:
+    """The program of a frozen twin; nothing is computed anew.
+
+    Args:
+        frozen: the frozen twin.
+        class_names: one a logit.
+        provenance: plain JSON data to keep in the program.
+
+    Raises:
+        PumiceError: what no program can hold.
+    """
+    return make_program(frozen.nodes(), LOGITS, "causal", class_names, provenance)
+
+
+def lowering_report(twin: QuantLoihi, program: Program) -> list[dict[str, Any]]:
+    """One entry a layer, plain JSON data: decays, threshold, registers, clipped weights."""
+    entries = []
+    for name, layer, source in zip(twin.names(), twin.layers, twin.sources(), strict=True):
+        node = program[name]
+        assert isinstance(node, LoihiLIF)
+        entries.append(
+            {
+                "layer": layer.path,
+                "formats": {"input": str(node.format), "weights": f"{node.weight_bits} bits"},
+                "du": node.du,
+                "dv": node.dv,
+                "vth": node.vth,
+                "registers": {what: register(bound) for what, bound in node.bounds().items()},
+                "clipped_weights": layer.clipped_weights(source),
+            }
+        )
+    return entries

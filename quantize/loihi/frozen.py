@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...models.adlif.blocks import aggregate
-from ..frozen import FrozenTwin, Trace
-from ..program.nodes import LoihiLIF, Node
+from ...program.nodes import LoihiLIF, Node
+from ..twin import FrozenTwin, Trace
 from .layer import LayerConstants
+from .loop import Dynamics
 from .network import GAIN, INPUT, NetworkConstants, run_network
-from .scan import Dynamics
 
 
 class FrozenLoihi(FrozenTwin[NetworkConstants]):

@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ...models.adlif.products import GROUP, arrays, group_product, outer_products, padded
+from ...models.scan.products import GROUP, arrays, group_product, outer_products, padded
 from ...models.scan.threads import compile_kernel, run_tasks
-from ..program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
-from .surrogate import threshold_slope
+from ...program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
+from .loop import threshold_slope
 
 if TYPE_CHECKING:
-    from .scan import Dynamics
+    from .loop import Dynamics
 
 UNITY = 1 << DECAY_BITS
 ALIGNED = 1 << ALIGNMENT

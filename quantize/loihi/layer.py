@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...errors import PumiceError
-from ..program.formats import Format
-from ..program.nodes import SPIKES, LoihiLIF
-from ..program.nodes.loihi import ALIGNMENT, BIAS_LIMIT, DECAY_BITS, STATE_LIMIT, THRESHOLD_LIMIT, WEIGHT_LIMIT
-from ..twin.ops import replace
-from .scan import Dynamics
+from ...program.formats import Format
+from ...program.nodes import SPIKES, LoihiLIF
+from ...program.nodes.loihi import ALIGNMENT, BIAS_LIMIT, DECAY_BITS, STATE_LIMIT, THRESHOLD_LIMIT, WEIGHT_LIMIT
+from ..straight_through import replace
+from .loop import Dynamics
 
 Floats = NDArray[np.float64]
 NO_CURRENT_DECAY = 4095

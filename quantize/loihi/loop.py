@@ -1,22 +1,21 @@
-"""`loihi_scan` in torch: any device, step by step."""
+"""`loihi_scan` in torch: any device, step by step, with the surrogate gradient of Loihi's spikes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from ..program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
-from ..twin.ops import replace
-from .surrogate import threshold_slope
-
-if TYPE_CHECKING:
-    from .scan import Dynamics
+from ...models.adlif.surrogate import surrogate_slope
+from ...program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
+from ..straight_through import replace
 
 UNITY = 1 << DECAY_BITS
+
 ALIGNED = 1 << ALIGNMENT
+
 HIGHEST = STATE_LIMIT - 1
 
 
@@ -66,3 +65,17 @@ def _decayed(state: Tensor, decay: int) -> Tensor:
     """Truncated towards zero; the gradient does not see it."""
     real = state * ((UNITY - decay) / UNITY)
     return replace(real, torch.trunc(state.detach() * (UNITY - decay) / UNITY))
+
+
+def threshold_slope(potential: Tensor, vth: int, slope: float, scale: float) -> Tensor:
+    """The derivative put in place of that of ``[v > 64 vth]`` by v: as for a threshold of 1, which 64 vth codes are."""
+    unit = float(max(vth, 1) << ALIGNMENT)
+    return surrogate_slope(potential / unit, 1.0, slope, scale) / unit
+
+
+class Dynamics(NamedTuple):
+    """``du``, ``dv`` and ``vth`` of a LoihiLIF node."""
+
+    du: int
+    dv: int
+    vth: int

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from ...errors import PumiceError
 from ...models.adlif.blocks import aggregate
 from ...models.adlif.network import AdLIFNetwork
-from ..adlif.cell import InputQuantizer
+from ...program.formats import Format
+from ...program.nodes import SPIKES, DenseInput, Node, Readout
 from ..adlif.observe import NetworkObserver, observe
 from ..config import QuantizationConfig
-from ..program.formats import Format
-from ..program.nodes import SPIKES, DenseInput, Node, Readout
-from ..twin_base import QuantTwin
+from ..quantizers import InputQuantizer
+from ..twin import QuantTwin
 from .frozen import FrozenLoihi
 from .layer import QuantLoihiLayer, Source
 from .network import GAIN, INPUT, LOGITS, OUTPUT, NetworkConstants, run_network

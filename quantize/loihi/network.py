@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout, linear
 
-from ..frozen import Trace
-from ..program.formats import Format
-from ..twin.ops import codes, quantize_input
+from ...program.formats import Format
+from ..straight_through import codes, quantize_input
+from ..twin import Trace
 from .layer import LayerConstants
 from .scan import loihi_scan
 

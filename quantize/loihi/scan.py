@@ -8,17 +8,9 @@ from torch import Tensor
 
 from ..scan.choice import choose
 from .kernels import loihi_scan_numba
-from .loop import loihi_loop
+from .loop import Dynamics, loihi_loop
 
 IMPLEMENTATIONS = {"numba": loihi_scan_numba, "torch": loihi_loop}
-
-
-class Dynamics(NamedTuple):
-    """``du``, ``dv`` and ``vth`` of a LoihiLIF node."""
-
-    du: int
-    dv: int
-    vth: int
 
 
 class LoihiTrace(NamedTuple):
@@ -42,7 +34,7 @@ def loihi_scan(
     scale: float = 0.4,
     implementation: str | None = None,
 ) -> LoihiTrace:
-    """The recurrence of `LoihiLIF` (quantize/program/nodes/loihi.py) without a weight exponent, from the zero state.
+    """The recurrence of `LoihiLIF` (program/nodes/loihi.py) without a weight exponent, from the zero state.
 
     All are codes in floats, and the arithmetic is that of the integers whatever the float type; a drive that is not
     whole is rounded. Backward, decays do not truncate and u does not wrap; a clipped v passes no gradient; spikes have

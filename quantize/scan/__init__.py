@@ -1,8 +1,9 @@
 """Recurrences with quantized states: a compiled kernel and a torch path behind one function each."""
 
 from .integrator import IntegratorTrace, quantized_integrator_scan
-from .neurons import NeuronCodes, QuantizedTrace, quantized_neuron_scan
-from .quantized import DecayTable, ScanCounts, quantized_scan
+from .neuron_loop import NeuronCodes
+from .neurons import QuantizedTrace, quantized_neuron_scan
+from .ssm import DecayTable, ScanCounts, quantized_scan
 
 __all__ = [
     "DecayTable",

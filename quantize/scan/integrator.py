@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..program.formats import Format
+from ...program.formats import Format
 from .choice import choose
 from .integrator_kernels import integrator_numba
 from .neuron_loop import integrator_loop

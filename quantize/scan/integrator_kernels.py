@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ...models.adlif.products import arrays
+from ...models.scan.products import arrays
 from ...models.scan.threads import compile_kernel, run_tasks
-from ..program.formats import Format
+from ...program.formats import Format
 from .neuron_kernels import store_settings
 
 

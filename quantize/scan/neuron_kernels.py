@@ -22,14 +22,14 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ...models.adlif.kernels import EF, LIF, SE
-from ...models.adlif.products import GROUP, add_columns, arrays, group_product, outer_products, padded
 from ...models.adlif.surrogate import surrogate_slope
+from ...models.scan.products import GROUP, add_columns, arrays, group_product, outer_products, padded
 from ...models.scan.threads import compile_kernel, run_tasks
-from ..program.formats import Format
+from ...program.formats import Format
 
 if TYPE_CHECKING:
-    from ...models.adlif.scan import NeuronState
-    from .neurons import NeuronCodes
+    from ...models.adlif.step import NeuronState
+    from .neuron_loop import NeuronCodes
 
 
 def store_settings(format: Format, dtype: torch.dtype) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,13 +11,10 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import linear
 
 from ...models.adlif.kernels import LIF, SE
-from ...models.adlif.scan import NeuronState
+from ...models.adlif.step import NeuronState
 from ...models.adlif.surrogate import spike
-from ..program.formats import Format
+from ...program.formats import Format
 from ..rounding import round_half_up
-
-if TYPE_CHECKING:
-    from .neurons import NeuronCodes
 
 
 class _Saturate(Function):
@@ -91,3 +88,25 @@ def integrator_loop(drive: Tensor, decay: Tensor, initial: Tensor, output: Forma
         o = store(decay * o + drive_t, output)
         potentials.append(o)
     return (torch.stack(potentials, 1) if potentials else drive), store.clipped
+
+
+class NeuronCodes(NamedTuple):
+    """What a layer of H neurons computes with: values of codes, each may require a gradient but the threshold.
+
+    Attributes:
+        recurrent: V (H, H), from the column's neuron to the row's.
+        threshold: (H,), at the potential's fractional bits.
+        alpha: (H,) decay of the membrane potential.
+        rise: (H,) stands for 1 - alpha.
+        beta: (H,) decay of the adaptation; unused with order "lif", as are the next two.
+        coupling: (H,) (1 - beta) q a, from potential to adaptation.
+        jump: (H,) (1 - beta) q b, from spike to adaptation.
+    """
+
+    recurrent: Tensor
+    threshold: Tensor
+    alpha: Tensor
+    rise: Tensor
+    beta: Tensor
+    coupling: Tensor
+    jump: Tensor

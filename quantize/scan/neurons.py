@@ -7,35 +7,14 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ...errors import PumiceError
-from ...models.adlif.scan import ORDERS, NeuronState
-from ..program.formats import Format
+from ...models.adlif.scan import ORDERS
+from ...models.adlif.step import NeuronState
+from ...program.formats import Format
 from .choice import choose
 from .neuron_kernels import neuron_scan_numba
-from .neuron_loop import neuron_loop
+from .neuron_loop import NeuronCodes, neuron_loop
 
 IMPLEMENTATIONS = {"numba": neuron_scan_numba, "torch": neuron_loop}
-
-
-class NeuronCodes(NamedTuple):
-    """What a layer of H neurons computes with: values of codes, each may require a gradient but the threshold.
-
-    Attributes:
-        recurrent: V (H, H), from the column's neuron to the row's.
-        threshold: (H,), at the potential's fractional bits.
-        alpha: (H,) decay of the membrane potential.
-        rise: (H,) stands for 1 - alpha.
-        beta: (H,) decay of the adaptation; unused with order "lif", as are the next two.
-        coupling: (H,) (1 - beta) q a, from potential to adaptation.
-        jump: (H,) (1 - beta) q b, from spike to adaptation.
-    """
-
-    recurrent: Tensor
-    threshold: Tensor
-    alpha: Tensor
-    rise: Tensor
-    beta: Tensor
-    coupling: Tensor
-    jump: Tensor
 
 
 class QuantizedTrace(NamedTuple):
@@ -64,7 +43,7 @@ def quantized_neuron_scan(
     scale: float = 0.4,
     implementation: str | None = None,
 ) -> QuantizedTrace:
-    """Run the recurrence of `LIF` and `AdaptiveLIF` over a batch (quantize/program/nodes/neurons.py has the equations).
+    """Run the recurrence of `LIF` and `AdaptiveLIF` over a batch (program/nodes/neurons.py has the equations).
 
     Everything is a value, not a code: u^ and I are multiples of ``potential.scale``, w of ``adaptation.scale``. In
     float64 the result is that of the integers, exactly; float32 is for training.

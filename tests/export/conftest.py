@@ -6,17 +6,17 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from pumice.hw_sim.random_programs import random_sample
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
+from pumice.program.clock import gaps
+from pumice.program.random.programs import random_sample
 from pumice.quantize.adlif.lower import lower as lower_network
 from pumice.quantize.adlif.model import convert as convert_network
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.program.clock import gaps
-from pumice.quantize.twin.lower import lower
-from pumice.quantize.twin.model import calibrate, convert
+from pumice.quantize.s5.lower import lower
+from pumice.quantize.s5.model import calibrate, convert
 from pumice.train.data.sequences.batch import BlockBatch
 
 LEVELS = [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pumice.hw_sim import reference
-from pumice.hw_sim.compare import compare
+from pumice.hw_sim.parity.compare import compare
 from pumice.hw_sim.simulator import run, run_stepwise
+from pumice.program import reference
 
 BACKENDS = {
     "reference": lambda program, samples, trace: reference.run(program, samples, trace=trace),
@@ -31,5 +31,5 @@ def assert_equal():
 
 @pytest.fixture(scope="session")
 def backends():
-    """The reference and both modes, as `hw_sim.compare` takes them."""
+    """The reference and both modes, as `hw_sim.parity.compare` takes them."""
     return BACKENDS

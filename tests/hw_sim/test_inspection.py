@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pumice.hw_sim.inspection import dead_zones, diff, diff_table, inspect, inspection_table
-from pumice.hw_sim.random_networks import random_network
-from pumice.hw_sim.random_programs import random_program
-from pumice.quantize.program import digest
+from pumice.program import digest
+from pumice.program.random.networks import random_network
+from pumice.program.random.programs import random_program
 from rich.console import Console
 
 

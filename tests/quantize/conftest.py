@@ -14,11 +14,11 @@ from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
+from pumice.program.clock import gaps
 from pumice.quantize.adlif.model import convert as convert_spiking
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.program.clock import gaps
 from pumice.quantize.qat import fine_tune
-from pumice.quantize.twin.model import calibrate, convert
+from pumice.quantize.s5.model import calibrate, convert
 from pumice.train.data.sequences.batch import IGNORED, BlockBatch
 from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 
@@ -170,9 +170,7 @@ def tune(tmp_path):
         training = replace(read_section(TrainingSettings, config, "training"), **recipe)
         logs = LoggingSettings(csv=False, tensorboard=False, progress=False)
         system = SystemSettings()
-        fine_tune(
-            twin, data, tmp_path / folder, tuning, training=training, system=system, logs=logs, seed=0, info={}
-        )
+        fine_tune(twin, data, tmp_path / folder, tuning, training=training, system=system, logs=logs, seed=0, info={})
 
     return run
 

@@ -11,17 +11,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
+from pumice.quantize.exponents import activation_frac, power_of_two_frac, weight_frac
 from pumice.quantize.quantizers import (
     QuantActivation,
     QuantParameter,
     RowWeight,
     TensorQuantizer,
     TensorWeight,
-    activation_frac,
     freeze_scales,
-    power_of_two_frac,
     quant_frac,
-    weight_frac,
 )
 from pumice.quantize.rounding import code_range, pow2_quantize
 

@@ -14,7 +14,7 @@ import pytest
 
 TIMES = ("seconds", "events_per_s")
 """Figures that no two runs share."""
-PRELOADED = ["pumice.cli_run", "pumice.cli_simulate", "pumice.cli_export", "pumice.cli_count", "pumice.cli_report"]
+PRELOADED = ["pumice.cli.run", *(f"pumice.stages.{name}" for name in ("simulate", "export_onnx", "count", "report"))]
 CHILD = """
 import os, resource, signal
 output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -34,7 +34,7 @@ if crash_at is not None:  # kill -9 just before, or just after, the file number 
     os.replace = crashing
 if largest is not None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-from pumice.cli import main
+from pumice.cli.main import main
 main(arguments)
 """
 

@@ -8,12 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pumice.cli_stages import STAGES
+from pumice.stages.table import STAGES
 
 FEW = ("train", "quantize", "report")
-LIMITED = [
-    pytest.param(stage, id=stage.name, marks=() if stage.name in FEW else pytest.mark.slow) for stage in STAGES
-]
+LIMITED = [pytest.param(stage, id=stage.name, marks=() if stage.name in FEW else pytest.mark.slow) for stage in STAGES]
 
 
 @contextlib.contextmanager

@@ -6,9 +6,9 @@ import signal
 import time
 
 import pytest
-from pumice import cli_stages
+from pumice.stages import table
 
-STAGES = [stage.name for stage in cli_stages.STAGES]
+STAGES = [stage.name for stage in table.STAGES]
 FEW = ["train", "quantize", "export-onnx"]
 TRIALS = 20
 FILES = 45

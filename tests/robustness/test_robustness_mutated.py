@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from pumice.cli import main
-from pumice.cli_stages import STAGES
+from pumice.cli.main import main
 from pumice.errors import PumiceError
-from pumice.hw_sim.arrays import load_arrays
-from pumice.quantize.program import ProgramError, digest, load
-from pumice.quantize.program.storage import pack_node
+from pumice.files import load_arrays
+from pumice.program import ProgramError, digest, load
+from pumice.program.storage import pack_node
 from pumice.quantize.weights import load_frozen
-from pumice.train.build import build_data, build_model
+from pumice.stages.build import build_data, build_model
+from pumice.stages.folder import RunFolder
+from pumice.stages.table import STAGES
 from pumice.train.checkpoint import AtomicCheckpointIO
-from pumice.train.run_folder import RunFolder
 from pumice.train.settings import SystemSettings, TrainingSettings, read_section
 from pumice.train.weights import load_weights
 
@@ -139,8 +139,8 @@ sys.path.insert(0, sys.argv[1])
 from test_robustness_mutated import mutated
 from pumice.errors import PumiceError
 from pumice.export.onnx.session import Session, run_step
-from pumice.hw_sim.random_programs import random_sample
-from pumice.quantize.program import load
+from pumice.program.random.programs import random_sample
+from pumice.program import load
 from pathlib import Path
 folder, count = Path(sys.argv[2]), int(sys.argv[3])
 program = load(folder / "program.npz")

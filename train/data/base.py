@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ...errors import PumiceError
-from .loading import TrainingLoader
+from .loader import TrainingLoader
 from .plan import TrainingPlan, evaluation_plan
-from .samples import hold_out
-from .task import SPLITS
+from .task import SPLITS, hold_out
 
 
 class Batch(Protocol):

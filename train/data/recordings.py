@@ -1,4 +1,7 @@
-"""Recordings: event arrays with labels, decoded on demand."""
+"""Recordings of events: the one event dtype used everywhere, in tonic's manner, and labelled sets of them.
+
+``t`` is int64 microseconds, ``x`` the channel or column, ``y`` the row and ``p`` the polarity (cameras only).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,28 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .events import Events
+Events = NDArray[np.void]
+
+CHANNEL_EVENT = np.dtype([("t", np.int64), ("x", np.int32)])
+
+PIXEL_EVENT = np.dtype([("t", np.int64), ("x", np.int32), ("y", np.int32), ("p", np.int32)])
+
+
+def make_events(t: NDArray, x: NDArray, y: NDArray | None = None, p: NDArray | None = None) -> Events:
+    """Build an event array of shape (n,) from its columns; with ``y`` and ``p`` the events are pixel events."""
+    events = np.empty(len(t), dtype=CHANNEL_EVENT if y is None else PIXEL_EVENT)
+    events["t"], events["x"] = t, x
+    if y is not None:
+        events["y"], events["p"] = y, p
+    return events
+
+
+def sort_by_time(events: Events) -> Events:
+    """Return the events in order of time; events of equal time keep their order."""
+    t = events["t"]
+    if np.all(t[1:] >= t[:-1]):
+        return events
+    return events[np.argsort(t, kind="stable")]
 
 
 class Recordings(Protocol):

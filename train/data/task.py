@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...errors import PumiceError
+from .recordings import Recordings
+from .streams import Purpose, stream
 from .times import PAIRINGS, tick_microseconds
 from .tokens import Sensor, vocabulary
 from .transforms.compose import Augmentation, build_augmentation
@@ -135,3 +140,31 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 def _at_least(name: str, value: int | None, least: int) -> None:
     if value is not None and (not isinstance(value, int) or value < least):
         raise PumiceError(f"task.{name}={value} is out of range; it has to be a whole number of at least {least}")
+
+
+def hold_out(recordings: Recordings, validation: Validation) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose the recordings held out of training for validation, by recording or by speaker.
+
+    Returns:
+        indices of the training and of the validation recordings, ascending.
+
+    Raises:
+        PumiceError: the speakers are not known, or nothing would be left on one side.
+    """
+    everything = np.arange(len(recordings.lengths))
+    rng = stream(validation.seed, Purpose.SPLIT)
+    if validation.by == "speaker":
+        if recordings.speakers is None:
+            raise PumiceError(f"{recordings.name} does not say who speaks; set task.validation.by=sample")
+        groups = recordings.speakers
+        speakers = np.unique(groups)
+        count = max(1, round(validation.fraction * len(speakers)))
+        held = np.isin(groups, rng.permutation(speakers)[:count])
+    else:
+        held = np.isin(everything, rng.permutation(everything)[: int(validation.fraction * len(everything))])
+    if held.all() or not held.any():
+        raise PumiceError(
+            f"task.validation.fraction={validation.fraction} of {recordings.name} leaves no samples for training or "
+            "for validation; choose another fraction"
+        )
+    return everything[~held], everything[held]

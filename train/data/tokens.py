@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import PumiceError
-from .events import Events
+from .recordings import Events
 
 Sensor = tuple[int, ...]
 """(channels,) for one-dimensional sensors, (width, height, polarities) for cameras."""

@@ -6,18 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ....quantize.program.nodes import (
-    LIF,
-    AdaptiveLIF,
-    DiagonalSSM,
-    EventPool,
-    LeakyIntegrator,
-    Node,
-    Readout,
-)
+from ....program.nodes import LIF, AdaptiveLIF, DiagonalSSM, EventPool, LeakyIntegrator, Node, Readout
 from .neurons import IntegratorState, NeuronState
-from .stateful import PoolState, ReadoutState, SsmState
+from .ssm import SsmState
 from .stateless import STATELESS
+from .windows import PoolState, ReadoutState
 
 STATEFUL = {
     AdaptiveLIF: NeuronState,

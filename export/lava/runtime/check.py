@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ....quantize.program import Program
+from ....program import Program
 from .recordings import read
 from .wiring import wire
 

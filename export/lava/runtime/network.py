@@ -12,8 +12,8 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense
 from lava.utils.weightutils import SignMode
 
-from ....quantize.program import Program
-from ....quantize.program.nodes import SPIKES
+from ....program import Program
+from ....program.nodes import SPIKES
 from .head import heads
 from .layer import Layer
 from .neuron_layer import NeuronLayer

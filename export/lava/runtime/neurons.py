@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....quantize.program.arithmetic import round_half_up_shift, saturate
-from ....quantize.program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
+from ....program.arithmetic import round_half_up_shift, saturate
+from ....program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
 
 
 class NeuronState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....quantize.program.nodes import Neurons
+from ....program.nodes import Neurons
 from .block import Block
 from .head import COLUMNS, FLAG, GAP, POOL_GAP, RESET, VALID
 from .wiring import Wires

@@ -19,7 +19,7 @@ from pumice.export.lava.runtime.failures import FOLDER
 from pumice.export.lava.runtime.network import run
 from pumice.export.lava.runtime.supervision import end_processes, supervise
 from pumice.export.lava.runtime.wiring import LAYERS, PARTS
-from pumice.quantize.program import load
+from pumice.program import load
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ....quantize.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
-from ....quantize.program.nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply, Node
+from ....program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
+from ....program.nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply, Node
 
 Edges = Sequence[np.ndarray]
 

@@ -22,9 +22,9 @@ from lava.proc.lif.process import LIF
 from lava.proc.monitor.process import Monitor
 from lava.utils.weightutils import SignMode
 
-from ....quantize.program import Program
-from ....quantize.program.nodes import LoihiLIF
-from ....quantize.program.nodes.loihi import ALIGNMENT
+from ....program import Program
+from ....program.nodes import LoihiLIF
+from ....program.nodes.loihi import ALIGNMENT
 from .head import COLUMNS, FLAG, RESET, VALID
 from .part import Part
 from .progress import PROGRESS

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....quantize.program import Program, ProgramError
-from ....quantize.program.nodes import (
+from ....program import Program, ProgramError
+from ....program.nodes import (
     GAP_FORMAT,
     INPUT_NODES,
     QUERY,

@@ -7,17 +7,11 @@ differ from the program's by a unit and more.
 
 from __future__ import annotations
 
-from ....quantize.program import nodes
-from ..writers import Family
-from ..writers.inputs import write_input
+from ....program import nodes
+from ..dialect import Dialect
+from ..integer.stateless import write_input
 from .neurons import write_leaky_integrator, write_neurons
-from .stateful import (
-    read_event_pool,
-    read_readout,
-    update_event_pool,
-    update_readout,
-    write_diagonal_ssm,
-)
+from .ssm import write_diagonal_ssm
 from .stateless import (
     write_add,
     write_batch_norm,
@@ -28,8 +22,9 @@ from .stateless import (
     write_lookup,
     write_multiply,
 )
+from .windows import read_event_pool, read_readout, update_event_pool, update_readout
 
-QDQ = Family(
+QDQ = Dialect(
     "an approximation of a program for runtimes that take QuantizeLinear and DequantizeLinear; not bit-exact",
     "approximate",
     {

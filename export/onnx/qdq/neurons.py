@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....quantize.program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
+from ....program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
 from ..event import EventGraph, State
 from .quantize import codes_to_real, matmul, quantize, real
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....quantize.program.formats import Format, smallest_dtype
+from ....program.formats import Format, smallest_dtype
 from ..graph import Graph
 
 WIDEST = 16

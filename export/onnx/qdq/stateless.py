@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....quantize.program.formats import smallest_dtype
-from ....quantize.program.nodes import Add, BatchNorm, DenseInput, Embedding, LayerNorm, Linear, Lookup, Multiply
+from ....program.formats import smallest_dtype
+from ....program.nodes import Add, BatchNorm, DenseInput, Embedding, LayerNorm, Linear, Lookup, Multiply
 from ..event import EventGraph
-from ..writers.inputs import write_input
+from ..integer.stateless import write_input
 from .quantize import WIDEST, codes_to_real, matmul, power, quantize, real
 
 FUNCTIONS = {"gelu": ("Gelu", {"approximate": "tanh"}), "sigmoid": ("Sigmoid", {})}

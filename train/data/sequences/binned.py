@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..events import Events
-from ..recordings import Recordings
+from ....errors import PumiceError
+from ..recordings import Events, Recordings
+from ..sources.registry import OWN_VALIDATION, open_recordings
+from ..task import TaskConfig, task_config
 from .batch import IGNORED, BlockBatch, LabelledSequence, collate_blocks, labelled_stretch
 from .sets import SequenceSet, Streams
-
-if TYPE_CHECKING:
-    from .tasks import BinnedTask
+from .task import SequenceTask
 
 
 def bin_events(events: Events, channels: int, group: int, bin_ms: int) -> NDArray[np.float32]:
@@ -76,3 +77,58 @@ class BinnedSet(SequenceSet):
         counts = np.pad(counts, ((0, max(0, task.fewest_bins - len(counts))), (0, 0)))
         targets = np.array([IGNORED, self._recordings.labels[recording]], dtype=np.int64)
         return LabelledSequence(counts, labelled_stretch(len(counts), task.ignored_bins), targets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinnedTask(SequenceTask):
+    """An event task of one-dimensional sensors, counted in bins of time; see ``binned.bin_events``.
+
+    source, root, download, num_classes, channels, augmentation: of the events, see ``task.TaskConfig``.
+    group: neighbouring channels that are counted together.
+    bin_ms: milliseconds of a bin.
+    fewest_bins: shorter recordings are padded with empty bins, which count like others.
+    ignored_bins: the first bins, which do not count in the logits.
+    """
+
+    source: str
+    num_classes: int
+    channels: int
+    root: str | None = None
+    download: bool = False
+    augmentation: Mapping[str, Any] = field(default_factory=dict)
+    group: int = 5
+    bin_ms: int = 4
+    fewest_bins: int = 250
+    ignored_bins: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("group", "bin_ms"):
+            if getattr(self, name) < 1:
+                raise PumiceError(f"task.{name}={getattr(self, name)} has to be at least 1")
+        if self.channels % self.group:
+            raise PumiceError(f"task.channels={self.channels} is not a multiple of task.group={self.group}; change one")
+        if self.ignored_bins >= self.fewest_bins:
+            raise PumiceError(
+                f"task.ignored_bins={self.ignored_bins} leaves nothing of task.fewest_bins={self.fewest_bins}; lower it"
+            )
+        self.events  # noqa: B018 (checks the settings of the events)
+
+    @property
+    def events(self) -> TaskConfig:
+        """The event task behind it."""
+        keys = ("name", "source", "num_classes", "root", "download", "augmentation")
+        return task_config({key: getattr(self, key) for key in keys} | {"sensor": (self.channels,)})
+
+    outputs = property(lambda self: self.num_classes)
+    in_features = property(lambda self: self.channels // self.group)
+    step_us = property(lambda self: 1000 * self.bin_ms)
+
+    @property
+    def own_validation(self) -> bool:
+        """Whether the source brings a validation split."""
+        return self.source in OWN_VALIDATION
+
+    def open(self, split: str) -> SequenceSet:
+        """See `SequenceTask.open`."""
+        return BinnedSet(open_recordings(self.events, split), self)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .batch import IGNORED, labelled_stretch
-from .sets import BlockSet
+from .sets import BlockSet, SequenceSet
+from .task import GeneratedTask
 
 CHANNELS, INFORMATIVE, STEPS, LABELLED_FROM = 10, 3, 200, 160
+
 SECONDS, VARIANCE_TWICE, HIGHEST, LOWEST = 20, 0.2, 0.75, 0.05
 
 
@@ -49,3 +52,19 @@ def bsd_set(classes: int, samples: int, seed: int) -> BlockSet:
     targets = np.stack([np.full_like(labels, IGNORED), labels], axis=1)
     names = tuple(f"class {index}" for index in range(classes))
     return BlockSet("burst sequence detection", names, spikes, labelled_stretch(STEPS, LABELLED_FROM), targets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BsdTask(GeneratedTask):
+    """Burst sequence detection, see ``bsd``; ``num_classes``: kinds of bursts."""
+
+    shares = (0.7, 0.1)
+    samples: int = 8000
+    num_classes: int = 20
+
+    outputs = property(lambda self: self.num_classes)
+    in_features = property(lambda self: 10)
+
+    def generate(self) -> SequenceSet:
+        """See `GeneratedTask.generate`."""
+        return bsd_set(self.num_classes, self.samples, self.seed)

@@ -12,7 +12,7 @@ from ..plan import BatchKey
 from ..streams import Purpose, stream
 from .batch import BlockBatch, SeriesBatch
 from .sets import SequenceSet
-from .tasks import SequenceTask
+from .task import SequenceTask
 
 
 class SequenceBatchBuilder(Dataset[BlockBatch | SeriesBatch]):

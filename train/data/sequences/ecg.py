@@ -8,6 +8,7 @@ have a row of zeros for a label: they are unlabelled, and an argmax takes them f
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from scipy.io.matlab import MatReadError
 
 from ....errors import PumiceError
 from .batch import IGNORED
-from .sets import BlockSet
+from .sets import BlockSet, SequenceSet
+from .task import SequenceTask
 
 CLASSES = ("P", "PQ", "QR", "RS", "ST", "TP")
+
 UNLABELLED = ("first-class", "ignore")
 
 
@@ -61,3 +64,34 @@ def _read(path: Path) -> tuple[NDArray, NDArray]:
     if not (np.isin(x, (-1, 0, 1)).all() and np.isin(y, (0, 1)).all() and (y.sum(axis=2) <= 1).all()):
         raise PumiceError(f"{path} is not delta coded (-1, 0, 1) with one label a step at most; fetch it anew")
     return x.astype(np.int8), y
+
+
+@dataclass(frozen=True, kw_only=True)
+class EcgTask(SequenceTask):
+    """Waves of electrocardiograms step by step, see ``ecg``.
+
+    root: folder of the files; unlabelled: what becomes of unlabelled steps, ``first-class`` or ``ignore``.
+    """
+
+    root: str | None = None
+    unlabelled: str = "first-class"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unlabelled not in UNLABELLED:
+            raise PumiceError(f"task.unlabelled={self.unlabelled} is unknown; choose one of {', '.join(UNLABELLED)}")
+
+    outputs = property(lambda self: len(CLASSES))
+    in_features = property(lambda self: 4)
+    step_us = property(lambda self: 4000)  # the QT database is sampled at 250 Hz
+
+    def open(self, split: str) -> SequenceSet:
+        """See `SequenceTask.open`."""
+        if self.root is None:
+            raise PumiceError("task ecg is not embedded; give the folder that holds QTDB_train.mat as task.root")
+        return open_ecg(Path(self.root).expanduser(), split, self.unlabelled)
+
+    def other_protocols(self) -> dict[str, SequenceTask]:
+        """Labelled steps alone, and all steps."""
+        names = {"first-class": "all steps", "ignore": "labelled steps"}
+        return {names[other]: replace(self, unlabelled=other) for other in UNLABELLED if other != self.unlabelled}

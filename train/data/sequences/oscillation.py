@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .sets import SeriesSet
+from .sets import SequenceSet, SeriesSet
+from .task import GeneratedTask
 
 MASSES, LEAST_STIFFNESS, MOST_STIFFNESS = 4, 500, 10_000
+
 RATE_HZ, POINTS = 402, 202
 
 
@@ -50,3 +53,20 @@ def oscillation_set(samples: int, seed: int, shared_springs: bool) -> SeriesSet:
     """The whole set."""
     series = generate_oscillation(samples, seed, shared_springs)
     return SeriesSet("oscillation", tuple(f"mass {index}" for index in range(MASSES)), series)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OscillationTask(GeneratedTask):
+    """Prediction of an oscillation, see ``oscillation``; ``shared_springs``: all samples have the same springs."""
+
+    regression = True
+    shares = (0.8, 0.1)
+    samples: int = 4096
+    shared_springs: bool = False
+
+    outputs = property(lambda self: MASSES)
+    in_features = property(lambda self: MASSES)
+
+    def generate(self) -> SequenceSet:
+        """See `GeneratedTask.generate`."""
+        return oscillation_set(self.samples, self.seed, self.shared_springs)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tonic.datasets import DVSGesture
 
 from ....errors import PumiceError
-from ..events import Events, make_events, sort_by_time
+from ..recordings import Events, make_events, sort_by_time
 
 WIDTH = HEIGHT = 128
 

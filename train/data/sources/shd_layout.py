@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
-from ..events import Events, make_events, sort_by_time
+from ..recordings import Events, make_events, sort_by_time
 
 ENTRIES = ("spikes/times", "spikes/units", "labels", "extra/keys")
 ROWS_AT_ONCE = 1024

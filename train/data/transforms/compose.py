@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import PumiceError
-from ..events import Events, sort_by_time
+from ..recordings import Events, sort_by_time
 from ..tokens import Sensor
 from .drop import DropEvent, DropEventChunk
 from .noise import UniformNoise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..events import Events
+from ..recordings import Events
 from .check import require
 
 

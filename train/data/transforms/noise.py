@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..events import Events, sort_by_time
+from ..recordings import Events, sort_by_time
 from ..tokens import Sensor
 from .check import require
 

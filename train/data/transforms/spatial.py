@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..events import Events
+from ..recordings import Events
 from ..tokens import Sensor
 from .check import require
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..events import Events, sort_by_time
+from ..recordings import Events, sort_by_time
 from .check import require
 
 

@@ -1,0 +1,116 @@
+"""The ``pumice`` command: verbs, Hydra, and one clear sentence for every mistake.
+
+Exit codes: 0 done, 1 backends that disagree (a sentence) or an unexpected failure (its traceback), 2 a mistake in
+what was given, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from .. import __version__
+from ..errors import PumiceError
+from .help import overview, verb_header
+from .overrides import multirun_arguments, open_mappings, quoted, with_saved_overrides
+from .verbs import VERBS, Verb, find_verb
+
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""A full or read-only disk, a quota or limit, a missing permission."""
+LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run ``pumice`` with ``argv`` (default: the process's arguments) and leave by ``SystemExit``."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Threads that wait for each other must sleep: spinning ones take the cores from other programs, and when the cores
+    # are shared a training step becomes ten times slower. OpenMP reads this when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
+    try:
+        _dispatch(arguments)
+    except PumiceError as error:
+        print(f"pumice: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in STORAGE_ERRORS:
+            raise
+        where = f" with {error.filename}" if error.filename else ""
+        print(f"pumice: {error.strerror}{where}; free space or choose another folder", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("pumice: interrupted; the same command continues where it stopped", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _dispatch(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(overview(VERBS))
+        return
+    if arguments[0] in ("--version", "-V"):
+        print(f"pumice {__version__}")
+        return
+    verb, rest = find_verb(arguments)
+    if any(argument.startswith("--experimental-rerun") for argument in rest):
+        raise PumiceError("--experimental-rerun reads a pickle, which Pumice never does; give run_dir=... instead")
+    listing = any(argument.split("=", 1)[0] in LISTING_FLAGS for argument in rest)
+    files = [argument for argument in rest if "=" not in argument and not argument.startswith("-")]
+    if verb.files and not listing and (files or not verb.config_name):
+        verb.call_with_files(rest)
+        return
+    if not verb.config_name:
+        print(verb_header(verb))
+        return
+    multirun = "-m" in rest or "--multirun" in rest
+    if multirun and verb.config_name != "config":
+        raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
+    rest = multirun_arguments(rest) if multirun else with_saved_overrides(rest)
+    _call_hydra(verb, open_mappings(rest), listing=listing)
+
+
+def _call_hydra(verb: Verb, arguments: list[str], *, listing: bool) -> None:
+    """Compose the configuration and call the verb; errors of Hydra and OmegaConf become sentences."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    mistakes: list[PumiceError] = []
+
+    def task(config: Any) -> None:
+        # Hydra prints a note of its own for whatever a task raises, so mistakes are handed round it.
+        try:
+            verb.call(config)
+        except PumiceError as error:
+            mistakes.append(error)
+        except OmegaConfBaseException as error:
+            mistakes.append(PumiceError(_sentence(error)))
+
+    header = [f"hydra.help.header={quoted(verb_header(verb))}"] if listing else []
+    command, sys.argv = sys.argv, [f"pumice {verb.name}", *arguments, *header]
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://pumice.configs", config_name=verb.config_name)(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise PumiceError(_sentence(error)) from error
+    finally:
+        sys.argv = command
+    if mistakes:
+        others = f" (and {len(mistakes) - 1} more jobs failed)" if len(mistakes) > 1 else ""
+        raise type(mistakes[0])(f"{mistakes[0]}{others}") from mistakes[0]
+
+
+def _sentence(error: Exception) -> str:
+    """The parts of an error message of Hydra or OmegaConf that a user needs, in one line."""
+    text = str(error)
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    if unknown:
+        return f"there is no setting '{unknown[1]}'; pumice <verb> --help lists groups, options and settings"
+    text = text.split("Config search path:")[0].split("See https://")[0]
+    lines = [line.strip() for line in text.splitlines()]
+    kept = [line for line in lines if line and not line.startswith(("object_type=", "full_key:", "reference_type="))]
+    sentence = "; ".join(kept).replace(":;", ":") or type(error).__name__
+    return f"{sentence}; pumice <verb> --help lists groups, options and settings"

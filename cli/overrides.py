@@ -1,0 +1,93 @@
+"""Overrides of the command line: those a run folder remembers come first, new ones win."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from ..errors import PumiceError
+from ..files import atomic_path
+
+SAVED_NAME = "overrides.yaml"
+NOT_SAVED = ("run_dir", "redo")
+OPEN = ("quantize.layers",)
+"""Empty mappings for keys of the user's own, which Hydra takes behind ``++`` alone."""
+VALUE_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
+
+
+def key_of(override: str) -> str:
+    """The key that an override is about: ``+training.epochs=3`` -> ``training.epochs``."""
+    return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+
+
+def open_mappings(arguments: list[str]) -> list[str]:
+    """Let ``quantize.layers={...}`` bring keys that the configuration does not have."""
+    return [f"++{item}" if item.partition("=")[0] in OPEN else item for item in arguments]
+
+
+def quoted(value: str) -> str:
+    """``value`` as a quoted string of Hydra's override grammar."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Separate (flags with their values, overrides)."""
+    flags, overrides, takes_value = [], [], False
+    for argument in arguments:
+        if takes_value or argument.startswith("-"):
+            flags.append(argument)
+            takes_value = not takes_value and argument in VALUE_FLAGS
+        else:
+            overrides.append(argument)
+    return flags, overrides
+
+
+def save_overrides(folder: Path, overrides: list[str], config_dir: str | None) -> None:
+    """Remember the settings of a run folder, without those that concern one command only."""
+    kept = [item for item in overrides if key_of(item) not in NOT_SAVED]
+    with atomic_path(folder / SAVED_NAME) as path:
+        path.write_text(yaml.safe_dump({"config_dir": config_dir, "overrides": kept}), encoding="utf-8")
+
+
+def with_saved_overrides(arguments: list[str]) -> list[str]:
+    """Put the overrides that the folder named by ``run_dir=...`` remembers before the given ones.
+
+    Raises:
+        PumiceError: the folder's record cannot be read.
+    """
+    flags, overrides = split_arguments(arguments)
+    run_dirs = [item.partition("=")[2].strip("'\"") for item in overrides if key_of(item) == "run_dir"]
+    if not run_dirs or not (source := Path(run_dirs[-1]) / SAVED_NAME).exists():
+        return arguments
+    try:
+        saved = yaml.safe_load(source.read_text(encoding="utf-8"))
+        saved_overrides, config_dir = saved["overrides"], saved["config_dir"]
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise PumiceError(f"{source} is damaged and cannot be read; choose another run_dir") from error
+    new_keys = {key_of(item) for item in overrides}
+    remembered = [item for item in saved_overrides if key_of(item) not in new_keys]
+    has_config_dir = any(flag.partition("=")[0] in ("--config-dir", "-cd") for flag in flags)
+    if config_dir and not has_config_dir:
+        flags = [*flags, "--config-dir", config_dir]
+    return [*flags, *remembered, *overrides]
+
+
+def multirun_arguments(arguments: list[str]) -> list[str]:
+    """Name the folder of each job of a multirun by the settings that vary; the default parent is runs/multirun.
+
+    Raises:
+        PumiceError: an override cannot be parsed.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    _, overrides = split_arguments(arguments)
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise PumiceError(f"{str(error).splitlines()[0]}; see the examples of pumice --help") from error
+    constant = [quoted(item.key_or_group) for item in parsed if not item.is_sweep_override()]
+    parent = [] if "run_dir" in map(key_of, overrides) else ["run_dir=runs/multirun"]
+    return [*arguments, *parent, f"hydra.job.config.override_dirname.exclude_keys=[{','.join(['run_dir', *constant])}]"]

@@ -1,0 +1,126 @@
+"""The verbs of the command line: stages of a run folder, ``run`` for all of them, and ``data``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ..errors import PumiceError
+from ..stages.table import STAGES
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    Attributes:
+        name: as typed, such as ``train`` or ``data build``.
+        summary: one line of help.
+        help: what it reads and writes, shown by ``pumice <verb> --help``.
+        target: ``module:function`` inside the package, imported when called; takes (config, *extra).
+        extra: further arguments for the target.
+        config_name: the primary configuration.
+        files: ``module:function`` that takes plain file or folder arguments in place of a configuration, or "".
+    """
+
+    name: str
+    summary: str
+    help: str
+    target: str
+    extra: tuple[Any, ...] = ()
+    config_name: str = "config"
+    files: str = ""
+
+    def call(self, config: Any) -> None:
+        """Import the target and call it."""
+        _imported(self.target)(config, *self.extra)
+
+    def call_with_files(self, arguments: list[str]) -> None:
+        """Import the target for plain arguments and call it."""
+        _imported(self.files)(arguments)
+
+
+def _imported(target: str) -> Callable[..., None]:
+    module, _, function = target.partition(":")
+    return getattr(import_module(f".{module}", __package__), function)
+
+
+RUN_STAGES = "run:run_stages"
+FILES = {"report": "compare:compare"}
+"""Stages whose verb also takes plain folders."""
+
+
+def _stage_verbs() -> list[Verb]:
+    """One verb a stage; the stages of ``export`` share one, which chooses by target."""
+    verbs = [
+        Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), files=FILES.get(stage.name, ""))
+        for stage in STAGES
+        if not stage.name.startswith("export-")
+    ]
+    exports = [stage for stage in STAGES if stage.name.startswith("export-")]
+    listed = "\n\n".join(f"target={stage.name.removeprefix('export-')}: {stage.help}" for stage in exports)
+    summary = "write the program for another runtime (target=onnx, lava or netx)"
+    return [*verbs, Verb("export", summary, listed, "run:export")]
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        "run",
+        f"all stages in order: {', '.join(stage.name for stage in STAGES)}",
+        "Runs every stage that the run folder has not finished yet; an interrupted one continues.",
+        RUN_STAGES,
+        (tuple(stage.name for stage in STAGES),),
+    ),
+    *_stage_verbs(),
+    Verb(
+        "inspect",
+        "what a program holds: graph, widths, memory, dead zones",
+        "usage: pumice inspect program.npz [--json]",
+        "",
+        config_name="",
+        files="programs:inspect_file",
+    ),
+    Verb(
+        "diff",
+        "in what two programs differ",
+        "usage: pumice diff a.npz b.npz [--json]\n\nEnds with exit code 1 where they differ.",
+        "",
+        config_name="",
+        files="programs:diff_files",
+    ),
+    Verb(
+        "data build",
+        "synthesise the spoken-digits set anew, or a larger one",
+        "Writes train.h5 and test.h5 in SHD's layout to the folder 'out'; needs the optional extra 'synthesis'.",
+        "data:build",
+        config_name="data-build",
+    ),
+    Verb(
+        "data show",
+        "draw rasters of a data set and print its statistics",
+        "Reads the data set of the chosen task; writes PNG rasters to the folder 'out'.",
+        "data:show",
+        config_name="data-show",
+    ),
+)
+
+
+def find_verb(arguments: list[str]) -> tuple[Verb, list[str]]:
+    """The verb that ``arguments`` begin with (one or two words) and the arguments after it.
+
+    Raises:
+        PumiceError: no such verb.
+    """
+    for words in (2, 1):
+        name = " ".join(arguments[:words])
+        for verb in VERBS:
+            if verb.name == name:
+                return verb, arguments[words:]
+    actions = [verb.name for verb in VERBS if verb.name.split()[0] == arguments[0]]
+    if actions:
+        raise PumiceError(f"'{arguments[0]}' needs an action; use one of: {', '.join(f'pumice {a}' for a in actions)}")
+    raise PumiceError(
+        f"unknown verb '{arguments[0]}'; use one of: {', '.join(verb.name for verb in VERBS)} (pumice --help explains)"
+    )

@@ -1,0 +1,1 @@
+"""The float models as ONNX, for runtimes that take floats."""

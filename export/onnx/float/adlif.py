@@ -1,0 +1,163 @@
+"""The float model of an adaptive LIF network as an ONNX model, step by step as ``AdLIFNetwork.step`` computes.
+
+It is the sibling of ``float_graph.py``: torch's exporter does not write compiled scans.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from ....errors import PumiceError
+from ....models.adlif.cells import AdaptiveCell, SpikingCell
+from ....models.adlif.network import AdLIFNetwork
+from ....models.adlif.readout import LeakyIntegrator
+from ..event import AFTER, EventGraph, State
+from ..graph import Graph
+from ..model import finish
+from ..scan import BODY_PREFIX, over_events
+
+_DOCS = {
+    "value": "the step's values",
+    "valid": "false: there is no step, and no state changes",
+    "state": "what the stream remembers; zeros at its start",
+    "next": "the same after this step",
+    "series": "potentials after every step; steps that are not valid repeat the last",
+    "logits": "potentials after the last step",
+}
+
+
+def build_float_step(network: AdLIFNetwork, class_names: Sequence[str]) -> onnx.ModelProto:
+    """One step of a batch of streams, in the parameters' element type: ``value`` (B, F), ``valid`` (B,), states in and
+    out, ``logits`` (B, C), the potentials.
+
+    Raises:
+        PumiceError: the network does not consist of spiking cells.
+    """
+    graph = Graph("float_step")
+    event = EventGraph(graph)
+    potentials = _write_step(event, network)
+    graph.output(potentials, "logits", ["batch", network.config.num_classes])
+    for state in event.states:
+        graph.output(event.after[state.name], AFTER + state.name, ["batch", *state.shape])
+    return _finish(graph, network, "One step of a batch of streams, states in and states out", class_names)
+
+
+def build_float_sequence(network: AdLIFNetwork, class_names: Sequence[str]) -> onnx.ModelProto:
+    """Whole samples, as ``AdLIFNetwork.sequence``: inputs as the step's with a length axis; both axes are dynamic;
+    ``series`` (B, L, C), and ``logits`` (B, C) after the last valid step.
+
+    Raises:
+        PumiceError: the network does not consist of spiking cells.
+    """
+    classes = network.config.num_classes
+    body = Graph("event", prefix=BODY_PREFIX)
+    event = EventGraph(body)
+    potentials = _write_step(event, network)
+    graph, final = over_events("float_sequence", body, event, {"series": (potentials, (classes,))})
+    graph.output(final.after["readout"], "logits", ["batch", classes])
+    return _finish(graph, network, "Whole samples, padded and marked by valid, through a Scan over steps", class_names)
+
+
+def float_feed(inputs: Tensor, lengths: Tensor) -> dict[str, np.ndarray]:
+    """Inputs of the float sequence model. Shapes: (B, T, F) and (B,), as ``BlockBatch`` has them."""
+    return {"value": inputs.numpy(), "valid": np.arange(inputs.shape[1]) < lengths.numpy()[:, None]}
+
+
+def _finish(graph: Graph, network: AdLIFNetwork, what: str, class_names: Sequence[str]) -> onnx.ModelProto:
+    arithmetic = str(_dtype(network))
+    properties = {"class_names": json.dumps(list(class_names)), "arithmetic": arithmetic}
+    cell, hidden = network.config.cell, network.config.hidden
+    docs = {f"cells/{layer}": f"{hidden} {cell} neurons" for layer in range(len(network.cells))}
+    docs["readout"] = "leaky integrators"
+    return finish(graph, properties, f"{what}: the float model, for reference", _DOCS, docs)
+
+
+def _dtype(network: AdLIFNetwork) -> np.dtype:
+    return next(network.parameters()).detach().cpu().numpy().dtype
+
+
+@torch.no_grad()
+def _write_step(event: EventGraph, network: AdLIFNetwork) -> str:
+    """All layers and the read-out; gives the potentials (B, C)."""
+    graph, dtype = event.graph, _dtype(network)
+    event.begin(graph.input("valid", np.bool_, ["batch"]))
+    value = graph.input("value", dtype, ["batch", network.config.in_features])
+    for layer, cell in enumerate(network.cells):
+        if not isinstance(cell, SpikingCell):
+            raise PumiceError(f"ONNX has no writer for model.cell={network.config.cell}; use one of its spiking cells")
+        graph.scope = f"cells/{layer}"
+        value = _write_cell(event, cell, graph.scope, value, dtype)
+    graph.scope = "readout"
+    return _write_readout(event, network.readout, value, dtype)
+
+
+def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: np.dtype) -> str:
+    """The equations of ``models.adlif.scan.neuron_step``, in their order of operations; gives the spikes (B, H)."""
+    graph = event.graph
+    constants = cell.constants()
+    alpha, rise, beta, coupling, jump = (
+        _constant(graph, tensor)
+        for tensor in (constants.alpha, 1 - constants.alpha, constants.beta, constants.coupling, constants.jump)
+    )
+    u, z = (event.open(State(f"{path}/{name}", (cell.hidden,), dtype)) for name in "uz")
+    current = graph.op("MatMul", z, _constant(graph, constants.recurrent.T))
+    current = graph.op("Add", _affine(graph, x, cell.input), current)
+    if isinstance(cell, AdaptiveCell):
+        w = event.open(State(f"{path}/w", (cell.hidden,), dtype))
+        current = graph.op("Sub", current, w)
+    reached = graph.op("Add", graph.op("Mul", u, alpha), graph.op("Mul", current, rise))
+    spiked = graph.op("Greater", reached, graph.like(cell.spiking.threshold, reached))
+    spikes, rest = graph.cast(spiked, dtype), graph.op("Where", spiked, graph.like(0, reached), reached)
+    if isinstance(cell, AdaptiveCell):
+        seen_u, seen_z = (rest, spikes) if cell.order == "se" else (u, z)
+        kept = graph.op("Add", graph.op("Mul", w, beta), graph.op("Mul", seen_u, coupling))
+        event.keep_unless_valid(f"{path}/w", graph.op("Add", kept, graph.op("Mul", seen_z, jump)), 1)
+    event.keep_unless_valid(f"{path}/u", rest, 1)
+    event.keep_unless_valid(f"{path}/z", spikes, 1)
+    return spikes
+
+
+def _write_readout(event: EventGraph, readout: LeakyIntegrator, x: str, dtype: np.dtype) -> str:
+    graph, kappa = event.graph, readout.tau.decay()
+    old = event.open(State("readout", (readout.linear.out_features,), dtype))
+    driven = graph.op("Mul", _affine(graph, x, readout.linear), _constant(graph, 1 - kappa))
+    new = graph.op("Add", graph.op("Mul", old, _constant(graph, kappa)), driven)
+    return event.keep_unless_valid("readout", new, 1)
+
+
+def _constant(graph: Graph, tensor: Tensor) -> str:
+    array = tensor.detach().cpu().numpy()
+    return graph.constant(array, array.dtype)
+
+
+def _affine(graph: Graph, tensor: str, layer: torch.nn.Linear) -> str:
+    return graph.op("Add", graph.op("MatMul", tensor, _constant(graph, layer.weight.T)), _constant(graph, layer.bias))
+
+
+def agreement(found: np.ndarray, expected: np.ndarray, lengths: np.ndarray, tolerance: float = 1e-4) -> dict[str, Any]:
+    """How far potentials (B, T, C) of two float implementations agree, over the steps of each sample.
+
+    Two orders of summation round differently, so that a potential just at its threshold spikes in one and not in the
+    other; from there on a recurrent network goes another way. A sample parts at its first step with a difference
+    above ``tolerance``; the largest difference is that of the steps before.
+    """
+    steps = np.arange(found.shape[1]) < lengths[:, None]
+    difference = np.where(steps, np.abs(found - expected).max(axis=2), 0)
+    parted = (difference > tolerance).any(axis=1)
+    together = np.where(parted, (difference > tolerance).argmax(axis=1), lengths)
+    before = np.arange(found.shape[1]) < together[:, None]
+    return {
+        "samples": len(found),
+        "steps": int(steps.sum()),
+        "largest_difference": float(np.where(before, difference, 0).max(initial=0)),
+        "parted_samples": int(parted.sum()),
+        "steps_together": int(together.sum()),
+        "same_class_steps": int((steps & (found.argmax(2) == expected.argmax(2))).sum()),
+    }

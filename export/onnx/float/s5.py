@@ -1,0 +1,286 @@
+"""The float model as an ONNX model: the reference that an exported program is compared with.
+
+torch's exporter writes neither complex recurrences nor compiled scans with a dynamic length, so the graph is written
+from the model's parameters, event by event as ``S5Classifier.step`` computes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from ....models.s5.classifier import S5Classifier
+from ....models.s5.layer import SequenceLayer
+from ....models.s5.norm import MaskedBatchNorm
+from ....models.s5.pool import TIME_EPSILON
+from ..event import AFTER, EventGraph, State
+from ..graph import Graph
+from ..model import finish
+from ..scan import BODY_PREFIX, over_events
+
+_FLOAT = np.dtype(np.float32)
+_DOCS = {
+    "token": "the event's token",
+    "value": "the event's values",
+    "dt": "milliseconds by which the state decays before the event",
+    "pool_dt": "milliseconds, the event's weight in timepool",
+    "valid": "false: there is no event, and no state changes",
+    "state": "what the stream remembers; zeros at its start",
+    "next": "the same after this event",
+    "logits": "scores of the classes",
+}
+
+
+def build_float_step(model: S5Classifier, class_names: Sequence[str]) -> onnx.ModelProto:
+    """One event of a batch of streams in float32: ``token`` (B,) or ``value`` (B, d), ``dt`` (B,) ms, ``pool_dt`` (B,)
+    ms where timepool is used, ``valid`` (B,), states in and out, ``logits`` (B, C).
+    """
+    graph = Graph("float_step")
+    event = EventGraph(graph)
+    network = _Network(model, event)
+    network.write_event()
+    graph.output(network.write_query(event), "logits", ["batch", model.config.num_classes])
+    for state in event.states:
+        graph.output(event.after[state.name], AFTER + state.name, ["batch", *state.shape])
+    return _finish(graph, network, "One event of a batch of streams, states in and states out", class_names)
+
+
+def build_float_sequence(model: S5Classifier, class_names: Sequence[str]) -> onnx.ModelProto:
+    """Whole samples in float32, as ``S5Classifier.forward``: inputs as the step's with a length axis; both axes are
+    dynamic; ``logits`` (B, C) after the last valid event.
+    """
+    body = Graph("event", prefix=BODY_PREFIX)
+    event = EventGraph(body)
+    network = _Network(model, event)
+    network.write_event()
+    graph, final = over_events("float_sequence", body, event, {})
+    graph.output(network.write_query(final), "logits", ["batch", model.config.num_classes])
+    return _finish(graph, network, "Whole samples, padded and marked by valid, through a Scan over events", class_names)
+
+
+def _finish(graph: Graph, network: _Network, what: str, class_names: Sequence[str]) -> onnx.ModelProto:
+    properties = {"class_names": json.dumps(list(class_names)), "arithmetic": "float32"}
+    return finish(graph, properties, f"{what}: the float model, for reference", _DOCS, network.docs)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Intervals (B, 1) that travel from layer to layer, and the rate at which they are valid."""
+
+    dt: str
+    pool_dt: str | None
+    rate: int
+
+
+class _Network:
+    """Writes one event of a model."""
+
+    def __init__(self, model: S5Classifier, event: EventGraph) -> None:
+        self.model, self.config, self.event = model, model.config, event
+        self.docs: dict[str, str] = {}
+        self.weighs = "timepool" in (model.config.pooling, model.config.head)
+        self.rate = model.config.stride**model.config.stages
+
+    @property
+    def graph(self) -> Graph:
+        return self.event.graph
+
+    def write_event(self) -> None:
+        """Everything up to the read-out's sums. Layers of pooled rates lie in nested branches."""
+        event, graph = self.event, self.graph
+        event.begin(graph.input("valid", np.bool_, ["batch"]))
+        graph.scope = "input"
+        value = self._input()
+        now = _Times(self._interval("dt"), self._interval("pool_dt") if self.weighs else None, 1)
+        if self.config.head == "timepool":
+            self._add("readout/time", now.pool_dt, 1, now.rate)
+        layers = [
+            (f"stages/{i}/layers/{j}", layer)
+            for i, stage in enumerate(self.model.stages)
+            for j, layer in enumerate(stage.layers)
+        ]
+        self._layers(layers, value, now)
+
+    def write_query(self, event: EventGraph) -> str:
+        """Logits from the states after the event."""
+        graph = event.graph
+        graph.scope = "readout"
+        total = event.after["readout/sum"]
+        if self.config.head != "last":
+            count = graph.cast(event.count(self.rate), _FLOAT)
+            count = graph.op("Max", count, graph.like(1, count))
+            divisor = count
+            if self.config.head == "timepool":
+                time = event.after["readout/time"]
+                passed = graph.op("Greater", time, graph.like(0, time))
+                divisor = graph.op("Where", passed, time, graph.op("Mul", count, graph.like(TIME_EPSILON, count)))
+            total = graph.op("Div", total, divisor)
+        graph.scope = "decoder"
+        return _affine(graph, total, self.model.decoder)
+
+    def _input(self) -> str:
+        graph, model = self.graph, self.model
+        if not self.config.token_input:
+            value = graph.input("value", _FLOAT, ["batch", self.config.in_features])
+            return _affine(graph, value, model.encoder)
+        token = graph.input("token", np.int64, ["batch"])
+        column = graph.op("Unsqueeze", token, graph.constant([1], np.int64), dtype=np.int64)
+        known = graph.op("Where", self.event.valid(1), column, graph.like(0, column))
+        index = graph.op("Squeeze", known, graph.constant([1], np.int64), dtype=np.int64)
+        return graph.op("Gather", _constant(graph, model.embedding.weight), index, dtype=_FLOAT, axis=0)
+
+    def _interval(self, name: str) -> str:
+        graph = self.graph
+        interval = graph.input(name, _FLOAT, ["batch"])
+        return graph.op("Unsqueeze", interval, graph.constant([1], np.int64), dtype=_FLOAT)
+
+    def _layers(self, layers: Sequence[tuple[str, SequenceLayer]], value: str, now: _Times) -> None:
+        if not layers:
+            self._read_out(value, now)
+            return
+        (path, layer), *others = layers
+        stride = layer.pool.stride
+        self.graph.scope = path
+        self.docs[path] = _describe(layer)
+        u = _normalize(self.graph, layer.norm, value)
+        x = self._state_space(path, layer, u, now)
+        if stride == 1:
+            self._layers(others, self._combine(layer, value, u, self._read(layer, x)), now)
+            return
+        self._collect(path, layer, value, u, x, now)
+        with self.event.when(now.rate * stride):
+            self.graph.scope = path
+            after = self.event.after
+            pooled_x, pooled_u = self._close(path, layer)
+            out = self._combine(layer, pooled_x, pooled_u, after[f"{path}/latched"])
+            times = _Times(after[f"{path}/dt"], after.get(f"{path}/pool_dt"), now.rate * stride)
+            self._layers(others, out, times)
+
+    def _state_space(self, path: str, layer: SequenceLayer, u: str, now: _Times) -> str:
+        """``x <- decay x + B u``, or ``decay (x + B u / Lambda) - B u / Lambda`` for zoh; (B, 2 P) planar."""
+        graph, ssm = self.graph, layer.ssm
+        with torch.no_grad():
+            rates, matrix = ssm.rates(), ssm.input_matrix()
+        modes = len(rates)
+        drive = graph.op("MatMul", u, _constant(graph, matrix.T))
+        size = graph.op("Exp", graph.op("Mul", now.dt, _constant(graph, rates.real)))
+        angle = graph.op("Mul", now.dt, _constant(graph, rates.imag))
+        real, imaginary = (graph.op("Mul", size, graph.op(kind, angle)) for kind in ("Cos", "Sin"))
+        old = self.event.open(State(f"{path}/x", (2 * modes,), _FLOAT))
+        hold = ssm.discretization == "zoh"
+        before = graph.op("Add", old, drive) if hold else old
+        swapped = graph.op(
+            "Gather", before, graph.constant(np.roll(np.arange(2 * modes), modes), np.int64), dtype=_FLOAT, axis=1
+        )
+        along = graph.op("Mul", before, graph.op("Concat", real, real, axis=1))
+        across = graph.op("Mul", swapped, graph.op("Concat", graph.op("Neg", imaginary), imaginary, axis=1))
+        decayed = graph.op("Add", along, across)
+        new = graph.op("Sub" if hold else "Add", decayed, drive)
+        return self.event.keep_unless_valid(f"{path}/x", new, now.rate)
+
+    def _read(self, layer: SequenceLayer, x: str) -> str:
+        with torch.no_grad():
+            return self.graph.op("MatMul", x, _constant(self.graph, layer.ssm.output_matrix().T))
+
+    def _collect(self, path: str, layer: SequenceLayer, value: str, u: str, x: str, now: _Times) -> None:
+        """Take the event into its window."""
+        event, graph, pooling = self.event, self.graph, layer.pool.pooling
+        first = event.first(now.rate, layer.pool.stride)
+        width = layer.ssm.B.shape[1]
+
+        def collect(name: str, value: str, channels: int, add: bool = True) -> None:
+            name = f"{path}/{name}"
+            old = event.open(State(name, (channels,), _FLOAT))
+            later = graph.op("Where", event.valid(now.rate), graph.op("Add", old, value), old) if add else old
+            event.set(name, graph.op("Where", first, value, later))
+
+        collect("latched", self._read(layer, x), len(layer.ssm.C), add=False)
+        both = graph.op("Concat", value, u, axis=1)
+        if pooling == "timepool":
+            weight = graph.op("Add", now.pool_dt, graph.like(TIME_EPSILON, now.pool_dt))
+            collect("pooled", graph.op("Mul", both, weight), 2 * width)
+            collect("weight", weight, 1)
+        else:
+            collect("pooled", both, 2 * width, add=pooling == "avgpool")
+        collect("dt", now.dt, 1)
+        if now.pool_dt is not None:
+            collect("pool_dt", now.pool_dt, 1)
+
+    def _close(self, path: str, layer: SequenceLayer) -> list[str]:
+        """The pooled input of a complete window, before and after the norm."""
+        graph, after = self.graph, self.event.after
+        pooled = after[f"{path}/pooled"]
+        if layer.pool.pooling == "timepool":
+            pooled = graph.op("Div", pooled, after[f"{path}/weight"])
+        elif layer.pool.pooling == "avgpool":
+            pooled = graph.op("Div", pooled, graph.like(layer.pool.stride, pooled))
+        parts = [graph.fresh("x"), graph.fresh("u")]
+        return graph.ops("Split", pooled, outputs=parts, dtypes=[_FLOAT] * 2, axis=1, num_outputs=2)
+
+    def _combine(self, layer: SequenceLayer, x: str, u: str, read: str) -> str:
+        """Feedthrough, gate and skip path."""
+        graph, feedthrough = self.graph, layer.ssm.D
+        if feedthrough.dim() == 1:
+            direct = graph.op("Mul", u, _constant(graph, feedthrough))
+        else:
+            direct = graph.op("MatMul", u, _constant(graph, feedthrough.T))
+        y = graph.op("Add", read, direct)
+        gate = _affine(graph, graph.op("Gelu", y, approximate="tanh"), layer.gate)
+        gated = graph.op("Mul", y, graph.op("Sigmoid", gate))
+        skip = x if layer.skip is None else _affine(graph, x, layer.skip)
+        return graph.op("Add", skip, gated)
+
+    def _read_out(self, value: str, now: _Times) -> None:
+        event, graph = self.event, self.graph
+        graph.scope = "readout"
+        width = self.model.decoder.in_features
+        if self.config.head == "last":
+            event.open(State("readout/sum", (width,), _FLOAT))
+            event.keep_unless_valid("readout/sum", value, now.rate)
+            return
+        if self.config.head == "timepool":
+            value = graph.op("Mul", value, graph.op("Add", now.pool_dt, graph.like(TIME_EPSILON, now.pool_dt)))
+        self._add("readout/sum", value, width, now.rate)
+
+    def _add(self, name: str, value: str, channels: int, rate: int) -> None:
+        old = self.event.open(State(name, (channels,), _FLOAT))
+        self.event.keep_unless_valid(name, self.graph.op("Add", old, value), rate)
+
+
+def _constant(graph: Graph, tensor: Tensor) -> str:
+    return graph.constant(tensor.detach().cpu().numpy(), _FLOAT)
+
+
+def _affine(graph: Graph, tensor: str, layer: nn.Linear) -> str:
+    product = graph.op("MatMul", tensor, _constant(graph, layer.weight.T))
+    return product if layer.bias is None else graph.op("Add", product, _constant(graph, layer.bias))
+
+
+def _normalize(graph: Graph, norm: nn.Module, tensor: str) -> str:
+    if isinstance(norm, MaskedBatchNorm):
+        with torch.no_grad():
+            scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+            offset = norm.bias - norm.running_mean * scale
+        return graph.op("Add", graph.op("Mul", tensor, _constant(graph, scale)), _constant(graph, offset))
+    parameters = _constant(graph, norm.weight), _constant(graph, norm.bias)
+    return graph.op("LayerNormalization", tensor, *parameters, dtype=_FLOAT, axis=-1, epsilon=float(norm.eps))
+
+
+def _describe(layer: SequenceLayer) -> str:
+    return f"S5 layer: {layer.ssm.extra_repr()}, pooling={layer.pool.pooling}"
+
+
+def float_feed(tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor) -> dict[str, np.ndarray]:
+    """Inputs of the float sequence model from the arguments of ``S5Classifier.forward``."""
+    return {
+        "token" if tokens.dim() == 2 else "value": tokens.numpy(),
+        "dt": dt.float().numpy(),
+        "pool_dt": pool_dt.float().numpy(),
+        "valid": np.arange(tokens.shape[1]) < lengths.numpy()[:, None],
+    }

@@ -1,0 +1,127 @@
+"""Writers of nodes that keep no state: inputs, embedding, linear, tables, products, sums, norms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....program.arithmetic import round_half_up_shift
+from ....program.arithmetic import saturate as saturate_codes
+from ....program.bounds import register
+from ....program.nodes import (
+    Add,
+    BatchNorm,
+    DenseInput,
+    Embedding,
+    GapInput,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Multiply,
+    TokenInput,
+)
+from ..arithmetic import (
+    accumulator_dtype,
+    edge_dtype,
+    integer_sqrt,
+    matmul,
+    rounded_divide,
+    saturate,
+    shift_half_up,
+    shift_left,
+)
+from ..event import EventGraph
+
+
+def input_name(node: TokenInput | DenseInput | GapInput) -> str:
+    """The name of the model's input: ``token``, ``value``, or the gap node's own name."""
+    return {TokenInput: "token", DenseInput: "value"}.get(type(node), node.name)
+
+
+def write_input(event: EventGraph, node: TokenInput | DenseInput | GapInput) -> str:
+    """Tokens and gaps (B,) become one channel (B, 1); dense codes are (B, channels) int32 already."""
+    graph = event.graph
+    if isinstance(node, DenseInput):
+        return graph.input(input_name(node), np.int32, ["batch", node.size])
+    tensor = graph.input(input_name(node), np.int64, ["batch"])
+    return graph.op("Unsqueeze", tensor, graph.constant([1], np.int64), dtype=np.int64)
+
+
+def write_embedding(event: EventGraph, node: Embedding) -> str:
+    """A look-up in the table of finished output codes."""
+    table, _ = saturate_codes(round_half_up_shift(node.table, node.shift), node.output)
+    return event.look_up(table, edge_dtype(node.output))
+
+
+def write_linear(event: EventGraph, node: Linear) -> str:
+    """One exact sum over all operands, rounded once."""
+    graph = event.graph
+    dtype = accumulator_dtype(node.accumulator)
+    total = graph.constant(node.bias, dtype) if node.bias.any() else None
+    operands = zip(event.inputs_of(node), node.formats, node.weights, node.operand_shifts, strict=True)
+    for tensor, format, weight, shift in operands:
+        product = shift_left(graph, matmul(graph, tensor, format, weight, dtype), shift)
+        total = product if total is None else graph.op("Add", product, total)
+    return saturate(graph, shift_half_up(graph, total, node.output_shift), node.output)
+
+
+def write_batch_norm(event: EventGraph, node: BatchNorm) -> str:
+    """Multiplier, bias and shift of each channel."""
+    graph = event.graph
+    dtype = accumulator_dtype(register(max(node.bounds().values())))
+    (value,) = event.inputs_of(node)
+    scaled = graph.op("Mul", graph.cast(value, dtype), graph.constant(node.multiplier, dtype))
+    mapped = graph.op("Add", scaled, graph.constant(node.bias, dtype))
+    return saturate(graph, shift_half_up(graph, mapped, node.shift), node.output)
+
+
+def write_layer_norm(event: EventGraph, node: LayerNorm) -> str:
+    """Integer layer norm, all in int64."""
+    graph = event.graph
+    a, b, c = node.shifts
+    last = graph.constant([-1], np.int64)
+    value = graph.cast(event.inputs_of(node)[0], np.int64)
+    size = graph.like(node.size, value)
+
+    def total(tensor: str) -> str:
+        return graph.op("ReduceSum", tensor, last, dtype=np.int64, keepdims=1)
+
+    sum_ = total(value)
+    squares = graph.op("Mul", total(graph.op("Mul", value, value)), size)
+    variance = graph.op("Sub", squares, graph.op("Mul", sum_, sum_))
+    raised = graph.op("Add", variance, graph.like(node.epsilon, variance))
+    low, high = node.epsilon << (2 * node.root_shift), node.bounds()["the variance"]
+    root = integer_sqrt(graph, shift_left(graph, raised, 2 * node.root_shift), low, high)
+    deviation = graph.op("Sub", graph.op("Mul", value, size), sum_)
+    gain = (node.gamma.astype(np.int64) if node.gamma.size else np.int64(1)) << np.int64(a)
+    numerator = graph.op("Mul", deviation, graph.like(gain, value))
+    if node.beta.size:
+        offset = graph.op("Mul", root, graph.like(node.beta.astype(np.int64) << np.int64(b), root))
+        numerator = graph.op("Add", numerator, offset)
+    return saturate(graph, rounded_divide(graph, numerator, shift_left(graph, root, c)), node.output)
+
+
+def write_lookup(event: EventGraph, node: Lookup) -> str:
+    """A gather; the table is rotated so that negative codes count from its end, as ONNX indices do."""
+    graph = event.graph
+    code = graph.cast(event.inputs_of(node)[0], edge_dtype(node.format))  # spikes are bytes, which no index is
+    table = graph.constant(np.roll(node.table, node.format.min), edge_dtype(node.output))
+    return graph.op("Gather", table, code, dtype=graph.dtypes[table], axis=0)
+
+
+def write_multiply(event: EventGraph, node: Multiply) -> str:
+    """The exact product, rounded once."""
+    graph = event.graph
+    dtype = accumulator_dtype(register(max(node.bounds().values())))
+    left, right = (graph.cast(tensor, dtype) for tensor in event.inputs_of(node))
+    return saturate(graph, shift_half_up(graph, graph.op("Mul", left, right), node.shift), node.output)
+
+
+def write_add(event: EventGraph, node: Add) -> str:
+    """The exact sum, rounded once."""
+    graph = event.graph
+    dtype = accumulator_dtype(register(max(node.bounds().values())))
+    total = None
+    for tensor, shift in zip(event.inputs_of(node), node.operand_shifts, strict=True):
+        operand = shift_left(graph, graph.cast(tensor, dtype), shift)
+        total = operand if total is None else graph.op("Add", total, operand)
+    return saturate(graph, shift_half_up(graph, total, node.output_shift), node.output)

@@ -1,0 +1,1 @@
+"""Operations of the compiled machine, one file a kind of node."""

@@ -1,0 +1,253 @@
+"""The simulator: whole samples (``run``) or one event at a time (``Simulator.step``), with identical integers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from operator import index
+
+import numpy as np
+
+from ...program import Program, ProgramError
+from ...program.nodes import QUERY, DenseInput
+from ...program.samples import Sample, Trace, check, check_shapes
+from . import machine
+from .arenas import Place, Plan
+from .opcodes import (
+    ADVANCE,
+    BACKWARDS,
+    H_DIRTY,
+    H_EVENTS,
+    H_LAST,
+    H_LOGITS,
+    H_STATE,
+    HEAD,
+    NOT_FINITE,
+    OUTSIDE,
+    READ,
+    STEP,
+)
+from .plan.make import make_plan
+from .plan.planner import BLOCK
+
+_FAULTS = {
+    OUTSIDE: "its token is outside the vocabulary; encode the events as the model was trained",
+    NOT_FINITE: "it holds NaN or infinity; clean the input first",
+}
+
+
+class Simulator:
+    """Runs a live stream event by event; the state is carried from call to call.
+
+    An event that is refused changes nothing. The integers do not depend on how a stream is cut into calls.
+    """
+
+    def __init__(self, program: Program, *, trace: bool = False, plan: Plan | None = None) -> None:
+        self.program = program
+        self._plan = plan or make_plan(program, trace=trace)
+        self._a16, self._a32, self._a64 = self._plan.build()
+        self._dense = isinstance(program.value_input, DenseInput)
+        size = program.value_input.size if self._dense else 0
+        self._event = np.zeros((1, 2), dtype=np.int64)
+        self._values = np.zeros((1, size))
+        self._out = np.zeros((1, len(program.class_names) + 1), dtype=np.int64)
+
+    def step(self, value: int | np.ndarray, time_us: int) -> tuple[np.ndarray, bool]:
+        """Take one event and read the logits.
+
+        Returns:
+            The logits (classes,), which stand at any time (the decoder's bias before the first window is complete),
+            and ``valid``: whether a read-out took a new value with this event.
+
+        Raises:
+            ProgramError: a time before the last event's, a token outside the vocabulary, NaN, or a stream too long
+                for the read-out's sums. The state is as it was before.
+        """
+        try:
+            if self._dense:
+                if np.shape(value) != self._values.shape[1:]:
+                    raise ValueError(f"shape {np.shape(value)} was given")
+                self._values[0] = value
+            else:
+                self._event[0, 0] = index(value)
+            self._event[0, 1] = index(time_us)
+        except (TypeError, ValueError, OverflowError) as error:
+            wanted = f"{self._values.shape[1]} values" if self._dense else "an integer token"
+            raise ProgramError(f"an event is {wanted} and a time in whole microseconds: {error}") from None
+        self._feed(self._event, self._values, STEP, self._out)
+        logits = self._out[0].copy()
+        return logits[:-1], bool(logits[-1])
+
+    def advance(self, values: np.ndarray, times_us: np.ndarray) -> None:
+        """Take a chunk of events without reading the logits; a chunk with a bad event is refused whole."""
+        self._feed(*self._chunk(values, times_us), ADVANCE, self._out)
+
+    def step_many(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Step through a chunk: logits after each event (L, classes) int64 and valid (L,) bool."""
+        events, dense = self._chunk(values, times_us)
+        out = np.zeros((len(events), self._out.shape[1]), dtype=np.int64)
+        self._feed(events, dense, STEP, out)
+        return out[:, :-1], out[:, -1] == 1
+
+    def read(self) -> np.ndarray:
+        """The logits as they stand, (classes,) int64."""
+        self._feed(self._event[:0], self._values[:0], READ, self._out)
+        start = self._a64[H_LOGITS]
+        return self._a64[start : start + self._out.shape[1] - 1].copy()
+
+    def _feed(self, events: np.ndarray, dense: np.ndarray, how: int, out: np.ndarray) -> None:
+        fault, event = machine.feed(self._a16, self._a32, self._a64, events, dense, how, out)
+        if fault:
+            raise ProgramError(self._fault(fault, event, int(events[event, 1])))
+
+    def decision(self) -> tuple[int, str]:
+        """The running decision: index and class name of the highest logit, ties to the lowest index."""
+        winner = int(np.argmax(self.read()))
+        return winner, self.program.class_names[winner]
+
+    def reset(self) -> None:
+        """Back to the zero state: no events, no sums, counters at zero."""
+        arenas = (self._a16, self._a32, self._a64)
+        for arena, start, size in self._plan.changing:
+            arenas[arena][start : start + size] = 0
+        self._a64[H_STATE:HEAD] = 0
+        self._a64[H_DIRTY] = 1
+
+    @property
+    def events(self) -> int:
+        """Events taken since the last reset."""
+        return int(self._a64[H_EVENTS])
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a read-out has not yet seen an event: no window is complete."""
+        return any(self._a64[at] == 0 for at in self._plan.counts)
+
+    @property
+    def saturations(self) -> dict[str, int]:
+        """Clipped components by node since the reset; behind a read-out, of the last reading."""
+        return {node.name: int(self._a64[self._plan.saturations[node.name]]) for node in self.program}
+
+    @property
+    def clipped_gaps(self) -> dict[str, int]:
+        """Gaps clipped to the longest that the decays hold, by node."""
+        return {name: int(self._a64[at]) for name, at in self._plan.clipped_gaps.items()}
+
+    def state(self, name: str) -> np.ndarray:
+        """The state of a node now, as traces hold it: (2 P,) int64 of a DiagonalSSM, u, then w of neurons."""
+        return np.concatenate([self._take(place, 1) for place in self._plan.registers[name]], axis=1)[0]
+
+    def _rows(self, place: Place) -> np.ndarray:
+        return self._take(place, int(self._a64[place.rows_at]))
+
+    def _take(self, place: Place, rows: int) -> np.ndarray:
+        arena = (self._a16, self._a32, self._a64)[place.arena]
+        flat = arena[place.offset : place.offset + rows * place.channels]
+        return flat.reshape(rows, place.channels).astype(np.int64)
+
+    def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, times = check_shapes(self.program, (values, times_us))
+        events = np.zeros((len(times), 2), dtype=np.int64)
+        events[:, 1] = times
+        if self._dense:
+            return events, np.ascontiguousarray(values)
+        events[:, 0] = values
+        return events, self._values[:0]
+
+    def _fault(self, fault: int, event: int, time_us: int) -> str:
+        if fault == BACKWARDS:
+            last = int(self._a64[H_LAST])
+            return f"event {event} at {time_us} us lies before the event at {last} us; sort the events by time first"
+        if fault in _FAULTS:
+            return f"event {event} at {time_us} us is refused: {_FAULTS[fault]}"
+        return (
+            f"event {event} at {time_us} us exceeds what 64-bit sums hold, {self.program.max_events} events and "
+            f"{self.program.max_duration_us} us; reset the simulator, or use a windowed or forgetting read-out"
+        )
+
+
+def run(program: Program, samples: Sequence[Sample], *, trace: bool = False, threads: int | None = None) -> list[Trace]:
+    """Run whole samples, each from the zero state, in parallel over samples; one trace a sample, in their order.
+
+    With ``trace=True`` every edge and state is kept, but for the running values behind a read-out (``run_stepwise``
+    has those).
+
+    Raises:
+        ProgramError: as ``reference.run``.
+    """
+    return _run(program, samples, trace, threads, _run_blocks)
+
+
+def run_stepwise(
+    program: Program, samples: Sequence[Sample], *, trace: bool = False, threads: int | None = None
+) -> list[Trace]:
+    """The same samples one event at a time, as a live stream would come; with the running values when traced."""
+    return _run(program, samples, trace, threads, _run_steps)
+
+
+def _run(
+    program: Program,
+    samples: Sequence[Sample],
+    trace: bool,
+    threads: int | None,
+    one: Callable[[Simulator, Sample, bool], Trace],
+) -> list[Trace]:
+    checked = [check(program, sample, number) for number, sample in enumerate(samples)]
+    plan = make_plan(program, trace=trace)
+    workers = max(1, min(threads or os.cpu_count() or 1, len(checked)))
+
+    def share(worker: int) -> list[Trace]:
+        simulator = Simulator(program, plan=plan)
+        return [one(simulator, sample, trace) for sample in checked[worker::workers]]
+
+    with ThreadPoolExecutor(workers) as pool:
+        shares = list(pool.map(share, range(workers)))
+    return [shares[number % workers][number // workers] for number in range(len(checked))]
+
+
+def _run_blocks(simulator: Simulator, sample: Sample, trace: bool) -> Trace:
+    whole = not trace and simulator.program.series is None
+    return _collect(simulator, sample, max(len(sample[1]), 1) if whole else BLOCK, trace)
+
+
+def _run_steps(simulator: Simulator, sample: Sample, trace: bool) -> Trace:
+    return _collect(simulator, sample, 1, trace)
+
+
+def _collect(simulator: Simulator, sample: Sample, size: int, trace: bool) -> Trace:
+    """Run one sample in chunks of ``size`` events and gather what it did; chunks of one are read out as well."""
+    simulator.reset()
+    (values, times), plan, program = sample, simulator._plan, simulator.program
+    rates, series = program.rates, program.series
+    wanted = [name for name in plan.edges if trace and (size == 1 or rates[name] != QUERY)]
+    if series is not None and series not in wanted:
+        wanted.append(series)
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+    states: dict[str, list[np.ndarray]] = {name: [] for name in plan.states if trace}
+    source = plan.edges[program.value_input.name]
+    for start in range(0, len(times), size):
+        stop = start + size
+        simulator.advance(values[start:stop], times[start:stop])
+        if size == 1:
+            simulator.read()
+        for name, rows in kept.items():
+            if rates[name] != QUERY or len(simulator._rows(source)):
+                rows.append(simulator._rows(plan.edges[name]))
+        for name, rows in states.items():
+            rows.append(simulator._rows(plan.states[name]))
+    logits = simulator.read()
+    edges = {name: _stack(rows, plan.edges[name].channels) for name, rows in kept.items()}
+    return Trace(
+        logits=logits,
+        incomplete=simulator.incomplete,
+        saturations=simulator.saturations,
+        clipped_gaps=simulator.clipped_gaps,
+        values=edges if trace else {},
+        states={name: _stack(rows, plan.states[name].channels) for name, rows in states.items()},
+        series=None if series is None else edges[series],
+    )
+
+
+def _stack(rows: list[np.ndarray], channels: int) -> np.ndarray:
+    return np.concatenate([np.zeros((0, channels), dtype=np.int64), *rows])

@@ -1,0 +1,148 @@
+"""The executable form of the program's arithmetic: plain numpy int64, one function a node, vectorised over the batch.
+
+This is the oracle that every kernel and backend is held against, so it is written to be read: whole samples, padded
+into a batch; sequence nodes are loops over events; no table, shortcut or trick that the node's equation does not name.
+It needs numpy and ``program`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..arithmetic import round_half_up_real
+from ..errors import ProgramError
+from ..graph import Program
+from ..nodes import (
+    LIF,
+    QUERY,
+    AdaptiveLIF,
+    Add,
+    BatchNorm,
+    DenseInput,
+    DiagonalSSM,
+    Embedding,
+    EventPool,
+    GapInput,
+    LayerNorm,
+    LeakyIntegrator,
+    Linear,
+    LoihiLIF,
+    Lookup,
+    Multiply,
+    Node,
+    Readout,
+    TokenInput,
+)
+from ..samples import Sample, Trace, encode
+from .batch import Batch
+from .loihi import loihi_lif
+from .neurons import adaptive_lif, leaky_integrator, lif
+from .ssm import diagonal_ssm
+from .stateless import add, batch_norm, embedding, layer_norm, linear, lookup, multiply
+from .windows import event_pool, readout
+
+
+def run(program: Program, samples: Sequence[Sample], *, trace: bool = True, batch_size: int = 32) -> list[Trace]:
+    """Run whole samples, each from the zero state; one trace a sample, in their order.
+
+    With ``trace=False`` only logits, counters and flags are kept, and read-outs are read once, at the end.
+
+    Raises:
+        ProgramError: a token outside the vocabulary, NaN or wrong shapes in dense values, times that go backwards or
+            a recording too long for 64-bit sums; names the sample and the event.
+    """
+    encoded = [encode(program, sample, index) for index, sample in enumerate(samples)]
+    traces: list[Trace] = []
+    for start in range(0, len(encoded), batch_size):
+        traces += _run_batch(program, encoded[start : start + batch_size], trace)
+    return traces
+
+
+def _run_batch(
+    program: Program, encoded: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]], trace: bool
+) -> list[Trace]:
+    batch = Batch(program, np.array([len(values) for values, _ in encoded], dtype=np.int64), trace)
+    last_use = {edge: node.name for node in program for edge in node.inputs}
+    for node in program:
+        valid = batch.valid(program.rates[node.name])
+        if isinstance(node, GapInput):
+            value = _pad([between[node.name] for _, between in encoded], batch.events)
+        elif isinstance(node, TokenInput):
+            value = _pad([values for values, _ in encoded], batch.events)
+        elif isinstance(node, DenseInput):
+            value = dense_input(node, _pad([values for values, _ in encoded], batch.events), valid, batch)
+        else:
+            value = function_of(node)(node, [batch.edges[edge] for edge in node.inputs], valid, batch)
+        batch.edges[node.name] = value
+        if not trace:
+            for edge in node.inputs:
+                if last_use[edge] == node.name and edge not in (program.logits, program.series):
+                    batch.edges.pop(edge, None)
+    return [_trace_of(batch, sample) for sample in range(len(encoded))]
+
+
+def _pad(arrays: Sequence[np.ndarray], events: int) -> np.ndarray:
+    padded = np.zeros((len(arrays), events, arrays[0].shape[1]), dtype=arrays[0].dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return padded
+
+
+def _trace_of(batch: Batch, sample: int) -> Trace:
+    program, length = batch.program, int(batch.lengths[sample])
+    result = Trace(
+        logits=batch.edges[program.logits][sample, length if batch.trace else 0].copy(),
+        incomplete=bool(batch.incomplete[sample]),
+        saturations={name: int(count[sample]) for name, count in batch.saturations.items()},
+        clipped_gaps={name: int(count[sample]) for name, count in batch.clipped_gaps.items()},
+    )
+    if program.series is not None:
+        result.series = batch.edges[program.series][sample, :length].copy()
+    if batch.trace:
+        for name, value in batch.edges.items():
+            rate = program.rates[name]
+            rows = slice(1, length + 1) if rate == QUERY else slice(0, length // rate)
+            result.values[name] = value[sample, rows].copy()
+        for name, state in batch.states.items():
+            result.states[name] = state[sample, : length // program.rates[name]].copy()
+    return result
+
+
+def dense_input(node: DenseInput, values: np.ndarray, valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """``q = sat(floor(x 2**frac + 1/2))`` in float64: the host's quantization of real values."""
+    scaled = round_half_up_real(values * 2.0**node.output.frac)
+    limited = np.clip(scaled, -(2.0**62), 2.0**62)  # stays an int64; the format is far narrower
+    return batch.store(node, limited.astype(np.int64), node.output, valid)
+
+
+NodeFunction = Callable[[Node, list[np.ndarray], np.ndarray, Batch], np.ndarray]
+
+FUNCTIONS: dict[type[Node], NodeFunction] = {
+    Add: add,
+    AdaptiveLIF: adaptive_lif,
+    LIF: lif,
+    LeakyIntegrator: leaky_integrator,
+    BatchNorm: batch_norm,
+    DiagonalSSM: diagonal_ssm,
+    Embedding: embedding,
+    EventPool: event_pool,
+    LayerNorm: layer_norm,
+    Linear: linear,
+    LoihiLIF: loihi_lif,
+    Lookup: lookup,
+    Multiply: multiply,
+    Readout: readout,
+}
+
+
+def function_of(node: Node) -> NodeFunction:
+    """The function of a node's type.
+
+    Raises:
+        ProgramError: there is none; names the node.
+    """
+    if type(node) not in FUNCTIONS:
+        raise ProgramError(f"node {node.name}: the reference cannot run nodes of type {type(node).__name__}")
+    return FUNCTIONS[type(node)]

@@ -1,0 +1,62 @@
+"""The reference of the diagonal state-space node: a loop over events, vectorised over the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arithmetic import round_half_up_shift
+from ..nodes import DiagonalSSM
+from .batch import Batch
+
+
+def diagonal_ssm(node: DiagonalSSM, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """The diagonal recurrence, event by event; the state after each event is kept when traced."""
+    u, gap = inputs[0], inputs[1][..., 0]
+    clipped = np.minimum(gap, node.max_gap)
+    batch.clipped_gaps[node.name] += ((gap > node.max_gap) & valid).sum(axis=1)
+    v_re = u @ node.input_re.astype(np.int64).T + node.bias_re.astype(np.int64)
+    v_im = u @ node.input_im.astype(np.int64).T + node.bias_im.astype(np.int64)
+    v_re, v_im = round_half_up_shift(v_re, node.drive_shift), round_half_up_shift(v_im, node.drive_shift)
+    samples, events = gap.shape
+    re = im = np.zeros((samples, node.modes), dtype=np.int64)
+    states = np.zeros((samples, events, 2 * node.modes), dtype=np.int64)
+    for k in range(events):
+        n, live = clipped[:, k], valid[:, k]
+        if node.discretization == "zoh":
+            moving = (n > 0)[:, None]
+            held_re = _store_state(node, re + v_re[:, k], live & (n > 0), batch)
+            held_im = _store_state(node, im + v_im[:, k], live & (n > 0), batch)
+            held_re, held_im = _decay(node, held_re, held_im, n, live, batch)
+            held_re = _store_state(node, held_re - v_re[:, k], live & (n > 0), batch)
+            held_im = _store_state(node, held_im - v_im[:, k], live & (n > 0), batch)
+            re, im = np.where(moving, held_re, re), np.where(moving, held_im, im)
+        else:
+            re, im = _decay(node, re, im, n, live, batch)
+            re = _store_state(node, re + v_re[:, k], live, batch)
+            im = _store_state(node, im + v_im[:, k], live, batch)
+        states[:, k] = np.concatenate([re, im], axis=1)
+    if batch.trace:
+        batch.states[node.name] = states
+    return batch.store(node, round_half_up_shift(states, node.read_shift), node.output, valid)
+
+
+def _store_state(node: DiagonalSSM, value: np.ndarray, live: np.ndarray, batch: Batch) -> np.ndarray:
+    return batch.store(node, value, node.state_format, live)
+
+
+def _decay(
+    node: DiagonalSSM, re: np.ndarray, im: np.ndarray, gap: np.ndarray, live: np.ndarray, batch: Batch
+) -> tuple[np.ndarray, np.ndarray]:
+    """The decays of the gap's binary digits, least significant first; both components from the old state."""
+    for digit in range(node.digits):
+        chosen = (gap >> digit) & 1 == 1
+        if not chosen.any():
+            continue
+        d_re, d_im = node.decay_re[digit].astype(np.int64), node.decay_im[digit].astype(np.int64)
+        exponent = node.decay_exponent[digit]
+        step_re = round_half_up_shift(d_re * re - d_im * im, exponent)
+        step_im = round_half_up_shift(d_re * im + d_im * re, exponent)
+        new_re = _store_state(node, re + step_re, live & chosen, batch)
+        new_im = _store_state(node, im + step_im, live & chosen, batch)
+        re, im = np.where(chosen[:, None], new_re, re), np.where(chosen[:, None], new_im, im)
+    return re, im

@@ -1,0 +1,344 @@
+"""Derivation: the nodes of a program from float32 parameters, in float64, once.
+
+Freezing calls this; the frozen twin and the lowered program hold what it returns and compute nothing anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...program.formats import Format
+from ...program.nodes import (
+    GAP_FORMAT,
+    Add,
+    BatchNorm,
+    DenseInput,
+    DiagonalSSM,
+    Embedding,
+    EventPool,
+    GapInput,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Multiply,
+    Node,
+    Readout,
+    TokenInput,
+)
+from ..codes import (
+    FUNCTIONS,
+    Floats,
+    Fracs,
+    accumulator_codes,
+    decay_table,
+    gap_digits,
+    layer_norm_constants,
+    lookup_table,
+    weight_codes,
+)
+from ..config import Widths
+from .exponents import mode_rows, read_columns
+from .fold import FoldedLayer
+from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs, pooled
+
+POOL_MODES = {"last": "first", "avgpool": "mean", "timepool": "time"}
+READOUT_MODES = {"pool": "mean", "timepool": "time", "last": "last"}
+NO_CODES = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Names of the nodes that a layer reads: the residual stream, the gaps, the weights of timepool."""
+
+    x: str
+    gap: str
+    weight: str
+
+
+def layer_nodes(
+    folded: FoldedLayer,
+    geometry: Geometry,
+    edges: Edges,
+    formats: LayerFormats,
+    fracs: LayerFracs,
+    widths: Widths,
+    tick_ms: float,
+    epsilon: float,
+) -> tuple[list[Node], Edges]:
+    """The nodes of one layer and the edges it leaves to the next.
+
+    Args:
+        folded: its weights, float64 arrays.
+        geometry: where it lies.
+        edges: what it reads.
+        formats: of its edges.
+        fracs: exponents of its weights.
+        widths: bits of its weights.
+        tick_ms: length of a tick.
+        epsilon: of its layer norm.
+
+    Raises:
+        ProgramError: an intermediate that does not fit; names the node.
+    """
+    name = geometry.node
+    nodes: list[Node] = [_norm(folded, name("norm"), edges.x, formats, fracs, widths, epsilon)]
+    nodes.append(_ssm(folded, geometry, edges, formats, fracs, widths, tick_ms))
+    state, u, x = name("ssm"), name("norm"), edges.x
+    after = edges
+    if geometry.stride > 1:
+        pools, state, u, x, after = _pools(geometry, edges, formats, 2 * len(folded.rate), folded.input.shape[1])
+        nodes += pools
+    by_name = {node.name: node.output for node in nodes}
+    nodes += _output(folded, geometry, state, u, by_name.get(u, formats.u), formats, fracs, widths)
+    skip, skip_format = x, by_name.get(x, formats.input)
+    if folded.skip is not None:
+        skip = name("skip")
+        nodes.append(
+            linear_node(
+                skip,
+                [(x, skip_format, folded.skip, widths.skip, fracs.skip)],
+                folded.skip_bias,
+                formats.skip,
+            )
+        )
+        skip_format = formats.skip
+    nodes.append(
+        Add(
+            name=name("out"),
+            inputs=(skip, name("gated")),
+            output=formats.output,
+            formats=(skip_format, formats.gated),
+            size=len(folded.bias),
+        )
+    )
+    return nodes, Edges(name("out"), after.gap, after.weight)
+
+
+def linear_node(
+    name: str, operands: list[tuple[str, Format, Floats, int, Fracs]], bias: Floats, output: Format
+) -> Linear:
+    """A Linear node. ``operands``: edge, format, weight (out, in) or (out,), width, exponents (out,)."""
+    accumulator = np.max([frac + format.frac for _, format, _, _, frac in operands], axis=0)
+    return Linear(
+        name=name,
+        inputs=tuple(edge for edge, *_ in operands),
+        output=output,
+        formats=tuple(format for _, format, *_ in operands),
+        weights=tuple(weight_codes(weight, frac, width) for _, _, weight, width, frac in operands),
+        weight_widths=tuple(width for *_, width, _ in operands),
+        weight_fracs=tuple(frac.astype(np.int16) for *_, frac in operands),
+        bias=accumulator_codes(bias, accumulator),
+    )
+
+
+def decoder_node(edge: str, format: Format, weight: Floats, bias: Floats, width: int, frac: int) -> Linear:
+    """The decoder: its logits are the unrounded sums, all at one exponent, 32 bits where they fit and else 64."""
+    fracs = np.full(len(weight), frac, dtype=np.int64)
+    bound = np.abs(weight_codes(weight, fracs, width).astype(np.int64)).sum(axis=1) * format.magnitude
+    bound = bound + np.abs(accumulator_codes(bias, fracs + format.frac))
+    logits = Format(32 if int(bound.max()) < 1 << 31 else 64, True, frac + format.frac)
+    return linear_node("decoder", [(edge, format, weight, width, fracs)], bias, logits)
+
+
+def embedding_node(weight: Floats, width: int, frac: int, output: Format) -> Embedding:
+    """The embedding of tokens."""
+    token = token_format(len(weight))
+    return Embedding(
+        name="embedding",
+        inputs=("token",),
+        output=output,
+        table=weight_codes(weight, np.full(len(weight), frac, dtype=np.int64), width),
+        table_width=width,
+        table_frac=frac,
+        token_format=token,
+    )
+
+
+def token_format(vocab: int) -> Format:
+    """The format of tokens in ``[0, vocab)``."""
+    return Format(max(1, (vocab - 1).bit_length()), False, 0)
+
+
+def input_nodes(vocab: int | None, size: int, dense: Format | None, tick_us: int, weight_us: int | None) -> list[Node]:
+    """Tokens or dense values, gaps in ticks, and the weights of timepool in their own unit where they are read."""
+    values: Node
+    if dense is None:
+        values = TokenInput(name="token", inputs=(), output=token_format(vocab), vocab=vocab)
+    else:
+        values = DenseInput(name="dense", inputs=(), output=dense, size=size)
+    nodes = [values, GapInput(name="gap", inputs=(), output=GAP_FORMAT, unit_us=tick_us)]
+    if weight_us is not None and weight_us != tick_us:
+        nodes.append(GapInput(name="pool_gap", inputs=(), output=GAP_FORMAT, unit_us=weight_us))
+    return nodes
+
+
+def readout_node(head: str, edges: Edges, full_rate_weight: str, input: Format, output: Format, size: int) -> Readout:
+    """The read-out over the last layer's outputs."""
+    mode = READOUT_MODES[head]
+    return Readout(
+        name="readout",
+        inputs=(edges.x, edges.weight, full_rate_weight) if mode == "time" else (edges.x,),
+        output=output,
+        format=input,
+        size=size,
+        mode=mode,
+        extra_bits=output.frac - input.frac,
+        window=0,
+        decay_shift=0,
+    )
+
+
+def _norm(
+    folded: FoldedLayer, name: str, x: str, formats: LayerFormats, fracs: LayerFracs, widths: Widths, epsilon: float
+) -> Node:
+    if folded.multiplier is not None:
+        return BatchNorm(
+            name=name,
+            inputs=(x,),
+            output=formats.u,
+            format=formats.input,
+            multiplier=weight_codes(folded.multiplier, fracs.multiplier, widths.norm),
+            multiplier_width=widths.norm,
+            bias=accumulator_codes(folded.offset, fracs.multiplier + formats.input.frac),
+            shift=(fracs.multiplier + formats.input.frac - formats.u.frac).astype(np.int16),
+        )
+    size = folded.input.shape[1]
+    root_shift, scaled = layer_norm_constants(size, formats.input, epsilon)
+    return LayerNorm(
+        name=name,
+        inputs=(x,),
+        output=formats.u,
+        format=formats.input,
+        size=size,
+        root_shift=root_shift,
+        epsilon=scaled,
+        gamma=NO_CODES,
+        gamma_frac=0,
+        beta=NO_CODES,
+        beta_frac=0,
+    )
+
+
+def _ssm(
+    folded: FoldedLayer,
+    geometry: Geometry,
+    edges: Edges,
+    formats: LayerFormats,
+    fracs: LayerFracs,
+    widths: Widths,
+    tick_ms: float,
+) -> DiagonalSSM:
+    modes, inputs = len(folded.rate), folded.input.shape[1]
+    codes = weight_codes(mode_rows(folded.input), fracs.input, widths.input)
+    bias_re, bias_im = np.split(folded.input_bias, 2)
+    accumulator = fracs.input + formats.u.frac
+    rate = folded.rate * tick_ms
+    digits = gap_digits(rate, formats.state_width)
+    decay_re, decay_im, exponent = decay_table(rate, digits, widths.decay, formats.state_width)
+    return DiagonalSSM(
+        name=geometry.node("ssm"),
+        inputs=(geometry.node("norm"), edges.gap),
+        output=formats.read,
+        format=formats.u,
+        discretization=geometry.discretization,
+        input_re=codes[:, :inputs],
+        input_im=codes[:, inputs:],
+        input_width=widths.input,
+        input_frac=fracs.input.astype(np.int16),
+        bias_re=accumulator_codes(bias_re, accumulator),
+        bias_im=accumulator_codes(bias_im, accumulator),
+        state_width=formats.state_width,
+        state_frac=formats.state_frac.astype(np.int16).reshape(modes),
+        decay_re=decay_re,
+        decay_im=decay_im,
+        decay_width=widths.decay,
+        decay_exponent=exponent,
+        read_shift=formats.read_shift,
+    )
+
+
+def _pools(
+    geometry: Geometry, edges: Edges, formats: LayerFormats, states: int, inputs: int
+) -> tuple[list[Node], str, str, str, Edges]:
+    """Pools of a strided layer; names of the pooled state, u and x; edges left to the next layer."""
+    name, window, mode = geometry.node, geometry.stride, POOL_MODES[geometry.pooling]
+
+    def pool(what: str, source: str, format: Format, size: int, mode: str) -> EventPool:
+        output = pooled(format, window) if mode == "mean" else format
+        read = (source, edges.weight) if mode == "time" else (source,)
+        return EventPool(
+            name=name(what), inputs=read, output=output, format=format, size=size, window=window, mode=mode
+        )
+
+    nodes: list[Node] = [
+        pool("state", name("ssm"), formats.read, states, "first"),
+        pool("u_pool", name("norm"), formats.u, inputs, mode),
+        pool("skip_pool", edges.x, formats.input, inputs, mode),
+    ]
+    gap, weight = edges.gap, edges.weight
+    shared = gap == weight
+    if geometry.pools_gap or (shared and geometry.pools_weight):
+        nodes.append(pool("gap_pool", edges.gap, GAP_FORMAT, 1, "sum"))
+        gap = name("gap_pool")
+        weight = gap if shared else weight
+    if geometry.pools_weight and not shared:
+        nodes.append(pool("pool_gap_pool", edges.weight, GAP_FORMAT, 1, "sum"))
+        weight = name("pool_gap_pool")
+    return nodes, name("state"), name("u_pool"), name("skip_pool"), Edges(edges.x, gap, weight)
+
+
+def _output(
+    folded: FoldedLayer,
+    geometry: Geometry,
+    state: str,
+    u: str,
+    u_format: Format,
+    formats: LayerFormats,
+    fracs: LayerFracs,
+    widths: Widths,
+) -> list[Node]:
+    """y = C x + D u, its GELU, the gate and their product."""
+    name, size = geometry.node, len(folded.bias)
+    y = linear_node(
+        name("y"),
+        [
+            (state, formats.read, read_columns(folded.output, formats), widths.output, fracs.output),
+            (u, u_format, folded.feedthrough, widths.feedthrough, fracs.feedthrough),
+        ],
+        folded.bias,
+        formats.y,
+    )
+    gate = linear_node(
+        name("gate"),
+        [(name("gelu"), formats.gelu, folded.gate, widths.gate, fracs.gate)],
+        folded.gate_bias,
+        formats.gate,
+    )
+    product = Multiply(
+        name=name("gated"),
+        inputs=(name("y"), name("sigmoid")),
+        output=formats.gated,
+        formats=(formats.y, SIGMOID),
+        size=size,
+    )
+    return [
+        y,
+        _table(name("gelu"), name("y"), "gelu", formats.y, formats.gelu, size),
+        gate,
+        _table(name("sigmoid"), name("gate"), "sigmoid", formats.gate, SIGMOID, size),
+        product,
+    ]
+
+
+def _table(name: str, source: str, function: str, input: Format, output: Format, size: int) -> Lookup:
+    return Lookup(
+        name=name,
+        inputs=(source,),
+        output=output,
+        format=input,
+        size=size,
+        table=lookup_table(FUNCTIONS[function], input, output),
+        function=function,
+    )

@@ -1,0 +1,113 @@
+"""The formats of a twin's edges and the exponents of its weights, as derivation and forward pass read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...program.formats import Format
+from ..codes import Fracs
+
+SIGMOID = Format(width=8, signed=False, frac=8)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFormats:
+    """Edges of one layer.
+
+    Attributes:
+        input: the residual stream it reads.
+        u, y, gelu, gate: activations.
+        skip: the residual after the skip path's linear layer, None where the widths agree.
+        output: the residual stream it writes.
+        state_width: bits of the state.
+        state_frac: (P,), fractional bits by mode.
+        read_shift: the state's bits that C does not read.
+    """
+
+    input: Format
+    u: Format
+    y: Format
+    gelu: Format
+    gate: Format
+    skip: Format | None
+    output: Format
+    state_width: int
+    state_frac: Fracs
+    read_shift: int
+
+    @property
+    def state(self) -> Format:
+        """The state's codes."""
+        return Format(self.state_width, True, 0)
+
+    @property
+    def read(self) -> Format:
+        """What C reads of the state's codes."""
+        return Format(self.state_width - self.read_shift, True, 0)
+
+    @property
+    def gated(self) -> Format:
+        """The exact product of y and the gate's sigmoid."""
+        return Format(self.y.width + SIGMOID.width, True, self.y.frac + SIGMOID.frac)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFormats:
+    """Edges outside the layers.
+
+    Attributes:
+        input: quantized dense input; None for tokens.
+        embedded: the residual stream before the first layer.
+        layers: by layer, all stages in a row.
+        readout: the read-out's value.
+    """
+
+    input: Format | None
+    embedded: Format
+    layers: tuple[LayerFormats, ...]
+    readout: Format
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFracs:
+    """Exponents of one layer's weights: ``input`` (P,), the others (O,); multiplier (H,) of a batch norm."""
+
+    multiplier: Fracs | None
+    input: Fracs
+    output: Fracs
+    feedthrough: Fracs
+    gate: Fracs
+    skip: Fracs | None
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a layer lies in the network.
+
+    Attributes:
+        path: module path, ``stages.0.layers.1``.
+        stride: events in a pooling window; 1 for none.
+        pooling: "last", "avgpool" or "timepool".
+        discretization: "async", "dirac" or "zoh".
+        pools_gap: whether a later node reads the gaps summed over windows.
+        pools_weight: whether a later node reads the timepool weights summed over windows.
+    """
+
+    path: str
+    stride: int
+    pooling: str
+    discretization: str
+    pools_gap: bool
+    pools_weight: bool
+
+    def node(self, name: str) -> str:
+        """The program's name of one of the layer's nodes."""
+        return f"{self.path.replace('.', '/')}/{name}"
+
+
+def pooled(format: Format, window: int) -> Format:
+    """The format of a mean over a window: the exact sum where the window is a power of two."""
+    if window & (window - 1):
+        return format
+    bits = window.bit_length() - 1
+    return Format(format.width + bits, format.signed, format.frac + bits)

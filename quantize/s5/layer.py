@@ -1,0 +1,196 @@
+"""The quantizers of one layer, and its fake-quantized weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import PumiceError
+from ...models.s5.layer import SequenceLayer
+from ...models.s5.norm import LAYER_NORM_EPSILON
+from ...program.formats import Format
+from ..codes import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_constants, lookup_table
+from ..config import Widths
+from ..quantizers import UNSET, QuantActivation, clipped, edge_format, fixed_quantizers, fracs_of, set_edge, set_fracs
+from ..scan import DecayTable
+from ..straight_through import quantize_bias
+from .exponents import check_finite, layer_fracs, mode_rows, to_numpy
+from .fold import FoldedLayer, fold_layer
+from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs, pooled
+from .network import LayerConstants
+from .observe import LayerObserver
+from .ops import LayerNormConstants
+
+
+class QuantLayer(nn.Module):
+    """One layer's quantizers. Its parameters belong to the float layer.
+
+    Args:
+        layer: the float layer, whose parameters it reads.
+        geometry: where it lies.
+        widths: of its tensors.
+    """
+
+    def __init__(self, layer: SequenceLayer, geometry: Geometry, widths: Widths, method: str) -> None:
+        super().__init__()
+        self._layer = (layer,)  # not a submodule: its parameters belong to the float model
+        self.geometry = geometry
+        self.widths = widths
+        self.method = method
+        modes, inputs = layer.ssm.B.shape[:2]
+        outputs = len(layer.ssm.C)
+        edges = {"u": widths.activation, "y": widths.activation, "gelu": widths.activation, "gate": widths.activation}
+        edges["output"] = widths.residual
+        shapes = {"input": (modes, 2 * inputs), "output": (outputs, 2 * modes), "gate": (outputs, outputs)}
+        shapes["feedthrough"] = (outputs, layer.ssm.D.shape[1] if layer.ssm.D.dim() == 2 else 1)
+        if layer.skip is not None:
+            edges["skip"] = widths.residual
+            shapes["skip"] = (outputs, inputs)
+        if layer.norm.__class__ is not nn.LayerNorm:
+            shapes["norm"] = (inputs, 1)
+        self.edges = nn.ModuleDict({name: QuantActivation(width) for name, width in edges.items()})
+        self.weights = nn.ModuleDict()
+        for name, shape in shapes.items():
+            self.weights.update(fixed_quantizers({name: shape}, getattr(widths, name), per_row=True))
+        self.register_buffer("state_frac", torch.full((modes,), UNSET, dtype=torch.int64))
+
+    @property
+    def layer(self) -> SequenceLayer:
+        """The float layer."""
+        return self._layer[0]
+
+    def formats(self, input: Format) -> LayerFormats:
+        """Formats of the layer's edges.
+
+        Raises:
+            PumiceError: the layer is not calibrated.
+        """
+        path, widths = self.geometry.path, self.widths
+        if (self.state_frac == UNSET).any():
+            raise PumiceError(f"{path} is not calibrated; show the twin training data before it runs quantized")
+        edges = {name: edge_format(quantizer, f"{path}.{name}") for name, quantizer in self.edges.items()}
+        return LayerFormats(
+            input=input,
+            u=edges["u"],
+            y=edges["y"],
+            gelu=edges["gelu"],
+            gate=edges["gate"],
+            skip=edges.get("skip"),
+            output=edges["output"],
+            state_width=widths.state,
+            state_frac=self.state_frac.cpu().numpy().astype(np.int64),
+            read_shift=widths.state - widths.read,
+        )
+
+    def set_formats(self, seen: LayerObserver, method: str, headroom: int) -> None:
+        """Take the exponents of activations and states from what calibration saw."""
+        for name, quantizer in self.edges.items():
+            wide = name in ("skip", "output")
+            method_of, spare = ("max", headroom) if wide else (method, 0)
+            set_edge(quantizer, seen.edges[name].frac(quantizer.width, True, method_of, spare), self.geometry.path)
+        width = self.widths.state
+        highest = (1 << (width - 1 - headroom)) - 1
+        self.state_frac.copy_(torch.from_numpy(largest_frac(seen.states.largest.numpy(), highest, width - 2)))
+
+    def folded(self) -> FoldedLayer:
+        """The folded weights as float64 arrays.
+
+        Raises:
+            PumiceError: NaN or infinite weights.
+        """
+        with torch.no_grad():
+            folded = to_numpy(fold_layer(self.layer, torch.float64))
+        check_finite(folded, self.geometry.path)
+        return folded
+
+    def fracs(self, formats: LayerFormats, folded: FoldedLayer | None) -> LayerFracs:
+        """Exponents of the weights: of ``folded``, or, where None, those that were set before."""
+        if folded is not None:
+            fracs = layer_fracs(folded, self.geometry, formats, self.widths, self.method)
+            set_fracs(self.weights, {**vars(fracs), "norm": fracs.multiplier})
+            return fracs
+        set_before = fracs_of(self.weights)
+        return LayerFracs(
+            multiplier=set_before.get("norm"),
+            input=set_before["input"],
+            output=set_before["output"],
+            feedthrough=set_before["feedthrough"],
+            gate=set_before["gate"],
+            skip=set_before.get("skip"),
+        )
+
+    def clipped_weights(self) -> dict[str, int]:
+        """How many entries of each weight lie beyond the range of their codes, at the exponents last set."""
+        folded = self.folded()
+        matrices = {"input": mode_rows(folded.input), "gate": folded.gate, "skip": folded.skip}
+        matrices["output"] = np.ldexp(folded.output, np.tile(-self._read_frac(), 2))
+        matrices["feedthrough"] = folded.feedthrough.reshape(len(folded.bias), -1)
+        matrices["norm"] = None if folded.multiplier is None else folded.multiplier[:, None]
+        return {
+            name: clipped(matrices[name], frac, getattr(self.widths, name))
+            for name, frac in fracs_of(self.weights).items()
+        }
+
+    def _read_frac(self) -> np.ndarray:
+        """Fractional bits of what C reads, (P,)."""
+        return self.state_frac.cpu().numpy() - (self.widths.state - self.widths.read)
+
+    def constants(self, formats: LayerFormats, frozen_scales: bool, tick_ms: float) -> LayerConstants:
+        """Fake-quantized weights, with gradients to the float layer's parameters."""
+        dtype, device = self.layer.gate.weight.dtype, self.layer.gate.weight.device
+        exact = self.folded()
+        fracs = self.fracs(formats, None if frozen_scales else exact)
+        f = fold_layer(self.layer, dtype)
+        state_unit = torch.exp2(self.state_frac.double()).to(dtype)
+
+        def tensor(fracs: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.asarray(fracs)).to(device)
+
+        rows = self.weights["input"](torch.cat(f.input.chunk(2), dim=1)) * state_unit.unsqueeze(1)
+        drive_frac = tensor(fracs.input + formats.u.frac).repeat(2)
+        drive_bias = quantize_bias(f.input_bias, drive_frac) * state_unit.repeat(2)
+        read_unit = torch.exp2((formats.read_shift - self.state_frac).double()).to(dtype).repeat(2)
+        through = self.weights["feedthrough"](f.feedthrough.reshape(len(f.bias), -1))
+        u_frac = pooled(formats.u, self.geometry.stride).frac if self.geometry.pooling == "avgpool" else formats.u.frac
+        y_frac = np.maximum(fracs.output + formats.read.frac, fracs.feedthrough + u_frac)
+        multiplier = offset = norm = skip = skip_bias = None
+        if f.multiplier is not None:
+            multiplier = self.weights["norm"](f.multiplier.unsqueeze(1)).squeeze(1)
+            offset = quantize_bias(f.offset, tensor(fracs.multiplier + formats.input.frac))
+        else:
+            size = f.input.shape[1]
+            norm = LayerNormConstants(size, *layer_norm_constants(size, formats.input, LAYER_NORM_EPSILON))
+        if f.skip is not None:
+            mean = self.geometry.pooling == "avgpool"
+            x_frac = pooled(formats.input, self.geometry.stride).frac if mean else formats.input.frac
+            skip = self.weights["skip"](f.skip)
+            skip_bias = quantize_bias(f.skip_bias, tensor(fracs.skip + x_frac))
+        rate = exact.rate * tick_ms
+        table = decay_table(rate, gap_digits(rate, formats.state_width), self.widths.decay, formats.state_width)
+        return LayerConstants(
+            geometry=self.geometry,
+            formats=formats,
+            norm=norm,
+            multiplier=multiplier,
+            offset=offset,
+            drive=torch.cat(rows.chunk(2, dim=1)),
+            drive_bias=drive_bias,
+            table=DecayTable(*(tensor(codes.astype(np.int64)) for codes in table)),
+            rate=f.rate * tick_ms,
+            output=self.weights["output"](f.output * read_unit),
+            feedthrough=through.squeeze(1) if f.feedthrough.dim() == 1 else through,
+            bias=quantize_bias(f.bias, tensor(y_frac)),
+            gate=self.weights["gate"](f.gate),
+            gate_bias=quantize_bias(f.gate_bias, tensor(fracs.gate + formats.gelu.frac)),
+            skip=skip,
+            skip_bias=skip_bias,
+            gelu=_values(lookup_table(FUNCTIONS["gelu"], formats.y, formats.gelu), formats.gelu, device),
+            sigmoid=_values(lookup_table(FUNCTIONS["sigmoid"], formats.gate, SIGMOID), SIGMOID, device),
+            dropout=self.layer.dropout,
+            quantizers=self.edges,
+        )
+
+
+def _values(codes: np.ndarray, format: Format, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ldexp(codes.astype(np.float64), -format.frac)).to(device)

@@ -1,0 +1,261 @@
+"""`QuantS5Classifier`: the float model with every tensor fake-quantized, from calibration to freezing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import PumiceError
+from ...models.s5.classifier import S5Classifier
+from ...models.s5.norm import LAYER_NORM_EPSILON
+from ...program.nodes import Node
+from ...train.data.events.batch import EventBatch
+from ..config import QuantizationConfig
+from ..exponents import row_fracs, table_frac, useful_frac
+from ..quantizers import QuantActivation, TensorQuantizer, edge_format, scaling, set_edge
+from ..straight_through import quantize_bias
+from ..twin import QuantTwin
+from .derive import Edges, decoder_node, embedding_node, input_nodes, layer_nodes, linear_node, readout_node
+from .fold import fold_linear
+from .formats import Geometry, NetworkFormats
+from .frozen import FrozenS5Classifier
+from .layer import QuantLayer
+from .network import NetworkConstants, run_network
+from .observe import NetworkObserver, observe
+
+LARGEST_EXTRA = 12  # of a read-out
+LAYER_WIDTHS = (
+    "input", "output", "feedthrough", "gate", "skip", "norm", "activation", "state", "read", "decay", "residual",
+)  # fmt: skip
+
+
+class QuantS5Classifier(QuantTwin[S5Classifier]):
+    """The fake-quantized twin of an `S5Classifier`; make it with `convert` and see `QuantTwin`.
+
+    Args:
+        model: the float model, which it keeps.
+        config: widths and calibration.
+        tick_us: length of a tick.
+    """
+
+    def __init__(self, model: S5Classifier, config: QuantizationConfig, tick_us: int) -> None:
+        super().__init__(model, config)
+        self.tick_us = tick_us
+        self.weight_us = config.pool_tick_us
+        widths, method = config.widths, config.calibration.method
+        geometries = list(layer_geometries(model))
+        config.check_layers({geometry.path: LAYER_WIDTHS for geometry in geometries})
+        layers = [layer for stage in model.stages for layer in stage.layers]
+        self.layers = nn.ModuleList(
+            QuantLayer(layer, geometry, config.layer(geometry.path), method)
+            for layer, geometry in zip(layers, geometries, strict=True)
+        )
+        first = model.embedding if model.config.token_input else model.encoder
+        self.embedding = TensorQuantizer(first.weight.shape, widths.embedding, per_row=not model.config.token_input)
+        self.decoder = TensorQuantizer(model.decoder.weight.shape, widths.decoder, per_row=False)
+        for quantizer in (self.embedding, self.decoder):
+            scaling(quantizer).frozen.fill_(True)
+        self.edges = nn.ModuleDict({name: QuantActivation(widths.residual) for name in ("embedded", "readout")})
+        if not model.config.token_input:
+            self.edges["input"] = QuantActivation(widths.dense_input)
+
+    @property
+    def tick_ms(self) -> float:
+        """Length of a tick."""
+        return self.tick_us / 1000
+
+    def observer(self) -> NetworkObserver:
+        """A fresh observer for `calibrate`."""
+        return NetworkObserver([len(layer.state_frac) for layer in self.layers])
+
+    def observe(self, observer: NetworkObserver, batch: EventBatch) -> None:
+        """See `QuantTwin.observe`."""
+        observe(self.model.eval(), observer, batch.tokens, batch.dt, batch.lengths, batch.pool_dt)
+
+    def set_formats(self, observer: NetworkObserver) -> None:
+        """See `QuantTwin.set_formats`; it needs at least one complete window."""
+        method, headroom = self.config.calibration.method, self.config.calibration.headroom
+        for name, quantizer in self.edges.items():
+            method_of, spare = (method, 0) if name == "input" else ("max", headroom)
+            frac = observer.edges[name].frac(quantizer.width, True, method_of, spare)
+            set_edge(quantizer, frac, name)
+        for layer, seen in zip(self.layers, observer.layers, strict=True):
+            layer.set_formats(seen, method, headroom)
+        residual, readout = self.layers[-1].edges["output"].frac, self.edges["readout"]
+        last = self.model.config.head == "last"
+        readout.frac = residual if last else min(max(readout.frac, residual), residual + LARGEST_EXTRA)
+
+    def formats(self) -> NetworkFormats:
+        """Formats of all edges.
+
+        Raises:
+            PumiceError: the twin is not calibrated.
+        """
+        edges = {name: edge_format(quantizer, name) for name, quantizer in self.edges.items()}
+        layers, residual = [], edges["embedded"]
+        for layer in self.layers:
+            layers.append(layer.formats(residual))
+            residual = layers[-1].output
+        return NetworkFormats(edges.get("input"), edges["embedded"], tuple(layers), edges["readout"])
+
+    def forward(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> Tensor:
+        """Logits (B, C); arguments as `S5Classifier.forward`.
+
+        While training, the scales are frozen once ``freeze_scales_after`` batches have been seen, where that is set.
+        """
+        self.count_batch()
+        return run_network(self.constants(), tokens, dt, lengths, pool_dt, training=self.training)
+
+    def constants(self) -> NetworkConstants:
+        """Fake-quantized weights, with gradients to ``model``'s parameters."""
+        formats = self.formats()
+        frozen = bool(self.scales_frozen)
+        layers = tuple(
+            layer.constants(layer_formats, frozen, self.tick_ms)
+            for layer, layer_formats in zip(self.layers, formats.layers, strict=True)
+        )
+        if not frozen:
+            self._set_outer_fracs(formats)
+        decoder = self.model.decoder
+        decoder_frac = scaling(self.decoder).frac + formats.readout.frac
+        weight, bias = (
+            (self.model.embedding.weight, None)
+            if formats.input is None
+            else fold_linear(self.model.encoder, decoder.weight.dtype)
+        )
+        if bias is not None:
+            bias = quantize_bias(bias, scaling(self.embedding).frac.flatten() + formats.input.frac)
+        return NetworkConstants(
+            formats=formats,
+            embedding=self.embedding(weight),
+            encoder_bias=bias,
+            layers=layers,
+            head=self.model.config.head,
+            decoder=self.decoder(decoder.weight),
+            decoder_bias=quantize_bias(decoder.bias, decoder_frac.expand(len(decoder.bias))),
+            logits=None,
+            tick_us=self.tick_us,
+            weight_us=self.weight_us,
+            quantizers=self.edges,
+        )
+
+    def _frozen(self, nodes: tuple[Node, ...]) -> FrozenS5Classifier:
+        return FrozenS5Classifier(nodes, self.weight_us)
+
+    def _nodes(self) -> Iterator[Node]:
+        formats, config, widths = self.formats(), self.model.config, self.config.widths
+        frozen = bool(self.scales_frozen)
+        if not frozen:
+            self._set_outer_fracs(formats)
+        timed = "timepool" in (config.pooling if config.stride > 1 else "", config.head)
+        inputs = input_nodes(
+            config.vocab, config.in_features, formats.input, self.tick_us, self.weight_us if timed else None
+        )
+        yield from inputs
+        source = self.model.embedding if formats.input is None else self.model.encoder
+        weight = _array(source.weight, source)
+        if formats.input is None:
+            first = embedding_node(weight, widths.embedding, int(scaling(self.embedding).frac), formats.embedded)
+        else:
+            fracs = scaling(self.embedding).frac.flatten().cpu().numpy()
+            operand = ("dense", formats.input, weight, widths.embedding, fracs)
+            first = linear_node("encoder", [operand], _array(source.bias, source), formats.embedded)
+        yield first
+        edges = Edges(first.name, "gap", inputs[-1].name)
+        full_rate_weight = edges.weight
+        for layer, layer_formats in zip(self.layers, formats.layers, strict=True):
+            folded = layer.folded()
+            fracs = layer.fracs(layer_formats, None if frozen else folded)
+            nodes, edges = layer_nodes(
+                folded,
+                layer.geometry,
+                edges,
+                layer_formats,
+                fracs,
+                layer.widths,
+                self.tick_ms,
+                LAYER_NORM_EPSILON,
+            )
+            yield from nodes
+        decoder, residual = self.model.decoder, formats.layers[-1].output
+        yield readout_node(config.head, edges, full_rate_weight, residual, formats.readout, decoder.in_features)
+        yield decoder_node(
+            "readout",
+            formats.readout,
+            _array(decoder.weight, decoder),
+            _array(decoder.bias, decoder),
+            widths.decoder,
+            int(scaling(self.decoder).frac),
+        )
+
+    def _set_outer_fracs(self, formats: NetworkFormats) -> None:
+        method, widths = self.config.calibration.method, self.config.widths
+        decoder = _array(self.model.decoder.weight, self.model.decoder)
+        scaling(self.decoder).frac.fill_(table_frac(decoder, widths.decoder, method, 30))
+        if formats.input is None:
+            table = _array(self.model.embedding.weight, self.model.embedding)
+            limit = formats.embedded.frac
+            scaling(self.embedding).frac.fill_(table_frac(table, widths.embedding, method, limit))
+        else:
+            weight = _array(self.model.encoder.weight, self.model.encoder)
+            limit = useful_frac(formats.input, formats.embedded)
+            fracs = torch.from_numpy(row_fracs(weight, widths.embedding, method, limit))
+            kept = scaling(self.embedding).frac
+            kept.copy_(fracs.reshape(kept.shape))
+
+
+def convert(model: S5Classifier, config: QuantizationConfig, tick_ms: float) -> QuantS5Classifier:
+    """The uncalibrated twin of a trained model, with a copy of its weights.
+
+    Args:
+        model: the float model.
+        config: widths and calibration.
+        tick_ms: length of a tick, a whole number of microseconds.
+
+    Raises:
+        PumiceError: settings that do not fit the model.
+    """
+    return QuantS5Classifier(copy.deepcopy(model), config, round(tick_ms * 1000))
+
+
+def calibrate(
+    twin: QuantS5Classifier, batches: Iterable[tuple[Tensor, Tensor, Tensor, Tensor | None]]
+) -> QuantS5Classifier:
+    """Set the exponents of all edges and states from batches of (tokens, dt, lengths, pool_dt).
+
+    Raises:
+        PumiceError: no event at all, or values that are not finite.
+    """
+    observer = twin.observer()
+    for tokens, dt, lengths, pool_dt in batches:
+        observe(twin.model.eval(), observer, tokens, dt, lengths, pool_dt)
+    twin.set_formats(observer)
+    return twin
+
+
+def layer_geometries(model: S5Classifier) -> Iterator[Geometry]:
+    """Where each layer lies, in order."""
+    config = model.config
+    stages = len(model.stages)
+    for i, stage in enumerate(model.stages):
+        for j, layer in enumerate(stage.layers):
+            later = i + 1 < stages
+            yield Geometry(
+                path=f"stages.{i}.layers.{j}",
+                stride=layer.pool.stride,
+                pooling=config.pooling,
+                discretization=config.discretization,
+                pools_gap=len(stage.layers) > 1 or later,
+                pools_weight=config.head == "timepool" or (later and config.pooling == "timepool"),
+            )
+
+
+def _array(tensor: Tensor, owner: nn.Module) -> np.ndarray:
+    array = tensor.detach().double().cpu().numpy()
+    if not np.isfinite(array).all():
+        raise PumiceError(f"a weight of {owner} holds NaN or infinity; train the model again")
+    return array

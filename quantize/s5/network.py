@@ -1,0 +1,270 @@
+"""The one forward pass of the quantized twin: fine-tuning and the frozen twin differ in their constants alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn.functional import dropout, embedding, gelu, linear
+
+from ...errors import PumiceError
+from ...program.clock import ticks
+from ...program.formats import Format
+from ..rounding import pow2_quantize
+from ..scan import DecayTable, quantized_scan
+from ..straight_through import codes, require_finite
+from ..twin import Trace
+from .formats import SIGMOID, Geometry, LayerFormats, NetworkFormats, pooled
+from .ops import LayerNormConstants, Times, layer_norm, lookup, pool, read_out, store
+
+
+@dataclass(frozen=True, eq=False)
+class LayerConstants:
+    """Quantized weights of one layer, as values; P modes, H inputs, O outputs.
+
+    Attributes:
+        geometry: where the layer lies.
+        formats: of its edges.
+        norm: of layer norm, or None.
+        multiplier, offset: (H,) of batch norm, or None.
+        drive: (2P, H), to the state's units.
+        drive_bias: (2P,).
+        table: decays.
+        rate: (P,) complex, a tick's exponent; for the gradient alone.
+        output: (O, 2P), from what is read of the state's codes.
+        feedthrough: (H,) or (O, H).
+        bias: (O,).
+        gate, gate_bias: (O, O), (O,).
+        skip, skip_bias: (O, H), (O,), or None.
+        gelu, sigmoid: tables over the codes of y and of the gate.
+        dropout: probability while training.
+        quantizers: of edges, in place of plain rounding and saturation.
+    """
+
+    geometry: Geometry
+    formats: LayerFormats
+    norm: LayerNormConstants | None
+    multiplier: Tensor | None
+    offset: Tensor | None
+    drive: Tensor
+    drive_bias: Tensor
+    table: DecayTable
+    rate: Tensor
+    output: Tensor
+    feedthrough: Tensor
+    bias: Tensor
+    gate: Tensor
+    gate_bias: Tensor
+    skip: Tensor | None
+    skip_bias: Tensor | None
+    gelu: Tensor
+    sigmoid: Tensor
+    dropout: float = 0.0
+    quantizers: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+
+    def store(self, edge: str, x: Tensor, format: Format) -> Tensor:
+        """``sat(rhu(x))``, by the edge's own quantizer where it has one."""
+        return self.quantizers[edge](x) if edge in self.quantizers else store(x, format)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkConstants:
+    """Quantized weights of the network, as values.
+
+    Attributes:
+        formats: of its edges.
+        embedding: (V, H) for tokens, or the encoder's (H, d) for dense input.
+        encoder_bias: (H,) for dense input, else None.
+        layers: all stages in a row.
+        head: "pool", "timepool" or "last".
+        decoder, decoder_bias: (C, H), (C,).
+        logits: the format of the logits, None where they are not traced.
+        tick_us: length of a tick.
+        weight_us: unit of the weights of timepool.
+        quantizers: of edges, in place of plain rounding and saturation.
+    """
+
+    formats: NetworkFormats
+    embedding: Tensor
+    encoder_bias: Tensor | None
+    layers: tuple[LayerConstants, ...]
+    head: str
+    decoder: Tensor
+    decoder_bias: Tensor
+    logits: Format | None
+    tick_us: int
+    weight_us: int
+    quantizers: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+
+    def store(self, edge: str, x: Tensor, format: Format) -> Tensor:
+        """``sat(rhu(x))``, by the edge's own quantizer where it has one."""
+        return self.quantizers[edge](x) if edge in self.quantizers else store(x, format)
+
+
+def integer_gaps(dt: Tensor, unit_us: int) -> Tensor:
+    """Gaps (B, L) in units of ``unit_us`` from intervals in ms, through the rounded absolute times.
+
+    Intervals are read to the microsecond; those that already are multiples of the unit stay what they are.
+
+    Raises:
+        PumiceError: an interval below 0.
+    """
+    microseconds = torch.round(dt.double() * 1000).to(torch.int64)
+    if (microseconds < 0).any():
+        raise PumiceError(f"an interval of {float(dt.min())} ms runs backwards; sort the events by time first")
+    absolute = torch.cumsum(microseconds, 1)
+    rounded = torch.from_numpy(ticks(absolute.cpu().numpy(), unit_us)).to(dt.device)
+    return torch.diff(rounded, dim=1, prepend=rounded.new_zeros(len(rounded), 1))
+
+
+def run_network(
+    constants: NetworkConstants,
+    tokens: Tensor,
+    dt: Tensor,
+    lengths: Tensor,
+    pool_dt: Tensor | None,
+    training: bool = False,
+    trace: Trace | None = None,
+) -> Tensor:
+    """Logits (B, C) of a padded batch (arguments as `S5Classifier.forward`).
+
+    With ``trace`` the integer codes of every node are kept there: (B, events at the node's rate, channels), rows
+    beyond a sample's length meaningless; states of a DiagonalSSM under ``<name>:state``; behind the read-out (B, C).
+
+    Raises:
+        PumiceError: tokens outside the vocabulary, input that is not finite, or shapes that do not fit.
+    """
+    dtype = constants.decoder.dtype
+    weight = integer_gaps(dt if pool_dt is None else pool_dt, constants.weight_us)
+    times = Times(integer_gaps(dt, constants.tick_us), weight, lengths)
+    total_weight = weight.sum(1)
+    record = _recorder(trace)
+    x, index = _embed(constants, tokens, times, dtype, record)
+    for layer in constants.layers:
+        x, times = run_layer(layer, x, index, times, training, record)
+        index = None
+    formats = constants.formats
+    residual = formats.layers[-1].output
+    value = read_out(x, times, total_weight, constants.head, residual, formats.readout)
+    record("readout", value, formats.readout)
+    logits = linear(value, constants.decoder, constants.decoder_bias)
+    if constants.logits is not None:
+        record("decoder", logits, constants.logits)
+    return logits
+
+
+def run_layer(
+    constants: LayerConstants,
+    x: Tensor,
+    index: Tensor | None,
+    times: Times,
+    training: bool,
+    record: Callable[..., None],
+) -> tuple[Tensor, Times]:
+    """One layer. x (B, L, H) values on the grid of the residual stream, or, with ``index`` (B, L) of tokens, a table
+    (V, H) of them: what acts on single events is then computed once a token.
+    """
+    c, formats, geometry = constants, constants.formats, constants.geometry
+    name, stride = geometry.node, geometry.stride
+
+    def at(table: Tensor) -> Tensor:
+        return table if index is None else embedding(index, table)
+
+    if c.norm is None:
+        u = c.store("u", x * c.multiplier + c.offset, formats.u)
+    else:
+        u = layer_norm(x, c.norm, formats.input, formats.u)
+    drive = at(linear(u, c.drive, c.drive_bias))
+    u = at(u)
+    record(name("norm"), u, formats.u)
+    traced = record is not _ignore
+    states = quantized_scan(
+        drive,
+        times.gap,
+        c.table,
+        c.rate,
+        formats.state.min,
+        formats.state.max,
+        hold=geometry.discretization == "zoh",
+        sample_every=1 if traced else stride,
+    )
+    record(name("ssm") + ":state", states, formats.state)
+    states = pow2_quantize(states * 2.0**-formats.read_shift, 0, formats.read.width)
+    record(name("ssm"), states, formats.read)
+    if traced and stride > 1:
+        states = states[:, : states.shape[1] // stride * stride : stride]
+    x = at(x)
+    if stride > 1:
+        mode, window = geometry.pooling, stride
+        u = pool(u, times.weight, window, mode, formats.u)
+        x = pool(x, times.weight, window, mode, formats.input)
+        times = times.pooled(window)
+        of_mean = (lambda f: pooled(f, window)) if mode == "avgpool" else (lambda f: f)
+        record(name("state"), states, formats.read)
+        record(name("u_pool"), u, of_mean(formats.u))
+        record(name("skip_pool"), x, of_mean(formats.input))
+    through = u * c.feedthrough if c.feedthrough.dim() == 1 else linear(u, c.feedthrough)
+    y = c.store("y", linear(states, c.output, c.bias) + through, formats.y)
+    record(name("y"), y, formats.y)
+    activated = lookup(y, gelu(y, approximate="tanh"), c.gelu, formats.y)
+    record(name("gelu"), activated, formats.gelu)
+    gate = c.store("gate", linear(_drop(activated, c.dropout, training), c.gate, c.gate_bias), formats.gate)
+    record(name("gate"), gate, formats.gate)
+    sigmoid = lookup(gate, torch.sigmoid(gate), c.sigmoid, formats.gate)
+    record(name("sigmoid"), sigmoid, SIGMOID)
+    gated = y * sigmoid
+    record(name("gated"), gated, formats.gated)
+    if c.skip is not None:
+        x = c.store("skip", linear(x, c.skip, c.skip_bias), formats.skip)
+        record(name("skip"), x, formats.skip)
+    x = c.store("output", x + _drop(gated, c.dropout, training), formats.output)
+    record(name("out"), x, formats.output)
+    return x, times
+
+
+def _embed(
+    constants: NetworkConstants, tokens: Tensor, times: Times, dtype: torch.dtype, record: Callable[..., None]
+) -> tuple[Tensor, Tensor | None]:
+    """The residual stream: a table and the tokens' index into it, or one vector an event and None."""
+    formats = constants.formats
+    real = torch.arange(tokens.shape[1], device=tokens.device) < times.lengths.unsqueeze(1)
+    if formats.input is not None:
+        require_finite(tokens)
+        dense = constants.store("input", tokens.to(dtype) * real.unsqueeze(2), formats.input)
+        record("dense", dense, formats.input)
+        x = constants.store("embedded", linear(dense, constants.embedding, constants.encoder_bias), formats.embedded)
+        record("encoder", x, formats.embedded)
+        return x, None
+    index = torch.where(real, tokens, 0)
+    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(constants.embedding):
+        raise PumiceError(
+            f"tokens span {int(index.min())} to {int(index.max())}, this model knows 0 to "
+            f"{len(constants.embedding) - 1}; set vocab to the channels of the sensor"
+        )
+    table = constants.store("embedded", constants.embedding, formats.embedded)
+    if record is not _ignore:
+        record("embedding", table[index], formats.embedded)
+    return table, index
+
+
+def _drop(x: Tensor, probability: float, training: bool) -> Tensor:
+    """Dropout with one mask over time, as the float model's."""
+    if not training or probability == 0:
+        return x
+    return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), probability)
+
+
+def _ignore(name: str, value: Tensor, format: Format) -> None:
+    """Record nothing."""
+
+
+def _recorder(trace: Trace | None) -> Callable[..., None]:
+    if trace is None:
+        return _ignore
+
+    def record(name: str, value: Tensor, format: Format) -> None:
+        trace[name] = codes(value, format)
+
+    return record

@@ -1,0 +1,98 @@
+"""Calibration: the float model over every event, and what its edges and states reach."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm, linear
+
+from ...models.s5.head import read_out
+from ...models.s5.layer import SequenceLayer
+from ...models.s5.norm import MaskedBatchNorm
+from ...models.s5.times import EventTimes
+from ...models.scan.event import event_scan
+from ..observers import Histogram, Peaks
+from .fold import fold_layer
+
+
+class LayerObserver:
+    """What the edges of one layer reach."""
+
+    def __init__(self, modes: int) -> None:
+        self.edges = {name: Histogram() for name in ("u", "y", "gelu", "gate", "skip", "output")}
+        self.states = Peaks(modes)
+
+
+class NetworkObserver:
+    """What the edges of a network reach.
+
+    Args:
+        modes: of each layer.
+    """
+
+    def __init__(self, modes: list[int]) -> None:
+        self.edges = {name: Histogram() for name in ("input", "embedded", "readout")}
+        self.layers = [LayerObserver(count) for count in modes]
+
+
+@torch.no_grad()
+def observe(
+    model: torch.nn.Module,
+    observer: NetworkObserver,
+    tokens: Tensor,
+    dt: Tensor,
+    lengths: Tensor,
+    pool_dt: Tensor | None = None,
+) -> Tensor:
+    """Run the float ``S5Classifier`` on a batch and let ``observer`` see every real event; returns the logits."""
+    times = EventTimes(dt.to(model.decoder.weight.dtype), (dt if pool_dt is None else pool_dt).to(dt.dtype), lengths)
+    total_time = times.pool_dt.sum(1)
+    if model.config.token_input:
+        x = model.embedding(torch.where(times.real, tokens, 0))
+        observer.edges["embedded"].update(model.embedding.weight)
+    else:
+        tokens = tokens.to(dt.dtype)
+        observer.edges["input"].update(tokens[times.real])
+        x = model.encoder(tokens)
+        observer.edges["embedded"].update(x[times.real])
+    layers = [layer for stage in model.stages for layer in stage.layers]
+    for layer, seen in zip(layers, observer.layers, strict=True):
+        x, times = _observe_layer(layer, seen, x, times)
+    value = read_out(x, times, total_time, model.config.head)
+    observer.edges["readout"].update(value)
+    return model.decoder(value)
+
+
+def _observe_layer(
+    layer: SequenceLayer, seen: LayerObserver, x: Tensor, times: EventTimes
+) -> tuple[Tensor, EventTimes]:
+    folded = fold_layer(layer, x.dtype)
+    norm, ssm = layer.norm, layer.ssm
+    if isinstance(norm, MaskedBatchNorm):
+        u = x * folded.multiplier + folded.offset
+    else:
+        u = layer_norm(x, norm.normalized_shape, eps=norm.eps)
+    seen.edges["u"].update(u[times.real])
+    drive = linear(u, folded.input, folded.input_bias)
+    hold = ssm.discretization == "zoh"
+    states = event_scan(folded.rate, times.intervals, drive, hold=hold)
+    seen.states.update(states[times.real])
+    if hold:  # the sum of state and drive is stored as well
+        before = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], 1)
+        seen.states.update((before + drive)[times.real])
+    stride = layer.pool.stride
+    count = x.shape[1] // stride
+    u, x = layer.pool(u, times), layer.pool(x, times)
+    times = times.pooled(stride)
+    states = states[:, : count * stride : stride]
+    through = u * folded.feedthrough if folded.feedthrough.dim() == 1 else linear(u, folded.feedthrough)
+    y = linear(states, folded.output, folded.bias) + through
+    activated = gelu(y, approximate="tanh")
+    gate = linear(activated, folded.gate, folded.gate_bias)
+    if folded.skip is not None:
+        x = linear(x, folded.skip, folded.skip_bias)
+        seen.edges["skip"].update(x[times.real])
+    x = x + y * torch.sigmoid(gate)
+    for name, value in (("y", y), ("gelu", activated), ("gate", gate), ("output", x)):
+        seen.edges[name].update(value[times.real])
+    return x, times

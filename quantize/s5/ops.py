@@ -1,0 +1,148 @@
+"""The operations of a program on values ``code * 2**-frac``, with straight-through gradients.
+
+Forward passes are the program's integers: float64 holds every one exactly, float32 those of up to 24 bits, sums of
+products excepted. Divisions and square roots are taken in int64. Backward passes see the real-valued function, and
+nothing where its result was clipped.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...program.formats import Format
+from ..rounding import pow2_quantize
+from ..straight_through import codes, replace
+
+
+class LayerNormConstants(NamedTuple):
+    """See the LayerNorm node."""
+
+    size: int
+    root_shift: int
+    epsilon: int
+
+
+class Times(NamedTuple):
+    """Times of a batch at the rate of one layer.
+
+    Attributes:
+        gap: (B, L) int64 ticks; 0 in the padding.
+        weight: (B, L) int64, weights of timepool in pool ticks; 0 in the padding.
+        lengths: (B,) int64.
+    """
+
+    gap: Tensor
+    weight: Tensor
+    lengths: Tensor
+
+    def pooled(self, window: int) -> Times:
+        """Sums over complete windows."""
+        return Times(windows(self.gap, window).sum(2), windows(self.weight, window).sum(2), self.lengths // window)
+
+
+def values(integers: Tensor, format: Format, dtype: torch.dtype) -> Tensor:
+    """Values of codes."""
+    return (integers.double() * format.scale).to(dtype)
+
+
+def store(x: Tensor, format: Format) -> Tensor:
+    """``sat(rhu(x))``."""
+    return pow2_quantize(x, format.frac, format.width, format.signed)
+
+
+def divide(numerator: Tensor, denominator: Tensor | int) -> Tensor:
+    """``floor((2 p + q) / (2 q))`` in int64, q at least 1."""
+    denominator = torch.as_tensor(denominator, dtype=torch.int64, device=numerator.device).clamp(min=1)
+    return torch.div(2 * numerator + denominator, 2 * denominator, rounding_mode="floor")
+
+
+def integer_sqrt(value: Tensor) -> Tensor:
+    """``floor(sqrt(value))`` for 0 <= value < 2**52, int64."""
+    root = value.double().sqrt().floor().to(torch.int64)
+    root = root - (root * root > value).long()
+    return root + ((root + 1) * (root + 1) <= value).long()
+
+
+def layer_norm(x: Tensor, constants: LayerNormConstants, input: Format, output: Format) -> Tensor:
+    """The LayerNorm node without gamma and beta. Shapes: (..., H) -> (..., H)."""
+    size, shift, epsilon = constants
+    with torch.no_grad():
+        q = codes(x, input)
+        total = q.sum(-1, keepdim=True)
+        variance = size * (q * q).sum(-1, keepdim=True) - total * total
+        root = integer_sqrt((variance + epsilon) << (2 * shift))
+        deviation, common = shift + output.frac, max(0, -shift - output.frac)
+        quotient = divide((size * q - total) << (deviation + common), root << common)
+        exact = quotient.clamp(output.min, output.max)
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return values(exact, output, x.dtype)
+    centred = x - x.mean(-1, keepdim=True)
+    unit = epsilon / size**2 * 4.0**-input.frac
+    real = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + unit)
+    return replace(real, values(exact, output, x.dtype), exact == quotient)
+
+
+def lookup(x: Tensor, real: Tensor, table: Tensor, input: Format) -> Tensor:
+    """Values of ``table`` (2**width,) at the codes of x; ``real`` is the function's value, for the gradient."""
+    exact = table.to(x.dtype)[codes(x, input) - input.min]
+    return replace(real, exact) if real.requires_grad else exact
+
+
+def windows(x: Tensor, window: int) -> Tensor:
+    """Cut (B, L, ...) into (B, L // window, window, ...), dropping what does not fill a window."""
+    count = x.shape[1] // window
+    return x[:, : count * window].reshape(x.shape[0], count, window, *x.shape[2:])
+
+
+def pool(x: Tensor, weight: Tensor, window: int, mode: str, format: Format) -> Tensor:
+    """The EventPool node. Shapes: x (B, L, H), weight (B, L) int64 -> (B, L // window, H).
+
+    ``mode``: "last" (the window's first event), "avgpool" or "timepool".
+    """
+    parts = windows(x, window)
+    if mode == "last":
+        return parts[:, :, 0]
+    if mode == "avgpool" and window & (window - 1) == 0:
+        return parts.mean(2)
+    shares = windows(weight, window).unsqueeze(3) if mode == "timepool" else torch.ones_like(weight[:1, :1, None, None])
+    return weighted_mean(parts, shares, format)
+
+
+def weighted_mean(parts: Tensor, weight: Tensor, format: Format) -> Tensor:
+    """Mean over axis 2 of (B, n, w, H), weighted by integers (B, n, w, 1) or equally where these are all zero."""
+    empty = weight.sum(2, keepdim=True) == 0
+    weight = torch.where(empty, 1, weight).expand(*parts.shape[:3], 1)
+    total = weight.sum(2)
+    with torch.no_grad():
+        exact = divide((weight * codes(parts, format)).sum(2), total)
+    exact = values(exact, format, parts.dtype)
+    if not (torch.is_grad_enabled() and parts.requires_grad):
+        return exact
+    return replace((parts * (weight / total.unsqueeze(2)).to(parts.dtype)).sum(2), exact)
+
+
+def read_out(x: Tensor, times: Times, total_weight: Tensor, head: str, input: Format, output: Format) -> Tensor:
+    """The Readout node over complete windows. Shapes: x (B, n, H), total_weight (B,) int64 -> (B, H)."""
+    extra = output.frac - input.frac
+    real = torch.arange(x.shape[1], device=x.device) < times.lengths.unsqueeze(1)
+    count = times.lengths.clamp(min=1)
+    if head == "last":
+        shares, total = (torch.arange(x.shape[1], device=x.device) == (times.lengths - 1).unsqueeze(1)).long(), None
+    else:
+        shares, total = real.long(), count
+        if head == "timepool":
+            empty = total_weight == 0
+            shares = torch.where(empty.unsqueeze(1), shares, shares * times.weight)
+            total = torch.where(empty, count, total_weight)
+    with torch.no_grad():
+        summed = torch.einsum("bn,bnh->bh", shares, codes(x, input) * real.unsqueeze(2)) << extra
+        quotient = summed if total is None else divide(summed, total.unsqueeze(1))
+        exact = quotient.clamp(output.min, output.max)
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return values(exact, output, x.dtype)
+    factor = shares if total is None else shares / total.unsqueeze(1)
+    mean = torch.einsum("bn,bnh->bh", factor.to(x.dtype), x)
+    return replace(mean, values(exact, output, x.dtype), exact == quotient)

@@ -1,0 +1,67 @@
+"""Which float value every node of a program of S5 stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...models.s5.classifier import S5Classifier
+from ...program import Program
+from ...program.nodes import DiagonalSSM
+from .observe import observe
+
+EDGES = {"u": "norm", "y": "y", "gelu": "gelu", "gate": "gate", "skip": "skip", "output": "out"}
+STATE = ":state"
+
+
+class _Kept(dict[str, NDArray[np.float64]]):
+    """Collects what ``observe`` shows of one sample, by node."""
+
+    def collector(self, name: str) -> _Collector:
+        return _Collector(self, name)
+
+
+class _Collector:
+    def __init__(self, kept: _Kept, name: str) -> None:
+        self._kept, self._name = kept, name
+
+    def update(self, x: Tensor) -> None:
+        """Keep the first showing: what is shown again belongs to a sum on the way."""
+        self._kept.setdefault(self._name, x.detach().double().cpu().numpy())
+
+
+class _Layer:
+    def __init__(self, kept: _Kept, path: str) -> None:
+        self.edges = {edge: kept.collector(f"{path}/{node}") for edge, node in EDGES.items()}
+        self.states = kept.collector(f"{path}/ssm{STATE}")
+
+
+class _Network:
+    def __init__(self, kept: _Kept, program: Program) -> None:
+        names = {"input": "dense", "embedded": "encoder", "readout": "readout"}
+        self.edges = {edge: kept.collector(node) for edge, node in names.items()}
+        paths = [node.name.removesuffix("/ssm") for node in program if isinstance(node, DiagonalSSM)]
+        self.layers = [_Layer(kept, path) for path in paths]
+
+
+def float_values(
+    model: S5Classifier, program: Program, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
+) -> Mapping[str, NDArray[np.float64]]:
+    """What the float model holds where ``program`` has a node, for one sample (arguments as its forward, B = 1).
+
+    Returns:
+        (events at the node's rate, channels) by node; states of a DiagonalSSM, real then imaginary, under
+        ``<name>:state``; the last value of the read-out and the decoder, (1, channels).
+    """
+    kept = _Kept()
+    with torch.no_grad():
+        logits = observe(model.double().eval(), _Network(kept, program), tokens, dt, lengths, pool_dt)
+    values = dict(kept)
+    if model.config.token_input:  # observe shows the whole table there
+        values["embedding"] = values.pop("encoder")[tokens[0, : int(lengths[0])].numpy()]
+    values["decoder"] = logits.double().numpy()
+    return values

@@ -1,0 +1,113 @@
+"""`quantized_scan`: the state of a DiagonalSSM node on floats that hold integers, with a straight-through gradient."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..rounding import pow2
+from .choice import choose
+from .ssm_kernels import scan_numba
+from .ssm_loop import scan_loop
+
+IMPLEMENTATIONS = {"numba": scan_numba, "torch": scan_loop}
+
+
+class DecayTable(NamedTuple):
+    """Codes of the decays' complements, ``d_j = a**(2**j) - 1 = (re + i im) 2**-exponent``; integers, (J, P) each."""
+
+    decay_re: Tensor
+    decay_im: Tensor
+    decay_exponent: Tensor
+
+    def complement(self) -> Tensor:
+        """d as float64 values, planar (J, 2P): exact, and so is their product with a state's codes."""
+        unit = pow2(-self.decay_exponent, torch.empty(0, dtype=torch.float64, device=self.decay_re.device))
+        return torch.cat([self.decay_re * unit, self.decay_im * unit], dim=1)
+
+
+class ScanCounts(NamedTuple):
+    """What was lost, by sample: (B,) int64 each.
+
+    Attributes:
+        saturations: stores that clipped, counted for each store and component of a state.
+        clipped_gaps: events whose gap exceeded ``2**J - 1``.
+    """
+
+    saturations: Tensor
+    clipped_gaps: Tensor
+
+
+def quantized_scan(
+    drive: Tensor,
+    gaps: Tensor,
+    table: DecayTable,
+    rate: Tensor,
+    state_min: int,
+    state_max: int,
+    hold: bool = False,
+    initial: Tensor | None = None,
+    *,
+    sample_every: int = 1,
+    counts: bool = False,
+    implementation: str | None = None,
+) -> Tensor | tuple[Tensor, ScanCounts]:
+    """Run the recurrence of `DiagonalSSM` over a batch (program/nodes/ssm.py states the equations).
+
+    States and drive are in units of the state's codes. Inside, everything is float64, hence exact for states that the
+    program accepts; float32 tensors hold codes of up to 25 bits. Padding has gap 0 and drive 0.
+
+    Backward is straight-through: rounding has the gradient 1, a store passes the gradient of a component where it did
+    not clip, a decay step multiplies by ``conj(1 + d_j)``, and the rate's gradient is that of ``exp(rate 2**j)`` taken
+    at the quantized decay, so that without clipping ``dA/d rate = n A`` for a gap of n ticks.
+
+    Args:
+        drive: (B, L, P) complex, or (B, L, 2P) planar (real parts, then imaginary parts), which saves two copies;
+            ``(B u + b) 2**state_frac``, not yet rounded.
+        gaps: (B, L) integers >= 0 in ticks, clipped to ``2**J - 1`` here.
+        table: the decays.
+        rate: (P,) complex, Lambda * step * tick; used by the backward pass alone.
+        state_min: lowest code of a state.
+        state_max: highest code.
+        hold: zoh, the drive being ``(B u / Lambda) 2**state_frac``; an event with gap 0 then changes nothing.
+        initial: codes before the first event, (B, P) complex or (B, 2P) planar like the drive; zero if not given.
+        sample_every: keep the states of events 0, s, 2s, ... of complete windows only.
+        counts: also count saturations and clipped gaps, over all L events.
+        implementation: "numba" (CPU) or "torch" (any device); by default the fastest that fits.
+
+    Returns:
+        The codes, (B, L // sample_every, P) complex or (..., 2P) planar like the drive; with ``counts`` a pair.
+
+    Raises:
+        PumiceError: an implementation that is unknown or does not fit the device.
+    """
+    scan = choose(IMPLEMENTATIONS, implementation, drive)
+    is_complex = drive.is_complex()
+    if is_complex:
+        drive = _planar(drive)
+        initial = None if initial is None else _planar(initial)
+    if initial is None:
+        initial = drive.new_zeros(drive.shape[0], drive.shape[2])
+    table = DecayTable(*table)
+    longest = (1 << len(table.decay_re)) - 1
+    states, saturations = scan(
+        drive,
+        gaps.clamp(0, longest).to(torch.int64),
+        table.complement(),
+        torch.cat([rate.real, rate.imag]),
+        initial.to(drive.dtype),
+        (float(state_min), float(state_max)),
+        hold,
+        sample_every,
+    )
+    if is_complex:
+        states = torch.complex(*states.chunk(2, dim=-1))
+    if not counts:
+        return states
+    return states, ScanCounts(saturations, (gaps > longest).sum(dim=1))
+
+
+def _planar(x: Tensor) -> Tensor:
+    return torch.cat([x.real, x.imag], dim=-1)

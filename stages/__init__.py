@@ -1,0 +1,1 @@
+"""What a run folder goes through: one file a stage, and the table of stages."""

@@ -1,0 +1,126 @@
+"""The test set as programs take it, and the decisions that their outputs mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..models.adlif.blocks import aggregate
+from ..program import Program
+from ..program.nodes import LoihiLIF
+from ..program.samples import Sample, Trace
+from ..train.data.base import TaskDataModule
+from ..train.data.events.datamodule import EventDataModule
+from ..train.data.sequences.batch import IGNORED, BlockBatch
+from ..train.data.sequences.datamodule import SequenceDataModule
+from ..train.data.tokens import TOKENS
+from .build import build_model
+
+
+class TestSet(ABC):
+    """N test samples, with one or more decisions each.
+
+    Attributes:
+        samples: values and times, as `program.reference.run` takes them.
+    """
+
+    samples: list[Sample]
+
+    @abstractmethod
+    def labels(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
+        """The true classes (M,) of the decisions on the samples ``chosen``, on all if not given."""
+
+    @abstractmethod
+    def scores(
+        self, program: Program, traces: Sequence[Trace], chosen: Sequence[int] | None = None
+    ) -> NDArray[np.float64]:
+        """What the traces of the samples ``chosen`` say, (M, C): the largest score decides."""
+
+
+class EventTest(TestSet):
+    """Recordings of events, cropped as evaluation crops; one decision each, by the logits."""
+
+    def __init__(self, data: EventDataModule) -> None:
+        task = data.task
+        to_tokens = TOKENS[task.token][0]
+        self._labels = data.test_dataset.labels
+        self.samples = []
+        for events, _ in data.test_dataset:
+            events = events[: task.max_events]
+            self.samples.append((to_tokens(events, task.sensor), events["t"].astype(np.int64)))
+
+    def labels(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
+        """See `TestSet.labels`."""
+        return self._labels if chosen is None else self._labels[list(chosen)]
+
+    def scores(
+        self, program: Program, traces: Sequence[Trace], chosen: Sequence[int] | None = None
+    ) -> NDArray[np.float64]:
+        """The logits."""
+        return np.stack([trace.logits for trace in traces]) * program[program.logits].output.scale
+
+
+class SequenceTest(TestSet):
+    """Sequences of steps; one decision a labelled block, by the aggregated series (see `models.adlif.blocks`).
+
+    The aggregate is taken in float64, here, on integers that are the same in every backend.
+
+    Args:
+        data: the task's data.
+        aggregation: of the model, "softmax" or "mean".
+    """
+
+    def __init__(self, data: SequenceDataModule, aggregation: str) -> None:
+        self._set, self._aggregation = data.test_dataset, aggregation
+        step = data.task.step_us
+        self.samples = [
+            (batch.inputs[0].numpy(), step * np.arange(batch.inputs.shape[1], dtype=np.int64))
+            for batch in self._batches
+        ]
+
+    @cached_property
+    def _batches(self) -> list[BlockBatch]:
+        return [self._set.batch([index], None) for index in range(len(self._set))]
+
+    def _chosen(self, chosen: Sequence[int] | None) -> list[BlockBatch]:
+        return self._batches if chosen is None else [self._batches[index] for index in chosen]
+
+    def labels(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
+        """See `TestSet.labels`."""
+        targets = torch.cat([batch.targets[0] for batch in self._chosen(chosen)])
+        return targets[targets != IGNORED].numpy()
+
+    def scores(
+        self, program: Program, traces: Sequence[Trace], chosen: Sequence[int] | None = None
+    ) -> NDArray[np.float64]:
+        """The aggregated potentials of the labelled blocks."""
+        node, found = program[program.series], []
+        scale, aggregation = node.output.scale, "mean" if isinstance(node, LoihiLIF) else self._aggregation
+        for batch, trace in zip(self._chosen(chosen), traces, strict=True):
+            potentials = torch.from_numpy(trace.series * scale).unsqueeze(0)
+            logits = aggregate(potentials, batch.blocks, batch.targets.shape[1], aggregation)
+            found.append(logits[batch.targets != IGNORED])
+        return torch.cat(found).numpy()
+
+
+def make_test_set(config: Mapping[str, Any], data: TaskDataModule) -> TestSet:
+    """The test set of the configured task; sequences are decided as the configured model decides.
+
+    Raises:
+        PumiceError: a setting of the model outside its limits.
+    """
+    if isinstance(data, SequenceDataModule):
+        return SequenceTest(data, build_model(config, data).config.aggregation)
+    assert isinstance(data, EventDataModule)
+    return EventTest(data)
+
+
+def other_test_sets(config: Mapping[str, Any], data: TaskDataModule) -> dict[str, TestSet]:
+    """The same samples, decided upon by the task's other protocols, by name."""
+    return {name: make_test_set(config, other) for name, other in data.other_protocols().items()}

@@ -1,0 +1,91 @@
+"""The stage ``evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from ..files import atomic_path
+from ..train.data.base import TaskDataModule
+from ..train.evaluate import figures_of, outputs_and_targets, predict, series_figures
+from ..train.settings import SystemSettings, TrainingSettings, read_section
+from ..train.weights import load_weights
+from .build import apply_system, build_data, build_model, device_of
+from .folder import RunFolder
+from .train import check as check  # the same settings
+
+SPLITS = ("validation", "test")
+
+
+def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Evaluate ``weights.safetensors``, write ``predictions.npz``, and return the figures of each split.
+
+    ``predictions.npz`` holds ``<split>_logits`` (N, C) float32 and ``<split>_labels`` (N,) int64; where values are
+    predicted, ``<split>_outputs`` and ``<split>_targets`` (N, T, F).
+    """
+    system = read_section(SystemSettings, config, "system")
+    apply_system(system)
+    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    model = build_model(config, data)
+    load_weights(folder.path / "weights.safetensors", model)
+    measure = _series if data.regression else _classes
+    arrays, figures = measure(model, data, device_of(system))
+    with atomic_path(folder.path / "predictions.npz") as target:
+        np.savez(target, **arrays)
+    if data.other_protocols():
+        figures["other_protocols"] = {
+            name: measure(model, other, device_of(system))[1] for name, other in data.other_protocols().items()
+        }
+    figures["selected_on"] = data.task.select_on
+    (_print_series if data.regression else _print)(figures, folder, data.task.name)
+    return figures
+
+
+def _classes(model: nn.Module, data: TaskDataModule, device: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    arrays, figures = {}, {}
+    for split in SPLITS:
+        predictions = predict(model, data.batches(split), device)
+        arrays[f"{split}_logits"], arrays[f"{split}_labels"] = predictions.logits, predictions.labels
+        figures[split] = figures_of(predictions, data.class_names)
+    return arrays, figures
+
+
+def _series(model: nn.Module, data: TaskDataModule, device: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    arrays, figures = {}, {}
+    for split in SPLITS:
+        outputs, targets = (tensor.numpy() for tensor in outputs_and_targets(model, data.batches(split), device))
+        arrays[f"{split}_outputs"], arrays[f"{split}_targets"] = outputs, targets
+        figures[split] = series_figures(outputs, targets)
+    return arrays, figures
+
+
+def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
+    table = Table("split", "samples", "accuracy", "95 % interval", "loss", title=f"float model on {task}")
+    for protocol, entries in {"": figures, **figures.get("other_protocols", {})}.items():
+        for split in SPLITS:
+            entry = entries[split]
+            low, high = entry["accuracy_95"]
+            name = f"{split}, {protocol}" if protocol else split
+            name += " (chose the weights)" if split == figures["selected_on"] and not protocol else ""
+            interval = f"{low:.1%} to {high:.1%}"
+            table.add_row(name, str(entry["samples"]), f"{entry['accuracy']:.2%}", interval, f"{entry['loss']:.4f}")
+    _show(table, folder)
+
+
+def _print_series(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
+    table = Table("split", "samples", "squared error", "of the mean", title=f"float model on {task}")
+    for split in SPLITS:
+        entry = figures[split]
+        table.add_row(split, str(entry["samples"]), f"{entry['loss']:.4f}", f"{entry['loss_of_mean']:.4f}")
+    _show(table, folder)
+
+
+def _show(table: Table, folder: RunFolder) -> None:
+    console = Console()
+    console.print(table)
+    console.print(f"figures: {folder.path / 'metrics.json'}")

@@ -1,0 +1,74 @@
+"""The stage of ``pumice export target=lava``: a folder that runs the program as a Lava network on its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from ..errors import PumiceError
+from ..export.lava import write_bundle
+from ..hw_sim.simulator import run as simulate
+from ..program import digest, load
+from ..program.samples import shortest
+from ..train.settings import SystemSettings, TrainingSettings, read_section
+from .build import apply_system, build_data
+from .decisions import make_test_set
+from .folder import RunFolder
+
+FOLDER = "lava"
+
+
+@dataclass(frozen=True)
+class LavaSettings:
+    """Section ``lava``.
+
+    Attributes:
+        samples: how many test samples the bundle holds, the shortest ones.
+    """
+
+    samples: int = 2
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise PumiceError(f"lava.samples={self.samples} has to be at least 1")
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse bad settings before anything is written.
+
+    Raises:
+        PumiceError: naming the setting.
+    """
+    read_section(LavaSettings, config, "lava")
+    read_section(SystemSettings, config, "system")
+
+
+def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Write the bundle with a few test samples and the simulator's logits of these; return its figures.
+
+    Raises:
+        PumiceError: the folder cannot be written to.
+        ProgramError: the program cannot be read, or does not split into layers.
+    """
+    settings = read_section(LavaSettings, config, "lava")
+    system = read_section(SystemSettings, config, "system")
+    apply_system(system)
+    program = load(folder.path / "program.npz")
+    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    samples = make_test_set(config, data).samples
+    chosen = shortest(samples, settings.samples)
+    few = [samples[index] for index in chosen]
+    logits = np.stack([trace.logits for trace in simulate(program, few, threads=system.threads)])
+    target = folder.path / FOLDER
+    if target.exists():  # of a stage that did not finish
+        shutil.rmtree(target)
+    write_bundle(program, few, target, logits)
+    console = Console()
+    console.print(f"bundle of test samples {', '.join(map(str, chosen))}: {target}", soft_wrap=True)
+    console.print(f"to run it: cd {target} && uv run run.py (README.md there tells more)", soft_wrap=True)
+    return {"program": digest(program), "samples": chosen, "events": sum(len(times) for _, times in few)}

@@ -1,0 +1,69 @@
+"""The stage of ``pumice export target=netx``: a network of Loihi's own neurons as a .net file of lava-dl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import ParityError
+from ..export.netx import read_net, write_net
+from ..program import digest, load
+from ..program.nodes import LoihiLIF
+from ..quantize.config import ARITHMETICS
+from .folder import RunFolder
+
+FILE = "netx/network.net"
+_ARRAYS = ("weight", "recurrent", "bias")
+
+
+def unavailable(config: Mapping[str, Any]) -> str | None:
+    """Why the configured program has no such form; None if it has one."""
+    if config["quantize"].get("arithmetic", ARITHMETICS[0]) == "loihi":
+        return None
+    return "lava-dl's files hold Loihi's own neurons alone; quantize a network of LIF neurons with quantize=loihi"
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """It has no settings."""
+
+
+def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Write the file, read it back, and return its figures.
+
+    Raises:
+        PumiceError: weights that netx would not load as they are, or a folder that cannot be written to.
+        ParityError: what is read back is not what the program holds.
+    """
+    program = load(folder.path / "program.npz")
+    target = folder.path / FILE
+    nodes = write_net(program, target)
+    _refuse_differences(nodes, read_net(target))
+    table = Table("layer", "type", "neurons", "inputs", "iDecay", "vDecay", "vThMant", title="lava-dl network")
+    for node in nodes:
+        kind = "dense_rec" if node.is_recurrent else "dense"
+        cells = (node.neurons, node.weight.shape[1], node.du + 1, node.dv, node.vth)
+        table.add_row(node.name, kind, *map(str, cells))
+    console = Console()
+    console.print(table)
+    console.print(f"written and read back: {target}", soft_wrap=True)
+    bits = nodes[0].message_bits
+    console.print(f"to load it: lava.lib.dl.netx.hdf5.Network({FILE!r}, input_message_bits={bits})", soft_wrap=True)
+    figures = {"layers": len(nodes), "input_message_bits": bits, "bytes": target.stat().st_size}
+    return {"program": digest(program), **figures}
+
+
+def _refuse_differences(written: list[LoihiLIF], read: list[LoihiLIF]) -> None:
+    for mine, found in zip(written, read, strict=True):
+        scalars = ("du", "dv", "vth", "format")
+        same = all(getattr(mine, name) == getattr(found, name) for name in scalars)
+        if not same or not all(np.array_equal(_values(mine, name), _values(found, name)) for name in _ARRAYS):
+            raise ParityError(f"node {mine.name} is not read back as it was written; report this with program.npz")
+
+
+def _values(node: LoihiLIF, name: str) -> np.ndarray:
+    scale = 1.0 if name == "bias" else 2.0**node.weight_exponent
+    return getattr(node, name) * scale

@@ -1,0 +1,163 @@
+"""The verb ``export`` and its stage for ONNX: models for other runtimes, checked against the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import onnx
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import ParityError, PumiceError
+from ..export.onnx import build_sequence, build_step
+from ..export.onnx.model import IR_VERSION, OPSET
+from ..export.onnx.qdq import QDQ
+from ..files import atomic_path, write_json
+from ..program import ProgramError, digest, load
+from ..quantize.config import ARITHMETICS
+from ..train.settings import SystemSettings, TrainingSettings, read_section
+from ..train.weights import load_weights
+from . import train as stage_train
+from .build import apply_system, build_data, build_model
+from .decisions import make_test_set
+from .folder import RunFolder
+from .onnx_parity import build_float, compare_float, compare_qdq, parity
+
+FOLDER = "onnx"
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Section ``export``.
+
+    Attributes:
+        step_samples: test samples that run event by event through the step model.
+        float_samples: test samples on which the float model is compared with torch.
+        qdq_samples: test samples on which the QuantizeLinear form is compared with the program.
+    """
+
+    step_samples: int = 20
+    float_samples: int = 20
+    qdq_samples: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("step_samples", "float_samples", "qdq_samples"):
+            if getattr(self, name) < 1:
+                raise PumiceError(f"export.{name}={getattr(self, name)} has to be at least 1")
+
+
+def unavailable(config: Mapping[str, Any]) -> str | None:
+    """Why the configured program has no ONNX form; None if it has one."""
+    if config["quantize"].get("arithmetic", ARITHMETICS[0]) == ARITHMETICS[0]:
+        return None
+    return "ONNX has no form of Loihi's own neurons (quantize=loihi); export them with target=netx or target=lava"
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse bad settings before anything is written.
+
+    Raises:
+        PumiceError: naming the setting.
+    """
+    stage_train.check(config)
+    read_section(ExportSettings, config, "export")
+
+
+def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Write the ONNX models of the program and the float model, compare them, and return the figures.
+
+    Raises:
+        PumiceError: the program cannot be read, or the folder not be written to.
+        ParityError: onnxruntime gives another integer than the program.
+    """
+    settings = read_section(ExportSettings, config, "export")
+    system = read_section(SystemSettings, config, "system")
+    apply_system(system)
+    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    model = build_model(config, data)
+    load_weights(folder.path / "weights.safetensors", model)
+    try:
+        program = load(folder.path / "program.npz")
+        tests = make_test_set(config, data)
+        target = folder.path / FOLDER
+        builders: dict[str, Callable[[], onnx.ModelProto]] = {
+            "step": lambda: build_step(program),
+            "sequence": lambda: build_sequence(program),
+            "float": lambda: build_float(model, program.class_names),
+            "qdq": lambda: build_step(program, dialect=QDQ, branches=False),
+        }
+        for name, build in builders.items():
+            _write(target / f"{name}.onnx", build())
+        figures = {
+            "onnxruntime": version("onnxruntime"),
+            "onnx": version("onnx"),
+            "opset": OPSET,
+            "ir_version": IR_VERSION,
+            "program": digest(program),
+            "bytes": {name: (target / f"{name}.onnx").stat().st_size for name in builders},
+            **parity(target, program, tests, settings.step_samples, system.threads),
+            "qdq": compare_qdq(program, tests, settings.qdq_samples, system.threads),
+            "float": compare_float(target / "float.onnx", model, data, settings.float_samples),
+        }
+    except ProgramError as error:
+        raise PumiceError(str(error)) from error
+    write_json(target / "export.json", figures)
+    _print(figures, target, data.task.name)
+    _refuse_differences(figures, target)
+    return figures
+
+
+def _write(path: Path, model: onnx.ModelProto) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
+def _print(figures: Mapping[str, Any], target: Path, task: str) -> None:
+    exact = _table("integer models", "model", "KiB", "samples", "logits", "differing", "accuracy", "events/s")
+    for name in ("sequence", "step"):
+        entry = figures[name]
+        row = [entry["recordings"], f"{entry['values']:,}", f"{entry['differing']:,}", _accuracy(entry)]
+        exact.add_row(name, _size(figures, name), *map(str, row), f"{entry['events_per_s']:,}")
+    exact.caption = "against the simulator: sequence by what it gives in the end, step by the logits after every event"
+    near = _table("other models", "model", "KiB", "samples", "largest error", "SQNR", "same class", "accuracy")
+    for name in ("qdq", "float"):
+        entry = figures[name]
+        noise = "" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB"
+        same = entry.get("same_class", entry.get("same_class_steps"))
+        row = [entry["recordings"], f"{entry['largest_difference']:.2g}", noise, same, _accuracy(entry)]
+        near.add_row(name, _size(figures, name), *map(str, row))
+    near.caption = "qdq approximates the program (errors against it); float is the float model (errors against torch)"
+    console = Console()
+    console.print(f"ONNX on the test set of {task}, onnxruntime {figures['onnxruntime']}", exact, near, sep="\n")
+    console.print(f"models: {target}")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "model" else "right")
+    return table
+
+
+def _accuracy(entry: Mapping[str, Any]) -> str:
+    return f"{entry['accuracy']:.2%}" if "accuracy" in entry else ""
+
+
+def _size(figures: Mapping[str, Any], name: str) -> str:
+    return f"{figures['bytes'][name] / 1024:,.0f}"
+
+
+def _refuse_differences(figures: Mapping[str, Any], target: Path) -> None:
+    for name in ("sequence", "step"):
+        entry = figures[name]
+        if entry["differing"]:
+            event = f", event {entry['first_event']}" if "first_event" in entry else ""
+            raise ParityError(
+                f"{entry['differing']:,} of {entry['values']:,} logits of {target / name}.onnx in onnxruntime "
+                f"{figures['onnxruntime']} differ from the program's, first in sample {entry['first_sample']}{event}; "
+                "use the simulator, and report this with program.npz"
+            )

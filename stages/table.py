@@ -1,0 +1,121 @@
+"""The stages of a run, in order: verbs, ``pumice run`` and run folders all follow this list.
+
+A stage is added here once it is built; nothing else needs to know.
+"""
+
+from __future__ import annotations
+
+from ..hw_sim.report import FILES as REPORT_FILES
+from .folder import Stage
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="train",
+        summary="train the float model and keep the best weights",
+        help=(
+            "Reads the task's data; writes weights.safetensors (best epoch), logs/ and checkpoints/.\n"
+            "An interrupted training continues from its last checkpoint and ends with the same weights."
+        ),
+        target="train",
+        sections=("task", "model", "training", "seed"),
+        writes=("weights.safetensors",),
+        scratch=("checkpoints", "logs"),
+    ),
+    Stage(
+        name="evaluate",
+        summary="accuracy, loss and confusion matrix of the float model",
+        help="Reads weights.safetensors of the run folder; writes metrics.json and predictions.npz.",
+        target="evaluate",
+        sections=("task", "model"),
+        needs=("weights.safetensors",),
+        writes=("predictions.npz",),
+    ),
+    Stage(
+        name="quantize",
+        summary="turn the float model into an integer program",
+        help=(
+            "Reads weights.safetensors; calibrates, fine-tunes, and keeps the better by validation.\n"
+            "Writes program.npz, quantized.safetensors and lowering.json. An interrupted fine-tuning continues from\n"
+            "its last checkpoint."
+        ),
+        target="quantize",
+        sections=("task", "model", "training", "quantize", "seed"),
+        needs=("weights.safetensors",),
+        writes=("program.npz", "quantized.safetensors", "lowering.json"),
+        scratch=("quantize",),
+    ),
+    Stage(
+        name="simulate",
+        summary="compare the program bit for bit in every backend, and measure it",
+        help=(
+            "Reads program.npz, quantized.safetensors, weights.safetensors and predictions.npz; writes simulate.json\n"
+            "and simulate.npz. Ends with exit code 1 if a single value differs between backends."
+        ),
+        target="simulate",
+        sections=("task", "simulate"),
+        needs=("program.npz", "quantized.safetensors", "weights.safetensors", "predictions.npz"),
+        writes=("simulate.json", "simulate.npz"),
+    ),
+    Stage(
+        name="export-onnx",
+        summary="write the program as ONNX models and check them in onnxruntime",
+        help=(
+            "Reads program.npz and weights.safetensors; writes onnx/step.onnx and onnx/sequence.onnx (exact),\n"
+            "onnx/float.onnx (the float model), onnx/qdq.onnx (an approximation) and onnx/export.json.\n"
+            "Ends with exit code 1 if a single value differs from the program's."
+        ),
+        target="export_onnx",
+        sections=("task", "model", "export"),
+        needs=("program.npz", "weights.safetensors"),
+        writes=("onnx/step.onnx", "onnx/sequence.onnx", "onnx/float.onnx", "onnx/qdq.onnx", "onnx/export.json"),
+    ),
+    Stage(
+        name="export-lava",
+        summary="write the program as a Lava network that runs on its own",
+        help=(
+            "Reads program.npz; writes the folder lava/ for a machine with only Python 3.10, lava-nc and numpy: the\n"
+            "program, the process models, run.py, a few test samples and the simulator's logits, a README with the\n"
+            "process graph. 'uv run run.py' there starts it as it is. Copy the folder before you change it."
+        ),
+        target="export_lava",
+        sections=("task", "lava"),
+        needs=("program.npz",),
+        writes=("lava/program.npz", "lava/inputs.npz", "lava/expected.npz", "lava/run.py", "lava/README.md"),
+        scratch=("lava",),
+    ),
+    Stage(
+        name="export-netx",
+        summary="write a network of Loihi's own neurons as lava-dl reads it",
+        help=(
+            "Reads program.npz of a run with quantize=loihi; writes netx/network.net (HDF5), which lava-dl's netx\n"
+            "loads, reads it back and compares."
+        ),
+        target="export_netx",
+        sections=("quantize.arithmetic",),
+        needs=("program.npz",),
+        writes=("netx/network.net",),
+        silent=True,
+    ),
+    Stage(
+        name="count",
+        summary="operations, memory and estimated energy of the program",
+        help="Reads program.npz; writes counts.json, over the first test samples. hardware=... chooses the constants.",
+        target="count",
+        sections=("task", "hardware", "count"),
+        needs=("program.npz",),
+        writes=("counts.json",),
+    ),
+    Stage(
+        name="report",
+        summary="a page, JSON and CSV of all that has run",
+        help=(
+            "Reads the run folder; writes report.html (one file, needs no network), report.json and report/*.csv.\n"
+            "What has not run is shown so. pumice report a/ b/ c/ [out=FOLDER] compares runs instead, and writes\n"
+            "comparison.html, comparison.json and comparison.csv."
+        ),
+        target="report",
+        sections=(),
+        needs=("metrics.json",),
+        writes=REPORT_FILES,
+    ),
+)

@@ -1,0 +1,51 @@
+"""The stage ``train``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from ..files import atomic_path
+from ..train.fit import fit
+from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, check_seed, read_section
+from .build import apply_system, build_data, build_model, device_of
+from .folder import RunFolder, timed, versions
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse bad settings before anything is written.
+
+    Raises:
+        PumiceError: naming the setting.
+    """
+    check_seed(config["seed"])
+    read_section(LoggingSettings, config, "logging")
+    system = read_section(SystemSettings, config, "system")
+    device_of(system)
+    build_model(config, build_data(config, read_section(TrainingSettings, config, "training"), system))
+
+
+def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Train, write ``weights.safetensors`` (the best epoch), and return the figures."""
+    training = read_section(TrainingSettings, config, "training")
+    system = read_section(SystemSettings, config, "system")
+    logs = read_section(LoggingSettings, config, "logging")
+    apply_system(system)
+    data = build_data(config, training, system)
+    model = build_model(config, data)
+    info = {"format": 1, "task": dict(config["task"]), "model": dict(config["model"]), "versions": versions()}
+    with timed() as seconds:
+        kept = fit(
+            model, data, folder.path, training=training, system=system, logs=logs, seed=config["seed"], info=info
+        )
+    with atomic_path(folder.path / "weights.safetensors") as target:
+        shutil.copyfile(kept.best_path, target)
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "training_samples": len(data.train_dataset),
+        "epochs": training.epochs,
+        "selected_on": data.task.select_on,
+        "best": kept.best,
+        "seconds": round(seconds[0], 1),
+    }

@@ -1,0 +1,166 @@
+"""The event-by-event arithmetic of a bundle against the reference, without Lava; wiring and inputs."""
+
+import itertools
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pumice.errors import PumiceError
+from pumice.export.lava import run_lava, write_bundle
+from pumice.export.lava.bundle import source_arrays
+from pumice.export.lava.driver import LavaFailure
+from pumice.export.lava.readme import readme
+from pumice.export.lava.runtime.block import Block
+from pumice.export.lava.runtime.head import RESET, VALID
+from pumice.export.lava.runtime.wiring import synapses, wire
+from pumice.program import ProgramError, reference
+from pumice.program.clock import gaps
+from pumice.program.nodes import INPUT_NODES
+from pumice.program.random.loihi import random_loihi
+from pumice.program.random.networks import random_network
+from pumice.program.random.programs import random_program, random_sample
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_edge_of_every_event(seed):
+    program = random_program(300 + seed, pairing="causal")
+    sample = random_sample(program, seed, 25)
+    trace = reference.run(program, [sample])[0]
+    block = Block([node for node in program if not isinstance(node, INPUT_NODES)])
+    between = {node.name: gaps(sample[1], node.unit_us)[:, None] for node in program.gap_inputs}
+    seen = {node.name: [] for node in program}
+    source = program.value_input.name
+    for event in range(25):
+        edges = block.step({source: trace.values[source][event]} | {name: n[event] for name, n in between.items()})
+        for name, value in edges.items():
+            seen[name].append(value)
+        for name, states in trace.states.items():
+            done = (event + 1) // program.rates[name]
+            if done:
+                np.testing.assert_array_equal(block.states[name].codes.ravel(), states[done - 1])
+    for name, rows in seen.items():
+        np.testing.assert_array_equal(np.reshape(rows, trace.values[name].shape), trace.values[name], name)
+
+
+def test_wires_follow_the_layers():
+    program = random_program(4, stages=2, layers=2, stride=2, pool="time", readout="time")
+    wires = wire(program)
+    names = ["front", *(f"stages/{i}/layers/{j}" for i in range(2) for j in range(2)), "readout"]
+    assert [part.name for part in wires] == names
+    for part, after in itertools.pairwise(wires):
+        assert (part.value_out, part.gap_out) == (after.value_in, after.gap_in)
+    assert (wires[1].gap_in, wires[1].gap_out) == ("gap", "stages/0/layers/0/gap_pool")
+    assert wires[-1].pool_gap_in == "stages/1/layers/0/pool_gap_pool"
+    assert wires[-1].total_gap_in == "pool_gap"
+
+
+def test_wires_of_a_clocked_network_are_its_layers():
+    wires = wire(random_network(4, cell="ef", layers=2, hidden=5))
+    assert [part.name for part in wires] == ["cells/0", "cells/1", "readout"]
+    assert [part.state_size for part in wires] == [10, 10, 3]
+    assert [node.name for node in wires[-1].nodes] == ["readout", "logits"]
+
+
+@pytest.mark.parametrize(("bits", "processes"), [(8, 1), (9, 2), (12, 2), (14, 2), (16, 0)])
+def test_weights_of_lavas_dense(bits, processes):
+    program = random_network(4, layers=1)
+    node = program["cells/0"]
+    top = (1 << (bits - 1)) - 1
+    matrix = np.random.default_rng(bits).integers(-top, top + 1, node.input.shape)
+    matrix.flat[0] = -top
+    part = replace(wire(program)[0], nodes=(replace(node, input=matrix, input_width=bits),))
+    if processes == 0:
+        with pytest.raises(
+            ProgramError, match="node cells/0: W does not fit Lava's Dense, 14-bit codes and 30-bit sums"
+        ):
+            synapses(part)
+        return
+    found = [dense for dense in synapses(part) if not dense.recurrent]
+    assert [dense.name for dense in found] == ["cells/0/W", "cells/0/W1"][:processes]
+    assert max(np.abs(dense.codes).max() for dense in found) <= 127
+    np.testing.assert_array_equal(sum(dense.codes << dense.exponent for dense in found), matrix)
+
+
+def test_samples_follow_one_another_led_by_a_reset():
+    program = random_program(4, value="token", pairing="causal")
+    samples = [random_sample(program, 1, 5), random_sample(program, 2, 0), random_sample(program, 3, 2)]
+    arrays = source_arrays(program, samples)
+    assert arrays["flags"][:, 0].tolist() == [RESET, *[VALID] * 5, RESET, RESET, VALID, VALID]
+    np.testing.assert_array_equal(arrays["values"][1:6, 0], samples[0][0])
+    np.testing.assert_array_equal(arrays["gaps"][1:6, 0], gaps(samples[0][1], 500))
+    np.testing.assert_array_equal(arrays["pool_gaps"][1:6, 0], gaps(samples[0][1], 1))
+
+
+def test_a_bundle_does_not_overwrite(tmp_path):
+    program = random_program(4)
+    with pytest.raises(PumiceError, match=r"cannot write the bundle .*: File exists; choose another folder"):
+        write_bundle(program, [random_sample(program, 1, 5)], tmp_path)
+
+
+def test_a_bundle_is_whole_or_not_there(tmp_path, monkeypatch):
+    program = random_program(4)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pumice.export.lava.bundle.save", full)
+    with pytest.raises(PumiceError, match=r"cannot write the bundle .*: No space left"):
+        write_bundle(program, [random_sample(program, 1, 5)], tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readme_shows_the_process_graph(tmp_path):
+    program = random_program(4, stages=2, layers=2, stride=2)
+    text = (write_bundle(program, [random_sample(program, 1, 5)], tmp_path / "b") / "README.md").read_text()
+    for node in program:
+        assert isinstance(node, INPUT_NODES) or f"  {node.name}: {type(node).__name__}(" in text
+    graph = [line.split()[0] for line in text.split("```\n")[1].splitlines()]
+    assert graph == ["source", *(part.name for part in wire(program))]
+    assert "one event out for 2 in" in text
+
+
+def test_the_readme_of_a_clocked_network_shows_lavas_own_processes():
+    program = random_network(4, cell="se", layers=2, recurrent=True, hidden=5, inputs=3)
+    text = readme(program, 1, 9)
+    assert [line.split()[0] for line in text.split("```\n")[1].splitlines()] == [
+        "source",
+        "cells/0",
+        "cells/1",
+        "readout",
+    ]
+    assert "cells/0.value_out -> Dense cells/0/V (5 x 5) -> cells/0.recurrent_in" in text
+    assert "cells/1.value_out -> Dense readout/W (3 x 5) -> readout.product_in" in text
+    assert "one time step of the network" in text
+    events = readme(random_program(4), 1, 9)
+    assert "One Lava step is one event" in events
+    assert "stock" not in events
+
+
+def test_the_readme_of_loihis_neurons_shows_what_stock_py_connects():
+    program = random_loihi(4, layers=1, recurrent=True, hidden=3, inputs=6)
+    text = readme(program, 1, 9)
+    edges = [
+        "RingBuffer -> Dense cells/0/W (3 x 6) -> LIF cells/0",
+        "LIF cells/0 -> Dense cells/0/V (3 x 3) -> LIF cells/0",
+        "LIF cells/0 -> Dense output/W (3 x 3) -> LIF output",
+    ]
+    assert "\n".join(edges) in text
+    assert "connections in `stock.py`" in text
+    for untrue in ("recorder", "travel", "network.py", "--parts", "saturates"):
+        assert untrue not in text
+
+
+@pytest.mark.parametrize("error", [LavaFailure, PumiceError, KeyboardInterrupt])
+def test_the_bundle_of_a_failed_run_alone_is_kept(tmp_path, monkeypatch, error):
+    def fail(folder, *_):
+        raise error(str(folder))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("pumice.export.lava.backend.run_bundle", fail)
+    program = random_program(4)
+    with pytest.raises(error) as raised:
+        run_lava(program, [random_sample(program, 1, 5)], trace=False)
+    assert Path(str(raised.value)).exists() is (error is LavaFailure)
+    assert any(tmp_path.iterdir()) is (error is LavaFailure)

@@ -1,0 +1,389 @@
+"""Counts against a brute force: every event, every node, every pair of weight and operand, in plain Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pumice.hw_sim import simulator
+from pumice.hw_sim.counts import count, count_float, print_counts
+from pumice.program import ProgramError, reference
+from pumice.program.nodes import QUERY, DiagonalSSM, Embedding, EventPool, Linear, Lookup, Multiply, Readout
+from pumice.program.random.programs import random_program, random_sample
+
+SETTINGS = settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
+class Brute:
+    """Sums by (node, kind, what) and (node, quantity)."""
+
+    def __init__(self):
+        self.operations = defaultdict(lambda: [0, 0, 0])
+        self.other = defaultdict(int)
+
+    def op(self, node, kind, what, dense=1, effective=1, accumulate=0):
+        entry = self.operations[node.name, kind, what]
+        entry[0] += dense
+        entry[1] += effective
+        entry[2] += accumulate
+
+    def matrix(self, node, what, weight, width, x):
+        spikes = all(abs(value) <= 1 for value in x)
+        rows, columns = weight.shape if weight.ndim == 2 else (None, weight.size)
+        for c in range(columns):
+            column = [int(weight[c])] if rows is None else [int(weight[r, c]) for r in range(rows)]
+            for w in column:
+                hit = w != 0 and x[c] != 0
+                self.op(node, "mac", what, 1, hit, hit and spikes)
+                self.other[node.name, "matrix_bits_dense"] += width
+                self.other[node.name, "matrix_bits"] += width if x[c] != 0 else 0
+
+
+def sat(value, width):
+    return min(max(value, -(1 << (width - 1))), (1 << (width - 1)) - 1)
+
+
+def rhu(value, shift):
+    return (value + (1 << (shift - 1))) >> shift if shift > 0 else value << -shift
+
+
+def brute_ssm(brute, node, u_rows, gaps):
+    """Event by event and digit by digit in Python integers; returns the states."""
+    re, im = [0] * node.modes, [0] * node.modes
+    states = []
+    for u, gap in zip(u_rows, gaps, strict=True):
+        n, zoh = min(int(gap), node.max_gap), node.discretization == "zoh"
+        if n > 0 or not zoh:
+            brute.matrix(node, "B", np.concatenate([node.input_re, node.input_im]), node.input_width, u)
+            for bias in (*node.bias_re, *node.bias_im):
+                brute.op(node, "add", "bias", 1, bias != 0)
+            for p in range(node.modes):
+                shift = int(node.drive_shift[p])
+                v = [
+                    rhu(sum(int(w) * int(x) for w, x in zip(row, u, strict=True)) + int(b), shift)
+                    for row, b in ((node.input_re[p], node.bias_re[p]), (node.input_im[p], node.bias_im[p]))
+                ]
+                brute.op(node, "round", "drive", 2 * (shift > 0), 2 * (shift > 0))
+                a, b = re[p], im[p]
+                if zoh:
+                    a, b = sat(a + v[0], node.state_width), sat(b + v[1], node.state_width)
+                    brute.op(node, "add", "drive", 2, 2)
+                for j in range(node.digits):
+                    if (n >> j) & 1:
+                        d, e, k = int(node.decay_re[j, p]), int(node.decay_im[j, p]), int(node.decay_exponent[j, p])
+                        for left, right in ((d, a), (e, b), (d, b), (e, a)):
+                            brute.op(node, "multiply", "decay", 1, left != 0 and right != 0)
+                        brute.op(node, "add", "decay", 2, 2)
+                        brute.op(node, "round", "decay", 2, 2)
+                        brute.op(node, "add", "state", 2, 2)
+                        brute.other[node.name, "digit_steps"] += 1
+                        a, b = (
+                            sat(a + rhu(d * a - e * b, k), node.state_width),
+                            sat(b + rhu(d * b + e * a, k), node.state_width),
+                        )
+                sign = -1 if zoh else 1
+                re[p], im[p] = sat(a + sign * v[0], node.state_width), sat(b + sign * v[1], node.state_width)
+                brute.op(node, "add", "drive", 2, 2)
+                brute.other[node.name, "state_updates"] += 1
+                brute.other[node.name, "state_read"] += 2 * node.state_width
+                brute.other[node.name, "state_written"] += 2 * node.state_width
+        states.append([*re, *im])
+        brute.op(node, "round", "read", node.channels * (node.read_shift > 0), node.channels * (node.read_shift > 0))
+    return states
+
+
+def brute_pool(brute, node, x_rows, weights):
+    held = 0
+    for k, x in enumerate(x_rows):
+        held = k % node.window
+        last = held == node.window - 1
+        for c in range(node.size):
+            if node.mode != "first" and held > 0:
+                brute.op(node, "add", "sum")
+            if node.mode == "time":
+                brute.op(node, "multiply", "weighting", 1, x[c] != 0 and weights[k][0] != 0)
+                if held > 0:
+                    brute.op(node, "add", "weighted sum")
+            if last and (node.mode == "time" or (node.mode == "mean" and node.window not in (2, 4, 8))):
+                brute.op(node, "divide", "mean")
+        if node.mode == "time" and held > 0:
+            brute.op(node, "add", "weights")
+
+
+def brute_readout(brute, node, x_rows, weights, events):
+    for k, x in enumerate(x_rows):
+        for c in range(node.size):
+            if node.mode in ("mean", "time"):
+                brute.op(node, "add", "sum")
+            if node.mode == "time":
+                brute.op(node, "multiply", "weighting", 1, x[c] != 0 and weights[k][0] != 0)
+                brute.op(node, "add", "weighted sum")
+            if node.mode == "forget" and k > 0:
+                for kind, what in (("add", "difference"), ("round", "difference"), ("add", "value")):
+                    brute.op(node, kind, what)
+        if node.mode in ("mean", "time"):
+            brute.op(node, "add", "count")
+    if node.mode == "time":
+        brute.op(node, "add", "time", events, events)
+    for _ in range(node.size):
+        if node.mode == "window":
+            added = max(min(len(x_rows), node.window) - 1, 0)
+            brute.op(node, "add", "sum", added, added)
+        if node.mode in ("mean", "time", "window"):
+            brute.op(node, "divide", "mean")
+
+
+def brute_linear(brute, node, inputs, runs):
+    for k in range(runs):
+        for edge, weight, width, x in zip(node.inputs, node.weights, node.weight_widths, inputs, strict=True):
+            brute.matrix(node, edge, weight, width, x[k])
+        for r in range(node.channels):
+            brute.op(node, "add", "bias", 1, node.bias[r] != 0)
+            shifted = int(node.output_shift[r] > 0)
+            brute.op(node, "round", "sum", shifted, shifted)
+
+
+def brute_force(program, trace):
+    brute = Brute()
+    rows = dict(trace.values)
+    events = len(rows[program.value_input.name])
+    for node in program:
+        if program.rates[node.name] == QUERY:  # read once, after the last event
+            rows[node.name] = rows[node.name][-1:]
+    for node in program:
+        inputs, output = [rows[edge] for edge in node.inputs], rows[node.name]
+        for y in output:
+            brute.other[node.name, "outputs"] += len(y)
+            brute.other[node.name, "zero_outputs"] += sum(1 for value in y if value == 0)
+        if isinstance(node, DiagonalSSM):
+            assert brute_ssm(brute, node, inputs[0], inputs[1][:, 0]) == trace.states[node.name].tolist()
+        elif isinstance(node, Linear):
+            brute_linear(brute, node, inputs, len(output))
+        elif isinstance(node, Embedding):
+            for token in inputs[0][:, 0]:
+                for channel in range(node.channels):
+                    hit = node.table[token, channel] != 0
+                    brute.op(node, "gather", "table", len(node.table), hit, hit)
+                    brute.op(node, "round", "row", node.shift > 0, node.shift > 0)
+        elif isinstance(node, Lookup):
+            for _ in output.flat:
+                brute.op(node, "lookup", node.function)
+        elif isinstance(node, Multiply):
+            for a, b in zip(inputs[0].flat, inputs[1].flat, strict=True):
+                brute.op(node, "multiply", "product", 1, a != 0 and b != 0)
+                brute.op(node, "round", "product", node.shift > 0, node.shift > 0)
+        elif isinstance(node, EventPool):
+            brute_pool(brute, node, inputs[0], inputs[-1])
+        elif isinstance(node, Readout):
+            brute_readout(brute, node, inputs[0], inputs[1] if node.mode == "time" else None, events)
+        elif type(node).__name__ == "Add":
+            for _ in output.flat:
+                brute.op(node, "add", "sum")
+                brute.op(node, "round", "sum", node.output_shift > 0, node.output_shift > 0)
+        elif type(node).__name__ == "BatchNorm":
+            for x in inputs[0]:
+                for c in range(node.channels):
+                    brute.op(node, "multiply", "scale", 1, x[c] != 0 and node.multiplier[c] != 0)
+                    brute.op(node, "add", "bias", 1, node.bias[c] != 0)
+                    brute.op(node, "round", "sum", node.shift[c] > 0, node.shift[c] > 0)
+        elif type(node).__name__ == "LayerNorm":
+            brute_layer_norm(brute, node, inputs[0])
+    return brute
+
+
+def brute_layer_norm(brute, node, x_rows):
+    for x in x_rows:
+        brute.op(node, "root", "deviation")
+        brute.op(node, "multiply", "variance", 2, 2)
+        brute.op(node, "add", "variance", 2, 2)
+        for c in range(node.size):
+            brute.op(node, "multiply", "squares", 1, x[c] != 0)
+            brute.op(node, "multiply", "centre", 1, x[c] != 0)
+            brute.op(node, "add", "centre")
+            brute.op(node, "divide", "quotient")
+            if c > 0:
+                brute.op(node, "add", "sums", 2, 2)
+            if node.gamma.size:
+                centred = node.size * int(x[c]) - sum(int(value) for value in x)
+                brute.op(node, "multiply", "gamma", 1, centred != 0 and node.gamma[c] != 0)
+            if node.beta.size:
+                brute.op(node, "multiply", "beta", 1, node.beta[c] != 0)
+                brute.op(node, "add", "beta")
+
+
+def counted(counts):
+    """The counts as the brute force keys them; steps of equal name are added up over their widths."""
+    operations = defaultdict(lambda: [0, 0, 0])
+    for node in counts:
+        for item in node.operations:
+            for index, value in enumerate((item.dense, item.effective, item.accumulate)):
+                operations[node.name, item.kind, item.what][index] += value
+    return dict(operations)
+
+
+@SETTINGS
+@given(seed=st.integers(0, 10_000), events=st.integers(0, 14))
+def test_equals_brute_force(seed, events):
+    program = random_program(seed, width=3)
+    (trace,) = reference.run(program, [random_sample(program, seed, events + 2)])
+    counts, brute = count(program, [trace]), brute_force(program, trace)
+    expected = {key: [int(v) for v in value] for key, value in brute.operations.items() if any(value)}
+    assert counted(counts) == expected
+    for node in counts:
+        assert node.outputs == brute.other[node.name, "outputs"]
+        assert node.zero_outputs == brute.other[node.name, "zero_outputs"]
+        assert node.state_updates == brute.other[node.name, "state_updates"]
+        assert node.digit_steps == brute.other[node.name, "digit_steps"]
+        if isinstance(program[node.name], DiagonalSSM):
+            assert node.traffic.state_read == brute.other[node.name, "state_read"]
+            assert node.traffic.state_written == brute.other[node.name, "state_written"]
+        if isinstance(program[node.name], (Linear, DiagonalSSM)):
+            skipped = node.traffic.weights_dense - node.traffic.weights
+            brute_skipped = brute.other[node.name, "matrix_bits_dense"] - brute.other[node.name, "matrix_bits"]
+            assert skipped == brute_skipped
+
+
+@settings(SETTINGS, max_examples=15)
+@given(seed=st.integers(0, 10_000))
+def test_simulator_traces_count_the_same_and_samples_add_up(seed):
+    program = random_program(seed)
+    samples = [random_sample(program, seed + index, events) for index, events in enumerate((0, 1, 17))]
+    traces = reference.run(program, samples)
+    counts = count(program, traces)
+    assert counts == count(program, simulator.run(program, samples, trace=True, threads=1))
+    singles = [count(program, [trace]).totals() for trace in traces]
+    for name, total in counts.totals().items():
+        values = [single[name] for single in singles]
+        assert total == (values[0] if name in ("parameter_bits", "state_bits") else sum(values))
+
+
+def small():
+    return random_program(
+        5, value="token", norm="layer", discretization="async", pool="mean", stride=2, stages=1, layers=1, modes=2,
+        width=3, widen=False, weight_width=8, state_width=16, activation_width=8, digits=3, readout="mean",
+        pairing="causal",
+    )  # fmt: skip
+
+
+def test_memory_by_hand():
+    program = small()
+    (trace,) = reference.run(program, [random_sample(program, 1, 6)])
+    counts = count(program, [trace])
+    ssm, node = counts["stages/0/layers/0/ssm"], program["stages/0/layers/0/ssm"]
+    assert ssm.state_bits == 2 * 2 * 16
+    drive_register = {"i32": 32, "i64": 64}[node.drive_accumulator]
+    drive_shifts = 8 * len(set(node.drive_shift.tolist())) if len(set(node.drive_shift.tolist())) > 1 else 8
+    assert ssm.parameter_bits == 2 * 2 * 3 * 8 + 3 * 2 * (2 * 15 + 8) + 4 * drive_register + drive_shifts
+    assert counts["embedding"].parameter_bits == 11 * 3 * 8
+    assert counts["embedding"].traffic.weights == 6 * 3 * 8
+    assert counts["stages/0/layers/0/state"].state_bits == 4 * 16
+    # one window of two: stored at its first event, read at its last; three windows
+    assert counts["stages/0/layers/0/state"].traffic.state_read == 3 * 64
+    assert counts["readout"].state_bits == 64 * (3 + 1)
+
+
+def test_float_reference_by_hand():
+    program = small()
+    sample = (np.array([1, 2, 3, 4]), np.array([0, 500, 500, 2000]))  # gaps of 0, 1, 0, 3 ticks
+    counts = count_float(program, reference.run(program, [sample]))
+    ssm = counts["stages/0/layers/0/ssm"]
+    assert ssm.sum("mac") == 4 * 2 * 2 * 3
+    assert ssm.sum("function") == 2 * 3 * 2  # two events with a gap, three functions, two modes
+    assert ssm.sum("multiply") == 2 * 8 * 2
+    assert ssm.state_bits == 2 * 2 * 32
+    assert counts["decoder"].sum("mac") == 9
+    assert counts["stages/0/layers/0/y"].sum("mac") == 2 * (3 * 4 + 3)  # at half the rate, C and a diagonal D
+    integer = count(program, reference.run(program, [sample]))
+    assert counts.sum("mac", "dense") == integer.sum("mac", "dense")
+    assert counts.totals()["state_updates"] == integer.totals()["state_updates"] == 8
+
+
+def test_accumulate_only_where_every_code_of_the_event_is_a_spike():
+    program = small()
+    ssm = program["stages/0/layers/0/ssm"]
+    (trace,) = reference.run(program, [random_sample(program, 3, 8)])
+    u = trace.values[ssm.inputs[0]]
+    spiking = (np.abs(u) <= 1).all(axis=1)
+    item = next(item for item in count(program, [trace])[ssm.name].operations if item.kind == "mac")
+    weight = np.concatenate([ssm.input_re, ssm.input_im])
+    assert item.accumulate == sum(np.count_nonzero(weight[:, x != 0]) for x in u[spiking])
+
+
+def test_gate_that_is_shut_skips_its_product():
+    program = small()
+    rng = np.random.default_rng(0)
+    nodes = [
+        replace(node, table=rng.integers(0, 2, node.table.shape)) if isinstance(node, Lookup) else node
+        for node in program
+    ]
+    program = replace(program, nodes=tuple(nodes))
+    traces = reference.run(program, [random_sample(program, seed, 40) for seed in range(3)])
+    gated = count(program, traces)["stages/0/layers/0/gated"]
+    y, gate = (np.concatenate([t.values[edge] for t in traces]) for edge in program[gated.name].inputs)
+    expected = sum(1 for a, b in zip(y.flat, gate.flat, strict=True) if a != 0 and b != 0)
+    assert gated.sum("multiply") == expected < np.count_nonzero(y)
+    assert gated.sum("multiply", "dense") == y.size
+
+
+@pytest.mark.parametrize("counted", [count, count_float])
+def test_a_node_type_without_a_counter_is_refused(counted):
+    @dataclass(frozen=True, eq=False, kw_only=True)
+    class NewLookup(Lookup):
+        """A type that nobody counts."""
+
+    program = small()
+    (trace,) = reference.run(program, [random_sample(program, 1, 6)])
+    nodes = [NewLookup(**vars(node)) if isinstance(node, Lookup) else node for node in program]
+    with pytest.raises(ProgramError, match="NewLookup cannot be counted"):
+        counted(replace(program, nodes=tuple(nodes)), [trace])
+
+
+def test_refuses_foreign_and_empty_traces():
+    program = small()
+    sample = random_sample(program, 1, 6)
+    with pytest.raises(ProgramError, match="trace=True"):
+        count(program, reference.run(program, [sample], trace=False))
+    (trace,) = reference.run(program, [sample])
+    with pytest.raises(ProgramError, match="another program"):
+        count(program, [replace(trace, logits=trace.logits + 1)])
+    states = {name: state + 1 for name, state in trace.states.items()}
+    with pytest.raises(ProgramError, match="states do not follow"):
+        count(program, [replace(trace, states=states)])
+
+
+def test_json_and_table(capsys):
+    program = small()
+    traces = reference.run(program, [random_sample(program, 1, 6), random_sample(program, 2, 4)])
+    counts, floats = count(program, traces), count_float(program, traces)
+    data = json.loads(json.dumps(counts.to_dict()))
+    assert data["events"] == 10
+    assert data["per_event"]["dense_macs"] == data["totals"]["dense_macs"] / 10
+    assert data["per_sample"]["dense_macs"] == data["totals"]["dense_macs"] / 2
+    print_counts(counts, floats)
+    printed = capsys.readouterr().out
+    assert "0/0/ssm" in printed
+    assert "float32: model" in printed
+
+
+def test_an_empty_sample_is_read_once():
+    program = small()
+    counts = count(program, reference.run(program, [(np.zeros(0, dtype=int), np.zeros(0, dtype=int))]))
+    assert counts.events == 0
+    assert counts.totals()["dense_macs"] == 9
+    assert counts.totals()["effective_macs"] == 0  # the read-out's value is zero
+
+
+def test_needs_neither_torch_nor_numba():
+    code = (
+        "import sys; sys.modules.update(torch=None, numba=None); "
+        "import pumice.hw_sim.counts, pumice.hw_sim.energy; print('imported')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "imported", done.stderr

@@ -1,0 +1,108 @@
+"""Integer states against float64 on long streams."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pumice.hw_sim.parity.drift import measure_drift
+from pumice.hw_sim.simulator import Simulator
+from pumice.program.nodes import DiagonalSSM
+from pumice.program.random.programs import random_program
+
+USUAL = {"value": "token", "pairing": "causal", "weight_width": 8, "extreme": False, "digits": 5, "state_width": 32}
+
+
+def make_program(**choices):
+    """A program whose states are read whole, so that only the states themselves can saturate."""
+    program = random_program(5, **choices, **USUAL)
+    nodes = tuple(replace(n, read_shift=16) if isinstance(n, DiagonalSSM) else n for n in program)
+    return replace(program, nodes=nodes)
+
+
+def stream(events: int, mean_gap_us: float = 150.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.exponential(mean_gap_us, events)).astype(np.int64)
+    return rng.integers(0, 11, events), times
+
+
+def rates(program) -> dict[str, np.ndarray]:
+    """The exponents that the quantized decays of one tick stand for, so that longer digits alone carry errors."""
+    found = {}
+    for node in program:
+        if isinstance(node, DiagonalSSM):
+            d = (node.decay_re[0] + 1j * node.decay_im[0]) / 2.0 ** node.decay_exponent[0]
+            found[node.name] = np.log(np.where(1 + d == 0, 1e-30, 1 + d))
+    return found
+
+
+@pytest.mark.parametrize("discretization", ["async", "zoh"])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_states_stay_within_the_bounds(discretization, stride):
+    program = make_program(discretization=discretization, stride=stride, stages=2, layers=1)
+    layers = measure_drift(program, *stream(20_000), rates(program))
+    assert layers
+    for layer in layers.values():
+        assert layer.saturations == 0
+        assert layer.holds
+        assert np.all(layer.rounding > 0)
+        assert np.all(layer.rounding <= layer.bound)
+        assert layer.clipped_gaps > 0 or np.all(layer.coefficients <= layer.coefficient_bound * (1 + 1e-6) + 1e-6)
+        assert layer.as_data()["holds"]
+
+
+def test_the_bound_of_a_clocked_stream():
+    """One event a tick: sqrt(1/2) (1 + 1) / (1 - |a|)."""
+    program = make_program(discretization="async", stride=1, stages=1, layers=1)
+    tokens, _ = stream(5_000)
+    (layer,) = measure_drift(program, tokens, 500 * np.arange(5_000)).values()
+    node = program["stages/0/layers/0/ssm"]
+    a = 1 + (node.decay_re[0] + 1j * node.decay_im[0]) / 2.0 ** node.decay_exponent[0]
+    np.testing.assert_allclose(layer.bound, np.sqrt(2) / (1 - np.abs(a)))
+    assert (layer.events, layer.events_per_tick) == (5_000, 1)
+    assert layer.holds
+    assert np.all(layer.rounding > 0.02 * layer.bound)
+
+
+def test_a_wrong_decay_is_seen():
+    program = make_program(discretization="async", stride=1, stages=1, layers=1)
+    name = "stages/0/layers/0/ssm"
+    slow = int(np.argmin(program[name].decay_re[0] / 2.0 ** program[name].decay_exponent[0] * -1))
+    exact = rates(program)
+    exact[name][slow] *= 1.1
+    right = measure_drift(program, *stream(5_000), rates(program))[name]
+    wrong = measure_drift(program, *stream(5_000), exact)[name]
+    np.testing.assert_array_equal(right.rounding, wrong.rounding)
+    assert wrong.coefficients[slow] > 10 * right.coefficients[slow]
+
+
+def test_the_largest_state_is_the_simulators():
+    program = make_program(discretization="async", stride=1, stages=1, layers=1)
+    name = "stages/0/layers/0/ssm"
+    values, times = stream(300)
+    simulator, largest = Simulator(program), 0.0
+    for value, time_us in zip(values, times, strict=True):
+        simulator.step(int(value), int(time_us))
+        re, im = np.split(simulator.state(name).astype(float), 2)
+        largest = np.maximum(largest, np.hypot(re, im))
+    layer = measure_drift(program, values, times)[name]
+    np.testing.assert_allclose(layer.largest, largest)
+
+
+def test_saturation_is_reported():
+    program = make_program(discretization="async", stride=1, stages=1, layers=1)
+    node = program["stages/0/layers/0/ssm"]
+    finer = replace(node, state_frac=node.state_frac + 25)
+    nodes = tuple(finer if other is node else other for other in program)
+    (layer,) = measure_drift(replace(program, nodes=nodes), *stream(500)).values()
+    assert layer.saturations > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("discretization", ["async", "zoh"])
+def test_a_stream_of_a_million_events(discretization):
+    program = make_program(discretization=discretization, stride=4, stages=2, layers=2)
+    for layer in measure_drift(program, *stream(1_000_000), rates(program)).values():
+        assert layer.saturations == 0
+        assert layer.holds

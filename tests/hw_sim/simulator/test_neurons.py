@@ -1,0 +1,234 @@
+"""The simulator on clocked networks: both modes against the reference, and streams of any length."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pumice.hw_sim.parity.drift import measure_drift
+from pumice.hw_sim.simulator import Simulator, opcodes, run
+from pumice.hw_sim.simulator.plan.make import make_plan
+from pumice.models.adlif.config import AdLIFConfig
+from pumice.models.adlif.network import AdLIFNetwork
+from pumice.program import Program, ProgramError, reference
+from pumice.program.nodes import Neurons
+from pumice.program.random.networks import CHOICES, random_network
+from pumice.program.random.programs import random_sample
+from pumice.program.samples import codes
+from pumice.quantize.adlif.frozen import FrozenAdLIF
+from pumice.quantize.adlif.lower import lower
+from pumice.quantize.adlif.model import convert
+from pumice.quantize.config import QuantizationConfig
+from pumice.train.data.sequences.batch import BlockBatch
+
+
+def changed(program: Program, **fields) -> Program:
+    """The program with these fields, values or functions of the node, in every layer of neurons."""
+
+    def change(node: Neurons) -> Neurons:
+        return replace(node, **{name: value(node) if callable(value) else value for name, value in fields.items()})
+
+    return replace(program, nodes=tuple(change(node) if isinstance(node, Neurons) else node for node in program))
+
+
+def kinds(program: Program) -> set[tuple[int, int]]:
+    """(operation, type) of each record."""
+    a64, found = make_plan(program).build()[2], set()
+    at = a64[opcodes.H_START]
+    while at < a64[opcodes.H_END]:
+        found.add((int(a64[at + opcodes.OP]), int(a64[at + opcodes.WIDE])))
+        at += a64[at + opcodes.LENGTH]
+    return found
+
+
+OPTIONS = [(what, value) for what, values in CHOICES.items() for value in dict.fromkeys(values)]
+
+
+@pytest.mark.parametrize(("what", "value"), OPTIONS, ids=[f"{what}-{value}" for what, value in OPTIONS])
+def test_both_modes_equal_the_reference(assert_equal, what, value):
+    program = random_network(3 + len(what), **{what: value})
+    assert_equal(program, [random_sample(program, seed, steps) for seed, steps in enumerate((0, 1, 9, 130))])
+
+
+@given(seed=st.integers(0, 10**9), steps=st.lists(st.integers(0, 70), min_size=1, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_random_networks_equal_the_reference(assert_equal, seed, steps):
+    program = random_network(seed)
+    assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(steps)])
+
+
+@pytest.mark.parametrize("cell", CHOICES["cell"])
+@pytest.mark.parametrize("hidden", [15, 16, 17, 70])
+def test_layers_of_more_than_a_vector(assert_equal, cell, hidden):
+    program = random_network(hidden, cell=cell, hidden=hidden, inputs=33, classes=19, layers=2, recurrent=True)
+    program = changed(program, threshold=np.zeros(hidden, dtype=np.int64))
+    assert_equal(program, [random_sample(program, 0, 100)])
+    (trace,) = run(program, [random_sample(program, 0, 100)], trace=True)
+    assert all(trace.values[name].any() for name in ("cells/0", "cells/1"))
+
+
+@pytest.mark.parametrize("weight_width", [12, 14, 16])
+def test_wide_weights(assert_equal, weight_width):
+    for cell in CHOICES["cell"]:
+        program = random_network(weight_width, cell=cell, weight_width=weight_width, state_width=16, recurrent=True)
+        assert_equal(program, [random_sample(program, 3, 30)])
+
+
+@pytest.mark.parametrize("weight_width", [12, 13, 14])
+def test_sums_of_the_largest_weights_where_everything_spikes(assert_equal, weight_width):
+    """At 13 bits, eight weights just fit int16."""
+    program = random_network(4, cell="lif", hidden=40, inputs=40, weight_width=weight_width, layers=2, recurrent=True)
+    top = (1 << (weight_width - 1)) - 1
+    for sign in (-1, 1):
+        square = np.full((40, 40), sign * top)
+        loud = changed(
+            program, recurrent=square, input=square, threshold=lambda node: np.full(40, node.potential.min - 1)
+        )
+        assert_equal(loud, [random_sample(loud, 0, 20)])
+        (trace,) = run(loud, [random_sample(loud, 0, 20)], trace=True)
+        assert trace.values["cells/1"].all()
+
+
+@pytest.mark.parametrize("state_width", [8, 16, 32])
+@pytest.mark.parametrize("cell", ["lif", "se"])
+def test_thresholds_at_the_ends_of_the_range(assert_equal, state_width, cell):
+    program = random_network(5, state_width=state_width, cell=cell, hidden=6, layers=1)
+    potential = program["cells/0"].potential
+    for threshold in (potential.min - 1, potential.min, potential.max - 1, potential.max):
+        at_edge = changed(program, threshold=np.full(6, threshold))
+        assert_equal(at_edge, [random_sample(at_edge, 1, 40)])
+
+
+@pytest.mark.parametrize(("cell", "scale"), [("lif", 25), ("se-adlif", 50), ("ef-adlif", 50)])
+def test_lowered_networks_equal_the_reference(assert_equal, cell, scale):
+    settings = {"q": 60, "tau_u": (5, 25), "tau_w": (60, 300), "tau_out": (3, 15)}
+    config = AdLIFConfig(num_classes=5, in_features=4, cell=cell, layers=2, hidden=36, **settings)
+    generator = torch.Generator().manual_seed(0)
+    model = AdLIFNetwork(config, generator).eval()
+    with torch.no_grad():
+        for layer in model.cells:
+            layer.input.weight.mul_(scale)
+    inputs = torch.randint(-1, 2, (4, 150, 4), generator=generator).float()
+    twin = convert(model, QuantizationConfig(max_dead_zone=1.0))
+    observer, blocks = twin.observer(), torch.zeros(4, 150, dtype=torch.long)
+    twin.observe(observer, BlockBatch(inputs, blocks, blocks[:, :1], torch.full((4,), 150)))
+    twin.set_formats(observer)
+    program = lower(twin.freeze(), class_names=["a", "b", "c", "d", "e"], max_dead_zone=1.0)
+    samples = [(values.numpy(), 1000 * np.arange(150)) for values in inputs]
+    assert_equal(program, samples)
+    (trace,) = run(program, samples[:1], trace=True)
+    rates = [trace.values[name].mean() for name in ("cells/0", "cells/1")]
+    assert 0.02 < min(rates) <= max(rates) < 0.5
+
+
+def test_narrow_and_wide_operations_both_occur():
+    found = kinds(random_network(0, weight_width=4)) | kinds(random_network(0, weight_width=16))
+    for op in (opcodes.NEURONS, opcodes.INTEGRATE):
+        assert {kind for found_op, kind in found if found_op == op} == {opcodes.IS_NARROW, opcodes.IS_WIDE}
+
+
+@given(cuts=st.lists(st.integers(0, 300), max_size=5), cell=st.sampled_from(CHOICES["cell"]))
+@settings(max_examples=20, deadline=None)
+def test_a_stream_may_be_cut_anywhere(cuts, cell):
+    program = random_network(6, cell=cell, layers=2, recurrent=True)
+    values, times = random_sample(program, 0, 300)
+    (whole,) = run(program, [(values, times)], trace=True)
+    simulator = Simulator(program)
+    for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), 300], strict=True):
+        simulator.advance(values[start:stop], times[start:stop])
+        for name, states in whole.states.items():
+            expected = states[stop - 1] if stop else np.zeros_like(simulator.state(name))
+            np.testing.assert_array_equal(simulator.state(name), expected)
+    np.testing.assert_array_equal(simulator.read(), whole.logits)
+    assert simulator.saturations == whole.saturations
+
+
+def test_steps_give_the_series_and_a_reset_forgets_everything():
+    program = random_network(8, layers=2, recurrent=True)
+    values, times = random_sample(program, 0, 50)
+    (oracle,) = reference.run(program, [(values, times)], trace=False)
+    simulator = Simulator(program)
+    for _ in range(2):
+        rows = [simulator.step(value, time_us) for value, time_us in zip(values, times.tolist(), strict=True)]
+        assert all(valid for _, valid in rows)
+        np.testing.assert_array_equal([logits for logits, _ in rows], oracle.series)
+        assert simulator.saturations == oracle.saturations
+        simulator.reset()
+        assert not any(simulator.state(name).any() for name in ("cells/0", "cells/1"))
+        assert not any(simulator.saturations.values())
+    many, _ = simulator.step_many(values, times)
+    np.testing.assert_array_equal(many, oracle.series)
+
+
+def test_samples_are_independent_and_their_series_is_always_there():
+    program = random_network(10, layers=2)
+    samples = [random_sample(program, seed, 20 + seed) for seed in range(5)]
+    together = run(program, samples, threads=2)
+    for sample, trace in zip(samples, together, strict=True):
+        (alone,) = run(program, [sample])
+        (oracle,) = reference.run(program, [sample], trace=False)
+        assert trace.values == trace.states == {}
+        np.testing.assert_array_equal(trace.series, alone.series)
+        np.testing.assert_array_equal(trace.series, oracle.series)
+
+
+def test_a_refused_step_changes_nothing():
+    program = random_network(9)
+    values, times = random_sample(program, 0, 30)
+    simulator = Simulator(program)
+    simulator.advance(values[:20], times[:20])
+    broken = values[20:].copy()
+    broken[-1, 0] = np.nan
+    with pytest.raises(ProgramError, match=r"event 9 .* NaN or infinity"):
+        simulator.advance(broken, times[20:])
+    with pytest.raises(ProgramError, match=f"an event is {values.shape[1]} values"):
+        simulator.step(np.zeros(values.shape[1] + 1), int(times[20]))
+    simulator.advance(values[20:], times[20:])
+    (whole,) = run(program, [(values, times)])
+    np.testing.assert_array_equal(simulator.read(), whole.logits)
+
+
+@pytest.mark.parametrize(("cell", "seed"), [("lif", 25), ("se", 21), ("ef", 21)])
+def test_a_long_run_stays_bounded_and_blocks_equal_steps(cell, seed):
+    """100,000 steps of a stable network: spikes to the end, and no state ever clips."""
+    steps = 100_000
+    program = random_network(seed, cell=cell, layers=2, hidden=9, recurrent=True, state_width=24, input="ternary")
+    program = changed(program, threshold=lambda node: np.full(9, 1 << node.potential.frac))
+    values = np.random.default_rng(0).integers(-1, 2, (steps, program.value_input.channels)).astype(np.float64)
+    times = 1000 * np.arange(steps)
+    blocks, single = Simulator(program), Simulator(program)
+    late = np.zeros(3)
+    for start in range(0, steps, 12_345):
+        part = slice(start, start + 12_345)
+        blocks.advance(values[part], times[part])
+        late, _ = single.step_many(values[part], times[part])
+        np.testing.assert_array_equal(blocks.read(), late[-1])
+        for name in ("cells/0", "cells/1"):
+            np.testing.assert_array_equal(blocks.state(name), single.state(name))
+    assert blocks.saturations == single.saturations
+    assert all(blocks.saturations[name] == 0 for name in ("cells/0", "cells/1"))
+    assert len(np.unique(late, axis=0)) > 10
+
+
+def test_drift_is_not_measured_of_clocked_networks():
+    program = random_network(1)
+    with pytest.raises(ProgramError, match="DiagonalSSM nodes, of which this program has none"):
+        measure_drift(program, *random_sample(program, 0, 5))
+
+
+def test_real_inputs_beside_a_half_are_rounded_exactly(backends):
+    program = random_network(0, input="real", recurrent=True)
+    size, scale = program["dense"].size, program["dense"].output.scale
+    below = np.nextafter(0.5, 0)  # plus 1/2 it is 1 in float64
+    rows = np.array([below, -0.5, -below, np.nextafter(1.5, 0), -1.5, np.nextafter(-0.5, -1), 1e-300, -1e-300]) * scale
+    values = np.repeat(rows[:, None], size, axis=1)
+    sample = values, np.arange(len(values))
+    expected = np.repeat(np.array([[0, 0, 0, 1, -1, -1, 0, 0]]).T, size, axis=1)
+    traces = [backend(program, [sample], True)[0].values["dense"] for backend in backends.values()]
+    twin = FrozenAdLIF(program.nodes, "mean").trace(torch.from_numpy(values)[None])[1]["dense"][0].numpy()
+    for found in (*traces, twin, codes(program, sample)[0]):
+        np.testing.assert_array_equal(found, expected)

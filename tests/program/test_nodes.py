@@ -1,0 +1,223 @@
+"""Arithmetic, clock, bounds and the validation of nodes and graphs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil, floor, isqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pumice.export.lava import LavaUnavailable, ensure_environment
+from pumice.program import Format, Program, ProgramError
+from pumice.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
+from pumice.program.clock import gaps, ticks
+from pumice.program.nodes import REGISTRY, DiagonalSSM, Embedding, Linear
+from pumice.program.random.loihi import random_loihi
+from pumice.program.random.networks import random_network
+from pumice.program.random.programs import random_program
+
+DRAWS = (random_program, random_network, random_loihi)
+CODES = st.integers(-(1 << 52) + 1, (1 << 52) - 1)
+
+
+@given(CODES, st.integers(-9, 52))
+def test_shifts_round_half_up(value, shift):
+    assert round_half_up_shift(value, shift) == floor(Fraction(value) / Fraction(2) ** shift + Fraction(1, 2))
+
+
+@given(st.integers(-(1 << 40), 1 << 40), st.integers(-(1 << 20), 1 << 20), st.integers(0, 16))
+def test_rounding_commutes_with_whole_units(value, units, shift):
+    assert round_half_up_shift(value + (units << shift), shift) == round_half_up_shift(value, shift) + units
+
+
+@given(CODES, st.integers(-3, 1 << 40))
+def test_division_rounds_half_up(p, q):
+    assert rounded_divide(p, q) == floor(Fraction(p, max(q, 1)) + Fraction(1, 2))
+
+
+@given(st.one_of(st.integers(0, (1 << 52) - 1), st.integers(0, (1 << 26) - 1).map(lambda n: n * n)))
+def test_square_roots_are_exact(value):
+    for near in (max(value - 1, 0), value):
+        assert integer_sqrt(near) == isqrt(near)
+
+
+@given(CODES, st.integers(1, 40), st.booleans())
+def test_saturation(value, width, signed):
+    form = Format(width, signed, 0)
+    stored, clipped = saturate(np.array([value]), form)
+    assert form.min <= stored[0] <= form.max
+    assert clipped[0] == (not form.min <= value <= form.max)
+    assert clipped[0] or stored[0] == value
+
+
+@given(st.lists(st.integers(0, 10**7), max_size=30), st.integers(1, 10**4), st.integers(-(10**12), 10**12))
+def test_gaps_come_from_rounded_absolute_times(steps, tick, start):
+    times = start + np.cumsum(np.array(steps, dtype=np.int64))
+    between = gaps(times, tick)
+    assert between.sum() == (ticks(times[-1:] - times[:1], tick)[0] if steps else 0)
+    assert (between >= 0).all()
+    if steps:
+        assert between[0] == 0
+        np.testing.assert_array_equal(gaps(times, tick, "next"), between[1:])
+        elapsed = [floor(Fraction(int(t - times[0]), tick) + Fraction(1, 2)) for t in times]
+        np.testing.assert_array_equal(np.cumsum(between), elapsed)
+
+
+def test_times_that_go_backwards_are_named():
+    with pytest.raises(ProgramError, match="event 2 lies 4 us before event 1"):
+        gaps(np.array([0, 5, 1]), 10)
+    with pytest.raises(ProgramError, match="pairing 'both' is unknown"):
+        gaps(np.array([0]), 10, "both")
+
+
+def nodes_of(kind, **fixed):
+    for seed in range(40):
+        for node in random_program(seed, **fixed):
+            if isinstance(node, kind):
+                return node
+    raise AssertionError(f"no {kind.__name__} in any program")
+
+
+def test_every_node_type_is_in_the_registry_and_occurs():
+    seen = {type(node).__name__ for seed in range(40) for draw in DRAWS for node in draw(seed)}
+    assert seen == set(REGISTRY)
+
+
+def test_decays_that_grow_are_refused():
+    node = nodes_of(DiagonalSSM)
+    growing = node.decay_re.copy()
+    growing[0, -1] = 1
+    with pytest.raises(ProgramError, match=f"{node.name}: mode {node.modes - 1} grows"):
+        replace(node, decay_re=growing)
+
+
+def test_intermediates_beyond_52_bits_are_refused():
+    node = nodes_of(Linear)
+    with pytest.raises(ProgramError, match=r"the sum can reach \d+ bits, the limit is 52"):
+        replace(node, bias=np.full(node.channels, 1 << 52))
+
+
+def test_weights_are_narrow():
+    node = nodes_of(DiagonalSSM)
+    with pytest.raises(ProgramError, match=r"input_re holds -128\.\.-128, outside -127\.\.127"):
+        replace(node, input_re=np.full_like(node.input_re, -128))
+
+
+def test_float_tensors_are_refused():
+    node = nodes_of(Linear)
+    with pytest.raises(ProgramError, match="bias must hold integers, not float64"):
+        replace(node, bias=node.bias.astype(float))
+    with pytest.raises(ProgramError, match="weights must hold integers, not float64"):
+        replace(node, weights=tuple(weight.astype(float) for weight in node.weights))
+    assert not any(weight.flags.writeable for weight in node.weights)
+
+
+def test_every_token_has_a_row():
+    program = random_program(1, value="token")
+    embedding = next(node for node in program if isinstance(node, Embedding))
+    short = replace(embedding, table=embedding.table[:-1])
+    with pytest.raises(ProgramError, match=r"its \d+ rows are fewer than \d+ tokens"):
+        replace(program, nodes=tuple(short if node is embedding else node for node in program))
+
+
+def test_edges_are_checked():
+    program = random_program(1, stride=1, value="token")
+
+    def rebuilt(nodes):
+        return Program(nodes=tuple(nodes), logits="decoder", pairing="causal", class_names=("a", "b", "c"))
+
+    rebuilt(program)
+    with pytest.raises(ProgramError, match="which no earlier node makes"):
+        rebuilt(program.nodes[::-1])
+    with pytest.raises(ProgramError, match="names must be unique"):
+        rebuilt([*program.nodes, program.nodes[-1]])
+    wider = [replace(node, output=Format(20, False, 0)) if node.name == "token" else node for node in program]
+    with pytest.raises(ProgramError, match=r"edge token -> embedding: carries u20\.0, u16\.0 is expected"):
+        rebuilt(wider)
+    with pytest.raises(ProgramError, match="2 class names for 3 logits"):
+        replace(program, class_names=("a", "b"))
+    with pytest.raises(ProgramError, match="do not lie behind a read-out"):
+        replace(program, logits="embedding")
+
+
+PROGRAM_FOLDER = Path(sys.modules["pumice.program"].__file__).parent
+ALONE = """
+import sys
+for blocked in ("torch", "numba", "brevitas", "rich"):
+    sys.modules[blocked] = None
+import {package} as program
+others = [name for name in sys.modules if name.startswith("pumice.") and not name.startswith("pumice.program")]
+assert not others, others
+print(program.__name__, sorted(program.__all__))
+"""
+
+
+def test_the_program_needs_numpy_alone():
+    script = ALONE.format(package="pumice.program")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_needs_no_torch_and_no_numba():
+    script = ALONE.format(package="pumice.program") + "import pumice.program.reference\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_copy_of_the_folder_works_under_python_310(tmp_path):
+    try:
+        python = ensure_environment()  # the one of the Lava bundles: numpy 1.26
+    except LavaUnavailable as error:
+        pytest.skip(f"SKIPPED: {error}")
+    shutil.copytree(PROGRAM_FOLDER, tmp_path / "carried")
+    script = ALONE.format(package="carried")
+    done = subprocess.run([str(python), "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("order", ["se", "ef"])
+def test_the_stability_limit_of_adaptive_neurons_is_exact(order):
+    node = random_network(1, cell=order, hidden=1)["cells/0"]
+    alpha, rise, beta = 3, 1, 3  # of 4
+    changed = replace(
+        node, alpha=np.array([alpha]), alpha_frac=2, rise=np.array([rise]), rise_frac=2, beta=np.array([beta]),
+        beta_frac=2, coupling_frac=4, coupling=np.array([0]),
+    )  # fmt: skip
+    limit = Fraction(49, 16) if order == "se" else Fraction(7, 16)
+    most = limit / Fraction(rise, 4) * 16  # this coupling code is the first that is refused
+    replace(changed, coupling=np.array([floor(most) - 1]), constant_width=12)
+    with pytest.raises(ProgramError, match=r"unstable.*lower q or raise tau_w"):
+        replace(changed, coupling=np.array([ceil(most)]), constant_width=12)
+
+
+def test_neurons_refuse_what_cannot_be():
+    node = random_network(2, cell="se", hidden=3, recurrent=True)["cells/0"]
+    with pytest.raises(ProgramError, match="cells/0: recurrent has shape"):
+        replace(node, recurrent=node.recurrent[:, :2])
+    with pytest.raises(ProgramError, match="order 'me' is unknown"):
+        replace(node, order="me")
+    with pytest.raises(ProgramError, match="its output are spikes"):
+        replace(node, output=Format(8, True, 0))
+    with pytest.raises(ProgramError, match="alpha has to lie below 1"):
+        replace(node, alpha=np.full(3, 4), alpha_frac=2)
+    with pytest.raises(ProgramError, match="an adaptation does not decay: beta has to lie below 1"):
+        replace(node, beta=np.full(3, 4), beta_frac=2)
+    for beyond in (node.potential.min - 2, node.potential.max + 1):
+        with pytest.raises(ProgramError, match="threshold holds"):
+            replace(node, threshold=np.full(3, beyond))
+
+
+@pytest.mark.parametrize("order", ["se", "ef"])
+def test_feedback_in_large_units_is_unstable_too(order):
+    node = random_network(2, cell=order, hidden=1)["cells/0"]
+    codes = {"alpha": 0, "alpha_frac": 0, "beta": 0, "beta_frac": 0, "rise": 1, "rise_frac": -1, "coupling_frac": 0}
+    one = {name: np.array([code]) if name in ("alpha", "beta", "rise") else code for name, code in codes.items()}
+    with pytest.raises(ProgramError, match="1 neurons are unstable"):
+        replace(node, **one, coupling=np.array([1]))  # 2, the limit is 1

@@ -1,0 +1,204 @@
+"""Networks for Loihi: the scan against the reference, and the way from a float model to a program."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pumice.errors import PumiceError
+from pumice.models.adlif.build import build_adlif
+from pumice.program import digest, load, reference, save
+from pumice.program.nodes import LoihiLIF
+from pumice.program.random.loihi import random_loihi
+from pumice.quantize.config import QuantizationConfig, Widths
+from pumice.quantize.loihi.family import lower, lowering_report
+from pumice.quantize.loihi.layer import QuantLoihiLayer, Source, synapse_codes
+from pumice.quantize.loihi.loop import Dynamics
+from pumice.quantize.loihi.model import convert
+from pumice.quantize.loihi.scan import loihi_scan
+from pumice.train.data.sequences.batch import LabelledSequence, collate_blocks
+
+FEATURES, CLASSES = 7, 4
+
+
+def float_model(seed=0, **changed):
+    values = {"cell": "lif", "layers": 2, "hidden": 12, "aggregation": "mean", "tau_out": [3, 9], "threshold": 0.05}
+    return build_adlif({**values, **changed}, num_classes=CLASSES, in_features=FEATURES, seed=seed)
+
+
+def make_batch(rng, most=3, rows=6, steps=40):
+    sequences = []
+    for row in range(rows):
+        length = steps - 3 * row
+        inputs = rng.integers(0, most + 1, (length, FEATURES)).astype(np.float32)
+        sequences.append(LabelledSequence(inputs, (np.arange(length) >= 5).astype(np.int64), np.array([-1, row % 4])))
+    return collate_blocks(sequences)
+
+
+def calibrated(batch, config=None, **changed):
+    twin = convert(float_model(**changed), config or QuantizationConfig())
+    observer = twin.observer()
+    twin.observe(observer, batch)
+    twin.set_formats(observer)
+    return twin
+
+
+@pytest.mark.parametrize("implementation", ["numba", "torch"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_the_scan_is_the_reference(implementation, dtype, seed):
+    """Spikes, both states and what was lost, of whole layers, wraps and clips among them."""
+    program = random_loihi(seed, layers=1, weight_exponent=0)
+    node = next(node for node in program if isinstance(node, LoihiLIF))
+    rng = np.random.default_rng(seed)
+    x = rng.integers(node.format.min, node.format.max + 1, (3, 30, node.weight.shape[1]))
+    samples = [(row, np.arange(30)) for row in x.astype(np.float64)]
+    found = loihi_scan(
+        torch.from_numpy(x @ node.weight.astype(np.int64).T).to(dtype),
+        torch.tensor(node.recurrent).to(dtype),
+        torch.tensor(node.bias).to(dtype),
+        Dynamics(node.du, node.dv, node.vth),
+        implementation=implementation,
+    )
+    states = torch.cat([found.u, found.v * (1 - found.z)], dim=2)
+    for row, trace in enumerate(reference.run(program, samples)):
+        np.testing.assert_array_equal(found.z[row].numpy(), trace.values[node.name])
+        np.testing.assert_array_equal(states[row].numpy(), trace.states[node.name])
+        assert int(found.lost[row]) == trace.saturations[node.name]
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_both_scans_have_the_same_gradients(recurrent):
+    generator = torch.Generator().manual_seed(0)
+    drive = (150 * torch.randn(6, 30, 9, generator=generator, dtype=torch.float64)).round().requires_grad_()
+    shape = (9, 9 if recurrent else 0)
+    weight = (60 * torch.randn(shape, generator=generator, dtype=torch.float64)).round().requires_grad_()
+    bias = (20 * torch.randn(9, generator=generator, dtype=torch.float64)).round().requires_grad_()
+    inputs = [drive, bias, *([weight] if recurrent else [])]
+    found = []
+    for implementation in ("numba", "torch"):
+        z = loihi_scan(drive, weight, bias, Dynamics(3000, 250, 500), implementation=implementation).z
+        assert 0.01 < float(z.detach().mean()) < 0.9
+        found.append(torch.autograd.grad((z * torch.arange(1.0, 10)).sum(), inputs))
+    for mine, other in zip(*found, strict=True):
+        assert mine.abs().max() > 0
+        torch.testing.assert_close(mine, other, rtol=1e-10, atol=1e-12)
+
+
+@given(bits=st.integers(2, 8), seed=st.integers(0, 1000))
+def test_weights_are_what_a_synapse_holds(bits, seed):
+    weight = np.random.default_rng(seed).normal(0, 200, 50)
+    codes, unit = synapse_codes(weight, bits), 2 ** (9 - bits)
+    assert not (codes % unit).any()
+    assert np.abs(codes).max() <= 254
+    inside = np.abs(weight) <= 254 // unit * unit
+    assert np.abs(codes - weight)[inside].max(initial=0) <= unit / 2
+
+
+def test_a_frozen_twin_gives_the_program_s_integers(tmp_path):
+    rng = np.random.default_rng(1)
+    batch = make_batch(rng)
+    frozen = calibrated(batch).freeze()
+    program = lower(frozen, class_names=tuple("abcd"))
+    save(program, tmp_path / "program.npz")
+    assert digest(load(tmp_path / "program.npz")) == digest(program)
+    assert program.series == "output"
+    _, trace = frozen.trace(batch.inputs)
+    lengths = batch.lengths.tolist()
+    samples = [(batch.inputs[row, :length].numpy(), np.arange(length)) for row, length in enumerate(lengths)]
+    spikes = 0
+    for row, found in enumerate(reference.run(program, samples)):
+        length = len(samples[row][1])
+        for name, codes in found.values.items():
+            if name != program.logits:
+                np.testing.assert_array_equal(trace[name][row, :length].numpy(), codes)
+        for name, codes in found.states.items():
+            np.testing.assert_array_equal(trace[f"{name}:state"][row, :length].numpy(), codes)
+        np.testing.assert_array_equal(found.series, found.values["output"])
+        rates = np.floor(2.0**12 * found.series.sum(0) / length + 0.5)
+        np.testing.assert_array_equal(found.logits, rates)
+        spikes += int(found.series.sum())
+    assert spikes > 20
+
+
+def test_the_twin_computes_as_it_is_frozen():
+    batch = make_batch(np.random.default_rng(2))
+    twin = calibrated(batch).eval()
+    frozen = twin.freeze()
+    for name, layer in twin.constants().layers.items():
+        node = next(node for node in frozen.nodes() if node.name == name)
+        np.testing.assert_array_equal(layer.weight.detach().numpy(), node.weight)
+        np.testing.assert_array_equal(layer.bias.detach().numpy(), node.bias)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            twin(batch.inputs, batch.blocks, 2).double(), frozen(batch.inputs, batch.blocks, 2), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_fine_tuning_reaches_every_weight_and_lowers_the_loss():
+    batch = make_batch(np.random.default_rng(3), rows=12, steps=60)
+    twin = calibrated(batch).train()
+    optimizer = torch.optim.Adam(twin.model.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(40):
+        logits, labels = batch.apply(twin)
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    names = {name for name, tensor in twin.model.named_parameters() if tensor.grad is not None and tensor.grad.any()}
+    assert {"cells.0.input.weight", "cells.1.recurrent", "cells.1.input.bias", "readout.linear.weight"} <= names
+    assert min(losses[-5:]) < losses[0] - 0.2
+
+
+def test_neurons_of_one_decay_keep_their_response():
+    """With one time constant for all, a layer is the float layer but for rounding: it spikes at the same steps."""
+    batch = make_batch(np.random.default_rng(4), most=1)
+    model = float_model(layers=1, tau_u=[10, 10])
+    twin = calibrated(batch, layers=1, tau_u=[10, 10])
+    program = lower(twin.freeze(), class_names=tuple("abcd"))
+    node = program["cells/0"]
+    assert node.du == 4095
+    assert node.dv == round(4096 * (1 - np.exp(-1 / 10)))
+    _, trace = twin.freeze().trace(batch.inputs)
+    with torch.no_grad():
+        expected, _ = model.cells[0].sequence(batch.inputs)
+    real = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
+    assert expected[real].mean() > 0.005
+    assert (trace["cells/0"][real] == expected[real]).double().mean() > 0.99
+
+
+def test_report_tells_decays_and_clipped_weights():
+    twin = calibrated(make_batch(np.random.default_rng(5)))
+    with torch.no_grad():
+        twin.model.cells[0].input.weight[0, 0] = 1e3
+        twin.model.cells[0].input.bias[1] = -1e6
+    report = lowering_report(twin, lower(twin.freeze(), class_names=tuple("abcd")))
+    assert [entry["layer"] for entry in report] == ["cells.0", "cells.1", "readout"]
+    assert report[0]["clipped_weights"]["input"] >= 1
+    assert report[0]["clipped_weights"]["bias"] == 1
+    assert report[0]["du"] == 4095
+
+
+def test_a_potential_beyond_all_thresholds_leaves_a_threshold():
+    layer = QuantLoihiLayer(2, 8, "cells.0")
+    ones = torch.ones(2, 1)
+    source = Source(ones, ones[:, 0], ones[:, :0], 0.9 * ones[:, 0])
+    layer.set_scale(source, threshold=1.0, peak=1e9, method="max")
+    assert layer.dynamics.vth == 1
+
+
+def test_what_cannot_run_on_loihi_is_refused_by_name():
+    batch = make_batch(np.random.default_rng(6))
+    with pytest.raises(PumiceError, match="cell=se-adlif has an adaptation"):
+        convert(float_model(cell="se-adlif"), QuantizationConfig())
+    with pytest.raises(PumiceError, match="cell=lstm is no spiking neuron"):
+        convert(float_model(cell="lstm"), QuantizationConfig())
+    with pytest.raises(PumiceError, match="synapses of 12 bits, Loihi's have up to 8"):
+        convert(float_model(), QuantizationConfig(widths=Widths(synapses=12)))
+    with pytest.raises(PumiceError, match="the input holds fractions"):
+        calibrated(batch._replace(inputs=batch.inputs / 2))
+    with pytest.raises(PumiceError, match="not calibrated"):
+        convert(float_model(), QuantizationConfig()).freeze()

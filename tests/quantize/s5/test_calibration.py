@@ -1,0 +1,141 @@
+"""Calibration: ranges from every event, by max or squared error; what is not calibrated is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pumice.errors import PumiceError
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.exponents import activation_frac
+from pumice.quantize.observers import Histogram, Peaks
+from pumice.quantize.s5.model import calibrate, convert
+
+
+@given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=20), min_size=1, max_size=4))
+@settings(deadline=None)
+def test_max_covers_everything_ever_seen(parts):
+    histogram = Histogram()
+    for part in parts:
+        histogram.update(torch.tensor(part))
+    everything = torch.tensor([value for part in parts for value in part])
+    assert histogram.frac(8, True, "max") == activation_frac(everything, 8)
+    assert int(histogram.counts.sum()) == len(everything)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mse_agrees_with_the_values_themselves(seed):
+    values = torch.randn(200_000, generator=torch.Generator().manual_seed(seed)) * 10.0 ** (seed - 2)
+    values[0] = 40.0 * 10.0 ** (seed - 2)
+    histogram = Histogram()
+    for part in values.flip(0).split(30_000):  # the outlier comes last: bins have to merge
+        histogram.update(part)
+    assert histogram.frac(8, True, "mse") == activation_frac(values, 8, method="mse")
+    assert histogram.frac(8, True, "mse") > histogram.frac(8, True, "max")
+
+
+@pytest.mark.parametrize("width", [10, 11, 12])
+def test_bins_are_fine_enough_for_wide_activations(width):
+    for seed in range(16):
+        generator = torch.Generator().manual_seed(seed)
+        values = torch.randn(20_000, generator=generator) * torch.exp(2 * torch.randn(1, generator=generator))
+        values = values * torch.where(torch.rand(20_000, generator=generator) < 0.001, 4, 1)
+        histogram = Histogram()
+        histogram.update(values)
+        assert histogram.frac(width, True, "mse") == activation_frac(values, width, method="mse")
+
+
+def test_headroom_spares_a_bit():
+    histogram = Histogram()
+    histogram.update(torch.tensor([-3.0, 2.0]))
+    assert histogram.frac(16, True, "max", 1) == histogram.frac(16, True, "max") - 1
+
+
+def test_peaks_are_by_mode_over_both_parts():
+    peaks = Peaks(2)
+    peaks.update(torch.tensor([[1.0, -5.0, 2.0, 0.0], [-3.0, 0.0, 0.0, 4.0]]))
+    assert peaks.largest.tolist() == [3.0, 5.0]
+
+
+def test_states_between_samples_of_a_stride_count(build):
+    made = build({"stride": 8, "stages": 1, "layers_per_stage": 1}, lengths=(64,))
+    tokens, dt, lengths, pool_dt = made.batch
+    quiet = made.twin.state_dict()["layers.0.state_frac"].clone()
+    with torch.no_grad():
+        made.twin.model.embedding.weight[3] *= -1e6  # layer norm turns it around
+        made.twin.model.embedding.weight[3, 0] += 1e7
+    burst = tokens.clone()
+    burst[:, 1:8] = 3  # only events that a strided read-out does not sample
+    dt = torch.zeros_like(dt)
+    calibrate(made.twin, [(burst, dt, lengths, pool_dt)])
+    assert (made.twin.layers[0].state_frac < quiet).any()
+
+
+def test_states_keep_their_headroom(build):
+    made = build()
+    frozen = made.twin.freeze()
+    _, trace = frozen.trace(*made.batch)
+    for layer in made.twin.layers:
+        states = trace[layer.geometry.node("ssm") + ":state"]
+        states = states[0]  # the sample without padding
+        assert states.abs().max() < 2**15 - 1  # nothing saturates
+        assert states.abs().amax(0).max() > 2**12  # and nothing is wasted
+
+
+def test_an_uncalibrated_twin_is_refused(build):
+    made = build()
+    fresh = convert(made.model, QuantizationConfig(), 0.5)
+    for use in (lambda: fresh(*made.batch), fresh.freeze, fresh.freeze_scales):
+        with pytest.raises(PumiceError, match="not calibrated"):
+            use()
+
+
+def test_calibration_needs_a_complete_window(build):
+    made = build()
+    tokens, dt, lengths, pool_dt = (part[3:] for part in made.batch)  # the sample of one event
+    with pytest.raises(PumiceError, match="complete window"):
+        calibrate(convert(made.model, QuantizationConfig(), 0.5), [(tokens, dt, lengths, pool_dt)])
+    with pytest.raises(PumiceError, match="no value"):
+        calibrate(convert(made.model, QuantizationConfig(), 0.5), [])
+
+
+def test_nan_is_refused(build):
+    made = build()
+    with torch.no_grad():
+        made.model.stages[1].layers[0].ssm.B[0, 0, 0] = np.nan
+    twin = convert(made.model, QuantizationConfig(), 0.5)
+    with pytest.raises(PumiceError, match="NaN or infinity"):
+        calibrate(twin, [made.batch])
+    with torch.no_grad():
+        made.twin.model.stages[1].layers[0].gate.weight[0, 0] = np.inf
+    with pytest.raises(PumiceError, match=r"stages\.1\.layers\.0: the folded weight 'gate'"):
+        made.twin.freeze()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"width": {}}, "no setting 'width'"),
+        ({"widths": {"states": 16}}, "no setting 'states'"),
+        ({"widths": {"state": 40}}, "state=40 is impossible"),
+        ({"widths": {"gate": 1}}, "gate=1 is impossible"),
+        ({"widths": {"state": 12}}, "cannot read 16 bits"),
+        ({"layers": {"stages.0.layers.1": {"stat": 20}}}, "no setting 'stat'"),
+        ({"tick_ms": 0.0003}, "tick_ms"),
+        ({"tick_ms": 0.0015}, "microseconds"),
+        ({"calibration": {"method": "percentile"}}, "unknown"),
+        ({"qat": {"epochs": -1}}, "epochs"),
+        ({"qat": 3}, "no mapping"),
+    ],
+)
+def test_bad_settings_are_one_sentence(settings, sentence):
+    with pytest.raises(PumiceError, match=sentence) as caught:
+        QuantizationConfig.from_mapping(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_widths_of_a_layer_that_is_not_there(build):
+    with pytest.raises(PumiceError, match=r"stages\.7\.layers\.0, which the model lacks"):
+        build(layers={"stages.7.layers.0": {"state": 20}})

@@ -1,0 +1,150 @@
+"""`pumice export target=onnx` as a user meets it."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from pumice.cli.main import main
+from pumice.export.onnx.model import operations
+from pumice.program import load
+from pumice.stages import onnx_parity
+
+FILES = ("step", "sequence", "float", "qdq")
+
+
+def call(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def exported(small_run, tmp_path_factory):
+    """A run folder with a program of a barely trained model and its ONNX models."""
+    folder = tmp_path_factory.mktemp("export") / "run"
+    quick = [*small_run, "quantize.qat.epochs=0", "quantize.max_dead_zone=1", "export.step_samples=5"]
+    for verb in ("train", "quantize", "export"):
+        assert call(verb, *quick, f"run_dir={folder}") == 0
+    return folder
+
+
+@pytest.fixture
+def run_dir(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_nothing_differs_and_figures_say_so(exported):
+    figures = json.loads((exported / "onnx" / "export.json").read_text())
+    assert figures["sequence"]["samples"] == 40
+    assert figures["sequence"]["values"] == 40 * 20
+    assert figures["step"]["samples"] == 5
+    assert figures["step"]["values"] > 5 * 20 * 30
+    assert figures["sequence"]["differing"] == figures["step"]["differing"] == 0
+    assert figures["onnxruntime"] == onnxruntime.__version__
+    assert (figures["opset"], figures["ir_version"]) == (21, 10)
+    assert figures["qdq"]["sqnr_db"] > 20
+    assert figures["float"]["largest_difference"] < 1e-3 * figures["float"]["largest_logit"]
+    assert json.loads((exported / "metrics.json").read_text())["export-onnx"] == figures
+
+
+def test_models_are_documented(exported):
+    program = load(exported / "program.npz")
+    for name in FILES:
+        model = onnx.load(exported / "onnx" / f"{name}.onnx")
+        onnx.checker.check_model(model, full_check=True)
+        assert (model.ir_version, model.opset_import[0].version) == (10, 21)
+        assert model.doc_string
+        assert all(value.doc_string for value in (*model.graph.input, *model.graph.output))
+        properties = {item.key: item.value for item in model.metadata_props}
+        assert json.loads(properties["class_names"]) == list(program.class_names)
+        documented = [operation for operation in operations(model.graph) if operation.doc_string]
+        assert len(documented) > len(list(operations(model.graph))) / 2
+        if name != "float":
+            assert json.loads(properties["edge_formats"])["embedding"] == str(program["embedding"].output)
+            names = [operation.name for operation in operations(model.graph)]
+            computed = [node.name for node in program if node.inputs]
+            silent = [node for node in computed if not any(f"/{node}/" in f"/{label}" for label in names)]
+            # latching and summing nodes may need no operation of their own at a rate that is read elsewhere
+            assert not [node for node in silent if not node.endswith(("/state", "_pool"))]
+
+
+@pytest.mark.parametrize("name", ["step", "sequence"])
+def test_exact_models_have_no_float_tensor(exported, name):
+    model = onnx.load(exported / "onnx" / f"{name}.onnx")
+    text = onnx.printer.to_text(model)
+    assert "float" not in text.replace("arithmetic", "")
+
+
+def test_it_is_done_once(exported, capsys):
+    before = (exported / "onnx" / "step.onnx").stat().st_mtime_ns
+    assert call("export", f"run_dir={exported}") == 0
+    assert "finished earlier" in capsys.readouterr().out
+    assert (exported / "onnx" / "step.onnx").stat().st_mtime_ns == before
+
+
+def test_it_writes_the_same_bytes_again(run_dir):
+    before = {name: (run_dir / "onnx" / f"{name}.onnx").read_bytes() for name in FILES}
+    assert call("export", f"run_dir={run_dir}", "redo=[export-onnx]") == 0
+    for name, content in before.items():
+        assert (run_dir / "onnx" / f"{name}.onnx").read_bytes() == content
+
+
+def refused(capsys, *arguments):
+    code = call("export", *arguments)
+    error = capsys.readouterr().err
+    assert error.startswith("pumice: ")
+    assert error.count("\n") == 1
+    return code, error
+
+
+def test_unknown_target(capsys, run_dir):
+    code, error = refused(capsys, f"run_dir={run_dir}", "target=abacus")
+    assert code == 2
+    assert "target=abacus is unknown; use one of: onnx" in error
+
+
+def test_missing_program(capsys, run_dir):
+    (run_dir / "program.npz").unlink()
+    code, error = refused(capsys, f"run_dir={run_dir}")
+    assert code == 2
+    assert "program.npz, which does not exist" in error
+
+
+def test_damaged_program(capsys, run_dir):
+    content = bytearray((run_dir / "program.npz").read_bytes())
+    content[len(content) // 2] ^= 255
+    (run_dir / "program.npz").write_bytes(content)
+    code, error = refused(capsys, f"run_dir={run_dir}", "redo=[export-onnx]")
+    assert code == 2
+    assert "program.npz" in error
+
+
+def test_folder_that_cannot_be_made(capsys, run_dir):
+    shutil.rmtree(run_dir / "onnx")
+    (run_dir / "onnx").write_text("in the way")
+    (run_dir / "stages" / "export-onnx.json").unlink()
+    code, error = refused(capsys, f"run_dir={run_dir}")
+    assert code == 2
+    assert "cannot write" in error
+
+
+@pytest.mark.parametrize("which", ["sequence", "step"])
+def test_a_difference_ends_with_code_1(capsys, run_dir, monkeypatch, which):
+    right = getattr(onnx_parity, run := {"sequence": "run_samples", "step": "run_step"}[which])
+
+    def wrong(*arguments, **more):
+        if which == "step":
+            return [rows + (np.arange(len(rows)) == 7)[:, None] for rows in right(*arguments)]
+        return [{"logits": found["logits"] + (np.arange(20) == 3)} for found in right(*arguments, **more)]
+
+    monkeypatch.setattr(onnx_parity, run, wrong)
+    code, error = refused(capsys, f"run_dir={run_dir}", "redo=[export-onnx]")
+    assert code == 1
+    assert f"{which}.onnx" in error
+    assert "sample 0" in error
+    assert "event 7" in error or which == "sequence"
+    assert json.loads((run_dir / "stages" / "export-onnx.json").read_text())["status"] == "begun"

@@ -1,0 +1,58 @@
+"""CutMix against its definition: what is kept, what is pasted, and the weight of the labels."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pumice.train.data.events.cutmix import cut_mix, paste
+from pumice.train.data.recordings import make_events
+
+
+def sample(n, owner, rng):
+    return make_events(np.sort(rng.integers(0, 1000, n)), np.full(n, owner))
+
+
+@given(counts=st.lists(st.integers(1, 60), min_size=1, max_size=8), seed=st.integers(0, 2**32))
+def test_mixed_samples_follow_the_definition(counts, seed):
+    rng = np.random.default_rng(seed)
+    samples = [sample(n, owner, rng) for owner, n in enumerate(counts)]
+    mixed, partners, masks = cut_mix(samples, rng)
+    assert sorted(partners) == list(range(len(counts)))
+    for row, (events, partner, mask) in enumerate(zip(mixed, partners, masks, strict=True)):
+        cut, kept = events[mask], events[~mask]
+        assert (np.diff(events["t"]) >= 0).all()
+        assert (cut["x"] == partner).all()
+        assert (kept["x"] == row).all()
+        n = counts[partner]
+        assert 1 <= len(cut) <= max(n - 1, 1)
+        assert cut["t"].tolist() in [samples[partner]["t"][s : s + len(cut)].tolist() for s in range(n)]
+        own = samples[row]["t"]
+        assert kept["t"].tolist() == [t for t in own.tolist() if not cut["t"][0] <= t <= cut["t"][-1]]
+
+
+def test_paste_replaces_the_span_bounds_included():
+    base = make_events(np.array([0, 10, 20, 30, 40]), np.zeros(5))
+    cut = make_events(np.array([10, 25, 30]), np.ones(3))
+    events, mask = paste(base, cut)
+    assert events["t"].tolist() == [0, 10, 25, 30, 40]
+    assert mask.tolist() == [False, True, True, True, False]
+
+
+def test_empty_samples_are_left_alone():
+    full, empty = make_events(np.arange(9), np.ones(9)), make_events(np.zeros(0), np.zeros(0))
+    for seed in range(20):
+        mixed, partners, masks = cut_mix([full, empty], np.random.default_rng(seed))
+        assert len(mixed[1]) == 0
+        if partners[0] == 1:
+            assert np.array_equal(mixed[0], full)
+            assert not masks[0].any()
+
+
+def test_sizes_and_starts_cover_their_range_evenly():
+    rng = np.random.default_rng(0)
+    events = make_events(np.arange(5) * 10, np.arange(5))
+    seen = [tuple(m[0][mask[0]]["x"].tolist()) for m, _, mask in (cut_mix([events], rng) for _ in range(4000))]
+    sizes = np.bincount([len(cut) for cut in seen], minlength=6)
+    assert sizes[0] == sizes[5] == 0
+    assert sizes[1:5] / 4000 == pytest.approx(0.25, abs=0.03)
+    assert {cut[0] for cut in seen if len(cut) == 1} == {0, 1, 2, 3, 4}

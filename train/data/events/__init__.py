@@ -1,0 +1,1 @@
+"""Batches of event recordings: tokens and the intervals between them."""

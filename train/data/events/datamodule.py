@@ -1,0 +1,63 @@
+"""The data of an event task, for training with Lightning and for the stages after it."""
+
+from __future__ import annotations
+
+from numpy.typing import NDArray
+
+from ....errors import PumiceError
+from ..base import TaskDataModule
+from ..recordings import Recordings
+from ..sources.registry import OWN_VALIDATION, open_recordings
+from ..task import TaskConfig
+from .loading import BatchBuilder
+from .samples import EventSamples
+
+
+class EventDataModule(TaskDataModule):
+    """Loaders of ``EventBatch`` of one event task; samples are ``EventSamples``: raw events, labels, class names.
+
+    ``task`` is a ``task.TaskConfig``; ``task.task_config`` builds one from a configuration. The other arguments are
+    those of ``base.TaskDataModule``.
+    """
+
+    kind = "events"
+    task: TaskConfig
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return self.task.num_classes
+
+    @property
+    def model_inputs(self) -> dict[str, int]:
+        """The vocabulary."""
+        return {"vocab": self.vocab}
+
+    @property
+    def vocab(self) -> int:
+        """Number of tokens."""
+        return self.task.vocab
+
+    @property
+    def tick_ms(self) -> float | None:
+        """Length of a tick in milliseconds; None where times are exact."""
+        return self.task.tick_ms
+
+    def _open(self, split: str) -> Recordings:
+        return open_recordings(self.task, split)
+
+    def _choose(self, opened: Recordings, chosen: NDArray | None, training: bool) -> EventSamples:
+        if training:
+            return EventSamples(opened, chosen, self.task.slice_events, fewest=self.task.fewest_events)
+        return EventSamples(opened, chosen)
+
+    def _builder(self, samples: EventSamples, training: bool) -> BatchBuilder:
+        return BatchBuilder(samples, self.task, training, self.seed)
+
+    def _own_validation(self) -> bool:
+        own = self.task.validation.by == "own"
+        if own and self.task.source not in OWN_VALIDATION:
+            raise PumiceError(
+                f"task.validation.by=own: {self.task.source} has no split of its own for it; choose sample or speaker"
+            )
+        return own
