@@ -12,6 +12,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pumice needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs,synthesis]'
+	mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/pumice  # where mypy finds the package, whatever this folder is called
 	touch $@
 
 demo: install
