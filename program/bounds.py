@@ -47,6 +47,19 @@ def dot_bound(weight: np.ndarray, magnitude: int) -> np.ndarray:
 
     Python integers, so that the bound itself cannot overflow.
     """
-    weight = np.abs(np.asarray(weight).astype(np.int64))
-    rows = weight if weight.ndim == 1 else weight.sum(axis=1)
+    if largest(weight) < 1 << 31 and weight.shape[-1] < 1 << 31:  # these sums fit 64 bits, and are fast
+        codes = np.abs(weight.astype(np.int64))
+    else:
+        codes = magnitudes(weight)
+    rows = codes if weight.ndim == 1 else codes.sum(axis=1)
     return rows.astype(object) * int(magnitude)
+
+
+def magnitudes(codes: np.ndarray) -> np.ndarray:
+    """``|codes|`` as Python integers: in the array's own dtype ``|-2**63|`` would stay negative."""
+    return np.abs(codes.astype(object))
+
+
+def largest(codes: np.ndarray) -> int:
+    """The largest ``|code|``, exactly; 0 of none."""
+    return max(-int(codes.min()), int(codes.max()), 0) if codes.size else 0

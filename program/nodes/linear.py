@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..bounds import dot_bound, register, rounding_term
+from ..bounds import dot_bound, largest, magnitudes, register, rounding_term
 from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
 
@@ -51,8 +51,7 @@ class Embedding(Node):
         check_shift(self, "the shift", self.shift)
 
     def bounds(self) -> Mapping[str, int]:
-        largest = int(np.abs(self.table.astype(np.int64)).max())
-        return {"the table": (largest << max(-self.shift, 0)) + rounding_term(self.shift)}
+        return {"the table": (largest(self.table) << max(-self.shift, 0)) + rounding_term(self.shift)}
 
 
 @register_node
@@ -128,7 +127,7 @@ class Linear(Node):
             check_shift(self, "a shift", shift)
 
     def bounds(self) -> Mapping[str, int]:
-        total = np.abs(self.bias.astype(np.int64)).astype(object)
+        total = magnitudes(self.bias)
         for weight, format, shift in zip(self.weights, self.formats, self.operand_shifts, strict=True):
             total = total + dot_bound(weight, format.magnitude) * (1 << shift.astype(object))
         left = np.maximum(-self.output_shift, 0).astype(object)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..bounds import dot_bound
+from ..bounds import dot_bound, largest
 from ..formats import Format
 from .base import register_node
 from .layer import NeuronLayer
@@ -104,5 +104,5 @@ class LoihiLIF(NeuronLayer):
         return {
             "the current": kept + driven,
             "the decay step": max(kept, STATE_LIMIT) << DECAY_BITS,
-            "the potential": STATE_LIMIT + kept + (int(np.abs(self.bias.astype(np.int64)).max()) << ALIGNMENT),
+            "the potential": STATE_LIMIT + kept + (largest(self.bias) << ALIGNMENT),
         }

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..bounds import dot_bound, rounding_term
+from ..bounds import dot_bound, magnitudes, rounding_term
 from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
 from .layer import NeuronLayer
@@ -125,7 +125,7 @@ class Neurons(NeuronLayer):
         return ("alpha", "rise")
 
     def bounds(self) -> Mapping[str, int]:
-        sums = np.abs(self.bias.astype(np.int64)).astype(object)
+        sums = magnitudes(self.bias)
         sums = sums + dot_bound(self.input, self.format.magnitude) * (1 << self.input_shift.astype(object))
         if self.is_recurrent:
             sums = sums + dot_bound(self.recurrent, 1) * (1 << self.recurrent_shift.astype(object))
@@ -319,7 +319,7 @@ class LeakyIntegrator(Node):
             check_shift(self, "a shift", shift)
 
     def bounds(self) -> Mapping[str, int]:
-        total = np.abs(self.bias.astype(np.int64)).astype(object)
+        total = magnitudes(self.bias)
         total = total + dot_bound(self.weight, self.format.magnitude) * (1 << self.weight_shift.astype(object))
         total = total + dot_bound(self.decay, self.output.magnitude) * (1 << self.decay_shift.astype(object))
         left = np.maximum(-self.output_shift, 0).astype(object)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
-from ..bounds import rounding_term
+from ..bounds import largest, magnitudes, rounding_term
 from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
 
@@ -46,8 +47,7 @@ class BatchNorm(Node):
         check_shift(self, "shift", self.shift)
 
     def bounds(self) -> Mapping[str, int]:
-        total = np.abs(self.multiplier.astype(np.int64)).astype(object) * self.format.magnitude
-        total = total + np.abs(self.bias.astype(np.int64)).astype(object)
+        total = magnitudes(self.multiplier) * self.format.magnitude + magnitudes(self.bias)
         left = np.maximum(-self.shift.astype(np.int64), 0).astype(object)
         return {"the affine map": int(max(total * (1 << left), default=0)) + rounding_term(self.shift)}
 
@@ -110,10 +110,10 @@ class LayerNorm(Node):
         magnitude, size = self.format.magnitude, self.size
         a, b, c = self.shifts
         variance = (size * magnitude) ** 2 + self.epsilon
-        root = int(np.ceil(np.sqrt(float(variance << (2 * self.root_shift))))) + 1
+        root = isqrt((variance << (2 * self.root_shift)) - 1) + 2  # rounded up, and one more
         # |H x - S| <= 2 (H - 1) max|x|; |H x_c - S| <= sqrt(H - 1) sqrt(V) would be tighter, but is not needed
-        gamma = int(np.abs(self.gamma.astype(np.int64)).max(initial=0)) if self.gamma.size else 1
-        beta = int(np.abs(self.beta.astype(np.int64)).max(initial=0))
+        gamma = largest(self.gamma) if self.gamma.size else 1
+        beta = largest(self.beta)
         numerator = ((2 * (size - 1) * magnitude * gamma) << a) + ((beta * root) << b)
         return {
             "the variance": variance << (2 * self.root_shift),

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..bounds import dot_bound, register
+from ..bounds import dot_bound, magnitudes, register
 from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
 from .inputs import GAP_FORMAT
@@ -142,8 +142,8 @@ class DiagonalSSM(Node):
     def bounds(self) -> Mapping[str, int]:
         state = self.state_format.magnitude
         drive = np.maximum(
-            dot_bound(self.input_re, self.format.magnitude) + np.abs(self.bias_re.astype(object)),
-            dot_bound(self.input_im, self.format.magnitude) + np.abs(self.bias_im.astype(object)),
+            dot_bound(self.input_re, self.format.magnitude) + magnitudes(self.bias_re),
+            dot_bound(self.input_im, self.format.magnitude) + magnitudes(self.bias_im),
         )
         right = np.maximum(self.drive_shift, 0)
         half = (1 << right.astype(object)) // 2
@@ -153,7 +153,7 @@ class DiagonalSSM(Node):
             (int(d) + int(h)) >> int(r) if r else int(d) << int(lf)
             for d, h, r, lf in zip(drive, half, right, left, strict=True)
         )
-        step = (np.abs(self.decay_re.astype(object)) + np.abs(self.decay_im.astype(object))) * state
+        step = (magnitudes(self.decay_re) + magnitudes(self.decay_im)) * state
         step = step + (1 << self.decay_exponent.astype(object)) // 2
         return {
             "the drive": max(in_state),

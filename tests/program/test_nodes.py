@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pumice.export.lava import LavaUnavailable, ensure_environment
 from pumice.program import Format, Program, ProgramError
 from pumice.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
+from pumice.program.bounds import dot_bound
 from pumice.program.clock import gaps, ticks
 from pumice.program.nodes import REGISTRY, DiagonalSSM, Embedding, Linear
 from pumice.program.random.loihi import random_loihi
@@ -221,3 +222,28 @@ def test_feedback_in_large_units_is_unstable_too(order):
     one = {name: np.array([code]) if name in ("alpha", "beta", "rise") else code for name, code in codes.items()}
     with pytest.raises(ProgramError, match="1 neurons are unstable"):
         replace(node, **one, coupling=np.array([1]))  # 2, the limit is 1
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("extreme", [-(1 << 63), (1 << 63) - 1])
+def test_the_extremes_of_64_bits_are_refused_in_every_bias(draw, extreme):
+    """|-2**63| is negative in int64: bounds are taken in Python integers."""
+    biased = [node for seed in range(40) for node in draw(seed) for name in vars(node) if name.startswith("bias")]
+    assert biased
+    for node in biased:
+        for name in [name for name in vars(node) if name.startswith("bias")]:
+            changed = getattr(node, name).astype(np.int64)
+            changed[-1] = extreme
+            with pytest.raises(
+                ProgramError, match=rf"node {node.name}: .*(can reach 6[3-9]|can reach [7-9][0-9]|bias holds)"
+            ):
+                replace(node, **{name: changed})
+
+
+@given(
+    st.lists(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=3, max_size=3), min_size=1), st.integers(0, 9)
+)
+def test_bounds_of_products_are_exact(rows, magnitude):
+    expected = [sum(map(abs, row)) * magnitude for row in rows]
+    assert list(dot_bound(np.array(rows, dtype=np.int64), magnitude)) == expected
+    assert list(dot_bound(np.array(rows, dtype=np.int64)[:, 0], magnitude)) == [abs(row[0]) * magnitude for row in rows]
