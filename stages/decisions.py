@@ -19,7 +19,6 @@ from ..train.data.base import TaskDataModule
 from ..train.data.events.datamodule import EventDataModule
 from ..train.data.sequences.batch import IGNORED, BlockBatch
 from ..train.data.sequences.datamodule import SequenceDataModule
-from ..train.data.tokens import TOKENS
 from .build import build_model
 
 
@@ -47,13 +46,7 @@ class EventTest(TestSet):
     """Recordings of events, cropped as evaluation crops; one decision each, by the logits."""
 
     def __init__(self, data: EventDataModule) -> None:
-        task = data.task
-        to_tokens = TOKENS[task.token][0]
-        self._labels = data.test_dataset.labels
-        self.samples = []
-        for events, _ in data.test_dataset:
-            events = events[: task.max_events]
-            self.samples.append((to_tokens(events, task.sensor), events["t"].astype(np.int64)))
+        self._labels, self.samples = data.labels("test"), data.program_samples("test")
 
     def labels(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
         """See `TestSet.labels`."""
@@ -78,11 +71,7 @@ class SequenceTest(TestSet):
 
     def __init__(self, data: SequenceDataModule, aggregation: str) -> None:
         self._set, self._aggregation = data.test_dataset, aggregation
-        step = data.task.step_us
-        self.samples = [
-            (batch.inputs[0].numpy(), step * np.arange(batch.inputs.shape[1], dtype=np.int64))
-            for batch in self._batches
-        ]
+        self.samples = data.program_samples("test")
 
     @cached_property
     def _batches(self) -> list[BlockBatch]:

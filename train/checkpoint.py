@@ -84,8 +84,9 @@ class KeepProgress(pl.Callback):
         if stepped and not last_batch and trainer.global_step % self.every_steps == 0:
             trainer.save_checkpoint(self.last_path, weights_only=False)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: ClassifierModule) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights if they are the best so far."""
+        assert isinstance(pl_module, ClassifierModule)
         metrics = trainer.callback_metrics
         now = {"epoch": trainer.current_epoch + 1, "loss": float(metrics["validation/loss"])}
         if "validation/accuracy" in metrics:

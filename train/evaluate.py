@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from .data.base import Batch
+from .data.batch import Batch
 
 Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
@@ -24,11 +24,11 @@ class Predictions:
     """What a model said about a split, in the order of its samples, or of their labelled blocks.
 
     Attributes:
-        logits: (N, C) float32.
+        logits: (N, C), float32 of a float model, float64 of an integer one.
         labels: (N,) int64.
     """
 
-    logits: NDArray[np.float32]
+    logits: NDArray[np.floating]
     labels: NDArray[np.int64]
 
 
@@ -86,7 +86,7 @@ def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str
     }
 
 
-def series_figures(outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, Any]:
+def series_figures(outputs: NDArray[np.floating], targets: NDArray[np.floating]) -> dict[str, Any]:
     """Mean squared error of predictions (N, T, F), in all and in the second half, and the mean's own."""
     squared = (outputs.astype(np.float64) - targets) ** 2
     return {

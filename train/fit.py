@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -16,7 +16,7 @@ from .checkpoint import AtomicCheckpointIO, KeepProgress
 from .data.base import TaskDataModule
 from .module import ClassifierModule
 from .progress import progress_callbacks
-from .settings import LoggingSettings, SystemSettings, TrainingSettings
+from .settings import LoggingSettings, Precision, SystemSettings, TrainingSettings
 
 EXPECTED_WARNINGS = (
     ".*does not have many workers.*",
@@ -66,7 +66,7 @@ def fit(
     trainer = pl.Trainer(
         accelerator=system.accelerator,
         devices=1,
-        precision=training.precision,
+        precision=cast(Precision, training.precision),
         max_epochs=training.epochs,
         accumulate_grad_batches=training.accumulate,
         gradient_clip_val=training.gradient_clip,

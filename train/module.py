@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
@@ -16,7 +17,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import PumiceError
-from .data.base import Batch
+from .data.batch import Batch
 from .evaluate import hard_labels
 from .optim import build_optimizer, warmup_constant, warmup_cosine
 from .settings import TrainingSettings
@@ -109,14 +110,16 @@ class ClassifierModule(pl.LightningModule):
     def on_validation_end(self) -> None:
         """Tell a plateau schedule the validation loss, before the checkpoint of the epoch is written."""
         if self.settings.schedule == "plateau":
-            self.lr_schedulers().step(float(self.trainer.callback_metrics["validation/loss"]))
+            plateau = self.lr_schedulers()
+            assert isinstance(plateau, ReduceLROnPlateau)
+            plateau.step(float(self.trainer.callback_metrics["validation/loss"]))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step the schedules that go by optimizer steps; see `on_validation_end` for the other."""
         if self.settings.schedule != "plateau":
             super().lr_scheduler_step(scheduler, metric)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Optimizer and schedule of the recipe."""
         # Not trainer.estimated_stepping_batches: that sets up the training loader before a checkpoint is restored,
         # and the loader's position in the epoch is then lost.
@@ -126,7 +129,7 @@ class ClassifierModule(pl.LightningModule):
         if self.settings.schedule == "plateau":
             factor, patience = self.settings.plateau_factor, self.settings.plateau_patience
             plateau = ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
-            schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "validation/loss"}
+            schedule: LRSchedulerConfigType = {"scheduler": plateau, "interval": "epoch", "monitor": "validation/loss"}
         else:
             cosine = self.settings.schedule == "cosine"
             factors = warmup_cosine(warmup, total) if cosine else warmup_constant(warmup)

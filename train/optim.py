@@ -24,6 +24,8 @@ def build_optimizer(named_parameters: Iterable[tuple[str, Parameter]], settings:
     if settings.lr is not None:
         parameters = [parameter for _, parameter in trained]
         return kind(parameters, lr=settings.lr, betas=(0.9, 0.999), weight_decay=settings.weight_decay)
+    assert settings.ssm_base_lr is not None  # the settings demand them where there is no lr
+    assert settings.lr_factor is not None
     ssm = [parameter for name, parameter in trained if name.rsplit(".", 1)[-1] in SSM_NAMES]
     main = [parameter for name, parameter in trained if name.rsplit(".", 1)[-1] not in SSM_NAMES]
     ssm_lr = settings.ssm_base_lr * settings.batch_size * settings.accumulate

@@ -63,5 +63,5 @@ def _digest(data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
         tensor = tensors[name]
         sha.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         flat = tensor.clone(memory_format=torch.contiguous_format).reshape(-1)
-        sha.update(flat.view(torch.uint8).numpy())
+        sha.update(flat.view(torch.uint8).numpy().data)
     return sha.hexdigest()

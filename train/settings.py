@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import PumiceError
 
-PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
+PRECISIONS = get_args(Precision)
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("cosine", "constant", "plateau")
 Section = TypeVar("Section")
@@ -104,8 +105,8 @@ class TrainingSettings:
     def slowed(self, factor: float, **changes: Any) -> TrainingSettings:
         """The same recipe with learning rates times ``factor``, and other ``changes``."""
         rates = {name: getattr(self, name) for name in ("ssm_base_lr", "lr")}
-        slower = {name: None if rate is None else rate * factor for name, rate in rates.items()}
-        return replace(self, **slower, **changes)
+        changes |= {name: None if rate is None else rate * factor for name, rate in rates.items()}
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 from lightning import LightningDataModule
 from numpy.typing import NDArray
-from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ...errors import PumiceError
+from ...program.samples import Sample
+from .batch import Batch
 from .loader import TrainingLoader
 from .plan import TrainingPlan, evaluation_plan
 from .task import SPLITS, hold_out
-
-
-class Batch(Protocol):
-    """A batch of any kind of task; it knows how a model reads it."""
-
-    def to(self, device: Any, non_blocking: bool = False) -> Batch:
-        """Return the batch on ``device``."""
-        ...
-
-    def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
-        """The model's outputs and their targets.
-
-        Classification: logits (M, C), and soft labels (M, C) or classes (M,) int64. Regression: two equal shapes.
-        """
-        ...
 
 
 class TaskDataModule(LightningDataModule, ABC):
@@ -194,6 +181,14 @@ class TaskDataModule(LightningDataModule, ABC):
         builder = self._builder(samples, False)
         return (builder[key] for key in evaluation_plan(len(samples), batch_size or self._eval_batch_size))
 
-    def other_protocols(self) -> dict[str, TaskDataModule]:
+    @abstractmethod
+    def program_samples(self, split: str) -> list[Sample]:
+        """What a program reads of each sample of a split, as evaluation crops it."""
+
+    @abstractmethod
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """The classes (M,) that a model is to name in a split: one a sample, or one a labelled block."""
+
+    def other_protocols(self) -> Mapping[str, TaskDataModule]:
         """The same data counted in other ways, by name; figures are reported by those as well."""
         return {}

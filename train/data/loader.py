@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from .events.batch import EventBatch
-from .events.loading import BatchBuilder
+from .batch import Batch
 from .plan import TrainingPlan
 
 
-class TrainingLoader(DataLoader[EventBatch]):
+class TrainingLoader(DataLoader[Batch]):
     """Loads the batches of a ``TrainingPlan`` and knows how many of them were handed out.
 
     Lightning saves ``state_dict`` in its checkpoints and restores it, so that an interrupted epoch goes on where it
     stopped. Batches that workers prepare ahead do not count.
     """
 
-    def __init__(self, builder: BatchBuilder, plan: TrainingPlan, **arguments: Any) -> None:
+    def __init__(self, builder: Dataset[Batch], plan: TrainingPlan, **arguments: Any) -> None:
         super().__init__(builder, batch_size=None, sampler=plan, **arguments)
         self.plan = plan
         self._next_batch = plan.start
 
-    def __iter__(self) -> Iterator[EventBatch]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         self._next_batch = self.plan.start
         for batch in super().__iter__():
             self._next_batch += 1

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -46,7 +45,7 @@ class Recordings(Protocol):
     """
 
     name: str
-    class_names: Sequence[str]
+    class_names: tuple[str, ...]
     labels: NDArray[np.int64]
     lengths: NDArray[np.int64]
     speakers: NDArray[np.int64] | None

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import PumiceError
+from ...program.graph import PAIRINGS
 from .recordings import Recordings
 from .streams import Purpose, stream
-from .times import PAIRINGS, tick_microseconds
+from .times import tick_microseconds
 from .tokens import Sensor, vocabulary
 from .transforms.compose import Augmentation, build_augmentation
 

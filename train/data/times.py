@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import PumiceError
-
-PAIRINGS = ("causal", "next")
+from ...program import clock
 
 
 def tick_microseconds(tick_ms: float) -> int:
@@ -27,7 +26,7 @@ def tick_microseconds(tick_ms: float) -> int:
 
 def ticks(t: NDArray[np.int64], tick_us: int) -> NDArray[np.int64]:
     """Round absolute times (n,) in microseconds, counted from the first event, to ticks: floor(t / tick + 1/2)."""
-    return (2 * (t - t[:1]) + tick_us) // (2 * tick_us)
+    return clock.ticks(t - t[:1], tick_us)
 
 
 def intervals(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ....program.samples import Sample
 from ..base import TaskDataModule
 from ..recordings import Recordings
 from ..sources.registry import OWN_VALIDATION, open_recordings
 from ..task import TaskConfig
+from ..tokens import TOKENS
 from .loading import BatchBuilder
 from .samples import EventSamples
 
@@ -42,6 +45,16 @@ class EventDataModule(TaskDataModule):
     def tick_ms(self) -> float | None:
         """Length of a tick in milliseconds; None where times are exact."""
         return self.task.tick_ms
+
+    def program_samples(self, split: str) -> list[Sample]:
+        """Tokens and times of each recording; see `TaskDataModule.program_samples`."""
+        to_tokens, sensor, longest = TOKENS[self.task.token][0], self.task.sensor, self.task.max_events
+        cropped = (events[:longest] for events, _ in self.samples(split))
+        return [(to_tokens(events, sensor), events["t"].astype(np.int64)) for events in cropped]
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """One class a recording."""
+        return self.samples(split).labels
 
     def _open(self, split: str) -> Recordings:
         return open_recordings(self.task, split)

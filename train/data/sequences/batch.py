@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -51,6 +51,14 @@ class BlockBatch(NamedTuple):
         return logits[counted], self.targets[counted]
 
 
+@runtime_checkable
+class PredictsSeries(Protocol):
+    """A model that predicts series."""
+
+    def predict_series(self, inputs: Tensor, free_from: int) -> Tensor:
+        """The step after each of ``inputs`` (B, T, F); from step ``free_from`` on its own values are its input."""
+
+
 class SeriesBatch(NamedTuple):
     """A batch of B series to be predicted one step ahead.
 
@@ -69,6 +77,7 @@ class SeriesBatch(NamedTuple):
 
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """The model's predictions and the targets, both (B, T, F)."""
+        assert isinstance(model, PredictsSeries)
         return model.predict_series(self.inputs, int(self.free_from)), self.targets
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from ....errors import PumiceError
+from ....program.samples import Sample
 from ..base import TaskDataModule
 from ..plan import BatchKey
 from ..streams import Purpose, stream
-from .batch import BlockBatch, SeriesBatch
+from .batch import IGNORED, BlockBatch, SeriesBatch
 from .sets import SequenceSet
 from .task import SequenceTask
 
@@ -58,6 +60,16 @@ class SequenceDataModule(TaskDataModule):
     def model_inputs(self) -> dict[str, int]:
         """The width of the input."""
         return {"in_features": self.task.in_features}
+
+    def program_samples(self, split: str) -> list[Sample]:
+        """Values and times of each sequence, a step every ``task.step_us``."""
+        inputs = [batch.inputs[0].numpy() for batch in self.batches(split, 1)]
+        return [(values, self.task.step_us * np.arange(len(values), dtype=np.int64)) for values in inputs]
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """One class a labelled block."""
+        targets = torch.cat([batch.targets[0] for batch in self.batches(split, 1)])
+        return targets[targets != IGNORED].numpy()
 
     def _open(self, split: str) -> SequenceSet:
         return self.task.open(split)

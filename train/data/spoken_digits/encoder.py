@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 
 CHANNELS = 700
 LOWEST_HZ = 60.0
@@ -19,8 +20,8 @@ GAIN = 6.2
 REFRACTORY_S = 0.002
 
 
-def erb(frequency_hz: np.ndarray | float) -> np.ndarray | float:
-    """Equivalent rectangular bandwidth in Hz at a frequency in Hz (Glasberg and Moore 1990, eq. 3)."""
+def erb(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Equivalent rectangular bandwidth in Hz at frequencies in Hz (Glasberg and Moore 1990, eq. 3)."""
     return 24.7 * (1 + 4.37e-3 * frequency_hz)
 
 
@@ -50,13 +51,13 @@ def gammatone(samples: np.ndarray, sample_rate: float, centres_hz: np.ndarray) -
 
 
 @numba.njit(cache=True, nogil=True)
-def _compress(sound, scale, drive):
+def _compress(sound: NDArray[np.float64], scale: float, drive: NDArray[np.float64]) -> None:
     for step in range(len(sound)):
         drive[step] = scale * np.sqrt(np.sqrt(max(sound[step], 0.0)))
 
 
 @numba.njit(cache=True, nogil=True)
-def _fire(drive, keep, refractory, spikes):
+def _fire(drive: NDArray[np.float64], keep: float, refractory: int, spikes: NDArray[np.int64]) -> int:
     count = 0
     step = 0
     v = 0.0
@@ -72,7 +73,9 @@ def _fire(drive, keep, refractory, spikes):
 
 
 @numba.njit(cache=True, nogil=True)
-def integrate_and_fire(sound, keep, gain, refractory):
+def integrate_and_fire(
+    sound: NDArray[np.float64], keep: float, gain: float, refractory: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Leaky integrate-and-fire neurons, one per row of ``sound`` (channels, n): int64 steps and channels of the spikes.
 
     The current is I = gain max(sound, 0)^(1/4), half-wave rectified and compressed, and v <- keep v + (1 - keep) I.
@@ -118,13 +121,13 @@ def encode(samples: np.ndarray, sample_rate: float) -> tuple[np.ndarray, np.ndar
     centres = centre_frequencies()
     keep = float(np.exp(-1.0 / (TAU_S * sample_rate)))
     refractory = round(REFRACTORY_S * sample_rate)
-    steps, units = [], []
+    steps, channels = [], []
     for start in range(0, CHANNELS, CHUNK):
         sound = gammatone(samples, sample_rate, centres[start : start + CHUNK])
         chunk_steps, chunk_units = integrate_and_fire(sound, keep, GAIN, refractory)
         steps.append(chunk_steps)
-        units.append(chunk_units + start)
+        channels.append(chunk_units + start)
     times = (np.concatenate(steps) / sample_rate).astype(np.float16)
-    units = np.concatenate(units).astype(np.uint16)
+    units = np.concatenate(channels).astype(np.uint16)
     order = np.lexsort((units, times))
     return times[order], units[order]

@@ -12,6 +12,7 @@ Standard output: the sample rate in Hz as little-endian int32, then the samples 
 import ctypes
 import json
 import sys
+from typing import Any
 
 SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback before espeak_Synth returns
 DO_NOT_EXIT = 1 << 15  # espeakINITIALIZE_DONT_EXIT: report missing data instead of ending the process
@@ -19,7 +20,7 @@ UTF8 = 1
 PARAMETERS = {"rate": 1, "pitch": 3, "range": 4}
 
 
-def speak(request: dict) -> tuple[int, bytes]:
+def speak(request: dict[str, Any]) -> tuple[int, bytes]:
     """Return (sample rate in Hz, samples as native int16 bytes) of one utterance."""
     library = ctypes.CDLL(request["library"])
     callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -50,9 +51,9 @@ def speak(request: dict) -> tuple[int, bytes]:
     if library.espeak_ng_SetRandSeed(request["seed"]) != 0:
         sys.exit("espeak-ng refused the seed")
 
-    pieces = []
+    pieces: list[bytes] = []
 
-    def collect(samples, count, _events):
+    def collect(samples: int | None, count: int, _events: int | None) -> int:
         if samples and count > 0:
             pieces.append(ctypes.string_at(samples, 2 * count))
         return 0

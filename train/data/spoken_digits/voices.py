@@ -66,7 +66,7 @@ def speakers(seed: int) -> dict[str, tuple[Speaker, ...]]:
     table: dict[str, tuple[Speaker, ...]] = {}
     first = 0
     for split, female, male in (("train", FEMALE_TRAIN, MALE_TRAIN), ("test", FEMALE_TEST, MALE_TEST)):
-        members = []
+        members: list[Speaker] = []
         for variant in female + male:
             random = np.random.default_rng([seed, first + len(members)])
             members.append(

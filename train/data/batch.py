@@ -1,0 +1,22 @@
+"""What training and evaluation ask of a batch, whatever kind of task it belongs to."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Batch(Protocol):
+    """A batch of any kind of task; it knows how a model reads it."""
+
+    def to(self, device: Any, non_blocking: bool = False) -> Batch:
+        """Return the batch on ``device``."""
+        ...
+
+    def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """The model's outputs and their targets.
+
+        Classification: logits (M, C), and soft labels (M, C) or classes (M,) int64. Regression: two equal shapes.
+        """
+        ...
