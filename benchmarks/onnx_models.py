@@ -93,7 +93,9 @@ def benchmark_clocked(name: str, events: int, batch: int) -> dict[str, float]:
     widths = {"state_width": 16, "constant_width": 16, "weight_width": 8}
     sizes = {"inputs": inputs, "classes": classes, "layers": settings["layers"], "hidden": settings["hidden"]}
     cell = settings["cell"].removesuffix("-adlif")
-    program = random_network(0, cell=cell, recurrent=True, extreme=False, input="counts", **sizes, **widths)
+    program = random_network(
+        0, value="dense", cell=cell, recurrent=True, extreme=False, input="counts", **sizes, **widths
+    )
     values = np.random.default_rng(0).poisson(0.2, (events, inputs)).astype(np.float32)
     names = program.class_names
     step, sequence = build_float_network_step(network, names), build_float_network(network, names)

@@ -9,8 +9,9 @@ import numpy as np
 from ..errors import ProgramError
 from ..formats import Format
 from ..graph import Program
-from ..nodes import SPIKES, DenseInput, LoihiLIF, Node, Readout
+from ..nodes import SPIKES, LoihiLIF, Node, Readout
 from ..nodes.loihi import BIAS_LIMIT, THRESHOLD_LIMIT, WEIGHT_LIMIT
+from .programs import source
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "layers": (1, 2, 3),
@@ -19,6 +20,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "weight_bits": (1, 4, 8, 8),
     "weight_exponent": (0, 0, 2, -3),
     "extreme": (False, False, True),
+    "value": ("dense", "dense", "token"),
     "input": ("spikes", "counts", "ternary"),
     "inputs": (1, 3, 6),
     "classes": (3,),
@@ -38,7 +40,7 @@ def random_loihi(seed: int, **fixed: Any) -> Program:
     def pick(what: str) -> Any:
         return fixed[what] if what in fixed else CHOICES[what][rng.integers(len(CHOICES[what]))]
 
-    nodes: list[Node] = [DenseInput(name="dense", inputs=(), output=INPUTS[pick("input")], size=pick("inputs"))]
+    nodes: list[Node] = source(rng, pick, INPUTS)
     for layer in range(pick("layers")):
         nodes.append(_neurons(rng, pick, f"cells/{layer}", nodes[-1], pick("hidden"), pick("recurrent")))
     nodes.append(_neurons(rng, pick, "output", nodes[-1], pick("classes"), False))

@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import ProgramError
 from ..formats import Format
 from ..graph import Program
-from ..nodes import LIF, SPIKES, AdaptiveLIF, DenseInput, LeakyIntegrator, Node, Readout
-from .programs import _codes, _signed
+from ..nodes import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Node, Readout
+from .programs import _codes, _signed, source
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "cell": ("lif", "se", "ef"),
@@ -25,11 +25,13 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "constant_width": (8, 12, 16),
     "weight_width": (2, 4, 8),
     "extreme": (False, True),
+    "value": ("dense", "dense", "token"),
     "input": ("counts", "ternary", "real"),
     "inputs": (1, 3, 6),
     "classes": (3,),
 }
-"""What may be fixed, and what is drawn from where it is not. Widths are drawn for each tensor."""
+"""What may be fixed, and what is drawn from where it is not. Widths are drawn for each tensor. ``input`` is the
+format of what the first layer reads, dense values or embedded tokens."""
 
 INPUTS = {"counts": Format(8, False, 0), "ternary": Format(2, True, 0), "real": Format(8, True, 5)}
 
@@ -44,7 +46,7 @@ def random_network(seed: int, **fixed: Any) -> Program:
     def pick(what: str) -> Any:
         return fixed[what] if what in fixed else CHOICES[what][rng.integers(len(CHOICES[what]))]
 
-    nodes: list[Node] = [DenseInput(name="dense", inputs=(), output=INPUTS[pick("input")], size=pick("inputs"))]
+    nodes: list[Node] = source(rng, pick, INPUTS)
     cell = pick("cell")
     for layer in range(pick("layers")):
         nodes.append(_neurons(rng, pick, f"cells/{layer}", cell, nodes[-1]))

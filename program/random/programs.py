@@ -5,7 +5,9 @@ The codes mean nothing; every width, shift, mode and order of nodes that lowerin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -263,18 +265,8 @@ class _Builder:
         rng, width = self.rng, int(self.pick("width"))
         residual = _signed(16, int(rng.integers(2, 10)))
         if self.pick("value") == "token":
-            form = Format(width=16, signed=False, frac=0)
-            token = self.add(TokenInput(name="token", inputs=(), output=form, vocab=int(self.pick("vocab"))))
-            x = Embedding(
-                name="embedding",
-                inputs=("token",),
-                output=residual,
-                table=_codes(rng, 8, (token.vocab, width), self.pick("extreme")),
-                table_width=8,
-                table_frac=residual.frac + int(rng.integers(-9, 4)),
-                token_format=form,
-            )
-            x = self.add(x)
+            self.nodes += embedded_tokens(rng, residual, int(self.pick("vocab")), width, self.pick("extreme"))
+            x = self.nodes[-1]
         else:
             values = self.add(DenseInput(name="values", inputs=(), output=_signed(8, 5), size=3))
             x = self.linear("encoder", [values], width, residual)
@@ -319,6 +311,31 @@ class _Builder:
             class_names=("a", "b", "c"),
             provenance={"seed": "random"},
         )
+
+
+def embedded_tokens(rng: np.random.Generator, output: Format, vocab: int, width: int, extreme: bool) -> list[Node]:
+    """Tokens, and their embedding in ``width`` channels."""
+    form = Format(width=16, signed=False, frac=0)
+    token = TokenInput(name="token", inputs=(), output=form, vocab=vocab)
+    embedding = Embedding(
+        name="embedding",
+        inputs=("token",),
+        output=output,
+        table=_codes(rng, 8, (vocab, width), extreme),
+        table_width=8,
+        table_frac=output.frac + int(rng.integers(-9, 4)),
+        token_format=form,
+    )
+    return [token, embedding]
+
+
+def source(rng: np.random.Generator, pick: Callable[[str], Any], formats: Mapping[str, Format]) -> list[Node]:
+    """Dense input, or tokens and their embedding, of a network of neurons: in one of ``formats``."""
+    tokens = pick("value") == "token"
+    output, channels = formats[pick("input")], int(pick("inputs"))
+    if tokens:
+        return embedded_tokens(rng, output, 11, channels, pick("extreme"))
+    return [DenseInput(name="dense", inputs=(), output=output, size=channels)]
 
 
 def random_program(seed: int, **fixed) -> Program:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 
 from ..arithmetic import saturate
@@ -20,7 +22,7 @@ class Batch:
         self.edges: dict[str, np.ndarray] = {}
         self.states: dict[str, np.ndarray] = {}
         self.incomplete = np.zeros(len(lengths), dtype=bool)
-        self.saturations = {node.name: np.zeros(len(lengths), dtype=np.int64) for node in program}
+        self.saturations: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(lengths), dtype=np.int64))
         self.clipped_gaps = {
             node.name: np.zeros(len(lengths), dtype=np.int64) for node in program if isinstance(node, DiagonalSSM)
         }

@@ -95,7 +95,7 @@ def _trace_of(batch: Batch, sample: int) -> Trace:
     result = Trace(
         logits=batch.edges[program.logits][sample, length if batch.trace else 0].copy(),
         incomplete=bool(batch.incomplete[sample]),
-        saturations={name: int(count[sample]) for name, count in batch.saturations.items()},
+        saturations={node.name: int(batch.saturations[node.name][sample]) for node in program},
         clipped_gaps={name: int(count[sample]) for name, count in batch.clipped_gaps.items()},
     )
     if program.series is not None:

@@ -14,9 +14,7 @@ def diagonal_ssm(node: DiagonalSSM, inputs: list[np.ndarray], valid: np.ndarray,
     u, gap = inputs[0], inputs[1][..., 0]
     clipped = np.minimum(gap, node.max_gap)
     batch.clipped_gaps[node.name] += ((gap > node.max_gap) & valid).sum(axis=1)
-    v_re = u @ node.input_re.astype(np.int64).T + node.bias_re.astype(np.int64)
-    v_im = u @ node.input_im.astype(np.int64).T + node.bias_im.astype(np.int64)
-    v_re, v_im = round_half_up_shift(v_re, node.drive_shift), round_half_up_shift(v_im, node.drive_shift)
+    v_re, v_im = np.split(drive(node, u), 2, axis=-1)
     samples, events = gap.shape
     re = im = np.zeros((samples, node.modes), dtype=np.int64)
     states = np.zeros((samples, events, 2 * node.modes), dtype=np.int64)
@@ -38,6 +36,13 @@ def diagonal_ssm(node: DiagonalSSM, inputs: list[np.ndarray], valid: np.ndarray,
     if batch.trace:
         batch.states[node.name] = states
     return batch.store(node, round_half_up_shift(states, node.read_shift), node.output, valid)
+
+
+def drive(node: DiagonalSSM, u: np.ndarray) -> np.ndarray:
+    """``rhu(B u + b)``, not saturated. Shapes: u (..., H) -> (..., 2 P), real parts, then imaginary parts."""
+    weight = np.concatenate([node.input_re, node.input_im]).astype(np.int64)
+    bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.int64)
+    return round_half_up_shift(u @ weight.T + bias, np.tile(node.drive_shift, 2))
 
 
 def _store_state(node: DiagonalSSM, value: np.ndarray, live: np.ndarray, batch: Batch) -> np.ndarray:

@@ -90,7 +90,9 @@ def test_diff_of_programs_of_other_shapes():
 
 
 def test_clocked_networks_are_described():
-    program = random_network(5, cell="se", layers=1, hidden=4, inputs=3, classes=2, recurrent=True, state_width=16)
+    program = random_network(
+        5, value="dense", cell="se", layers=1, hidden=4, inputs=3, classes=2, recurrent=True, state_width=16
+    )
     data = json.loads(json.dumps(inspect(program)))
     neurons, readout = (next(n for n in data["nodes"] if n["name"] == name) for name in ("cells/0", "readout"))
     node = program["cells/0"]
@@ -109,7 +111,7 @@ def test_clocked_networks_are_described():
 
 
 def test_diff_of_neurons_names_the_constants_that_changed():
-    program = random_network(5, cell="ef", layers=1)
+    program = random_network(5, value="dense", cell="ef", layers=1)
     node = program["cells/0"]
     slower = replace(node, beta=np.zeros_like(node.beta), coupling=np.zeros_like(node.coupling))
     other = replace(program, nodes=tuple(slower if entry is node else entry for entry in program))

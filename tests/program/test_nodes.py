@@ -185,7 +185,7 @@ def test_a_copy_of_the_folder_works_under_python_310(tmp_path):
 
 @pytest.mark.parametrize("order", ["se", "ef"])
 def test_the_stability_limit_of_adaptive_neurons_is_exact(order):
-    node = random_network(1, cell=order, hidden=1)["cells/0"]
+    node = random_network(1, value="dense", cell=order, hidden=1)["cells/0"]
     alpha, rise, beta = 3, 1, 3  # of 4
     changed = replace(
         node, alpha=np.array([alpha]), alpha_frac=2, rise=np.array([rise]), rise_frac=2, beta=np.array([beta]),
@@ -199,7 +199,7 @@ def test_the_stability_limit_of_adaptive_neurons_is_exact(order):
 
 
 def test_neurons_refuse_what_cannot_be():
-    node = random_network(2, cell="se", hidden=3, recurrent=True)["cells/0"]
+    node = random_network(2, value="dense", cell="se", hidden=3, recurrent=True)["cells/0"]
     with pytest.raises(ProgramError, match="cells/0: recurrent has shape"):
         replace(node, recurrent=node.recurrent[:, :2])
     with pytest.raises(ProgramError, match="order 'me' is unknown"):
@@ -217,7 +217,7 @@ def test_neurons_refuse_what_cannot_be():
 
 @pytest.mark.parametrize("order", ["se", "ef"])
 def test_feedback_in_large_units_is_unstable_too(order):
-    node = random_network(2, cell=order, hidden=1)["cells/0"]
+    node = random_network(2, value="dense", cell=order, hidden=1)["cells/0"]
     codes = {"alpha": 0, "alpha_frac": 0, "beta": 0, "beta_frac": 0, "rise": 1, "rise_frac": -1, "coupling_frac": 0}
     one = {name: np.array([code]) if name in ("alpha", "beta", "rise") else code for name, code in codes.items()}
     with pytest.raises(ProgramError, match="1 neurons are unstable"):

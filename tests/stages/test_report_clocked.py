@@ -82,7 +82,9 @@ def finished(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("clocked") / "run"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    program = random_network(5, cell="se", layers=2, hidden=9, inputs=6, input="ternary", recurrent=True, extreme=False)
+    program = random_network(
+        5, value="dense", cell="se", layers=2, hidden=9, inputs=6, input="ternary", recurrent=True, extreme=False
+    )
     times = np.arange(STEPS) * 4000
     samples = [(rng.integers(-1, 2, (STEPS, 6)).astype(float), times) for _ in range(3)]
     traces = reference.run(program, samples)
@@ -181,7 +183,7 @@ def test_rates_come_from_the_counts_where_nothing_was_simulated(finished, tmp_pa
 @pytest.mark.parametrize("what", ["values", "baseline"])
 def test_runs_that_end_with_the_float_model_show_no_empty_sections(tmp_path, check_page, what):
     rng = np.random.default_rng(0)
-    program = random_network(5)
+    program = random_network(5, value="dense")
     test = {"samples": 4, "loss": 0.25, "loss_second_half": 0.5, "loss_of_mean": 0.75}
     if what == "baseline":
         test = accuracy(rng, program, rng.integers(0, 3, 20))
@@ -202,7 +204,7 @@ def test_runs_that_end_with_the_float_model_show_no_empty_sections(tmp_path, che
 
 def test_a_classifier_that_was_not_quantized_yet_says_so(tmp_path):
     rng = np.random.default_rng(0)
-    test = accuracy(rng, random_network(5), rng.integers(0, 3, 20))
+    test = accuracy(rng, random_network(5, value="dense"), rng.integers(0, 3, 20))
     record(tmp_path, "evaluate", {"test": test}, model={"name": "m", "cell": "se-adlif"})
     assert collect(tmp_path)["quantizable"]
     write_report(tmp_path)

@@ -57,7 +57,7 @@ def test_wires_follow_the_layers():
 
 
 def test_wires_of_a_clocked_network_are_its_layers():
-    wires = wire(random_network(4, cell="ef", layers=2, hidden=5))
+    wires = wire(random_network(4, value="dense", cell="ef", layers=2, hidden=5))
     assert [part.name for part in wires] == ["cells/0", "cells/1", "readout"]
     assert [part.state_size for part in wires] == [10, 10, 3]
     assert [node.name for node in wires[-1].nodes] == ["readout", "logits"]
@@ -65,7 +65,7 @@ def test_wires_of_a_clocked_network_are_its_layers():
 
 @pytest.mark.parametrize(("bits", "processes"), [(8, 1), (9, 2), (12, 2), (14, 2), (16, 0)])
 def test_weights_of_lavas_dense(bits, processes):
-    program = random_network(4, layers=1)
+    program = random_network(4, value="dense", layers=1)
     node = program["cells/0"]
     top = (1 << (bits - 1)) - 1
     matrix = np.random.default_rng(bits).integers(-top, top + 1, node.input.shape)
@@ -122,7 +122,7 @@ def test_the_readme_shows_the_process_graph(tmp_path):
 
 
 def test_the_readme_of_a_clocked_network_shows_lavas_own_processes():
-    program = random_network(4, cell="se", layers=2, recurrent=True, hidden=5, inputs=3)
+    program = random_network(4, value="dense", cell="se", layers=2, recurrent=True, hidden=5, inputs=3)
     text = readme(program, 1, 9)
     assert [line.split()[0] for line in text.split("```\n")[1].splitlines()] == [
         "source",
@@ -139,7 +139,7 @@ def test_the_readme_of_a_clocked_network_shows_lavas_own_processes():
 
 
 def test_the_readme_of_loihis_neurons_shows_what_stock_py_connects():
-    program = random_loihi(4, layers=1, recurrent=True, hidden=3, inputs=6)
+    program = random_loihi(4, value="dense", layers=1, recurrent=True, hidden=3, inputs=6)
     text = readme(program, 1, 9)
     edges = [
         "RingBuffer -> Dense cells/0/W (3 x 6) -> LIF cells/0",

@@ -53,8 +53,8 @@ NETWORKS = [
 ]
 CASES = [
     *((random_program(17, **choices), parts) for choices in S5 for parts in ("layers", "fused")),
-    *((random_network(31, **choices), parts) for choices in NETWORKS for parts in PARTS),
-    *((random_loihi(seed), "stock") for seed in (3, 4)),
+    *((random_network(31, value="dense", **choices), parts) for choices in NETWORKS for parts in PARTS),
+    *((random_loihi(seed, value="dense"), "stock") for seed in (3, 4)),
 ]
 ALL = """
 import sys
@@ -171,7 +171,7 @@ def failing(lava, tmp_path):
 @pytest.fixture
 def clocked(lava, tmp_path):
     """A bundle of recurrent neurons."""
-    program = random_network(31, **NETWORKS[0])
+    program = random_network(31, value="dense", **NETWORKS[0])
     return write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "clocked")
 
 
@@ -220,7 +220,7 @@ def test_a_failing_process_among_those_of_lava_ends_the_run_with_its_reason(cloc
 @pytest.fixture
 def own_processes(lava, tmp_path):
     """A bundle of Lava's own processes; ``change(code)`` has its LIF neurons run ``code`` at every step."""
-    program = random_loihi(3, layers=1)
+    program = random_loihi(3, value="dense", layers=1)
     folder = write_bundle(program, [random_sample(program, 1, 12)], tmp_path / "own")
     module = folder / "pumice" / "export" / "lava" / "runtime" / "stock.py"
 

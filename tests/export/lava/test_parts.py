@@ -140,6 +140,6 @@ def test_layers_of_neurons_some_steps_behind_one_another(seed, tmp_path):
 
 @pytest.mark.parametrize("seed", range(30))
 def test_neurons_fed_by_processes_that_multiply(seed, tmp_path):
-    program = random_network(700 + seed, weight_width=(2, 8, 12)[seed % 3])
+    program = random_network(700 + seed, value="dense", weight_width=(2, 8, 12)[seed % 3])
     samples = samples_of(program, seed)
     check(program, samples, run_fed(program, samples, np.random.default_rng(seed), tmp_path))

@@ -52,7 +52,7 @@ def assert_equal(program, samples):
     ids=["feed-forward", "recurrent", "narrow"],
 )
 def test_stock_processes_give_the_reference_integers(choices):
-    program = random_loihi(21, hidden=9, inputs=6, extreme=False, **choices)
+    program = random_loihi(21, value="dense", hidden=9, inputs=6, extreme=False, **choices)
     found = assert_equal(program, [random_sample(program, row, steps) for row, steps in enumerate((40, 1, 0, 25))])
     assert sum(int(trace.values["cells/0"].sum()) for trace in found) > 20
 
@@ -60,7 +60,9 @@ def test_stock_processes_give_the_reference_integers(choices):
 @pytest.mark.usefixtures("_lava")
 def test_wraps_clips_and_biases_that_spike_alone():
     """The bias makes all layers spike before the data arrives, which no sample may see; u wraps and v clips."""
-    program = random_loihi(2, layers=2, recurrent=True, extreme=True, input="counts", weight_exponent=0, hidden=5)
+    program = random_loihi(
+        2, value="dense", layers=2, recurrent=True, extreme=True, input="counts", weight_exponent=0, hidden=5
+    )
     loud = [
         replace(node, bias=np.full(node.neurons, 4000), vth=3000, dv=0) if isinstance(node, LoihiLIF) else node
         for node in program
@@ -73,7 +75,10 @@ def test_wraps_clips_and_biases_that_spike_alone():
 
 
 def test_other_neurons_beside_them_are_refused_before_the_start(tmp_path):
-    loihi, other = random_loihi(21, layers=1, hidden=9), random_network(31, cell="lif", layers=2)
+    loihi, other = (
+        random_loihi(21, value="dense", layers=1, hidden=9),
+        random_network(31, value="dense", cell="lif", layers=2),
+    )
     weight = np.full((other["cells/0"].neurons, other["dense"].channels), 40, dtype=np.int16)
     first = replace(
         loihi["cells/0"],
@@ -90,6 +95,6 @@ def test_other_neurons_beside_them_are_refused_before_the_start(tmp_path):
 
 
 def test_they_cannot_be_fused():
-    program = random_loihi(0)
+    program = random_loihi(0, value="dense")
     with pytest.raises((PumiceError, ProgramError), match="cannot be fused"):
         run_lava(program, [random_sample(program, 0, 3)], trace=False, parts="fused")

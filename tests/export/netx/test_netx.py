@@ -33,7 +33,7 @@ def changed(program, **values):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_is_written_is_read_back(tmp_path, seed):
-    program = random_loihi(seed, extreme=False, **LOADABLE)
+    program = random_loihi(seed, value="dense", extreme=False, **LOADABLE)
     written = write_net(program, tmp_path / "network.net")
     read = read_net(tmp_path / "network.net")
     assert len(read) == len(written) >= 2
@@ -45,7 +45,7 @@ def test_what_is_written_is_read_back(tmp_path, seed):
 
 
 def test_the_file_holds_what_lava_dl_names(tmp_path):
-    program = random_loihi(0, layers=1, recurrent=True, input="counts", extreme=False, **LOADABLE)
+    program = random_loihi(0, value="dense", layers=1, recurrent=True, input="counts", extreme=False, **LOADABLE)
     node, last = write_net(program, tmp_path / "network.net")
     with h5py.File(tmp_path / "network.net") as file:
         assert file.attrs["input_message_bits"] == 8
@@ -56,13 +56,13 @@ def test_the_file_holds_what_lava_dl_names(tmp_path):
 
 
 def test_a_weight_exponent_is_folded_into_the_weights(tmp_path):
-    program = changed(random_loihi(3, layers=1, extreme=False, **LOADABLE), weight_exponent=-1)
+    program = changed(random_loihi(3, value="dense", layers=1, extreme=False, **LOADABLE), weight_exponent=-1)
     written, read = write_net(program, tmp_path / "a.net")[0], read_net(tmp_path / "a.net")[0]
     np.testing.assert_array_equal(read.weight * 2.0**read.weight_exponent, written.weight / 2)
 
 
 def test_what_netx_cannot_hold_is_refused_by_name(tmp_path):
-    program = random_loihi(3, layers=1, recurrent=False, extreme=False, **LOADABLE)
+    program = random_loihi(3, value="dense", layers=1, recurrent=False, extreme=False, **LOADABLE)
     shape = next(node for node in program if isinstance(node, LoihiLIF)).weight.shape
 
     def refused(**values):
@@ -76,7 +76,7 @@ def test_what_netx_cannot_hold_is_refused_by_name(tmp_path):
     assert "all its weights are 0" in refused(weight=np.zeros(shape, dtype=np.int16))
     assert "change that weight by 2" in refused(weight=np.full(shape, -64))
     with pytest.raises(PumiceError, match="cells/0 is a LIF; lava-dl files hold chains of LoihiLIF nodes"):
-        write_net(random_network(0, cell="lif"), tmp_path / "refused.net")
+        write_net(random_network(0, value="dense", cell="lif"), tmp_path / "refused.net")
 
 
 def test_files_of_other_kinds_are_refused(tmp_path):
@@ -84,7 +84,7 @@ def test_files_of_other_kinds_are_refused(tmp_path):
     path.write_bytes(b"no HDF5")
     with pytest.raises(PumiceError, match="not a"):
         read_net(path)
-    write_net(random_loihi(0, extreme=False, **LOADABLE), path)
+    write_net(random_loihi(0, value="dense", extreme=False, **LOADABLE), path)
     with h5py.File(path, "a") as file:
         del file["layer/0/type"]
         file["layer/0"].create_dataset("type", (1,), "S10", [b"conv"])
@@ -96,7 +96,7 @@ def test_files_of_other_kinds_are_refused(tmp_path):
 @settings(max_examples=60, deadline=None)
 def test_a_damaged_file_is_a_sentence_or_still_a_network(tmp_path_factory, place, byte, cut):
     path = tmp_path_factory.mktemp("damaged") / "a.net"
-    write_net(random_loihi(1, layers=1, extreme=False, **LOADABLE), path)
+    write_net(random_loihi(1, value="dense", layers=1, extreme=False, **LOADABLE), path)
     content = bytearray(path.read_bytes())
     place %= len(content)
     content[place] = byte
@@ -119,7 +119,7 @@ def test_netx_runs_it_and_gives_the_same_spikes(tmp_path, recurrent, source):
         python = ensure_environment((NETX / "requirements.txt").read_text(encoding="utf-8"))
     except LavaUnavailable as error:
         pytest.skip(str(error))
-    program = random_loihi(5, layers=2, recurrent=recurrent, input=source, extreme=False, **LOADABLE)
+    program = random_loihi(5, value="dense", layers=2, recurrent=recurrent, input=source, extreme=False, **LOADABLE)
     nodes = write_net(program, tmp_path / "network.net")
     samples = [random_sample(program, row, steps) for row, steps in enumerate((40, 1, 25))]
     values = {str(row): codes(program, sample)[0] for row, sample in enumerate(samples)}

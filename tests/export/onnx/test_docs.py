@@ -42,7 +42,7 @@ def test_lines_run_as_written(lowered, tmp_path, settings):
 
 @pytest.mark.parametrize("kind", ["real", "counts"])
 def test_lines_for_spiking_networks_run_as_written(tmp_path, kind):
-    program = random_network(6, input=kind, layers=1)
+    program = random_network(6, value="dense", input=kind, layers=1)
     values, times = random_sample(program, 3, 40)
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx" / "sequence.onnx").write_bytes(build_sequence(program).SerializeToString())

@@ -50,7 +50,9 @@ def test_random_networks(seed):
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 @pytest.mark.parametrize("weight_width", [12, 16])
 def test_wide_weights(make_samples, cell, weight_width):
-    program = random_network(weight_width, cell=cell, weight_width=weight_width, state_width=16, recurrent=True)
+    program = random_network(
+        weight_width, value="dense", cell=cell, weight_width=weight_width, state_width=16, recurrent=True
+    )
     check(program, make_samples(program, 3))
 
 
@@ -66,7 +68,7 @@ def test_lowered_networks(lowered_network, cell, widths):
 
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 def test_at_every_optimization_level(make_samples, open_session, level, cell):
-    program = random_network(5, cell=cell, recurrent=True, layers=2, state_width=16)
+    program = random_network(5, value="dense", cell=cell, recurrent=True, layers=2, state_width=16)
     samples = make_samples(program, 3)
     out = open_session(build_sequence(program), level=level)(**feed(program, samples))
     for row, trace in enumerate(reference.run(program, samples)):
@@ -77,7 +79,7 @@ def test_at_every_optimization_level(make_samples, open_session, level, cell):
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 @pytest.mark.parametrize("recurrent", [True, False])
 def test_step_by_step(make_samples, open_session, cell, recurrent):
-    program = random_network(11, cell=cell, recurrent=recurrent, layers=2)
+    program = random_network(11, value="dense", cell=cell, recurrent=recurrent, layers=2)
     samples = make_samples(program, 1)
     session = open_session(build_step(program, trace=["cells/0", "cells/1"]))
     states, inputs = session.states(len(samples)), feed(program, samples)
@@ -99,7 +101,7 @@ def test_step_by_step(make_samples, open_session, cell, recurrent):
 
 
 def test_running_logits_and_series_of_uneven_streams(make_samples):
-    program = random_network(8, layers=2)
+    program = random_network(8, value="dense", layers=2)
     samples = make_samples(program, 5)
     traces = reference.run(program, samples)
     running = run_step(Session(build_step(program).SerializeToString()), program, samples)
@@ -115,7 +117,7 @@ def test_running_logits_and_series_of_uneven_streams(make_samples):
 
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 def test_steps_that_are_not_valid_change_nothing_wherever_they_lie(open_session, cell):
-    program = random_network(21, cell=cell, recurrent=True)
+    program = random_network(21, value="dense", cell=cell, recurrent=True)
     session = open_session(build_sequence(program))
     inputs = feed(program, [random_sample(program, 2, 12)])
     expected = session(**inputs)
@@ -134,7 +136,7 @@ def test_steps_that_are_not_valid_change_nothing_wherever_they_lie(open_session,
 
 def test_integers_alone_and_no_sixteen_bit_saturation():
     """uint8 by int8 products are there for operands of at most 7 bits: pairs of them fit 16 bits on any CPU."""
-    program = random_network(4, cell="se", recurrent=True, input="real")
+    program = random_network(4, value="dense", cell="se", recurrent=True, input="real")
     model = build_sequence(program)
     body = next(
         attribute.g
@@ -156,7 +158,7 @@ def test_integers_alone_and_no_sixteen_bit_saturation():
 
 
 def test_it_says_what_it_is():
-    program = random_network(3, cell="se", layers=1)
+    program = random_network(3, value="dense", cell="se", layers=1)
     model = build_sequence(program)
     properties = {item.key: item.value for item in model.metadata_props}
     assert properties["series_frac"] == str(program["readout"].output.frac)
@@ -168,7 +170,7 @@ def test_it_says_what_it_is():
 
 @pytest.mark.parametrize("state_width", [8, 32])
 def test_thresholds_at_the_ends_of_the_range(make_samples, state_width):
-    program = random_network(5, state_width=state_width, cell="se", hidden=6, layers=1)
+    program = random_network(5, value="dense", state_width=state_width, cell="se", hidden=6, layers=1)
     potential = program["cells/0"].potential
     for threshold in (potential.min - 1, potential.min, potential.max):
         layer = replace(program["cells/0"], threshold=np.full(6, threshold))

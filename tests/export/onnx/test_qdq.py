@@ -99,7 +99,7 @@ def test_spiking_networks_are_near_the_program(open_session, cell):
     """Potentials agree to a unit until rounding changes a spike, which is rare."""
     together = total = 0
     for seed in range(6):
-        program = random_network(seed, cell=cell, state_width=12, extreme=False)
+        program = random_network(seed, value="dense", cell=cell, state_width=12, extreme=False)
         samples = [random_sample(program, 10 * seed + row, steps) for row, steps in enumerate((40, 1, 25))]
         inputs = feed(program, samples)
         out = open_session(build_sequence(program, dialect=QDQ))(**inputs)
@@ -112,7 +112,7 @@ def test_spiking_networks_are_near_the_program(open_session, cell):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_any_clocked_program_can_be_written(open_session, seed):
-    program = random_network(40 + seed)
+    program = random_network(40 + seed, value="dense")
     model = build_step(program, dialect=QDQ, branches=False)
     weights = {tensor.data_type for tensor in model.graph.initializer}
     assert onnx.TensorProto.INT8 in weights

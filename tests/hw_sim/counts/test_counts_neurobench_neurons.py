@@ -117,7 +117,7 @@ CASES = [
 
 @pytest.mark.parametrize(("cell", "kind", "seed"), CASES)
 def test_equals_neurobench(cell, kind, seed):
-    program = random_network(seed, cell=cell, input=kind, inputs=6, hidden=9)
+    program = random_network(seed, value="dense", cell=cell, input=kind, inputs=6, hidden=9)
     traces = reference.run(program, [random_sample(program, index, steps) for index, steps in enumerate((15, 9))])
     found, spikes = measured(program, traces)
     last = program["readout"].inputs[0]
@@ -134,7 +134,7 @@ def test_equals_neurobench(cell, kind, seed):
 
 @pytest.mark.parametrize(("kind", "seed"), [("spikes", 1), ("ternary", 2), ("counts", 3), ("counts", 4)])
 def test_matrices_of_loihis_own_neurons_equal_neurobench(kind, seed):
-    program = random_loihi(seed, input=kind, inputs=6, hidden=9, recurrent=True)
+    program = random_loihi(seed, value="dense", input=kind, inputs=6, hidden=9, recurrent=True)
     traces = reference.run(program, [random_sample(program, seed, 15)])
     fed = []
     for node in program:
@@ -159,7 +159,7 @@ def test_matrices_of_loihis_own_neurons_equal_neurobench(kind, seed):
 def test_the_cases_cover_macs_and_spikes_of_every_kind():
     spiking, multiplied, silent = set(), set(), 0
     for cell, kind, seed in CASES:
-        program = random_network(seed, cell=cell, input=kind, inputs=6, hidden=9)
+        program = random_network(seed, value="dense", cell=cell, input=kind, inputs=6, hidden=9)
         found = neurobench(count(program, reference.run(program, [random_sample(program, 0, 15)])))
         silent += found["ActivationSparsity"] == 1
         if found["Effective_ACs"]:
@@ -169,7 +169,10 @@ def test_the_cases_cover_macs_and_spikes_of_every_kind():
     assert len(spiking) == 9
     assert silent < 4
     assert multiplied >= {"counts", "real"}
-    assert {random_network(seed, input="counts", inputs=6, hidden=9)["cells/0"].is_recurrent for seed in range(9)} == {
+    assert {
+        random_network(seed, value="dense", input="counts", inputs=6, hidden=9)["cells/0"].is_recurrent
+        for seed in range(9)
+    } == {
         True,
         False,
     }

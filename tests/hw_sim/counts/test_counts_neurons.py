@@ -252,7 +252,9 @@ def test_samples_add_up(seed):
 
 def small(cell="se", **changes):
     fixed = {"hidden": 3, "inputs": 2, "layers": 1, "weight_width": 4, "constant_width": 12, "state_width": 16}
-    return random_network(2, cell=cell, recurrent=True, input="ternary", extreme=False, **{**fixed, **changes})
+    return random_network(
+        2, value="dense", cell=cell, recurrent=True, input="ternary", extreme=False, **{**fixed, **changes}
+    )
 
 
 @pytest.mark.parametrize(("cell", "constants", "states"), [("lif", 2, 1), ("se", 5, 2), ("ef", 5, 2)])
@@ -281,7 +283,7 @@ def one_threshold(node):
 
 
 def test_a_layer_without_recurrence_keeps_no_spikes():
-    program = random_network(2, cell="lif", recurrent=False, hidden=3, layers=1, state_width=16)
+    program = random_network(2, value="dense", cell="lif", recurrent=False, hidden=3, layers=1, state_width=16)
     counts = count(program, reference.run(program, [random_sample(program, 1, 6)]))
     assert counts["cells/0"].state_bits == 3 * 16
     assert {item.what for item in counts["cells/0"].operations if item.kind == "mac"} == {"W"}
@@ -313,7 +315,7 @@ def test_refuses_traces_that_do_not_follow():
         states[-1, channel] += 1
         with pytest.raises(ProgramError, match="cells/0: the trace's states do not follow"):
             count(program, [replace(trace, states={**trace.states, "cells/0": states})])
-    program = random_loihi(3)
+    program = random_loihi(3, value="dense")
     (trace,) = reference.run(program, [random_sample(program, 1, 6)])
     states = {name: state + 1 for name, state in trace.states.items()}
     with pytest.raises(ProgramError, match="states do not follow"):

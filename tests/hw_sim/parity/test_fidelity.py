@@ -70,7 +70,7 @@ def test_a_mode_that_never_decays_has_no_time_constant(traced):
 
 @pytest.fixture(scope="module")
 def clocked():
-    program = random_network(8, cell="se", layers=2, recurrent=True)
+    program = random_network(8, value="dense", cell="se", layers=2, recurrent=True)
     return program, reference.run(program, [random_sample(program, seed, 40 + seed) for seed in range(2)])
 
 

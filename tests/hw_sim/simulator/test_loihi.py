@@ -66,7 +66,9 @@ def test_random_networks_equal_the_reference(assert_equal, seed, steps):
 
 @pytest.mark.parametrize("hidden", [15, 16, 17, 70])
 def test_layers_of_more_than_a_vector(assert_equal, hidden):
-    program = random_loihi(hidden, hidden=hidden, inputs=33, classes=19, layers=2, recurrent=True, extreme=False)
+    program = random_loihi(
+        hidden, value="dense", hidden=hidden, inputs=33, classes=19, layers=2, recurrent=True, extreme=False
+    )
     assert_equal(program, [random_sample(program, 0, 100)])
 
 
@@ -104,7 +106,7 @@ def test_bias_and_exponent(trace_of):
 @given(cuts=st.lists(st.integers(0, 200), max_size=4))
 @settings(max_examples=15, deadline=None)
 def test_a_stream_may_be_cut_anywhere(cuts):
-    program = random_loihi(12, layers=2, recurrent=True, extreme=False)
+    program = random_loihi(12, value="dense", layers=2, recurrent=True, extreme=False)
     values, times = random_sample(program, 0, 200)
     (whole,) = run(program, [(values, times)], trace=True)
     simulator = Simulator(program)

@@ -64,7 +64,9 @@ def test_random_networks_equal_the_reference(assert_equal, seed, steps):
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 @pytest.mark.parametrize("hidden", [15, 16, 17, 70])
 def test_layers_of_more_than_a_vector(assert_equal, cell, hidden):
-    program = random_network(hidden, cell=cell, hidden=hidden, inputs=33, classes=19, layers=2, recurrent=True)
+    program = random_network(
+        hidden, value="dense", cell=cell, hidden=hidden, inputs=33, classes=19, layers=2, recurrent=True
+    )
     program = changed(program, threshold=np.zeros(hidden, dtype=np.int64))
     assert_equal(program, [random_sample(program, 0, 100)])
     (trace,) = run(program, [random_sample(program, 0, 100)], trace=True)
@@ -74,14 +76,18 @@ def test_layers_of_more_than_a_vector(assert_equal, cell, hidden):
 @pytest.mark.parametrize("weight_width", [12, 14, 16])
 def test_wide_weights(assert_equal, weight_width):
     for cell in CHOICES["cell"]:
-        program = random_network(weight_width, cell=cell, weight_width=weight_width, state_width=16, recurrent=True)
+        program = random_network(
+            weight_width, value="dense", cell=cell, weight_width=weight_width, state_width=16, recurrent=True
+        )
         assert_equal(program, [random_sample(program, 3, 30)])
 
 
 @pytest.mark.parametrize("weight_width", [12, 13, 14])
 def test_sums_of_the_largest_weights_where_everything_spikes(assert_equal, weight_width):
     """At 13 bits, eight weights just fit int16."""
-    program = random_network(4, cell="lif", hidden=40, inputs=40, weight_width=weight_width, layers=2, recurrent=True)
+    program = random_network(
+        4, value="dense", cell="lif", hidden=40, inputs=40, weight_width=weight_width, layers=2, recurrent=True
+    )
     top = (1 << (weight_width - 1)) - 1
     for sign in (-1, 1):
         square = np.full((40, 40), sign * top)
@@ -96,7 +102,7 @@ def test_sums_of_the_largest_weights_where_everything_spikes(assert_equal, weigh
 @pytest.mark.parametrize("state_width", [8, 16, 32])
 @pytest.mark.parametrize("cell", ["lif", "se"])
 def test_thresholds_at_the_ends_of_the_range(assert_equal, state_width, cell):
-    program = random_network(5, state_width=state_width, cell=cell, hidden=6, layers=1)
+    program = random_network(5, value="dense", state_width=state_width, cell=cell, hidden=6, layers=1)
     potential = program["cells/0"].potential
     for threshold in (potential.min - 1, potential.min, potential.max - 1, potential.max):
         at_edge = changed(program, threshold=np.full(6, threshold))
@@ -126,7 +132,9 @@ def test_lowered_networks_equal_the_reference(assert_equal, cell, scale):
 
 
 def test_narrow_and_wide_operations_both_occur():
-    found = kinds(random_network(0, weight_width=4)) | kinds(random_network(0, weight_width=16))
+    found = kinds(random_network(0, value="dense", weight_width=4)) | kinds(
+        random_network(0, value="dense", weight_width=16)
+    )
     for op in (opcodes.NEURONS, opcodes.INTEGRATE):
         assert {kind for found_op, kind in found if found_op == op} == {opcodes.IS_NARROW, opcodes.IS_WIDE}
 
@@ -134,7 +142,7 @@ def test_narrow_and_wide_operations_both_occur():
 @given(cuts=st.lists(st.integers(0, 300), max_size=5), cell=st.sampled_from(CHOICES["cell"]))
 @settings(max_examples=20, deadline=None)
 def test_a_stream_may_be_cut_anywhere(cuts, cell):
-    program = random_network(6, cell=cell, layers=2, recurrent=True)
+    program = random_network(6, value="dense", cell=cell, layers=2, recurrent=True)
     values, times = random_sample(program, 0, 300)
     (whole,) = run(program, [(values, times)], trace=True)
     simulator = Simulator(program)
@@ -148,7 +156,7 @@ def test_a_stream_may_be_cut_anywhere(cuts, cell):
 
 
 def test_steps_give_the_series_and_a_reset_forgets_everything():
-    program = random_network(8, layers=2, recurrent=True)
+    program = random_network(8, value="dense", layers=2, recurrent=True)
     values, times = random_sample(program, 0, 50)
     (oracle,) = reference.run(program, [(values, times)], trace=False)
     simulator = Simulator(program)
@@ -165,7 +173,7 @@ def test_steps_give_the_series_and_a_reset_forgets_everything():
 
 
 def test_samples_are_independent_and_their_series_is_always_there():
-    program = random_network(10, layers=2)
+    program = random_network(10, value="dense", layers=2)
     samples = [random_sample(program, seed, 20 + seed) for seed in range(5)]
     together = run(program, samples, threads=2)
     for sample, trace in zip(samples, together, strict=True):
@@ -177,7 +185,7 @@ def test_samples_are_independent_and_their_series_is_always_there():
 
 
 def test_a_refused_step_changes_nothing():
-    program = random_network(9)
+    program = random_network(9, value="dense")
     values, times = random_sample(program, 0, 30)
     simulator = Simulator(program)
     simulator.advance(values[:20], times[:20])
@@ -196,7 +204,9 @@ def test_a_refused_step_changes_nothing():
 def test_a_long_run_stays_bounded_and_blocks_equal_steps(cell, seed):
     """100,000 steps of a stable network: spikes to the end, and no state ever clips."""
     steps = 100_000
-    program = random_network(seed, cell=cell, layers=2, hidden=9, recurrent=True, state_width=24, input="ternary")
+    program = random_network(
+        seed, value="dense", cell=cell, layers=2, hidden=9, recurrent=True, state_width=24, input="ternary"
+    )
     program = changed(program, threshold=lambda node: np.full(9, 1 << node.potential.frac))
     values = np.random.default_rng(0).integers(-1, 2, (steps, program.value_input.channels)).astype(np.float64)
     times = 1000 * np.arange(steps)
@@ -215,13 +225,13 @@ def test_a_long_run_stays_bounded_and_blocks_equal_steps(cell, seed):
 
 
 def test_drift_is_not_measured_of_clocked_networks():
-    program = random_network(1)
+    program = random_network(1, value="dense")
     with pytest.raises(ProgramError, match="DiagonalSSM nodes, of which this program has none"):
         measure_drift(program, *random_sample(program, 0, 5))
 
 
 def test_real_inputs_beside_a_half_are_rounded_exactly(backends):
-    program = random_network(0, input="real", recurrent=True)
+    program = random_network(0, value="dense", input="real", recurrent=True)
     size, scale = program["dense"].size, program["dense"].output.scale
     below = np.nextafter(0.5, 0)  # plus 1/2 it is 1 in float64
     rows = np.array([below, -0.5, -below, np.nextafter(1.5, 0), -1.5, np.nextafter(-0.5, -1), 1e-300, -1e-300]) * scale

@@ -334,12 +334,14 @@ def test_random_networks_follow_the_equations(seed, events):
 @pytest.mark.parametrize("cell", NETWORK_CHOICES["cell"])
 @pytest.mark.parametrize("weight_width", [12, 16])
 def test_networks_of_wide_weights_follow_the_equations(cell, weight_width):
-    program = random_network(weight_width, cell=cell, weight_width=weight_width, state_width=16, recurrent=True)
+    program = random_network(
+        weight_width, value="dense", cell=cell, weight_width=weight_width, state_width=16, recurrent=True
+    )
     check(program, random_sample(program, 3, 20))
 
 
 def test_the_series_of_a_network_is_kept_without_a_trace():
-    program = random_network(4)
+    program = random_network(4, value="dense")
     samples = [random_sample(program, seed, events) for seed, events in enumerate((0, 12, 5))]
     for plain, traced in zip(
         reference.run(program, samples, trace=False), reference.run(program, samples), strict=True

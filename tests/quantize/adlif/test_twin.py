@@ -124,7 +124,7 @@ class _Steps:
 @pytest.mark.parametrize("seed", range(40))
 def test_any_program_of_this_shape(seed):
     """Codes that no float model gives: saturation everywhere, thresholds below zero, constants of any size."""
-    program = random_network(seed, recurrent=True)
+    program = random_network(seed, value="dense", recurrent=True)
     values = [random_sample(program, 100 * seed + number, 20)[0] for number in range(2)]
     frozen = FrozenAdLIF(program.nodes, "mean")
     assert differing(frozen, program, torch.from_numpy(np.stack(values)))[1] == 0

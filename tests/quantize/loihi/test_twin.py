@@ -49,7 +49,7 @@ def calibrated(batch, config=None, **changed):
 @settings(max_examples=15, deadline=None)
 def test_the_scan_is_the_reference(implementation, dtype, seed):
     """Spikes, both states and what was lost, of whole layers, wraps and clips among them."""
-    program = random_loihi(seed, layers=1, weight_exponent=0)
+    program = random_loihi(seed, value="dense", layers=1, weight_exponent=0)
     node = next(node for node in program if isinstance(node, LoihiLIF))
     rng = np.random.default_rng(seed)
     x = rng.integers(node.format.min, node.format.max + 1, (3, 30, node.weight.shape[1]))
