@@ -76,28 +76,41 @@ def _dispatch(arguments: list[str]) -> None:
 def _call_hydra(verb: Verb, arguments: list[str], *, listing: bool) -> None:
     """Compose the configuration and call the verb; errors of Hydra and OmegaConf become sentences."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
+    from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    from .jobs import launched_jobs
 
     mistakes: list[PumiceError] = []
 
-    def task(config: Any) -> None:
-        # Hydra prints a note of its own for whatever a task raises, so mistakes are handed round it.
+    def task(config: Any) -> Any:
+        # Mistakes are returned: Hydra prints a note of its own for what is raised, and jobs may run in other processes.
         try:
-            verb.call(config)
+            return verb.call(config)
         except PumiceError as error:
-            mistakes.append(error)
+            mistake = error
         except OmegaConfBaseException as error:
-            mistakes.append(PumiceError(_sentence(error)))
+            mistake = PumiceError(_sentence(error))
+        if HydraConfig.get().mode == RunMode.RUN:
+            mistakes.append(mistake)
+        return mistake
 
     header = [f"hydra.help.header={quoted(verb_header(verb))}"] if listing else []
     command, sys.argv = sys.argv, [f"pumice {verb.name}", *arguments, *header]
-    try:
-        hydra.main(version_base="1.3", config_path="pkg://pumice.configs", config_name=verb.config_name)(task)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise PumiceError(_sentence(error)) from error
-    finally:
-        sys.argv = command
+    with launched_jobs() as values:
+        try:
+            hydra.main(version_base="1.3", config_path="pkg://pumice.configs", config_name=verb.config_name)(task)()
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            raise PumiceError(_sentence(error)) from error
+        except Exception:  # an optimizing sweeper cannot use the mistake that a job returned
+            if not any(isinstance(value, PumiceError) for value in values):
+                raise
+        finally:
+            sys.argv = command
+    mistakes += [value for value in values if isinstance(value, PumiceError)]
     if mistakes:
         others = f" (and {len(mistakes) - 1} more jobs failed)" if len(mistakes) > 1 else ""
         raise type(mistakes[0])(f"{mistakes[0]}{others}") from mistakes[0]

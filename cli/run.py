@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -21,10 +22,14 @@ from ..stages.table import STAGES
 from .overrides import save_overrides
 
 CONSOLE = Console()
+LONGEST_NAME = 200
 
 
-def run_stages(config: DictConfig, names: tuple[str, ...]) -> None:
+def run_stages(config: DictConfig, names: tuple[str, ...]) -> float | None:
     """Run the stages ``names`` of the list in the configured run folder, leaving out those that have finished.
+
+    Returns:
+        what sweepers optimize: the validation accuracy of the last of these stages that has one, else None.
 
     Raises:
         PumiceError: bad settings, a folder with other settings, a missing input, a locked folder.
@@ -43,11 +48,22 @@ def run_stages(config: DictConfig, names: tuple[str, ...]) -> None:
     with open_run_folder(path, plain) as folder:
         for stage in STAGES[: last + 1]:
             if stage.name not in redo:
-                folder.check_settings(stage)
+                folder.check_settings(stage, others=HydraConfig.get().mode == RunMode.MULTIRUN)
         _forget_stale(folder, redo)
         _save_settings(path, config, plain)
         for stage in chosen:
             _run_stage(stage, modules[stage.name], folder, plain)
+        return _objective(folder, chosen)
+
+
+def _objective(folder: RunFolder, stages: list[Stage]) -> float | None:
+    """The validation accuracy that the last of ``stages`` recorded."""
+    found = None
+    for stage in stages:
+        figures = folder.record(stage)["figures"]
+        kept = figures[figures["chosen"]] if "chosen" in figures else figures  # of a quantized model
+        found = (kept.get("validation") or kept.get("best") or {}).get("accuracy", found)
+    return found
 
 
 def _possible(chosen: list[Stage], modules: Mapping[str, Any], config: Mapping[str, Any]) -> list[Stage]:
@@ -80,10 +96,19 @@ def run_folder_path(run_dir: str | None) -> Path:
     """The run folder of this job: as configured, by task, model and seed, or below the folder of a multirun."""
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
-        # Only characters that the override run_dir=... takes without quotes, and no name longer than systems allow.
-        job = re.sub(r"[^\w.-]", "-", hydra.job.override_dirname)[:200] or str(hydra.job.num)
-        return Path(str(run_dir)) / job
+        return Path(str(run_dir)) / (job_folder(hydra.job.override_dirname) or str(hydra.job.num))
     return Path(str(run_dir))
+
+
+def job_folder(settings: str) -> str:
+    """The name of a job's folder: its settings, in characters that run_dir=... takes without quotes.
+
+    Where that loses characters, or the name would become longer than systems allow, a digest keeps it unique.
+    """
+    name = re.sub(r"[^\w.-]", "-", settings, flags=re.ASCII)
+    if name == settings and len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
 
 
 def _stages_to_redo(redo: Any) -> set[str]:
@@ -132,12 +157,12 @@ TARGETS = {"onnx": "export-onnx", "lava": "export-lava", "netx": "export-netx"}
 """The stage of each target."""
 
 
-def export(config: DictConfig) -> None:
-    """Run the stage of the target.
+def export(config: DictConfig) -> float | None:
+    """Run the stage of the target; see `run_stages`.
 
     Raises:
         PumiceError: an unknown target.
     """
     if config.target not in TARGETS:
         raise PumiceError(f"target={config.target} is unknown; use one of: {', '.join(TARGETS)}")
-    run_stages(config, (TARGETS[config.target],))
+    return run_stages(config, (TARGETS[config.target],))

@@ -33,16 +33,16 @@ class Verb:
     config_name: str = "config"
     files: str = ""
 
-    def call(self, config: Any) -> None:
-        """Import the target and call it."""
-        _imported(self.target)(config, *self.extra)
+    def call(self, config: Any) -> Any:
+        """Import the target and call it; returns what sweepers optimize, where it has that."""
+        return _imported(self.target)(config, *self.extra)
 
     def call_with_files(self, arguments: list[str]) -> None:
         """Import the target for plain arguments and call it."""
         _imported(self.files)(arguments)
 
 
-def _imported(target: str) -> Callable[..., None]:
+def _imported(target: str) -> Callable[..., Any]:
     module, _, function = target.partition(":")
     return getattr(import_module(f".{module}", __package__), function)
 

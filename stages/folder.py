@@ -79,8 +79,13 @@ class RunFolder:
         source = self.record_path(stage)
         return _read_record(source) if source.exists() else None
 
-    def check_settings(self, stage: Stage) -> None:
+    def check_settings(self, stage: Stage, others: bool = False) -> None:
         """Refuse settings other than those ``stage`` was begun with here.
+
+        Args:
+            stage: which.
+            others: the folder got its name without being asked for, so that another run's results may lie in it:
+                nobody is advised to replace them.
 
         Raises:
             PumiceError: naming the first differing key.
@@ -91,9 +96,9 @@ class RunFolder:
         difference = first_difference(record["settings"], settings_of(stage, self.config))
         if difference is not None:
             key, there, here = difference
+            advice = "" if others else f" or do the stage anew with redo=[{stage.name}]"
             raise PumiceError(
-                f"{self.path} was made with {key}={there} but {key}={here} is asked for; "
-                f"choose another run_dir or do the stage anew with redo=[{stage.name}]"
+                f"{self.path} was made with {key}={there} but {key}={here} is asked for; choose another run_dir{advice}"
             )
 
     def check_needs(self, stage: Stage) -> None:
