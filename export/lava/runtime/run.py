@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
 from pumice.export.lava.runtime.check import check
 from pumice.export.lava.runtime.failures import FOLDER
 from pumice.export.lava.runtime.network import run
