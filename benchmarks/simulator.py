@@ -32,12 +32,10 @@ from pumice.models.s5.build import build_s5
 from pumice.models.s5.classifier import S5Classifier
 from pumice.program import Program
 from pumice.program.clock import gaps
-from pumice.quantize.adlif.lower import lower as lower_network
-from pumice.quantize.adlif.model import convert as convert_network
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.s5.lower import growing_modes, lower
-from pumice.quantize.s5.model import calibrate, convert
-from pumice.train.data.sequences.batch import BlockBatch
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.qat import calibrate
+from pumice.train.data.inputs import Inputs, Timing
 from rich.console import Console
 from rich.table import Table
 
@@ -61,10 +59,9 @@ def make_stream(events: int) -> tuple[np.ndarray, np.ndarray]:
 def make_program(model: S5Classifier) -> Program:
     tokens, times = make_stream(2_000)
     dt = torch.from_numpy(gaps(times, TICK_US) * (TICK_US / 1000))[None].float()
-    twin = convert(model, QuantizationConfig(max_dead_zone=1.0), TICK_US / 1000)
-    twin = calibrate(twin, [(torch.from_numpy(tokens)[None], dt, torch.tensor([len(tokens)]), None)])
-    names = [str(number) for number in range(CLASSES)]
-    return lower(twin.freeze(), pairing="causal", class_names=names, max_dead_zone=1.0, held=growing_modes(twin))
+    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0), Timing(tick_ms=TICK_US / 1000))
+    calibrate(qat, [Inputs(torch.from_numpy(tokens)[None], dt, torch.tensor([len(tokens)]))])
+    return lower(qat, [str(number) for number in range(CLASSES)])
 
 
 def check_yardstick(model: S5Classifier, tokens: np.ndarray, dt: np.ndarray) -> None:
@@ -152,12 +149,9 @@ def make_network(name: str, steps: int) -> tuple[AdLIFNetwork, np.ndarray]:
 
 
 def lower_calibrated(model: AdLIFNetwork, values: np.ndarray) -> Program:
-    twin = convert_network(model, QuantizationConfig(max_dead_zone=1.0))
-    observer, none = twin.observer(), torch.zeros(1, len(values), dtype=torch.long)
-    twin.observe(observer, BlockBatch(torch.from_numpy(values)[None], none, none[:, :1], torch.tensor([len(values)])))
-    twin.set_formats(observer)
-    names = [str(number) for number in range(model.config.num_classes)]
-    return lower_network(twin.freeze(), class_names=names, max_dead_zone=1.0)
+    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0))
+    calibrate(qat, [Inputs(torch.from_numpy(values)[None], None, torch.tensor([len(values)]))])
+    return lower(qat, [str(number) for number in range(model.config.num_classes)])
 
 
 def benchmark_network(name: str, steps: int) -> tuple[dict[str, float], dict[str, float]]:

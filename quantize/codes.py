@@ -108,7 +108,7 @@ def decay_magnitude(re: Codes, im: Codes, exponent: Codes) -> Floats:
     return lost / (1 + np.sqrt(np.maximum(1 - lost, 0)))
 
 
-def layer_norm_constants(size: int, input: Format, epsilon: float) -> tuple[int, int]:
+def layer_norm_terms(size: int, input: Format, epsilon: float) -> tuple[int, int]:
     """``root_shift`` k and ``epsilon`` E of a LayerNorm node over ``size`` channels.
 
     k is the largest (up to 8) with which ``(V + E) 4**k`` stays below 2**52; E >= 1 is epsilon in units of V.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from ..errors import PumiceError
+from ..program import Program
+from ..train.data.inputs import Timing
 from .adlif.family import AdLIFFamily
-from .config import ARITHMETICS
+from .config import ARITHMETICS, QuantizationConfig
 from .family import Family
+from .frozen import FrozenModel
 from .loihi.family import LoihiFamily
+from .qat_model import QATModel
 from .s5.family import S5Family
 
 FAMILIES: dict[str, Family[Any, Any, Any]] = {
@@ -42,6 +46,42 @@ def family_of(model: nn.Module, arithmetic: str = ARITHMETICS[0]) -> Family[Any,
         kind, known = type(model).__name__, ", ".join(family.model.__name__ for family in families)
         raise PumiceError(f"quantize.arithmetic={arithmetic} does not take models of type {kind}; it takes {known}")
     return found[0]
+
+
+def prepare(model: nn.Module, config: QuantizationConfig, timing: Timing | None = None) -> QATModel[Any, Any, Any]:
+    """The QAT model of a float model of any family, with a copy of its weights, to be calibrated.
+
+    Args:
+        model: trained.
+        config: arithmetic, widths and calibration.
+        timing: of its input; regular steps if not given.
+
+    Raises:
+        PumiceError: a model of no family, or settings that do not fit it or its input.
+    """
+    return family_of(model, config.arithmetic).prepare(model, config, timing or Timing())
+
+
+def lower(
+    qat: QATModel[Any, Any, Any],
+    class_names: Sequence[str],
+    *,
+    frozen: FrozenModel[Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Program:
+    """The program of a QAT model of any family.
+
+    Args:
+        qat: calibrated.
+        class_names: one a logit.
+        frozen: what ``qat.freeze`` gave, where that is at hand.
+        provenance: plain JSON data to keep in the program.
+
+    Raises:
+        PumiceError: what no program can hold, or a dead zone that is too large; names the layer and the way out.
+    """
+    family = family_of(qat.model, qat.config.arithmetic)
+    return family.lower(qat, qat.freeze() if frozen is None else frozen, class_names, provenance)
 
 
 def why_unavailable(config: Mapping[str, Any]) -> str | None:

@@ -1,39 +1,52 @@
-"""Calibration and fine-tuning of a twin on a task's data."""
+"""Calibration and fine-tuning of a QAT model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from ..train.data.base import TaskDataModule
+from ..train.data.inputs import Inputs
 from ..train.fit import fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings
 from ..train.weights import load_weights
 from .config import FineTuning
-from .twin import QuantTwin
+from .qat_model import QATModel
 
 WARMUP = 0.1  # of fine-tuning
-Twin = TypeVar("Twin", bound=QuantTwin)
+QAT = TypeVar("QAT", bound=QATModel[Any, Any, Any])
 
 
-def calibrate_on(twin: Twin, data: TaskDataModule) -> Twin:
-    """Calibrate on the training samples as they are recorded, or on the configured number of them."""
-    observer, left = twin.observer(), twin.config.calibration.samples
-    for batch in data.batches("train"):
+def calibrate(qat: QAT, batches: Iterable[Inputs]) -> QAT:
+    """Set the exponents of all edges and states by what the float model does with ``batches``.
+
+    Every event of the first ``quantize.calibration.samples`` samples is looked at, or of all of them.
+
+    Raises:
+        PumiceError: no complete window of events or no step among them, or values that are not finite.
+    """
+    observer, left = qat.observer(), qat.config.calibration.samples
+    for batch in batches:
         if left is not None:
-            batch = type(batch)(*(part[:left] for part in batch))
+            batch = batch.first(left)
             left -= len(batch.lengths)
-        twin.observe(observer, batch)
+        qat.observe(observer, batch)
         if left == 0:
             break
-    twin.set_formats(observer)
-    return twin
+    qat.set_formats(observer)
+    return qat
+
+
+def calibrate_on(qat: QAT, data: TaskDataModule) -> QAT:
+    """Calibrate on the training samples as they are recorded; see `calibrate`."""
+    return calibrate(qat, (batch.padded() for batch in data.batches("train")))
 
 
 def fine_tune(
-    twin: QuantTwin,
+    qat: QATModel[Any, Any, Any],
     data: TaskDataModule,
     folder: Path,
     tuning: FineTuning,
@@ -44,12 +57,12 @@ def fine_tune(
     seed: int,
     info: dict[str, Any],
 ) -> dict[str, float]:
-    """Fine-tune a calibrated twin with the training recipe at a lower rate; it ends with its best epoch's weights.
+    """Fine-tune a calibrated model with the training recipe at a lower rate; it ends with its best epoch's weights.
 
     Continues from ``folder/checkpoints/last.ckpt`` where that exists.
 
     Args:
-        twin: calibrated.
+        qat: calibrated.
         data: of the task.
         folder: for checkpoints and logs.
         tuning: settings for the model's family (`FineTuning.of`).
@@ -67,9 +80,9 @@ def fine_tune(
     """
     warmup = 0.0 if training.schedule == "plateau" else WARMUP * tuning.epochs
     recipe = training.slowed(tuning.lr, epochs=tuning.epochs, warmup_epochs=warmup, ema_decay=None)
-    twin.freeze_scales_after = round(tuning.freeze_scales_at * tuning.epochs * len(data.train_dataloader()))
-    kept = fit(twin.train(), data, folder, training=recipe, system=system, logs=logs, seed=seed, info=info)
-    load_weights(kept.best_path, twin)
-    twin.to(torch.device("cpu")).eval()
+    qat.freeze_scales_after = round(tuning.freeze_scales_at * tuning.epochs * len(data.train_dataloader()))
+    kept = fit(qat.train(), data, folder, training=recipe, system=system, logs=logs, seed=seed, info=info)
+    load_weights(kept.best_path, qat)
+    qat.to(torch.device("cpu")).eval()
     assert kept.best is not None
     return kept.best

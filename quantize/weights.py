@@ -1,4 +1,4 @@
-"""The frozen twin on disk: safetensors, its nodes' other fields in the metadata."""
+"""The frozen model on disk: safetensors, its nodes' other fields in the metadata."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..program.errors import ProgramError
 from ..program.storage import pack_node, unpack_node
 from ..train.sealed import read_sealed, write_sealed
 from .families import FAMILIES, family_named
-from .twin import FrozenTwin
+from .frozen import FrozenModel
 
 FORMAT = 2
 
 
-def save_frozen(path: Path, frozen: FrozenTwin, info: dict[str, Any]) -> None:
-    """Write the frozen twin to ``path``, atomically; ``info`` is JSON data kept beside it."""
+def save_frozen(path: Path, frozen: FrozenModel, info: dict[str, Any]) -> None:
+    """Write the frozen model to ``path``, atomically; ``info`` is JSON data kept beside it."""
     nodes = [pack_node(node, {}) for node in frozen.nodes()]
     family = next(family.name for family in FAMILIES.values() if isinstance(frozen, family.frozen))
     header = {"format": FORMAT, "family": family, "nodes": nodes, "settings": frozen.settings(), "info": info}
     write_sealed(path, frozen.state_dict(), header)
 
 
-def load_frozen(path: Path) -> tuple[FrozenTwin, dict[str, Any]]:
-    """The frozen twin at ``path``, of whatever family, and the info kept beside it.
+def load_frozen(path: Path) -> tuple[FrozenModel, dict[str, Any]]:
+    """The frozen model at ``path``, of whatever family, and the info kept beside it.
 
     Raises:
         PumiceError: the file is missing, damaged, newer, or holds something else.

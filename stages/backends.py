@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..errors import BackendUnavailable
 from ..hw_sim import simulator
@@ -20,6 +19,8 @@ from ..program.arithmetic import rounded_divide
 from ..program.clock import gaps
 from ..program.nodes import Readout
 from ..program.samples import Sample, Trace, check
+from ..quantize.frozen import FrozenModel
+from ..train.data.inputs import Inputs
 
 NAMES = ("reference", "twin", "run", "step", "onnx", "lava")
 
@@ -29,7 +30,7 @@ PADDED_EVENTS = 250_000
 """Events, padding included, of one batch of the reference: about 1 GB for a network of 50 wide edges."""
 
 
-def make_backend(name: str, frozen: nn.Module, threads: int | None = None, **lava: Any) -> Remembering:
+def make_backend(name: str, frozen: FrozenModel[Any], threads: int | None = None, **lava: Any) -> Remembering:
     """The backend ``name``.
 
     Args:
@@ -121,7 +122,7 @@ def run_reference(program: Program, samples: Sequence[Sample], trace: bool) -> l
     return [found for found in traces if found is not None]
 
 
-def run_twin(frozen: nn.Module, program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
+def run_twin(frozen: FrozenModel[Any], program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
     """The frozen model in float64, by batches padded as the data module pads them."""
     run = _run_events if program.series is None else _run_steps
     traces: list[Trace] = []
@@ -131,30 +132,27 @@ def run_twin(frozen: nn.Module, program: Program, samples: Sequence[Sample], tra
     return traces
 
 
-def _run_events(frozen: nn.Module, program: Program, batch: Sequence[Sample], trace: bool) -> list[Trace]:
-    tokens, dt, lengths, pool_dt = padded_batch(batch, program.pairing)
+def _run_events(frozen: FrozenModel[Any], program: Program, batch: Sequence[Sample], trace: bool) -> list[Trace]:
+    inputs = padded_batch(batch, program.pairing)
     if trace:
-        _, edges = frozen.trace(tokens, dt, lengths, pool_dt)
+        _, edges = frozen.trace(inputs)
         logits = edges[program.logits]
     else:
         edges = {}
-        logits = frozen(tokens, dt, lengths, pool_dt) * 2.0 ** program[program.logits].output.frac
+        logits = frozen(*inputs.events()) * 2.0 ** program[program.logits].output.frac
         logits = logits.to(torch.int64)
     return [
         Trace(logits[row].numpy(), is_incomplete(program, events), {}, {}, *_rows(program, edges, row, events))
-        for row, events in enumerate(lengths.tolist())
+        for row, events in enumerate(inputs.lengths.tolist())
     ]
 
 
-def _run_steps(frozen: nn.Module, program: Program, batch: Sequence[Sample], trace: bool) -> list[Trace]:
+def _run_steps(frozen: FrozenModel[Any], program: Program, batch: Sequence[Sample], trace: bool) -> list[Trace]:
     """A clocked network; its state may run on through the padding, which nothing is read from."""
-    lengths = [len(values) for values, _ in batch]
-    inputs = torch.zeros(len(batch), max(lengths), program.value_input.channels, dtype=torch.float64)
-    for row, (values, _) in enumerate(batch):
-        inputs[row, : len(values)] = torch.from_numpy(np.asarray(values, dtype=np.float64))
+    inputs = padded_batch(batch, program.pairing)
     _, edges = frozen.trace(inputs)
     traces = []
-    for row, steps in enumerate(lengths):
+    for row, steps in enumerate(inputs.lengths.tolist()):
         values, states = _rows(program, edges, row, steps) if trace else ({}, {})
         series = edges[program.series][row, :steps].numpy()
         logits = _read_out(program[program.logits], series)
@@ -186,10 +184,8 @@ def _rows(
     return values, states
 
 
-def padded_batch(
-    samples: Sequence[Sample], pairing: str
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """``(tokens, dt, lengths, pool_dt)`` of a model's forward pass, padded to the longest sample.
+def padded_batch(samples: Sequence[Sample], pairing: str) -> Inputs:
+    """What a model reads of samples, padded to the longest.
 
     Times are exact here; the frozen model rounds them to the program's ticks itself, by the absolute times.
     """
@@ -205,7 +201,7 @@ def padded_batch(
     for row, ((values, _), length) in enumerate(zip(samples, lengths, strict=True)):
         tokens[row, :length], dt[row, :length] = values[:length], exact[row]
     intervals = torch.from_numpy(dt)
-    return torch.from_numpy(tokens), intervals, torch.tensor(lengths), intervals
+    return Inputs(torch.from_numpy(tokens), intervals, torch.tensor(lengths))
 
 
 def is_incomplete(program: Program, events: int) -> bool:

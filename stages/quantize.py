@@ -16,7 +16,7 @@ from torch import nn
 from ..files import write_json
 from ..program import save
 from ..quantize.config import QuantizationConfig
-from ..quantize.families import family_of, why_unavailable
+from ..quantize.families import family_of, prepare, why_unavailable
 from ..quantize.qat import calibrate_on, fine_tune
 from ..quantize.weights import save_frozen
 from ..train.data.base import TaskDataModule
@@ -46,13 +46,13 @@ def check(config: Mapping[str, Any]) -> None:
     training = read_section(TrainingSettings, config, "training")
     data = build_data(config, training, read_section(SystemSettings, config, "system"))
     model = build_model(config, data)
-    family_of(model, settings.arithmetic).convert(model, settings, data)
+    prepare(model, settings, data.timing)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Quantize ``weights.safetensors``; write ``quantized.safetensors``, ``program.npz`` and ``lowering.json``.
 
-    The better of the calibrated and the fine-tuned twin, by validation, is written.
+    The better of the calibrated and the fine-tuned model, by validation, is written.
     """
     settings = QuantizationConfig.from_mapping(config["quantize"])
     training = read_section(TrainingSettings, config, "training")
@@ -65,13 +65,13 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     load_weights(weights, model)
 
     results = {"float": _predict(model, data)}
-    twin = calibrate_on(family.convert(model, settings, data), data)
-    results["ptq"] = _predict(twin.freeze(), data)
+    qat = calibrate_on(prepare(model, settings, data.timing), data)
+    results["ptq"] = _predict(qat.freeze(), data)
     chosen, seconds, best = "ptq", 0.0, None
     tuning = settings.qat.of(family.name)
     if tuning.epochs:
-        tuned = family.convert(model, settings, data)
-        tuned.load_state_dict(twin.state_dict())  # its ranges
+        tuned = prepare(model, settings, data.timing)
+        tuned.load_state_dict(qat.state_dict())  # its ranges
         info = {"format": 1, "quantize": dict(config["quantize"]), "versions": versions()}
         logs = read_section(LoggingSettings, config, "logging")
         with timed() as spent:
@@ -89,11 +89,11 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         seconds = spent[0]
         results["qat"] = _predict(tuned.freeze(), data)
         if _rank(results["qat"]["validation"]) >= _rank(results["ptq"]["validation"]):
-            chosen, twin = "qat", tuned
-    frozen = twin.freeze()
+            chosen, qat = "qat", tuned
+    frozen = qat.freeze()
     provenance = _provenance(config, weights, chosen)
-    program = family.lower(twin, frozen, data, provenance)
-    report = family.report(twin, program)
+    program = family.lower(qat, frozen, data.class_names, provenance)
+    report = family.report(qat, program)
     save_frozen(folder.path / "quantized.safetensors", frozen, provenance)
     digest = save(program, folder.path / "program.npz")
     write_json(folder.path / "lowering.json", {"program": digest, "layers": report})
@@ -101,7 +101,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     _add_other_protocols(figures, {"float": model, chosen: frozen}, data)
     _print(figures, chosen, folder, data.task.name)
     console = Console()
-    console.print(family.table(report, twin))
+    console.print(family.table(report, qat))
     console.print(f"program: {folder.path / 'program.npz'}")
     return {
         **figures,

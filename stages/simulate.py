@@ -195,8 +195,7 @@ def _inside(
     family = family_of(model, program.provenance["config"]["quantize"].get("arithmetic", ARITHMETICS[0]))
     values = []
     for sample in samples:
-        tokens, dt, lengths, pool_dt = padded_batch([sample], program.pairing)
-        values.append(family.float_values(model, program, tokens, dt, lengths, pool_dt))
+        values.append(family.float_values(model, program, padded_batch([sample], program.pairing)))
     return {
         "traced": len(samples),
         "sqnr_db": signal_to_noise(program, traces, values),

@@ -19,7 +19,7 @@ from .codes import cell_codes, cell_fracs, threshold_codes
 from .derive import cell_name, cell_node
 from .fold import FoldedCell, exact_cell, fold_cell
 from .formats import CellFormats, CellFracs
-from .network import CellConstants
+from .network import QuantizedCell
 
 
 class QuantCell(nn.Module):
@@ -97,7 +97,7 @@ class QuantCell(nn.Module):
             weights["input"], weights["recurrent"], {name: frac.item() for name, frac in constants.items()}
         )
 
-    def constants(self, formats: CellFormats, frozen_scales: bool) -> CellConstants:
+    def quantized(self, formats: CellFormats, frozen_scales: bool) -> QuantizedCell:
         """Fake-quantized weights, with gradients to the float layer's parameters."""
         exact, folded = self.folded(), fold_cell(self.cell)
         fracs = self.fracs(formats, None if frozen_scales else exact)
@@ -108,7 +108,7 @@ class QuantCell(nn.Module):
         for name, codes in cell_codes(exact, self.cell.order, fracs, self.widths.constant).items():
             quantized = self.constant[name](folded.constants[name])
             values[name] = replace_by_codes(quantized, codes, fracs.constants[name])
-        return CellConstants(
+        return QuantizedCell(
             order=self.cell.order,
             formats=formats,
             input=self.weights["input"](folded.input),

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.table import Table
-from torch import Tensor
 
 from ...models.adlif.network import AdLIFNetwork
 from ...program import Program
-from ...train.data.sequences.datamodule import SequenceDataModule
+from ...program.nodes import Node
+from ...train.data.inputs import Inputs, Timing
 from ...train.data.sequences.kinds import KINDS
 from ..config import QuantizationConfig
 from ..family import Family
+from ..lowering import DeadZone
 from .derive import INPUT, LOGITS, READOUT, cell_name
 from .frozen import FrozenAdLIF
-from .lower import lower, lowering_report
-from .model import QuantAdLIF, convert, not_spiking
+from .lower import dead_zones, lowering_report
+from .model import QuantAdLIF, not_spiking
 
 
 class AdLIFFamily(Family[AdLIFNetwork, QuantAdLIF, FrozenAdLIF]):
@@ -42,23 +44,19 @@ class AdLIFFamily(Family[AdLIFNetwork, QuantAdLIF, FrozenAdLIF]):
             return not_spiking(cell)
         return None
 
-    def convert(self, model: AdLIFNetwork, config: QuantizationConfig, data: SequenceDataModule) -> QuantAdLIF:
-        """See `Family.convert`."""
-        return convert(model, config)
+    def prepare(self, model: AdLIFNetwork, config: QuantizationConfig, timing: Timing) -> QuantAdLIF:
+        """See `Family.prepare`."""
+        return QuantAdLIF(copy.deepcopy(model), config, timing)
 
-    def lower(
-        self, twin: QuantAdLIF, frozen: FrozenAdLIF, data: SequenceDataModule, provenance: Mapping[str, Any]
-    ) -> Program:
-        """See `Family.lower`."""
-        return lower(
-            frozen, class_names=data.class_names, max_dead_zone=twin.config.max_dead_zone, provenance=provenance
-        )
+    def dead_zones(self, qat: QuantAdLIF, nodes: Sequence[Node]) -> Iterator[DeadZone]:
+        """See `Family.dead_zones`."""
+        return dead_zones(nodes)
 
-    def report(self, twin: QuantAdLIF, program: Program) -> list[dict[str, Any]]:
+    def report(self, qat: QuantAdLIF, program: Program) -> list[dict[str, Any]]:
         """See `Family.report`."""
-        return lowering_report(twin, program)
+        return lowering_report(qat, program)
 
-    def table(self, report: list[dict[str, Any]], twin: QuantAdLIF) -> Table:
+    def table(self, report: list[dict[str, Any]], qat: QuantAdLIF) -> Table:
         """See `Family.table`."""
         columns = ("layer", "formats", "dead zones", "64-bit", "clipped", "feedback")
         caption = "feedback: the largest share of its limit, below which a neuron is stable"
@@ -76,12 +74,10 @@ class AdLIFFamily(Family[AdLIFNetwork, QuantAdLIF, FrozenAdLIF]):
             )
         return table
 
-    def float_values(
-        self, model: AdLIFNetwork, program: Program, values: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
-    ) -> Mapping[str, NDArray[np.float64]]:
-        """See `Family.float_values`; dt and pool_dt are not looked at."""
+    def float_values(self, model: AdLIFNetwork, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
+        """See `Family.float_values`."""
         model = model.double().eval()
-        x = values[:, : int(lengths[0])].double()
+        x = inputs.values[:, : int(inputs.lengths[0])].double()
         found = {INPUT: x}
         with torch.no_grad():
             for number, cell in enumerate(model.cells):

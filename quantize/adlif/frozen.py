@@ -1,4 +1,4 @@
-"""The frozen twin of an adaptive LIF network; in float64 its forward gives the program's integers."""
+"""The frozen QAT model of an adaptive LIF network; in float64 its forward gives the program's integers."""
 
 from __future__ import annotations
 
@@ -10,48 +10,51 @@ from torch import Tensor
 
 from ...models.adlif.blocks import aggregate
 from ...program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ...train.data.inputs import Inputs
+from ..frozen import FrozenModel, Trace, values_of
 from ..scan import NeuronCodes
-from ..twin import FrozenTwin, Trace, values_of
-from .derive import INPUT, READOUT
+from .derive import INPUT, LOGITS, READOUT
 from .formats import CellFormats
-from .network import CellConstants, NetworkConstants, run_network
+from .network import QuantizedCell, QuantizedNetwork, run_network
 
 
-class FrozenAdLIF(FrozenTwin[NetworkConstants]):
-    """`AdLIFNetwork` as an integer program computes it; see `FrozenTwin`.
+class FrozenAdLIF(FrozenModel[QuantizedNetwork]):
+    """`AdLIFNetwork` as an integer program computes it; see `FrozenModel`.
 
     Args:
         nodes: in the program's order, as `QuantAdLIF.freeze` derives them.
         aggregation: from potentials to logits, "softmax" or "mean".
     """
 
+    logits = LOGITS
+
     def __init__(self, nodes: Sequence[Node], aggregation: str) -> None:
         super().__init__(nodes)
         self.aggregation = aggregation
 
     def settings(self) -> dict[str, Any]:
-        """See `FrozenTwin.settings`."""
+        """See `FrozenModel.settings`."""
         return {"aggregation": self.aggregation}
 
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C), float64; arguments as `AdLIFNetwork.forward`."""
-        potentials = run_network(self.constants(), inputs)
+        potentials = run_network(self.quantized(), inputs)
         return aggregate(potentials, blocks, count, self.aggregation)
 
-    def trace(self, inputs: Tensor) -> tuple[Tensor, Trace]:
-        """Potentials (B, T, C) of inputs (B, T, F), and the int64 codes of every node and state; see `run_network`."""
+    def trace(self, inputs: Inputs) -> tuple[Tensor, Trace]:
+        """See `FrozenModel.trace`; the floats are the potentials (B, T, C) of the read-out."""
         trace: Trace = {}
         with torch.no_grad():
-            potentials = run_network(self.constants(), inputs, trace=trace)
+            potentials = run_network(self.quantized(), inputs.values, trace=trace)
         return potentials, trace
 
-    def _derive(self, nodes: Sequence[Node], device: torch.device) -> NetworkConstants:
+    def _derive(self, nodes: Sequence[Node], device: torch.device) -> QuantizedNetwork:
         by_name = {node.name: node for node in nodes}
         readout = by_name[READOUT]
         assert isinstance(readout, LeakyIntegrator)
-        return NetworkConstants(
+        return QuantizedNetwork(
             input=by_name[INPUT].output,
-            cells=tuple(_cell_constants(node, device) for node in nodes if isinstance(node, Neurons)),
+            cells=tuple(_quantized_cell(node, device) for node in nodes if isinstance(node, Neurons)),
             weight=values_of(readout.weight, readout.weight_frac, device),
             bias=values_of(readout.bias, readout.accumulator_frac, device),
             decay=values_of(readout.decay, readout.decay_frac, device),
@@ -59,11 +62,11 @@ class FrozenAdLIF(FrozenTwin[NetworkConstants]):
         )
 
 
-def _cell_constants(node: Neurons, device: torch.device) -> CellConstants:
+def _quantized_cell(node: Neurons, device: torch.device) -> QuantizedCell:
     adaptive = isinstance(node, AdaptiveLIF)
     constants = {name: values_of(getattr(node, name), getattr(node, f"{name}_frac"), device) for name in node.constants}
     unused = torch.zeros(node.neurons, dtype=torch.float64, device=device)
-    return CellConstants(
+    return QuantizedCell(
         order=node.order if adaptive else "lif",
         formats=CellFormats(node.format, node.potential, node.adaptation if adaptive else None),
         input=values_of(node.input, node.input_frac, device),

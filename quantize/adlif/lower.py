@@ -1,8 +1,8 @@
-"""Lowering of adaptive LIF networks: the program, checked, with a report of what the integers cost."""
+"""What the integers of a lowered adaptive LIF network cost: dead zones, and the report by layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,37 +12,13 @@ from ...program import Program
 from ...program.bounds import register
 from ...program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons, Node
 from ..codes import Floats
-from ..family import DeadZone, check_dead_zones, make_program
+from ..lowering import DeadZone
 from .codes import stability_limit
-from .derive import LOGITS, cell_name
-from .frozen import FrozenAdLIF
+from .derive import cell_name
 from .model import QuantAdLIF
 
 ROUNDED_STEP = 0.5  # units that a step can lose to rounding
 CURE = "train with shorter time constants"
-
-
-def lower(
-    frozen: FrozenAdLIF,
-    *,
-    class_names: Sequence[str],
-    max_dead_zone: float,
-    provenance: Mapping[str, Any] | None = None,
-) -> Program:
-    """The program of a frozen twin; nothing is computed anew.
-
-    Args:
-        frozen: the frozen twin.
-        class_names: one a logit.
-        max_dead_zone: share of a state's range that a dead zone may take.
-        provenance: plain JSON data to keep in the program.
-
-    Raises:
-        PumiceError: a dead zone that is too large, or what no program can hold; names the layer and the way out.
-    """
-    nodes = frozen.nodes()
-    check_dead_zones(dead_zones(nodes), max_dead_zone)
-    return make_program(nodes, LOGITS, "causal", class_names, provenance)
 
 
 def dead_zones(nodes: Sequence[Node]) -> Iterator[DeadZone]:
@@ -56,7 +32,7 @@ def dead_zones(nodes: Sequence[Node]) -> Iterator[DeadZone]:
             yield _dead_zone(node, "residual", node.decay, node.decay_frac, node.output.width)
 
 
-def lowering_report(twin: QuantAdLIF, program: Program) -> list[dict[str, Any]]:
+def lowering_report(qat: QuantAdLIF, program: Program) -> list[dict[str, Any]]:
     """One entry a layer, plain JSON data: dead zones, formats, registers, clipped weights, stability.
 
     ``stability`` is the largest share that any neuron's feedback takes of its limit; below 1 it is stable.
@@ -65,8 +41,8 @@ def lowering_report(twin: QuantAdLIF, program: Program) -> list[dict[str, Any]]:
     for zone in dead_zones(program.nodes):
         kept = {"number": zone.number, "units": zone.units, "share": zone.share}
         zones.setdefault(zone.layer, {})[zone.state] = kept
-    layers = [(cell.path, cell_name(cell.number), cell.clipped_weights()) for cell in twin.cells]
-    layers.append((twin.readout.path, twin.readout.path, twin.readout.clipped_weights()))
+    layers = [(cell.path, cell_name(cell.number), cell.clipped_weights()) for cell in qat.cells]
+    layers.append((qat.readout.path, qat.readout.path, qat.readout.clipped_weights()))
     entries = []
     for path, name, clipped in layers:
         node = program[name]

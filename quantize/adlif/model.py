@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -14,38 +12,37 @@ from ...models.adlif.cells import SpikingCell
 from ...models.adlif.network import AdLIFNetwork
 from ...program.formats import Format
 from ...program.nodes import SPIKES, Node
+from ...train.data.inputs import Inputs, Timing
 from ..config import QuantizationConfig
+from ..qat_model import QATModel
 from ..quantizers import InputQuantizer
-from ..twin import QuantTwin
 from .cell import QuantCell
 from .derive import input_node, logits_node
 from .formats import CellFormats
 from .frozen import FrozenAdLIF
-from .network import NetworkConstants, run_network
+from .network import QuantizedNetwork, run_network
 from .observe import NetworkObserver, observe
 from .readout import QuantReadout
-
-if TYPE_CHECKING:
-    from ...train.data.sequences.batch import BlockBatch
 
 LIF_WIDTHS = ("synapses", "constant", "potential")
 CELL_WIDTHS = (*LIF_WIDTHS, "adaptation")
 READOUT_WIDTHS = ("decoder", "constant", "residual")
 
 
-class QuantAdLIF(QuantTwin[AdLIFNetwork]):
-    """The fake-quantized twin of an `AdLIFNetwork`; make it with `convert` and see `QuantTwin`.
+class QuantAdLIF(QATModel[AdLIFNetwork, NetworkObserver, FrozenAdLIF]):
+    """The QAT model of an `AdLIFNetwork`; see `QATModel`.
 
     Args:
         model: the float model, which it keeps.
         config: widths and calibration.
+        timing: of the input, by regular steps.
 
     Raises:
         PumiceError: cells that do not spike, or widths of layers that the model does not have.
     """
 
-    def __init__(self, model: AdLIFNetwork, config: QuantizationConfig) -> None:
-        super().__init__(model, config)
+    def __init__(self, model: AdLIFNetwork, config: QuantizationConfig, timing: Timing) -> None:
+        super().__init__(model, config, timing)
         cells = [cell for cell in model.cells if isinstance(cell, SpikingCell)]
         if len(cells) < len(model.cells):
             raise PumiceError(not_spiking(model.config.cell))
@@ -61,15 +58,15 @@ class QuantAdLIF(QuantTwin[AdLIFNetwork]):
         self.readout = QuantReadout(model.readout, config.layer(QuantReadout.path), method)
 
     def observer(self) -> NetworkObserver:
-        """See `QuantTwin.observer`."""
+        """See `QATModel.observer`."""
         return NetworkObserver(len(self.cells))
 
-    def observe(self, observer: NetworkObserver, batch: BlockBatch) -> None:
-        """See `QuantTwin.observe`."""
-        observe(self.model.eval(), observer, batch.inputs, batch.lengths)
+    def observe(self, observer: NetworkObserver, inputs: Inputs) -> None:
+        """See `QATModel.observe`."""
+        observe(self.model.eval(), observer, inputs.values, inputs.lengths)
 
     def set_formats(self, observer: NetworkObserver) -> None:
-        """See `QuantTwin.set_formats`; it needs at least one step."""
+        """See `QATModel.set_formats`; it needs at least one step."""
         calibration = self.config.calibration
         format = observer.input.format(self.config.widths.dense_input, calibration.method)
         if format is None:
@@ -83,7 +80,7 @@ class QuantAdLIF(QuantTwin[AdLIFNetwork]):
         """Formats of the layers.
 
         Raises:
-            PumiceError: the twin is not calibrated.
+            PumiceError: the model is not calibrated.
         """
         inputs: list[Format] = [self.input.format, *[SPIKES] * (len(self.cells) - 1)]
         return tuple(cell.formats(format) for cell, format in zip(self.cells, inputs, strict=True))
@@ -91,21 +88,21 @@ class QuantAdLIF(QuantTwin[AdLIFNetwork]):
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C); arguments as `AdLIFNetwork.forward`."""
         self.count_batch()
-        potentials = run_network(self.constants(), inputs, training=self.training)
+        potentials = run_network(self.quantized(), inputs, training=self.training)
         return aggregate(potentials, blocks, count, self.model.config.aggregation)
 
     def constrain(self) -> None:
         """Bring parameters back into their ranges; called after each optimizer step."""
         self.model.constrain()
 
-    def constants(self) -> NetworkConstants:
-        """See `QuantTwin.constants`."""
+    def quantized(self) -> QuantizedNetwork:
+        """See `QATModel.quantized`."""
         frozen = bool(self.scales_frozen)
-        weight, bias, decay = self.readout.constants(frozen)
-        return NetworkConstants(
+        weight, bias, decay = self.readout.quantized(frozen)
+        return QuantizedNetwork(
             input=self.input.format,
             cells=tuple(
-                cell.constants(formats, frozen) for cell, formats in zip(self.cells, self.formats(), strict=True)
+                cell.quantized(formats, frozen) for cell, formats in zip(self.cells, self.formats(), strict=True)
             ),
             weight=weight,
             bias=bias,
@@ -126,19 +123,6 @@ class QuantAdLIF(QuantTwin[AdLIFNetwork]):
 
     def _frozen(self, nodes: tuple[Node, ...]) -> FrozenAdLIF:
         return FrozenAdLIF(nodes, self.model.config.aggregation)
-
-
-def convert(model: AdLIFNetwork, config: QuantizationConfig) -> QuantAdLIF:
-    """The uncalibrated twin of a trained model, with a copy of its weights.
-
-    Args:
-        model: the float model.
-        config: widths and calibration.
-
-    Raises:
-        PumiceError: settings that do not fit the model.
-    """
-    return QuantAdLIF(copy.deepcopy(model), config)
 
 
 def not_spiking(cell: str) -> str:

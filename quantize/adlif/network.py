@@ -1,4 +1,4 @@
-"""The one forward pass of the quantized twin: fine-tuning and the frozen twin differ in their constants alone."""
+"""The one forward pass of quantized networks: the QAT model and the frozen model differ in their weights alone."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.nn.functional import dropout, linear
 
 from ...program.formats import Format
 from ...program.nodes import SPIKES
+from ..frozen import Trace
 from ..scan import NeuronCodes, quantized_integrator_scan, quantized_neuron_scan
 from ..straight_through import codes, quantize_input
-from ..twin import Trace
 from .derive import INPUT, READOUT, cell_name
 from .formats import CellFormats
 
 
 @dataclass(frozen=True, eq=False)
-class CellConstants:
+class QuantizedCell:
     """Quantized weights of one layer of H neurons, as values.
 
     Attributes:
@@ -40,7 +40,7 @@ class CellConstants:
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkConstants:
+class QuantizedNetwork:
     """Quantized weights of a network, as values.
 
     Attributes:
@@ -52,7 +52,7 @@ class NetworkConstants:
     """
 
     input: Format
-    cells: tuple[CellConstants, ...]
+    cells: tuple[QuantizedCell, ...]
     weight: Tensor
     bias: Tensor
     decay: Tensor
@@ -61,7 +61,7 @@ class NetworkConstants:
 
 
 def run_network(
-    constants: NetworkConstants, inputs: Tensor, training: bool = False, trace: Trace | None = None
+    network: QuantizedNetwork, inputs: Tensor, training: bool = False, trace: Trace | None = None
 ) -> Tensor:
     """The potentials (B, T, C) of the read-out for inputs (B, T, F).
 
@@ -76,19 +76,19 @@ def run_network(
         if trace is not None:
             trace[name] = codes(value(), format)
 
-    x = quantize_input(inputs, constants.input, constants.weight.dtype)
-    record(INPUT, constants.input, lambda: x)
-    for number, cell in enumerate(constants.cells):
+    x = quantize_input(inputs, network.input, network.weight.dtype)
+    record(INPUT, network.input, lambda: x)
+    for number, cell in enumerate(network.cells):
         z = _run_cell(cell, x, cell_name(number), trace)
         record(cell_name(number), SPIKES, lambda: z)  # noqa: B023 (called at once)
-        x = dropout(z, constants.dropout, training)
-    drive = linear(x, constants.weight, constants.bias)
-    potentials = quantized_integrator_scan(drive, constants.decay, constants.readout).potentials
-    record(READOUT, constants.readout, lambda: potentials)
+        x = dropout(z, network.dropout, training)
+    drive = linear(x, network.weight, network.bias)
+    potentials = quantized_integrator_scan(drive, network.decay, network.readout).potentials
+    record(READOUT, network.readout, lambda: potentials)
     return potentials
 
 
-def _run_cell(cell: CellConstants, x: Tensor, name: str, trace: Trace | None) -> Tensor:
+def _run_cell(cell: QuantizedCell, x: Tensor, name: str, trace: Trace | None) -> Tensor:
     formats = cell.formats
     drive = linear(x, cell.input, cell.bias)
     found = quantized_neuron_scan(

@@ -58,7 +58,7 @@ class QuantReadout(nn.Module):
         seen = seen.at_least(float(np.abs(exact_readout(self.readout, self.path).weight).max()))
         set_edge(self.potential, seen.frac(self.potential.width, headroom), self.path)
 
-    def constants(self, frozen_scales: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def quantized(self, frozen_scales: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Fake-quantized weight (C, H), bias (C,) and decay (C,), with gradients to the float read-out's parameters."""
         exact, folded = exact_readout(self.readout, self.path), fold_readout(self.readout)
         fracs = self._fracs(None if frozen_scales else exact)

@@ -1,28 +1,28 @@
-"""Networks of LIF neurons for Loihi: their place in the table of families, lowering, and the report of its cost."""
+"""Networks of LIF neurons for Loihi: their place in the table of families, and the report of lowering."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.table import Table
-from torch import Tensor
 
 from ...models.adlif.network import AdLIFNetwork
 from ...program import Program
 from ...program.bounds import register
 from ...program.nodes import LoihiLIF
-from ...train.data.sequences.datamodule import SequenceDataModule
+from ...train.data.inputs import Inputs, Timing
 from ...train.data.sequences.ecg import EcgTask
 from ...train.data.sequences.kinds import KINDS
 from ..config import QuantizationConfig
-from ..family import Family, make_program
+from ..family import Family
 from .frozen import FrozenLoihi
-from .model import QuantLoihi, cell_refusal, convert
-from .network import INPUT, LOGITS
+from .model import QuantLoihi, cell_refusal
+from .network import INPUT
 
 ELSE = "use another preset, such as quantize=w8a8"
 
@@ -49,21 +49,15 @@ class LoihiFamily(Family[AdLIFNetwork, QuantLoihi, FrozenLoihi]):
             return f"task {config['task'].get('name')} labels every step, which no count of spikes decides; {ELSE}"
         return None
 
-    def convert(self, model: AdLIFNetwork, config: QuantizationConfig, data: SequenceDataModule) -> QuantLoihi:
-        """See `Family.convert`."""
-        return convert(model, config)
+    def prepare(self, model: AdLIFNetwork, config: QuantizationConfig, timing: Timing) -> QuantLoihi:
+        """See `Family.prepare`."""
+        return QuantLoihi(copy.deepcopy(model), config, timing)
 
-    def lower(
-        self, twin: QuantLoihi, frozen: FrozenLoihi, data: SequenceDataModule, provenance: Mapping[str, Any]
-    ) -> Program:
-        """See `Family.lower`."""
-        return lower(frozen, class_names=data.class_names, provenance=provenance)
-
-    def report(self, twin: QuantLoihi, program: Program) -> list[dict[str, Any]]:
+    def report(self, qat: QuantLoihi, program: Program) -> list[dict[str, Any]]:
         """See `Family.report`."""
-        return lowering_report(twin, program)
+        return lowering_report(qat, program)
 
-    def table(self, report: list[dict[str, Any]], twin: QuantLoihi) -> Table:
+    def table(self, report: list[dict[str, Any]], qat: QuantLoihi) -> Table:
         """See `Family.table`."""
         columns = ("layer", "input", "weights", "du", "dv", "vth", "clipped")
         caption = "du, dv: the current and the potential lose (du + 1) / 4096 and dv / 4096 a step; vth: the threshold"
@@ -74,12 +68,10 @@ class LoihiFamily(Family[AdLIFNetwork, QuantLoihi, FrozenLoihi]):
             table.add_row(entry["layer"], *map(str, [*cells, clipped]))
         return table
 
-    def float_values(
-        self, model: AdLIFNetwork, program: Program, values: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
-    ) -> Mapping[str, NDArray[np.float64]]:
+    def float_values(self, model: AdLIFNetwork, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
         """See `Family.float_values`: spikes of the layers that the float model has; potentials have other units."""
         model = model.double().eval()
-        x = values[:, : int(lengths[0])].double()
+        x = inputs.values[:, : int(inputs.lengths[0])].double()
         found = {INPUT: x[0].numpy()}
         with torch.no_grad():
             for number, cell in enumerate(model.cells):
@@ -88,24 +80,10 @@ class LoihiFamily(Family[AdLIFNetwork, QuantLoihi, FrozenLoihi]):
         return found
 
 
-def lower(frozen: FrozenLoihi, *, class_names: Sequence[str], provenance: Mapping[str, Any] | None = None) -> Program:
-    """The program of a frozen twin; nothing is computed anew.
-
-    Args:
-        frozen: the frozen twin.
-        class_names: one a logit.
-        provenance: plain JSON data to keep in the program.
-
-    Raises:
-        PumiceError: what no program can hold.
-    """
-    return make_program(frozen.nodes(), LOGITS, "causal", class_names, provenance)
-
-
-def lowering_report(twin: QuantLoihi, program: Program) -> list[dict[str, Any]]:
+def lowering_report(qat: QuantLoihi, program: Program) -> list[dict[str, Any]]:
     """One entry a layer, plain JSON data: decays, threshold, registers, clipped weights."""
     entries = []
-    for name, layer, source in zip(twin.names(), twin.layers, twin.sources(), strict=True):
+    for name, layer, source in zip(qat.names(), qat.layers, qat.sources(), strict=True):
         node = program[name]
         assert isinstance(node, LoihiLIF)
         entries.append(

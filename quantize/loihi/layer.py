@@ -35,7 +35,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerConstants:
+class QuantizedLayer:
     """Codes of a layer in floats, with gradients to its float parameters; see `loihi_scan`."""
 
     weight: Tensor
@@ -94,12 +94,12 @@ class QuantLoihiLayer(nn.Module):
         self.gain.copy_(torch.from_numpy(relative * scale))
         self.code.copy_(torch.tensor([min(max(kept, 0), (1 << DECAY_BITS) - 1), scale]))
 
-    def constants(self, source: Source) -> LayerConstants:
+    def quantized(self, source: Source) -> QuantizedLayer:
         """Codes, straight-through: no gradient where a code lies at the end of its range."""
         dynamics = self.dynamics
         gain = self.gain.to(source.weight)
         limit = _unit(self.bits)[1]
-        return LayerConstants(
+        return QuantizedLayer(
             weight=_codes(source.weight * gain[:, None], self._synapses(source.weight), limit),
             recurrent=_codes(source.recurrent * gain[:, None], self._synapses(source.recurrent), limit),
             bias=_codes(source.bias * gain, self._biases(source.bias), BIAS_LIMIT),

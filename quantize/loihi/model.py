@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +12,14 @@ from ...models.adlif.blocks import aggregate
 from ...models.adlif.network import AdLIFNetwork
 from ...program.formats import Format
 from ...program.nodes import SPIKES, DenseInput, Node, Readout
+from ...train.data.inputs import Inputs, Timing
 from ..adlif.observe import NetworkObserver, observe
 from ..config import QuantizationConfig
+from ..qat_model import QATModel
 from ..quantizers import InputQuantizer
-from ..twin import QuantTwin
 from .frozen import FrozenLoihi
 from .layer import QuantLoihiLayer, Source
-from .network import GAIN, INPUT, LOGITS, OUTPUT, NetworkConstants, run_network
-
-if TYPE_CHECKING:
-    from ...train.data.sequences.batch import BlockBatch
+from .network import GAIN, INPUT, LOGITS, OUTPUT, QuantizedNetwork, run_network
 
 MOST_BITS = 8
 EXTRA_BITS = 12  # of the program's logits, spikes a step
@@ -46,8 +42,8 @@ class LoihiObserver(NetworkObserver):
         self.leading += torch.tensor([float(leading.sum()), len(leading)], dtype=torch.float64)
 
 
-class QuantLoihi(QuantTwin[AdLIFNetwork]):
-    """The twin of an `AdLIFNetwork` of LIF cells for Loihi; make it with `convert` and see `QuantTwin`.
+class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
+    """The QAT model of an `AdLIFNetwork` of LIF cells for Loihi; see `QATModel`.
 
     The leaky integrators of the read-out become a layer of neurons of the same weights and decay, which spike: the
     class is the neuron that spikes most often.
@@ -55,13 +51,14 @@ class QuantLoihi(QuantTwin[AdLIFNetwork]):
     Args:
         model: the float model, which it keeps.
         config: width of the synapses, and calibration.
+        timing: of the input, by regular steps.
 
     Raises:
         PumiceError: cells that Loihi's neurons are not, or widths that the chip does not have.
     """
 
-    def __init__(self, model: AdLIFNetwork, config: QuantizationConfig) -> None:
-        super().__init__(model, config)
+    def __init__(self, model: AdLIFNetwork, config: QuantizationConfig, timing: Timing) -> None:
+        super().__init__(model, config, timing)
         if model.config.cell != "lif":
             raise PumiceError(cell_refusal(model.config.cell))
         paths = [*(f"cells.{number}" for number in range(len(model.cells))), READOUT]
@@ -77,17 +74,17 @@ class QuantLoihi(QuantTwin[AdLIFNetwork]):
         )
 
     def observer(self) -> LoihiObserver:
-        """See `QuantTwin.observer`."""
+        """See `QATModel.observer`."""
         return LoihiObserver(len(self.model.cells))
 
-    def observe(self, observer: LoihiObserver, batch: BlockBatch) -> None:
-        """See `QuantTwin.observe`."""
-        potentials = observe(self.model.eval(), observer, batch.inputs, batch.lengths)
-        real = torch.arange(batch.inputs.shape[1], device=potentials.device) < batch.lengths.unsqueeze(1)
+    def observe(self, observer: LoihiObserver, inputs: Inputs) -> None:
+        """See `QATModel.observe`."""
+        potentials = observe(self.model.eval(), observer, inputs.values, inputs.lengths)
+        real = torch.arange(inputs.values.shape[1], device=potentials.device) < inputs.lengths.unsqueeze(1)
         observer.update(potentials[real])
 
     def set_formats(self, observer: LoihiObserver) -> None:
-        """See `QuantTwin.set_formats`.
+        """See `QATModel.set_formats`.
 
         Raises:
             PumiceError: it saw no step, or inputs that are no spikes or counts.
@@ -114,20 +111,20 @@ class QuantLoihi(QuantTwin[AdLIFNetwork]):
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C); arguments as `AdLIFNetwork.forward`, the logits of `FrozenLoihi`."""
         self.count_batch()
-        spikes = run_network(self.constants(), inputs, training=self.training)
+        spikes = run_network(self.quantized(), inputs, training=self.training)
         return GAIN * aggregate(spikes, blocks, count, "mean")
 
     def constrain(self) -> None:
         """Bring parameters back into their ranges; called after each optimizer step."""
         self.model.constrain()
 
-    def constants(self) -> NetworkConstants:
-        """See `QuantTwin.constants`."""
+    def quantized(self) -> QuantizedNetwork:
+        """See `QATModel.quantized`."""
         spiking = self.model.cells[0].spiking
         layers = zip(self.names(), self.layers, self.sources(), strict=True)
-        return NetworkConstants(
+        return QuantizedNetwork(
             input=self.input.format,
-            layers={name: layer.constants(source) for name, layer, source in layers},
+            layers={name: layer.quantized(source) for name, layer, source in layers},
             slope=spiking.slope,
             scale=spiking.scale,
             dropout=self.model.config.dropout,
@@ -154,19 +151,6 @@ class QuantLoihi(QuantTwin[AdLIFNetwork]):
 
     def _frozen(self, nodes: tuple[Node, ...]) -> FrozenLoihi:
         return FrozenLoihi(nodes)
-
-
-def convert(model: AdLIFNetwork, config: QuantizationConfig) -> QuantLoihi:
-    """The uncalibrated twin of a trained model, with a copy of its weights.
-
-    Args:
-        model: the float model.
-        config: width of the synapses, and calibration.
-
-    Raises:
-        PumiceError: a model that does not run on Loihi, or settings that do not fit it.
-    """
-    return QuantLoihi(copy.deepcopy(model), config)
 
 
 def cell_refusal(cell: str) -> str:

@@ -1,4 +1,4 @@
-"""The one forward pass of the twin for Loihi: fine-tuning and the frozen twin differ in their constants alone."""
+"""The one forward pass for Loihi: the QAT model and the frozen model differ in their weights alone."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import dropout, linear
 
 from ...program.formats import Format
+from ..frozen import Trace
 from ..straight_through import codes, quantize_input
-from ..twin import Trace
-from .layer import LayerConstants
+from .layer import QuantizedLayer
 from .scan import loihi_scan
 
 INPUT, OUTPUT, LOGITS = "dense", "output", "logits"
@@ -20,7 +20,7 @@ GAIN = 20.0
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkConstants:
+class QuantizedNetwork:
     """Codes of a network.
 
     Attributes:
@@ -31,14 +31,14 @@ class NetworkConstants:
     """
 
     input: Format
-    layers: dict[str, LayerConstants]
+    layers: dict[str, QuantizedLayer]
     slope: float = 5.0
     scale: float = 0.4
     dropout: float = 0.0
 
 
 def run_network(
-    constants: NetworkConstants, inputs: Tensor, training: bool = False, trace: Trace | None = None
+    network: QuantizedNetwork, inputs: Tensor, training: bool = False, trace: Trace | None = None
 ) -> Tensor:
     """The spikes (B, T, C) of the output layer for inputs (B, T, F).
 
@@ -48,18 +48,18 @@ def run_network(
     Raises:
         PumiceError: input that is not finite.
     """
-    z = quantize_input(inputs, constants.input, constants.layers[OUTPUT].weight.dtype)
+    z = quantize_input(inputs, network.input, network.layers[OUTPUT].weight.dtype)
     if trace is not None:
-        trace[INPUT] = codes(z, constants.input)
-    for name, layer in constants.layers.items():
-        x = dropout(z, constants.dropout, training) if name != next(iter(constants.layers)) else z
+        trace[INPUT] = codes(z, network.input)
+    for name, layer in network.layers.items():
+        x = dropout(z, network.dropout, training) if name != next(iter(network.layers)) else z
         found = loihi_scan(
             linear(x, layer.weight),
             layer.recurrent,
             layer.bias,
             layer.dynamics,
-            slope=constants.slope,
-            scale=constants.scale,
+            slope=network.slope,
+            scale=network.scale,
         )
         z = found.z
         if trace is not None:

@@ -34,7 +34,7 @@ from ..codes import (
     accumulator_codes,
     decay_table,
     gap_digits,
-    layer_norm_constants,
+    layer_norm_terms,
     lookup_table,
     weight_codes,
 )
@@ -205,7 +205,7 @@ def _norm(
             shift=(fracs.multiplier + formats.input.frac - formats.u.frac).astype(np.int16),
         )
     size = folded.input.shape[1]
-    root_shift, scaled = layer_norm_constants(size, formats.input, epsilon)
+    root_shift, scaled = layer_norm_terms(size, formats.input, epsilon)
     return LayerNorm(
         name=name,
         inputs=(x,),

@@ -1,4 +1,4 @@
-"""The frozen twin: codes, exponents and tables are buffers; in float64 its forward gives the program's integers."""
+"""The frozen model: codes, exponents and tables are buffers; in float64 its forward gives the program's integers."""
 
 from __future__ import annotations
 
@@ -10,52 +10,55 @@ import torch
 from torch import Tensor
 
 from ...program.nodes import DenseInput, DiagonalSSM, Embedding, EventPool, GapInput, LayerNorm, Linear, Node
+from ...train.data.inputs import Inputs
+from ..frozen import FrozenModel, Trace, values_of
 from ..scan import DecayTable
-from ..twin import FrozenTwin, Trace, values_of
 from .formats import Geometry, LayerFormats, NetworkFormats
-from .network import LayerConstants, NetworkConstants, run_network
-from .ops import LayerNormConstants
+from .network import QuantizedLayer, QuantizedNetwork, run_network
+from .ops import LayerNormTerms
 
 POOLINGS = {"first": "last", "mean": "avgpool", "time": "timepool"}
 HEADS = {"mean": "pool", "time": "timepool", "last": "last"}
 
 
-class FrozenS5Classifier(FrozenTwin[NetworkConstants]):
-    """`S5Classifier` as an integer program computes it; see `FrozenTwin`.
+class FrozenS5Classifier(FrozenModel[QuantizedNetwork]):
+    """`S5Classifier` as an integer program computes it; see `FrozenModel`.
 
     Args:
         nodes: in the program's order, as `QuantS5Classifier.freeze` derives them.
         weight_us: unit of the weights of timepool.
     """
 
+    logits = "decoder"
+
     def __init__(self, nodes: Sequence[Node], weight_us: int) -> None:
         super().__init__(nodes)
         self.weight_us = weight_us
 
     def settings(self) -> dict[str, Any]:
-        """See `FrozenTwin.settings`."""
+        """See `FrozenModel.settings`."""
         return {"weight_us": self.weight_us}
 
     def forward(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> Tensor:
         """Logits (B, C), float64; arguments as `S5Classifier.forward`."""
-        return run_network(self.constants(), tokens, dt, lengths, pool_dt)
+        return run_network(self.quantized(), tokens, dt, lengths, pool_dt)
 
-    def trace(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> tuple[Tensor, Trace]:
-        """Logits, and the int64 codes of every node and state; see `run_network`."""
+    def trace(self, inputs: Inputs) -> tuple[Tensor, Trace]:
+        """See `FrozenModel.trace`; the floats are the logits (B, C)."""
         trace: Trace = {}
         with torch.no_grad():
-            logits = run_network(self.constants(), tokens, dt, lengths, pool_dt, trace=trace)
+            logits = run_network(self.quantized(), *inputs.events(), trace=trace)
         return logits, trace
 
-    def _derive(self, nodes: Sequence[Node], device: torch.device) -> NetworkConstants:
-        return _network_constants(nodes, self.weight_us, device)
+    def _derive(self, nodes: Sequence[Node], device: torch.device) -> QuantizedNetwork:
+        return _quantized_network(nodes, self.weight_us, device)
 
 
-def _network_constants(nodes: Sequence[Node], weight_us: int, device: torch.device) -> NetworkConstants:
+def _quantized_network(nodes: Sequence[Node], weight_us: int, device: torch.device) -> QuantizedNetwork:
     by_name = {node.name: node for node in nodes}
     gap = next(node for node in nodes if isinstance(node, GapInput))
     layers = tuple(
-        _layer_constants(node.name.removesuffix("/ssm"), by_name, device)
+        _quantized_layer(node.name.removesuffix("/ssm"), by_name, device)
         for node in nodes
         if isinstance(node, DiagonalSSM)
     )
@@ -66,7 +69,7 @@ def _network_constants(nodes: Sequence[Node], weight_us: int, device: torch.devi
         embedding, bias = values_of(first.table, first.table_frac, device), None
     else:
         embedding, bias = _weight(first, 0, device), _bias(first, device)
-    return NetworkConstants(
+    return QuantizedNetwork(
         formats=NetworkFormats(
             input=None if dense is None else dense.output,
             embedded=first.output,
@@ -85,7 +88,7 @@ def _network_constants(nodes: Sequence[Node], weight_us: int, device: torch.devi
     )
 
 
-def _layer_constants(path: str, by_name: dict[str, Node], device: torch.device) -> LayerConstants:
+def _quantized_layer(path: str, by_name: dict[str, Node], device: torch.device) -> QuantizedLayer:
     def node(name: str) -> Node | None:
         return by_name.get(f"{path}/{name}")
 
@@ -106,13 +109,13 @@ def _layer_constants(path: str, by_name: dict[str, Node], device: torch.device) 
     )
     layer_norm = multiplier = offset = None
     if isinstance(norm, LayerNorm):
-        layer_norm = LayerNormConstants(norm.size, norm.root_shift, norm.epsilon)
+        layer_norm = LayerNormTerms(norm.size, norm.root_shift, norm.epsilon)
     else:
         frac = norm.shift.astype(np.int64) + norm.output.frac  # of the accumulator
         multiplier = values_of(norm.multiplier, frac - norm.format.frac, device)
         offset = values_of(norm.bias, frac, device)
     shift = ssm.drive_shift
-    return LayerConstants(
+    return QuantizedLayer(
         geometry=Geometry(path.replace("/", "."), stride, pooling, ssm.discretization, False, False),
         formats=formats,
         norm=layer_norm,

@@ -10,7 +10,7 @@ from ...errors import PumiceError
 from ...models.s5.layer import SequenceLayer
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ...program.formats import Format
-from ..codes import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_constants, lookup_table
+from ..codes import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_terms, lookup_table
 from ..config import Widths
 from ..quantizers import UNSET, QuantActivation, clipped, edge_format, fixed_quantizers, fracs_of, set_edge, set_fracs
 from ..scan import DecayTable
@@ -18,9 +18,9 @@ from ..straight_through import quantize_bias
 from .exponents import check_finite, layer_fracs, mode_rows, to_numpy
 from .fold import FoldedLayer, fold_layer
 from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs, pooled
-from .network import LayerConstants
+from .network import QuantizedLayer
 from .observe import LayerObserver
-from .ops import LayerNormConstants
+from .ops import LayerNormTerms
 
 
 class QuantLayer(nn.Module):
@@ -136,7 +136,7 @@ class QuantLayer(nn.Module):
         """Fractional bits of what C reads, (P,)."""
         return self.state_frac.cpu().numpy() - (self.widths.state - self.widths.read)
 
-    def constants(self, formats: LayerFormats, frozen_scales: bool, tick_ms: float) -> LayerConstants:
+    def quantized(self, formats: LayerFormats, frozen_scales: bool, tick_ms: float) -> QuantizedLayer:
         """Fake-quantized weights, with gradients to the float layer's parameters."""
         dtype, device = self.layer.gate.weight.dtype, self.layer.gate.weight.device
         exact = self.folded()
@@ -160,7 +160,7 @@ class QuantLayer(nn.Module):
             offset = quantize_bias(f.offset, tensor(fracs.multiplier + formats.input.frac))
         else:
             size = f.input.shape[1]
-            norm = LayerNormConstants(size, *layer_norm_constants(size, formats.input, LAYER_NORM_EPSILON))
+            norm = LayerNormTerms(size, *layer_norm_terms(size, formats.input, LAYER_NORM_EPSILON))
         if f.skip is not None:
             mean = self.geometry.pooling == "avgpool"
             x_frac = pooled(formats.input, self.geometry.stride).frac if mean else formats.input.frac
@@ -168,7 +168,7 @@ class QuantLayer(nn.Module):
             skip_bias = quantize_bias(f.skip_bias, tensor(fracs.skip + x_frac))
         rate = exact.rate * tick_ms
         table = decay_table(rate, gap_digits(rate, formats.state_width), self.widths.decay, formats.state_width)
-        return LayerConstants(
+        return QuantizedLayer(
             geometry=self.geometry,
             formats=formats,
             norm=norm,

@@ -1,4 +1,4 @@
-"""Lowering of S5: the frozen twin's nodes as a program, checked, with a report of what the integers cost."""
+"""What the integers of a lowered S5 network cost: dead zones, and the report by layer."""
 
 from __future__ import annotations
 
@@ -12,44 +12,16 @@ from ...program import Program
 from ...program.bounds import register
 from ...program.nodes import DiagonalSSM, Node
 from ..codes import decay_magnitude
-from ..family import DeadZone, check_dead_zones, make_program
-from .frozen import FrozenS5Classifier
+from ..lowering import DeadZone
 from .model import QuantS5Classifier
 
 ROUNDED_STEP = 0.71  # units that a complex decay step can lose to rounding, 1 / sqrt(2)
 CURE = "lengthen quantize.tick_ms, or train with a larger dt_min"
 
 
-def lower(
-    frozen: FrozenS5Classifier,
-    *,
-    pairing: str,
-    class_names: Sequence[str],
-    max_dead_zone: float,
-    held: Mapping[str, Sequence[int]] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-) -> Program:
-    """The program of a frozen twin; nothing is computed anew.
-
-    Args:
-        frozen: the frozen twin.
-        pairing: "causal" or "next", as the task pairs gaps with events.
-        class_names: one a logit.
-        max_dead_zone: share of a state's range that a dead zone may take.
-        held: modes by layer that are not meant to decay (`growing_modes`); their dead zones do not count.
-        provenance: plain JSON data to keep in the program.
-
-    Raises:
-        PumiceError: a dead zone that is too large, or what no program can hold; names the layer and the way out.
-    """
-    nodes = frozen.nodes()
-    check_dead_zones(dead_zones(nodes, held), max_dead_zone)
-    return make_program(nodes, "decoder", pairing, class_names, provenance)
-
-
-def growing_modes(twin: QuantS5Classifier) -> dict[str, list[int]]:
+def growing_modes(qat: QuantS5Classifier) -> dict[str, list[int]]:
     """Modes of each layer whose real part is not below 0: the program holds their magnitude."""
-    rates = {layer.geometry.path: layer.layer.ssm.rates() for layer in twin.layers}
+    rates = {layer.geometry.path: layer.layer.ssm.rates() for layer in qat.layers}
     return {path: torch.nonzero(rate.real >= 0).flatten().tolist() for path, rate in rates.items()}
 
 
@@ -65,12 +37,12 @@ def dead_zones(nodes: Sequence[Node], held: Mapping[str, Sequence[int]] | None =
             yield DeadZone(_path(node), "state", mode, float(units[mode]), share, node.state_width, CURE)
 
 
-def lowering_report(twin: QuantS5Classifier, program: Program) -> list[dict[str, Any]]:
+def lowering_report(qat: QuantS5Classifier, program: Program) -> list[dict[str, Any]]:
     """One entry a layer, plain JSON data: dead zone, registers, digits of a gap, clipped weights, growing modes."""
-    growing = growing_modes(twin)
+    growing = growing_modes(qat)
     zones = {zone.layer: zone for zone in dead_zones(program.nodes, growing)}
     entries = []
-    for layer in twin.layers:
+    for layer in qat.layers:
         path = layer.geometry.path
         name = layer.geometry.node
         ssm = program[name("ssm")]

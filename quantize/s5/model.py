@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -13,38 +12,42 @@ from ...errors import PumiceError
 from ...models.s5.classifier import S5Classifier
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ...program.nodes import Node
-from ...train.data.events.batch import EventBatch
+from ...train.data.inputs import Inputs, Timing
 from ..config import QuantizationConfig
 from ..exponents import row_fracs, table_frac, useful_frac
+from ..qat_model import QATModel
 from ..quantizers import QuantActivation, TensorQuantizer, edge_format, scaling, set_edge
 from ..straight_through import quantize_bias
-from ..twin import QuantTwin
 from .derive import Edges, decoder_node, embedding_node, input_nodes, layer_nodes, linear_node, readout_node
 from .fold import fold_linear
 from .formats import Geometry, NetworkFormats
 from .frozen import FrozenS5Classifier
 from .layer import QuantLayer
-from .network import NetworkConstants, run_network
+from .network import QuantizedNetwork, run_network
 from .observe import NetworkObserver, observe
 
+DEFAULT_TICK_MS = 0.5
 LARGEST_EXTRA = 12  # of a read-out
 LAYER_WIDTHS = (
     "input", "output", "feedthrough", "gate", "skip", "norm", "activation", "state", "read", "decay", "residual",
 )  # fmt: skip
 
 
-class QuantS5Classifier(QuantTwin[S5Classifier]):
-    """The fake-quantized twin of an `S5Classifier`; make it with `convert` and see `QuantTwin`.
+class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifier]):
+    """The QAT model of an `S5Classifier`; see `QATModel`.
 
     Args:
         model: the float model, which it keeps.
         config: widths and calibration.
-        tick_us: length of a tick.
+        timing: of the events.
+
+    Raises:
+        PumiceError: settings that do not fit the model or its input.
     """
 
-    def __init__(self, model: S5Classifier, config: QuantizationConfig, tick_us: int) -> None:
-        super().__init__(model, config)
-        self.tick_us = tick_us
+    def __init__(self, model: S5Classifier, config: QuantizationConfig, timing: Timing) -> None:
+        super().__init__(model, config, timing)
+        self.tick_us = round(tick_ms_of(config, timing.tick_ms) * 1000)
         self.weight_us = config.pool_tick_us
         widths, method = config.widths, config.calibration.method
         geometries = list(layer_geometries(model))
@@ -69,15 +72,15 @@ class QuantS5Classifier(QuantTwin[S5Classifier]):
         return self.tick_us / 1000
 
     def observer(self) -> NetworkObserver:
-        """A fresh observer for `calibrate`."""
+        """See `QATModel.observer`."""
         return NetworkObserver([len(layer.state_frac) for layer in self.layers])
 
-    def observe(self, observer: NetworkObserver, batch: EventBatch) -> None:
-        """See `QuantTwin.observe`."""
-        observe(self.model.eval(), observer, batch.tokens, batch.dt, batch.lengths, batch.pool_dt)
+    def observe(self, observer: NetworkObserver, inputs: Inputs) -> None:
+        """See `QATModel.observe`."""
+        observe(self.model.eval(), observer, *inputs.events())
 
     def set_formats(self, observer: NetworkObserver) -> None:
-        """See `QuantTwin.set_formats`; it needs at least one complete window."""
+        """See `QATModel.set_formats`; it needs at least one complete window."""
         method, headroom = self.config.calibration.method, self.config.calibration.headroom
         for name, quantizer in self.edges.items():
             method_of, spare = (method, 0) if name == "input" else ("max", headroom)
@@ -93,7 +96,7 @@ class QuantS5Classifier(QuantTwin[S5Classifier]):
         """Formats of all edges.
 
         Raises:
-            PumiceError: the twin is not calibrated.
+            PumiceError: the model is not calibrated.
         """
         edges = {name: edge_format(quantizer, name) for name, quantizer in self.edges.items()}
         layers, residual = [], edges["embedded"]
@@ -108,14 +111,14 @@ class QuantS5Classifier(QuantTwin[S5Classifier]):
         While training, the scales are frozen once ``freeze_scales_after`` batches have been seen, where that is set.
         """
         self.count_batch()
-        return run_network(self.constants(), tokens, dt, lengths, pool_dt, training=self.training)
+        return run_network(self.quantized(), tokens, dt, lengths, pool_dt, training=self.training)
 
-    def constants(self) -> NetworkConstants:
+    def quantized(self) -> QuantizedNetwork:
         """Fake-quantized weights, with gradients to ``model``'s parameters."""
         formats = self.formats()
         frozen = bool(self.scales_frozen)
         layers = tuple(
-            layer.constants(layer_formats, frozen, self.tick_ms)
+            layer.quantized(layer_formats, frozen, self.tick_ms)
             for layer, layer_formats in zip(self.layers, formats.layers, strict=True)
         )
         if not frozen:
@@ -129,7 +132,7 @@ class QuantS5Classifier(QuantTwin[S5Classifier]):
         )
         if bias is not None:
             bias = quantize_bias(bias, scaling(self.embedding).frac.flatten() + formats.input.frac)
-        return NetworkConstants(
+        return QuantizedNetwork(
             formats=formats,
             embedding=self.embedding(weight),
             encoder_bias=bias,
@@ -208,33 +211,22 @@ class QuantS5Classifier(QuantTwin[S5Classifier]):
             kept.copy_(fracs.reshape(kept.shape))
 
 
-def convert(model: S5Classifier, config: QuantizationConfig, tick_ms: float) -> QuantS5Classifier:
-    """The uncalibrated twin of a trained model, with a copy of its weights.
-
-    Args:
-        model: the float model.
-        config: widths and calibration.
-        tick_ms: length of a tick, a whole number of microseconds.
+def tick_ms_of(config: QuantizationConfig, data_tick_ms: float | None) -> float:
+    """The program's tick: that of the task, or the configured one where the task has exact times.
 
     Raises:
-        PumiceError: settings that do not fit the model.
+        PumiceError: both are given and differ, which would round times twice.
     """
-    return QuantS5Classifier(copy.deepcopy(model), config, round(tick_ms * 1000))
-
-
-def calibrate(
-    twin: QuantS5Classifier, batches: Iterable[tuple[Tensor, Tensor, Tensor, Tensor | None]]
-) -> QuantS5Classifier:
-    """Set the exponents of all edges and states from batches of (tokens, dt, lengths, pool_dt).
-
-    Raises:
-        PumiceError: no event at all, or values that are not finite.
-    """
-    observer = twin.observer()
-    for tokens, dt, lengths, pool_dt in batches:
-        observe(twin.model.eval(), observer, tokens, dt, lengths, pool_dt)
-    twin.set_formats(observer)
-    return twin
+    if data_tick_ms is None:
+        return config.tick_ms or DEFAULT_TICK_MS
+    if config.tick_ms not in (None, data_tick_ms):
+        raise PumiceError(
+            f"quantize.tick_ms={config.tick_ms} differs from task.tick_ms={data_tick_ms}, which would round times "
+            "twice; set quantize.tick_ms=null, or task.tick_ms=null and train again"
+        )
+    if round(data_tick_ms * 1000) != data_tick_ms * 1000:
+        raise PumiceError(f"task.tick_ms={data_tick_ms} is no whole number of microseconds; round it and train again")
+    return data_tick_ms
 
 
 def layer_geometries(model: S5Classifier) -> Iterator[Geometry]:

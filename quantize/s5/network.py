@@ -1,4 +1,4 @@
-"""The one forward pass of the quantized twin: fine-tuning and the frozen twin differ in their constants alone."""
+"""The one forward pass of quantized networks: the QAT model and the frozen model differ in their weights alone."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch.nn.functional import dropout, embedding, gelu, linear
 from ...errors import PumiceError
 from ...program.clock import ticks
 from ...program.formats import Format
+from ..frozen import Trace
 from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
 from ..straight_through import codes, require_finite
-from ..twin import Trace
 from .formats import SIGMOID, Geometry, LayerFormats, NetworkFormats, pooled
-from .ops import LayerNormConstants, Times, layer_norm, lookup, pool, read_out, store
+from .ops import LayerNormTerms, Times, layer_norm, lookup, pool, read_out, store
 
 
 @dataclass(frozen=True, eq=False)
-class LayerConstants:
+class QuantizedLayer:
     """Quantized weights of one layer, as values; P modes, H inputs, O outputs.
 
     Attributes:
@@ -45,7 +45,7 @@ class LayerConstants:
 
     geometry: Geometry
     formats: LayerFormats
-    norm: LayerNormConstants | None
+    norm: LayerNormTerms | None
     multiplier: Tensor | None
     offset: Tensor | None
     drive: Tensor
@@ -70,7 +70,7 @@ class LayerConstants:
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkConstants:
+class QuantizedNetwork:
     """Quantized weights of the network, as values.
 
     Attributes:
@@ -89,7 +89,7 @@ class NetworkConstants:
     formats: NetworkFormats
     embedding: Tensor
     encoder_bias: Tensor | None
-    layers: tuple[LayerConstants, ...]
+    layers: tuple[QuantizedLayer, ...]
     head: str
     decoder: Tensor
     decoder_bias: Tensor
@@ -120,7 +120,7 @@ def integer_gaps(dt: Tensor, unit_us: int) -> Tensor:
 
 
 def run_network(
-    constants: NetworkConstants,
+    network: QuantizedNetwork,
     tokens: Tensor,
     dt: Tensor,
     lengths: Tensor,
@@ -136,27 +136,27 @@ def run_network(
     Raises:
         PumiceError: tokens outside the vocabulary, input that is not finite, or shapes that do not fit.
     """
-    dtype = constants.decoder.dtype
-    weight = integer_gaps(dt if pool_dt is None else pool_dt, constants.weight_us)
-    times = Times(integer_gaps(dt, constants.tick_us), weight, lengths)
+    dtype = network.decoder.dtype
+    weight = integer_gaps(dt if pool_dt is None else pool_dt, network.weight_us)
+    times = Times(integer_gaps(dt, network.tick_us), weight, lengths)
     total_weight = weight.sum(1)
     record = _recorder(trace)
-    x, index = _embed(constants, tokens, times, dtype, record)
-    for layer in constants.layers:
+    x, index = _embed(network, tokens, times, dtype, record)
+    for layer in network.layers:
         x, times = run_layer(layer, x, index, times, training, record)
         index = None
-    formats = constants.formats
+    formats = network.formats
     residual = formats.layers[-1].output
-    value = read_out(x, times, total_weight, constants.head, residual, formats.readout)
+    value = read_out(x, times, total_weight, network.head, residual, formats.readout)
     record("readout", value, formats.readout)
-    logits = linear(value, constants.decoder, constants.decoder_bias)
-    if constants.logits is not None:
-        record("decoder", logits, constants.logits)
+    logits = linear(value, network.decoder, network.decoder_bias)
+    if network.logits is not None:
+        record("decoder", logits, network.logits)
     return logits
 
 
 def run_layer(
-    constants: LayerConstants,
+    layer: QuantizedLayer,
     x: Tensor,
     index: Tensor | None,
     times: Times,
@@ -166,7 +166,7 @@ def run_layer(
     """One layer. x (B, L, H) values on the grid of the residual stream, or, with ``index`` (B, L) of tokens, a table
     (V, H) of them: what acts on single events is then computed once a token.
     """
-    c, formats, geometry = constants, constants.formats, constants.geometry
+    c, formats, geometry = layer, layer.formats, layer.geometry
     name, stride = geometry.node, geometry.stride
 
     def at(table: Tensor) -> Tensor:
@@ -225,25 +225,25 @@ def run_layer(
 
 
 def _embed(
-    constants: NetworkConstants, tokens: Tensor, times: Times, dtype: torch.dtype, record: Callable[..., None]
+    network: QuantizedNetwork, tokens: Tensor, times: Times, dtype: torch.dtype, record: Callable[..., None]
 ) -> tuple[Tensor, Tensor | None]:
     """The residual stream: a table and the tokens' index into it, or one vector an event and None."""
-    formats = constants.formats
+    formats = network.formats
     real = torch.arange(tokens.shape[1], device=tokens.device) < times.lengths.unsqueeze(1)
     if formats.input is not None:
         require_finite(tokens)
-        dense = constants.store("input", tokens.to(dtype) * real.unsqueeze(2), formats.input)
+        dense = network.store("input", tokens.to(dtype) * real.unsqueeze(2), formats.input)
         record("dense", dense, formats.input)
-        x = constants.store("embedded", linear(dense, constants.embedding, constants.encoder_bias), formats.embedded)
+        x = network.store("embedded", linear(dense, network.embedding, network.encoder_bias), formats.embedded)
         record("encoder", x, formats.embedded)
         return x, None
     index = torch.where(real, tokens, 0)
-    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(constants.embedding):
+    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(network.embedding):
         raise PumiceError(
             f"tokens span {int(index.min())} to {int(index.max())}, this model knows 0 to "
-            f"{len(constants.embedding) - 1}; set vocab to the channels of the sensor"
+            f"{len(network.embedding) - 1}; set vocab to the channels of the sensor"
         )
-    table = constants.store("embedded", constants.embedding, formats.embedded)
+    table = network.store("embedded", network.embedding, formats.embedded)
     if record is not _ignore:
         record("embedding", table[index], formats.embedded)
     return table, index

@@ -17,7 +17,7 @@ from ..rounding import pow2_quantize
 from ..straight_through import codes, replace
 
 
-class LayerNormConstants(NamedTuple):
+class LayerNormTerms(NamedTuple):
     """See the LayerNorm node."""
 
     size: int
@@ -66,9 +66,9 @@ def integer_sqrt(value: Tensor) -> Tensor:
     return root + ((root + 1) * (root + 1) <= value).long()
 
 
-def layer_norm(x: Tensor, constants: LayerNormConstants, input: Format, output: Format) -> Tensor:
+def layer_norm(x: Tensor, terms: LayerNormTerms, input: Format, output: Format) -> Tensor:
     """The LayerNorm node without gamma and beta. Shapes: (..., H) -> (..., H)."""
-    size, shift, epsilon = constants
+    size, shift, epsilon = terms
     with torch.no_grad():
         q = codes(x, input)
         total = q.sum(-1, keepdim=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...models.s5.classifier import S5Classifier
 from ...program import Program
 from ...program.nodes import DiagonalSSM
+from ...train.data.inputs import Inputs
 from .observe import observe
 
 EDGES = {"u": "norm", "y": "y", "gelu": "gelu", "gate": "gate", "skip": "skip", "output": "out"}
@@ -48,16 +49,15 @@ class _Network:
         self.layers = [_Layer(kept, path) for path in paths]
 
 
-def float_values(
-    model: S5Classifier, program: Program, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
-) -> Mapping[str, NDArray[np.float64]]:
-    """What the float model holds where ``program`` has a node, for one sample (arguments as its forward, B = 1).
+def float_values(model: S5Classifier, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
+    """What the float model holds where ``program`` has a node, for one sample as a batch of one.
 
     Returns:
         (events at the node's rate, channels) by node; states of a DiagonalSSM, real then imaginary, under
         ``<name>:state``; the last value of the read-out and the decoder, (1, channels).
     """
     kept = _Kept()
+    tokens, dt, lengths, pool_dt = inputs.events()
     with torch.no_grad():
         logits = observe(model.double().eval(), _Network(kept, program), tokens, dt, lengths, pool_dt)
     values = dict(kept)

@@ -12,12 +12,10 @@ from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
 from pumice.program.clock import gaps
 from pumice.program.random.programs import random_sample
-from pumice.quantize.adlif.lower import lower as lower_network
-from pumice.quantize.adlif.model import convert as convert_network
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.s5.lower import lower
-from pumice.quantize.s5.model import calibrate, convert
-from pumice.train.data.sequences.batch import BlockBatch
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.qat import calibrate
+from pumice.train.data.inputs import Inputs, Timing
 
 LEVELS = [
     onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -107,9 +105,9 @@ def lowered():
             dt[row, : len(times)] = torch.from_numpy(gaps(times, 500) * 0.5)
             pool_dt[row, : len(times)] = torch.from_numpy(gaps(times, 1) / 1000)
         tokens = tokens.long() if config.token_input else tokens
-        batch = (tokens, dt, torch.tensor(lengths), pool_dt)
-        twin = calibrate(convert(model, QuantizationConfig(max_dead_zone=1.0), 0.5), [batch])
-        program = lower(twin.freeze(), pairing="causal", class_names=tuple("abcde"), max_dead_zone=1.0)
+        batch = Inputs(tokens, dt, torch.tensor(lengths), pool_dt)
+        qat = prepare(model, QuantizationConfig(max_dead_zone=1.0), Timing(tick_ms=0.5))
+        program = lower(calibrate(qat, [batch]), tuple("abcde"))
         return SimpleNamespace(model=model, samples=samples, batch=batch, program=program)
 
     return make
@@ -128,14 +126,9 @@ def lowered_network():
         rng = np.random.default_rng(seed)
         lengths = (60, 41, 1)
         inputs = rng.integers(-1, 2, (3, 60, 4)).astype(np.float32)
-        blocks = torch.zeros(3, 60, dtype=torch.long)
-        batch = BlockBatch(torch.from_numpy(inputs), blocks, blocks[:, :1], torch.tensor(lengths))
+        batch = Inputs(torch.from_numpy(inputs), None, torch.tensor(lengths))
         settings = QuantizationConfig.from_mapping({"max_dead_zone": 1.0, "widths": widths})
-        twin = convert_network(network, settings).eval()
-        observer = twin.observer()
-        twin.observe(observer, batch)
-        twin.set_formats(observer)
-        program = lower_network(twin.freeze(), class_names=tuple("abcde"), max_dead_zone=1.0)
+        program = lower(calibrate(prepare(network, settings), [batch]), tuple("abcde"))
         samples = [(values[:length], 1000 * np.arange(length)) for values, length in zip(inputs, lengths, strict=True)]
         return SimpleNamespace(program=program, samples=samples)
 

@@ -15,10 +15,10 @@ from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
 from pumice.program.clock import gaps
-from pumice.quantize.adlif.model import convert as convert_spiking
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.qat import fine_tune
-from pumice.quantize.s5.model import calibrate, convert
+from pumice.quantize.families import prepare
+from pumice.quantize.qat import calibrate, fine_tune
+from pumice.train.data.inputs import Inputs, Timing
 from pumice.train.data.sequences.batch import IGNORED, BlockBatch
 from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 
@@ -59,7 +59,7 @@ def make_samples(model, lengths=(70, 57, 3, 1), seed=0):
 
 
 def make_batch(samples, pairing="causal"):
-    """The padded batch (tokens, dt, lengths, pool_dt) that the data module would make of samples."""
+    """The padded batch that the data module would make of samples."""
     dropped = int(pairing == "next")
     lengths = [len(times) - dropped for _, times in samples]
     longest = max(lengths)
@@ -75,7 +75,7 @@ def make_batch(samples, pairing="causal"):
     tokens = pad(values, -1 if values[0].ndim == 1 else 0)
     dt = pad([gaps(times, TICK_US, pairing) * (TICK_US / 1000) for _, times in samples], 0.0).float()
     pool_dt = pad([gaps(times, 1, pairing) / 1000 for _, times in samples], 0.0).float()
-    return tokens, dt, torch.tensor(lengths), pool_dt
+    return Inputs(tokens, dt, torch.tensor(lengths), pool_dt)
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def build():
         samples = make_samples(model, lengths, seed)
         batch = make_batch(samples, pairing)
         if double:
-            model, batch = model.double(), tuple(t.double() if t.is_floating_point() else t for t in batch)
-        twin = convert(model, QuantizationConfig.from_mapping(quantization), TICK_US / 1000)
-        calibrate(twin, [batch])
+            model, batch = model.double(), Inputs(*(t.double() if t.is_floating_point() else t for t in batch))
+        timing = Timing(tick_ms=TICK_US / 1000, pairing=pairing)
+        twin = calibrate(prepare(model, QuantizationConfig.from_mapping(quantization), timing), [batch])
         return SimpleNamespace(model=model, samples=samples, batch=batch, twin=twin.eval(), pairing=pairing)
 
     return make
@@ -140,10 +140,8 @@ def build_spiking():
         batch = make_sequences(model, kind, lengths, seed)
         model = model.double() if double else model
         batch = batch._replace(inputs=batch.inputs.double()) if double else batch
-        twin = convert_spiking(model, QuantizationConfig.from_mapping(quantization)).eval()
-        observer = twin.observer()
-        twin.observe(observer, batch)
-        twin.set_formats(observer)
+        twin = prepare(model, QuantizationConfig.from_mapping(quantization)).eval()
+        calibrate(twin, [batch.padded()])
         return SimpleNamespace(model=model, batch=batch, twin=twin)
 
     return make

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from ...errors import PumiceError
 from ...program.samples import Sample
 from .batch import Batch
+from .inputs import Timing
 from .loader import TrainingLoader
 from .plan import TrainingPlan, evaluation_plan
 from .task import SPLITS, hold_out
@@ -73,6 +74,11 @@ class TaskDataModule(LightningDataModule, ABC):
     @abstractmethod
     def model_inputs(self) -> dict[str, int]:
         """What a model has to know of its input: ``vocab`` or ``in_features``."""
+
+    @property
+    def timing(self) -> Timing:
+        """How the input is timed: by regular steps, unless a kind of task says otherwise."""
+        return Timing()
 
     @property
     def class_names(self) -> tuple[str, ...]:

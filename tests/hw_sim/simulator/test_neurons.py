@@ -20,10 +20,10 @@ from pumice.program.random.networks import CHOICES, random_network
 from pumice.program.random.programs import random_sample
 from pumice.program.samples import codes
 from pumice.quantize.adlif.frozen import FrozenAdLIF
-from pumice.quantize.adlif.lower import lower
-from pumice.quantize.adlif.model import convert
 from pumice.quantize.config import QuantizationConfig
-from pumice.train.data.sequences.batch import BlockBatch
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.qat import calibrate
+from pumice.train.data.inputs import Inputs
 
 
 def changed(program: Program, **fields) -> Program:
@@ -119,11 +119,8 @@ def test_lowered_networks_equal_the_reference(assert_equal, cell, scale):
         for layer in model.cells:
             layer.input.weight.mul_(scale)
     inputs = torch.randint(-1, 2, (4, 150, 4), generator=generator).float()
-    twin = convert(model, QuantizationConfig(max_dead_zone=1.0))
-    observer, blocks = twin.observer(), torch.zeros(4, 150, dtype=torch.long)
-    twin.observe(observer, BlockBatch(inputs, blocks, blocks[:, :1], torch.full((4,), 150)))
-    twin.set_formats(observer)
-    program = lower(twin.freeze(), class_names=["a", "b", "c", "d", "e"], max_dead_zone=1.0)
+    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0))
+    program = lower(calibrate(qat, [Inputs(inputs, None, torch.full((4,), 150))]), ["a", "b", "c", "d", "e"])
     samples = [(values.numpy(), 1000 * np.arange(150)) for values in inputs]
     assert_equal(program, samples)
     (trace,) = run(program, samples[:1], trace=True)
@@ -239,6 +236,7 @@ def test_real_inputs_beside_a_half_are_rounded_exactly(backends):
     sample = values, np.arange(len(values))
     expected = np.repeat(np.array([[0, 0, 0, 1, -1, -1, 0, 0]]).T, size, axis=1)
     traces = [backend(program, [sample], True)[0].values["dense"] for backend in backends.values()]
-    twin = FrozenAdLIF(program.nodes, "mean").trace(torch.from_numpy(values)[None])[1]["dense"][0].numpy()
-    for found in (*traces, twin, codes(program, sample)[0]):
+    inputs = Inputs(torch.from_numpy(values)[None], None, torch.tensor([len(values)]))
+    frozen = FrozenAdLIF(program.nodes, "mean").trace(inputs)[1]["dense"][0].numpy()
+    for found in (*traces, frozen, codes(program, sample)[0]):
         np.testing.assert_array_equal(found, expected)

@@ -6,8 +6,10 @@ import torch
 from pumice.hw_sim.simulator import run
 from pumice.program import Format
 from pumice.quantize.adlif.codes import stability_limit
-from pumice.quantize.adlif.lower import lower
+from pumice.quantize.families import lower
+from pumice.quantize.qat import calibrate
 from pumice.quantize.scan import NeuronCodes, quantized_neuron_scan
+from pumice.train.data.inputs import Inputs
 
 STEPS, CALIBRATED = 100_000, 1000
 SIGNS = np.random.default_rng(0).integers(-1, 2, (STEPS, 4))
@@ -23,11 +25,10 @@ INPUTS = {
 def test_states_stay_bounded(build_spiking, cell):
     """Formats from 1000 steps hold a hundred times as many: nothing saturates, and no state grows."""
     made = build_spiking({"cell": cell, "layers": 2})
-    observer, values = made.twin.observer(), np.stack(list(INPUTS.values())).astype(np.float32)
+    values = np.stack(list(INPUTS.values())).astype(np.float32)
     lengths = torch.full((len(values),), CALIBRATED)
-    made.twin.observe(observer, made.batch._replace(inputs=torch.from_numpy(values[:, :CALIBRATED]), lengths=lengths))
-    made.twin.set_formats(observer)
-    program = lower(made.twin.freeze(), class_names="abcde", max_dead_zone=0.1)
+    calibrate(made.twin, [Inputs(torch.from_numpy(values[:, :CALIBRATED]), None, lengths)])
+    program = lower(made.twin, "abcde")
     traces = run(program, [(rows, 1000 * np.arange(STEPS)) for rows in values], trace=True, threads=1)
     assert 0.001 < traces[0].values["cells/1"].mean() < 0.7
     for name, trace in zip(INPUTS, traces, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,16 +18,18 @@ from pumice.program.nodes import LIF, SPIKES, AdaptiveLIF, DenseInput, LeakyInte
 from pumice.quantize.adlif.codes import cell_codes, cell_fracs, constant_codes, decay_codes, threshold_codes
 from pumice.quantize.adlif.fold import FoldedCell, exact_cell
 from pumice.quantize.adlif.formats import CellFormats
-from pumice.quantize.adlif.lower import dead_zones, lower, lowering_report
-from pumice.quantize.adlif.model import convert
+from pumice.quantize.adlif.lower import dead_zones, lowering_report
 from pumice.quantize.config import QuantizationConfig, Widths
+from pumice.quantize.families import lower, prepare
 from pumice.quantize.observers import InputObserver
+from pumice.quantize.qat import calibrate
 
 NAMES = ("a", "b", "c", "d", "e")
 
 
 def lowered(made, max_dead_zone=0.1):
-    return lower(made.twin.freeze(), class_names=NAMES, max_dead_zone=max_dead_zone)
+    made.twin.config = replace(made.twin.config, max_dead_zone=max_dead_zone)
+    return lower(made.twin, NAMES)
 
 
 def test_the_graph_and_its_names(build_spiking):
@@ -86,7 +89,7 @@ def test_layers_have_widths_of_their_own(build_spiking):
 def test_what_a_model_does_not_have_is_named(settings, layers, part):
     model = AdLIFNetwork(AdLIFConfig(num_classes=2, in_features=2, hidden=3, **settings), torch.Generator())
     with pytest.raises(PumiceError, match=part):
-        convert(model, QuantizationConfig(layers=layers))
+        prepare(model, QuantizationConfig(layers=layers))
 
 
 @pytest.mark.parametrize(
@@ -123,9 +126,7 @@ def test_formats_leave_headroom_and_reach_the_threshold(build_spiking):
     with torch.no_grad():
         quiet.twin.model.cells[0].input.weight.zero_()
         quiet.twin.model.cells[0].input.bias.zero_()
-    observer = quiet.twin.observer()
-    quiet.twin.observe(observer, quiet.batch)
-    quiet.twin.set_formats(observer)
+    calibrate(quiet.twin, [quiet.batch.padded()])
     node = lowered(quiet)["cells/0"]
     assert node.threshold[0] == 1 << node.potential.frac
     assert node.threshold[0] < node.potential.max
@@ -136,9 +137,7 @@ def test_padding_is_not_looked_at(build_spiking):
     before = made.twin.formats()
     inputs = made.batch.inputs.clone()
     inputs[1, 5:] = 200.5
-    observer = made.twin.observer()
-    made.twin.observe(observer, made.batch._replace(inputs=inputs))
-    made.twin.set_formats(observer)
+    calibrate(made.twin, [made.batch._replace(inputs=inputs).padded()])
     assert made.twin.formats() == before
 
 
@@ -242,11 +241,9 @@ def test_all_zero_weights_work(build_spiking, what):
         for name, parameter in made.twin.model.named_parameters():
             if f".{what}" in name or name.startswith(what) or (what == "everything" and "tau" not in name):
                 parameter.zero_()
-    observer = made.twin.observer()
-    made.twin.observe(observer, made.batch)
-    made.twin.set_formats(observer)
+    calibrate(made.twin, [made.batch.padded()])
     lowered(made)
-    assert made.twin.freeze().trace(made.batch.inputs)[0].isfinite().all()
+    assert made.twin.freeze().trace(made.batch.padded())[0].isfinite().all()
 
 
 @pytest.mark.parametrize("weights", [0.0, 1.0])
@@ -259,13 +256,11 @@ def test_a_network_that_never_spiked_in_calibration_works(build_spiking, weights
         inner.cells[0].input.bias.zero_()
         inner.readout.linear.weight.mul_(weights)
         inner.readout.linear.bias.fill_(1e-12)
-    observer = made.twin.observer()
-    made.twin.observe(observer, made.batch)
-    made.twin.set_formats(observer)
+    calibrate(made.twin, [made.batch.padded()])
     readout = lowered(made)["readout"]
     assert np.abs(readout.weight).max() * 2.0 ** -readout.weight_frac.min() <= readout.output.max * readout.output.scale
     if not weights:
-        potentials = made.twin.freeze().trace(made.batch.inputs)[0]
+        potentials = made.twin.freeze().trace(made.batch.padded())[0]
         torch.testing.assert_close(potentials[:, -1], torch.full_like(potentials[:, -1], 1e-12), rtol=1e-3, atol=0)
 
 
@@ -287,16 +282,16 @@ def test_sums_that_do_not_fit_are_refused_with_the_layer(build_spiking):
 
 def test_an_uncalibrated_twin_is_refused(build_spiking):
     made = build_spiking()
-    fresh = convert(made.model, QuantizationConfig())
+    fresh = prepare(made.model, QuantizationConfig())
     with pytest.raises(PumiceError, match="not calibrated"):
         made.batch.apply(fresh)
     with pytest.raises(PumiceError, match="calibration saw no step"):
         fresh.set_formats(fresh.observer())
     observer = fresh.observer()
     with pytest.raises(PumiceError, match="NaN or infinity"):
-        fresh.observe(observer, made.batch._replace(inputs=made.batch.inputs * torch.inf))
+        fresh.observe(observer, made.batch._replace(inputs=made.batch.inputs * torch.inf).padded())
 
 
 def test_class_names_must_fit(build_spiking):
     with pytest.raises(PumiceError, match="2 class names"):
-        lower(build_spiking().twin.freeze(), class_names=("a", "b"), max_dead_zone=1.0)
+        lower(build_spiking().twin, ("a", "b"))

@@ -13,7 +13,7 @@ from pumice.program import digest, load, reference
 from pumice.quantize.adlif.frozen import FrozenAdLIF
 from pumice.quantize.adlif.model import QuantAdLIF
 from pumice.quantize.config import FineTuning, QuantizationConfig
-from pumice.quantize.families import family_of
+from pumice.quantize.families import family_of, prepare
 from pumice.quantize.qat import calibrate_on
 from pumice.quantize.weights import load_frozen
 from pumice.stages import quantize as stage
@@ -56,7 +56,7 @@ def twin_of(config, trained, **settings):
     model = build_model(config, data)
     load_weights(trained / "weights.safetensors", model)
     section = {**config["quantize"], **settings}
-    twin = family_of(model).convert(model, QuantizationConfig.from_mapping(section), data)
+    twin = prepare(model, QuantizationConfig.from_mapping(section))
     return calibrate_on(twin, data), data
 
 
@@ -71,7 +71,7 @@ def test_the_stage_writes_a_program_that_the_frozen_twin_agrees_with(config, qua
     batch = next(data_of(config).batches("test", batch_size=20))
     samples = [(row.numpy(), 4000 * np.arange(len(row))) for row in batch.inputs]
     series = np.stack([trace.series for trace in reference.run(program, samples, trace=False)])
-    assert (frozen.trace(batch.inputs)[1]["readout"].numpy() == series).all()
+    assert (frozen.trace(batch.padded())[1]["readout"].numpy() == series).all()
     labels = batch.targets[:, 1:].numpy()  # every step is a block of its own
     accuracy = (series.argmax(2) == labels).mean()
     assert accuracy == pytest.approx(figures[figures["chosen"]]["test"]["accuracy"])
@@ -99,9 +99,9 @@ def test_float_values_stand_beside_every_node(config, quantized, trained):
     program, data = load(folder / "program.npz"), data_of(config)
     model = build_model(config, data)
     load_weights(trained / "weights.safetensors", model)
-    inputs = next(data.batches("test", batch_size=1)).inputs.double()
-    dt = torch.zeros(inputs.shape[:2])
-    values = family_of(model).float_values(model, program, inputs, dt, torch.tensor([inputs.shape[1]]), dt)
+    batch = next(data.batches("test", batch_size=1))
+    inputs = batch.inputs.double()
+    values = family_of(model).float_values(model, program, batch.padded())
     (trace,) = reference.run(program, [(inputs[0].numpy(), np.arange(inputs.shape[1]))])
     for node in program:
         assert values[node.name].shape[1] == trace.values[node.name].shape[1]

@@ -16,10 +16,12 @@ from pumice.program import reference
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_sample
 from pumice.quantize.adlif.frozen import FrozenAdLIF
-from pumice.quantize.adlif.lower import lower
-from pumice.quantize.adlif.model import convert
 from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.families import prepare
+from pumice.quantize.lowering import make_program
+from pumice.quantize.qat import calibrate
 from pumice.quantize.weights import load_frozen, save_frozen
+from pumice.train.data.inputs import Inputs
 
 STEP_US = 4000
 CELLS = ("se-adlif", "ef-adlif", "lif")
@@ -35,7 +37,7 @@ WIDTHS = {
 
 def differing(frozen, program, inputs):
     """Values compared with the reference, and those that differ, over all edges, states and potentials."""
-    potentials, trace = frozen.trace(inputs)
+    potentials, trace = frozen.trace(steps(inputs))
     scale = program["readout"].output.scale
     assert (potentials.numpy() == trace["readout"].numpy() * scale).all()
     samples = [(row.numpy(), STEP_US * np.arange(len(row))) for row in inputs]
@@ -53,8 +55,13 @@ def differing(frozen, program, inputs):
     return compared, wrong
 
 
+def steps(inputs):
+    """Whole sequences (B, T, F) as a model reads them."""
+    return Inputs(inputs, None, torch.full((len(inputs),), inputs.shape[1]))
+
+
 def lowered(frozen, classes=5):
-    return lower(frozen, class_names=range(classes), max_dead_zone=1e9)
+    return make_program(frozen.nodes(), frozen.logits, "causal", range(classes), None)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +74,7 @@ def test_frozen_twin_gives_the_integers_of_the_reference(build_spiking, cell, la
     compared, wrong = differing(frozen, lowered(frozen), made.batch.inputs)
     assert wrong == 0
     assert compared > 2000
-    trace = frozen.trace(made.batch.inputs)[1]
+    trace = frozen.trace(made.batch.padded())[1]
     rates = [float(trace[f"cells/{layer}"].double().mean()) for layer in range(layers)]
     assert all(0.003 < rate < 0.6 for rate in rates), rates
 
@@ -93,11 +100,9 @@ def test_any_weights_give_the_same_integers_or_are_refused(data):
         network.constrain()
     limits = {"synapses": (2, 16), "constant": (8, 16), "potential": (8, 32), "adaptation": (8, 32), "decoder": (2, 16)}
     widths = {name: data.draw(st.integers(*limit), label=name) for name, limit in limits.items()}
-    twin = convert(network, QuantizationConfig.from_mapping({"widths": widths})).eval()
+    twin = prepare(network, QuantizationConfig.from_mapping({"widths": widths})).eval()
     inputs = torch.tensor(data.draw(st.lists(st.lists(values, min_size=3, max_size=3), min_size=1, max_size=12)))
-    observer = twin.observer()
-    twin.observe(observer, _Steps(inputs.unsqueeze(0)))
-    twin.set_formats(observer)
+    calibrate(twin, [steps(inputs.unsqueeze(0))])
     try:
         frozen = twin.freeze()
     except PumiceError as error:
@@ -116,11 +121,6 @@ def test_an_adaptation_of_next_to_nothing(build_spiking):
     assert differing(frozen, lowered(frozen), made.batch.inputs)[1] == 0
 
 
-class _Steps:
-    def __init__(self, inputs):
-        self.inputs, self.lengths = inputs, torch.tensor([inputs.shape[1]])
-
-
 @pytest.mark.parametrize("seed", range(40))
 def test_any_program_of_this_shape(seed):
     """Codes that no float model gives: saturation everywhere, thresholds below zero, constants of any size."""
@@ -135,7 +135,7 @@ def test_logits_are_the_aggregated_potentials(build_spiking):
         made = build_spiking({"aggregation": aggregation})
         batch, frozen = made.batch, made.twin.freeze()
         logits = frozen(batch.inputs, batch.blocks, 3)
-        potentials = frozen.trace(batch.inputs)[0]
+        potentials = frozen.trace(batch.padded())[0]
         values = potentials.softmax(-1) if aggregation == "softmax" else potentials
         for sample, block in itertools.product(range(3), range(3)):
             chosen = values[sample][batch.blocks[sample] == block]
@@ -149,7 +149,7 @@ def test_logits_are_the_aggregated_potentials(build_spiking):
 def test_fine_widths_give_the_spikes_of_the_float_model(build_spiking, cell):
     made = build_spiking({"cell": cell, "layers": 2}, double=True, lengths=(60, 60), widths=WIDTHS["states-32"])
     x = made.batch.inputs
-    _, trace = made.twin.freeze().trace(x)
+    _, trace = made.twin.freeze().trace(steps(x))
     z = made.model.cells[0].sequence(x)[0]
     assert (trace["cells/0"] == z).double().mean() > 0.998
     assert (trace["cells/1"] == made.model.cells[1].sequence(z)[0]).double().mean() > 0.97
@@ -183,7 +183,7 @@ def test_gradients_are_those_of_the_float_model(build_spiking, cell):
     settings = {"cell": cell, "aggregation": "mean", "tau_w": (20.0, 40.0), "q": 20.0}
     made = build_spiking(settings, double=True, lengths=(15, 9), widths=WIDTHS["states-32"], seed=3)
     x = made.batch.inputs
-    assert torch.equal(made.twin.freeze().trace(x)[1]["cells/0"].double(), made.model.cells[0].sequence(x)[0])
+    assert torch.equal(made.twin.freeze().trace(steps(x))[1]["cells/0"].double(), made.model.cells[0].sequence(x)[0])
     for model in (made.twin, made.model):
         logits, targets = made.batch.apply(model)
         torch.nn.functional.cross_entropy(logits, targets).backward()
@@ -252,4 +252,4 @@ def test_input_that_is_not_finite(build_spiking):
     inputs = made.batch.inputs.clone()
     inputs[0, 3, 1] = torch.nan
     with pytest.raises(PumiceError, match="NaN or infinity"):
-        made.twin.freeze().trace(inputs)
+        made.twin.freeze().trace(steps(inputs))

@@ -11,14 +11,17 @@ from pumice.program import digest, load, reference, save
 from pumice.program.nodes import LoihiLIF
 from pumice.program.random.loihi import random_loihi
 from pumice.quantize.config import QuantizationConfig, Widths
-from pumice.quantize.loihi.family import lower, lowering_report
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.loihi.family import lowering_report
 from pumice.quantize.loihi.layer import QuantLoihiLayer, Source, synapse_codes
 from pumice.quantize.loihi.loop import Dynamics
-from pumice.quantize.loihi.model import convert
 from pumice.quantize.loihi.scan import loihi_scan
+from pumice.quantize.lowering import make_program
+from pumice.quantize.qat import calibrate
 from pumice.train.data.sequences.batch import LabelledSequence, collate_blocks
 
 FEATURES, CLASSES = 7, 4
+LOIHI = QuantizationConfig(arithmetic="loihi")
 
 
 def float_model(seed=0, **changed):
@@ -36,11 +39,7 @@ def make_batch(rng, most=3, rows=6, steps=40):
 
 
 def calibrated(batch, config=None, **changed):
-    twin = convert(float_model(**changed), config or QuantizationConfig())
-    observer = twin.observer()
-    twin.observe(observer, batch)
-    twin.set_formats(observer)
-    return twin
+    return calibrate(prepare(float_model(**changed), config or LOIHI), [batch.padded()])
 
 
 @pytest.mark.parametrize("implementation", ["numba", "torch"])
@@ -100,11 +99,11 @@ def test_a_frozen_twin_gives_the_program_s_integers(tmp_path):
     rng = np.random.default_rng(1)
     batch = make_batch(rng)
     frozen = calibrated(batch).freeze()
-    program = lower(frozen, class_names=tuple("abcd"))
+    program = make_program(frozen.nodes(), frozen.logits, "causal", tuple("abcd"), None)
     save(program, tmp_path / "program.npz")
     assert digest(load(tmp_path / "program.npz")) == digest(program)
     assert program.series == "output"
-    _, trace = frozen.trace(batch.inputs)
+    _, trace = frozen.trace(batch.padded())
     lengths = batch.lengths.tolist()
     samples = [(batch.inputs[row, :length].numpy(), np.arange(length)) for row, length in enumerate(lengths)]
     spikes = 0
@@ -126,7 +125,7 @@ def test_the_twin_computes_as_it_is_frozen():
     batch = make_batch(np.random.default_rng(2))
     twin = calibrated(batch).eval()
     frozen = twin.freeze()
-    for name, layer in twin.constants().layers.items():
+    for name, layer in twin.quantized().layers.items():
         node = next(node for node in frozen.nodes() if node.name == name)
         np.testing.assert_array_equal(layer.weight.detach().numpy(), node.weight)
         np.testing.assert_array_equal(layer.bias.detach().numpy(), node.bias)
@@ -158,11 +157,11 @@ def test_neurons_of_one_decay_keep_their_response():
     batch = make_batch(np.random.default_rng(4), most=1)
     model = float_model(layers=1, tau_u=[10, 10])
     twin = calibrated(batch, layers=1, tau_u=[10, 10])
-    program = lower(twin.freeze(), class_names=tuple("abcd"))
+    program = lower(twin, tuple("abcd"))
     node = program["cells/0"]
     assert node.du == 4095
     assert node.dv == round(4096 * (1 - np.exp(-1 / 10)))
-    _, trace = twin.freeze().trace(batch.inputs)
+    _, trace = twin.freeze().trace(batch.padded())
     with torch.no_grad():
         expected, _ = model.cells[0].sequence(batch.inputs)
     real = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
@@ -175,7 +174,7 @@ def test_report_tells_decays_and_clipped_weights():
     with torch.no_grad():
         twin.model.cells[0].input.weight[0, 0] = 1e3
         twin.model.cells[0].input.bias[1] = -1e6
-    report = lowering_report(twin, lower(twin.freeze(), class_names=tuple("abcd")))
+    report = lowering_report(twin, lower(twin, tuple("abcd")))
     assert [entry["layer"] for entry in report] == ["cells.0", "cells.1", "readout"]
     assert report[0]["clipped_weights"]["input"] >= 1
     assert report[0]["clipped_weights"]["bias"] == 1
@@ -193,12 +192,12 @@ def test_a_potential_beyond_all_thresholds_leaves_a_threshold():
 def test_what_cannot_run_on_loihi_is_refused_by_name():
     batch = make_batch(np.random.default_rng(6))
     with pytest.raises(PumiceError, match="cell=se-adlif has an adaptation"):
-        convert(float_model(cell="se-adlif"), QuantizationConfig())
+        prepare(float_model(cell="se-adlif"), LOIHI)
     with pytest.raises(PumiceError, match="cell=lstm is no spiking neuron"):
-        convert(float_model(cell="lstm"), QuantizationConfig())
+        prepare(float_model(cell="lstm"), LOIHI)
     with pytest.raises(PumiceError, match="synapses of 12 bits, Loihi's have up to 8"):
-        convert(float_model(), QuantizationConfig(widths=Widths(synapses=12)))
+        prepare(float_model(), QuantizationConfig(arithmetic="loihi", widths=Widths(synapses=12)))
     with pytest.raises(PumiceError, match="the input holds fractions"):
         calibrated(batch._replace(inputs=batch.inputs / 2))
     with pytest.raises(PumiceError, match="not calibrated"):
-        convert(float_model(), QuantizationConfig()).freeze()
+        prepare(float_model(), LOIHI).freeze()

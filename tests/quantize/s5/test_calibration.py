@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from pumice.errors import PumiceError
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.exponents import activation_frac
+from pumice.quantize.families import prepare
 from pumice.quantize.observers import Histogram, Peaks
-from pumice.quantize.s5.model import calibrate, convert
+from pumice.quantize.qat import calibrate
+from pumice.train.data.inputs import Inputs, Timing
+
+TIMING = Timing(tick_ms=0.5)
 
 
 @given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=20), min_size=1, max_size=4))
@@ -69,14 +73,14 @@ def test_states_between_samples_of_a_stride_count(build):
     burst = tokens.clone()
     burst[:, 1:8] = 3  # only events that a strided read-out does not sample
     dt = torch.zeros_like(dt)
-    calibrate(made.twin, [(burst, dt, lengths, pool_dt)])
+    calibrate(made.twin, [Inputs(burst, dt, lengths, pool_dt)])
     assert (made.twin.layers[0].state_frac < quiet).any()
 
 
 def test_states_keep_their_headroom(build):
     made = build()
     frozen = made.twin.freeze()
-    _, trace = frozen.trace(*made.batch)
+    _, trace = frozen.trace(made.batch)
     for layer in made.twin.layers:
         states = trace[layer.geometry.node("ssm") + ":state"]
         states = states[0]  # the sample without padding
@@ -86,7 +90,7 @@ def test_states_keep_their_headroom(build):
 
 def test_an_uncalibrated_twin_is_refused(build):
     made = build()
-    fresh = convert(made.model, QuantizationConfig(), 0.5)
+    fresh = prepare(made.model, QuantizationConfig(), TIMING)
     for use in (lambda: fresh(*made.batch), fresh.freeze, fresh.freeze_scales):
         with pytest.raises(PumiceError, match="not calibrated"):
             use()
@@ -94,18 +98,18 @@ def test_an_uncalibrated_twin_is_refused(build):
 
 def test_calibration_needs_a_complete_window(build):
     made = build()
-    tokens, dt, lengths, pool_dt = (part[3:] for part in made.batch)  # the sample of one event
+    last = Inputs(*(part[3:] for part in made.batch))  # the sample of one event
     with pytest.raises(PumiceError, match="complete window"):
-        calibrate(convert(made.model, QuantizationConfig(), 0.5), [(tokens, dt, lengths, pool_dt)])
+        calibrate(prepare(made.model, QuantizationConfig(), TIMING), [last])
     with pytest.raises(PumiceError, match="no value"):
-        calibrate(convert(made.model, QuantizationConfig(), 0.5), [])
+        calibrate(prepare(made.model, QuantizationConfig(), TIMING), [])
 
 
 def test_nan_is_refused(build):
     made = build()
     with torch.no_grad():
         made.model.stages[1].layers[0].ssm.B[0, 0, 0] = np.nan
-    twin = convert(made.model, QuantizationConfig(), 0.5)
+    twin = prepare(made.model, QuantizationConfig(), TIMING)
     with pytest.raises(PumiceError, match="NaN or infinity"):
         calibrate(twin, [made.batch])
     with torch.no_grad():

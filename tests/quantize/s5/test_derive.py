@@ -17,7 +17,7 @@ from pumice.quantize.codes import (
     gap_digits,
     gelu,
     largest_frac,
-    layer_norm_constants,
+    layer_norm_terms,
     lookup_table,
     rounded,
     sigmoid,
@@ -124,9 +124,9 @@ def test_tables_are_the_rounded_functions(function, exact):
 
 
 @given(st.integers(2, 1024), st.integers(-4, 14))
-def test_layer_norm_constants_fit_the_widest_residual(size, frac):
+def test_layer_norm_terms_fit_the_widest_residual(size, frac):
     input, output = Format(16, True, frac), Format(8, True, 4)
-    shift, epsilon = layer_norm_constants(size, input, 1e-6)
+    shift, epsilon = layer_norm_terms(size, input, 1e-6)
     assert epsilon == max(1, math.floor(1e-6 * size**2 * 4.0**frac + 0.5))
     no_codes = np.zeros(0, dtype=np.int64)
     LayerNorm(  # refuses what does not fit

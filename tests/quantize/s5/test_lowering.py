@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from pumice.errors import PumiceError
 from pumice.program import digest, load, reference, save
 from pumice.program.nodes import DiagonalSSM
-from pumice.quantize.s5.lower import dead_zones, growing_modes, lower, lowering_report
-from pumice.quantize.s5.model import calibrate
+from pumice.quantize.families import lower
+from pumice.quantize.lowering import make_program
+from pumice.quantize.qat import calibrate
+from pumice.quantize.s5.lower import dead_zones, lowering_report
 
 NAMES = ("a", "b", "c", "d", "e")
 
 
 def lowered(made, max_dead_zone=0.1):
-    held = growing_modes(made.twin)
-    return lower(made.twin.freeze(), pairing="causal", class_names=NAMES, max_dead_zone=max_dead_zone, held=held)
+    made.twin.config = replace(made.twin.config, max_dead_zone=max_dead_zone)
+    return lower(made.twin, NAMES)
 
 
 def test_the_same_weights_give_the_same_program(build, tmp_path):
@@ -85,8 +89,9 @@ def test_all_zero_weights_work(build, what):
                 parameter.zero_()
     fresh = _again(build, made, {"settings": {"expansion": 2}})
     calibrate(fresh.twin, [fresh.batch])
-    program = lowered(fresh, max_dead_zone=1e9)
-    logits = fresh.twin.freeze()(*fresh.batch)
+    frozen = fresh.twin.freeze()
+    program = make_program(frozen.nodes(), frozen.logits, "causal", NAMES, None)  # states that do not decay are fine
+    logits = frozen(*fresh.batch)
     assert logits.isfinite().all()
     expected = reference.run(program, fresh.samples, trace=False)
     scale = 2.0 ** -program["decoder"].output.frac
@@ -124,4 +129,4 @@ def test_sums_that_do_not_fit_are_refused_with_the_layer(build):
 
 def test_class_names_must_fit(build):
     with pytest.raises(PumiceError, match="2 class names"):
-        lower(build().twin.freeze(), pairing="causal", class_names=("a", "b"), max_dead_zone=1.0)
+        lower(build().twin, ("a", "b"))

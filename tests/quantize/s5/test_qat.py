@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from pumice.errors import PumiceError
 from pumice.program import digest, load, reference
 from pumice.quantize.config import FineTuning, QuantizationConfig
+from pumice.quantize.families import prepare
 from pumice.quantize.qat import calibrate_on
-from pumice.quantize.s5.family import tick_ms_of
-from pumice.quantize.s5.model import convert
+from pumice.quantize.s5.model import tick_ms_of
 from pumice.quantize.weights import load_frozen
 from pumice.stages import quantize as stage
 from pumice.stages import train as stage_train
@@ -52,7 +52,7 @@ def twin_of(config, trained, **settings):
     model = build_model(config, data)
     load_weights(trained / "weights.safetensors", model)
     section = {**config["quantize"], **settings}
-    return convert(model, QuantizationConfig.from_mapping(section), 0.5), data
+    return prepare(model, QuantizationConfig.from_mapping(section), data.timing), data
 
 
 def test_the_stage_writes_a_program_that_the_frozen_twin_agrees_with(config, quantized):

@@ -10,8 +10,8 @@ import torch
 from pumice.errors import PumiceError
 from pumice.hw_sim import simulator
 from pumice.program import reference
+from pumice.quantize.lowering import make_program
 from pumice.quantize.s5.frozen import FrozenS5Classifier
-from pumice.quantize.s5.lower import lower
 from pumice.quantize.weights import load_frozen, save_frozen
 from safetensors.torch import load_file, save_file
 
@@ -44,8 +44,8 @@ def differences(made):
     """(node, sample, values that differ) where the frozen twin and the reference part; and the logits' SQNR, dB."""
     frozen = made.twin.freeze()
     classes = made.model.config.num_classes
-    program = lower(frozen, pairing=made.pairing, class_names=range(classes), max_dead_zone=1e9)
-    logits, trace = frozen.trace(*made.batch)
+    program = make_program(frozen.nodes(), frozen.logits, made.pairing, range(classes), None)
+    logits, trace = frozen.trace(made.batch)
     assert torch.equal(frozen(*made.batch), logits)
     found, compared = [], 0
     for sample, expected in enumerate(reference.run(program, made.samples)):
@@ -90,7 +90,7 @@ def test_saturated_states_are_the_same(build):
     for layer in made.twin.layers:
         layer.state_frac += 3  # far too fine: stores saturate
     assert differences(made)[0] == []
-    _, trace = made.twin.freeze().trace(*made.batch)
+    _, trace = made.twin.freeze().trace(made.batch)
     assert (trace["stages/0/layers/0/ssm:state"][0] == 2**15 - 1).any()
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..inputs import Inputs
+
 
 class EventBatch(NamedTuple):
     """A padded batch of B event sequences of at most L events, C classes.
@@ -31,3 +33,7 @@ class EventBatch(NamedTuple):
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """The model's logits and the soft labels, both (B, C)."""
         return model(self.tokens, self.dt, self.lengths, self.pool_dt), self.targets
+
+    def padded(self) -> Inputs:
+        """The samples as a model reads them."""
+        return Inputs(self.tokens, self.dt, self.lengths, self.pool_dt)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ....errors import PumiceError
 from ....program.samples import Sample
 from ..base import TaskDataModule
+from ..inputs import Timing
 from ..recordings import Recordings
 from ..sources.registry import OWN_VALIDATION, open_recordings
 from ..task import TaskConfig
@@ -45,6 +46,11 @@ class EventDataModule(TaskDataModule):
     def tick_ms(self) -> float | None:
         """Length of a tick in milliseconds; None where times are exact."""
         return self.task.tick_ms
+
+    @property
+    def timing(self) -> Timing:
+        """The task's tick and pairing."""
+        return Timing(tick_ms=self.tick_ms, pairing=self.task.pairing)
 
     def program_samples(self, split: str) -> list[Sample]:
         """Tokens and times of each recording; see `TaskDataModule.program_samples`."""

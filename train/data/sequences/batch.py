@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..inputs import Inputs
+
 IGNORED = -1
 """Target of a block that counts in no loss and no figure."""
 
@@ -49,6 +51,10 @@ class BlockBatch(NamedTuple):
         logits = model(self.inputs, self.blocks, self.targets.shape[1])
         counted = self.targets != IGNORED
         return logits[counted], self.targets[counted]
+
+    def padded(self) -> Inputs:
+        """The samples as a model reads them."""
+        return Inputs(self.inputs, None, self.lengths)
 
 
 @runtime_checkable

@@ -1,0 +1,109 @@
+"""The frozen QAT model: a model as an integer program computes it, as every model family has it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..program.nodes import Node
+from ..train.data.inputs import Inputs
+
+Trace = dict[str, Tensor]
+"""int64 codes by node, (B, events at the node's rate, channels); states under ``<name>:state``; behind a read-out
+(B, channels)."""
+
+Quantized = TypeVar("Quantized")
+
+
+class FrozenModel(nn.Module, ABC, Generic[Quantized]):
+    """A model as an integer program computes it.
+
+    Every array of every node is a buffer; the state dict is all that the forward pass reads. Evaluate in float64
+    (``double()``, the default here): float32 is not exact.
+
+    Attributes:
+        logits: the node that gives the program's logits.
+
+    Args:
+        nodes: in the program's order.
+    """
+
+    logits: ClassVar[str]
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__()
+        self._nodes = tuple(nodes)
+        for node in nodes:
+            for field, array in _arrays(node):
+                self.register_buffer(_key(node, field), torch.from_numpy(np.array(array)))
+        self._quantized: tuple[torch.device, Quantized] | None = None
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What the constructor takes beside the nodes, plain JSON data."""
+
+    @abstractmethod
+    def trace(self, inputs: Inputs) -> tuple[Tensor, Trace]:
+        """What the last node but the read-out of logits gives at float values, and the codes of every node and state.
+
+        Raises:
+            PumiceError: input that the model does not read.
+        """
+
+    @abstractmethod
+    def _derive(self, nodes: Sequence[Node], device: torch.device) -> Quantized:
+        """The values of the nodes' codes."""
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes, with the arrays that the buffers hold now."""
+        return tuple(self._restored(node) for node in self._nodes)
+
+    def quantized(self) -> Quantized:
+        """The values of the buffers' codes; computed anew after loading or moving to another device."""
+        device = next(self.buffers()).device
+        if self._quantized is None or self._quantized[0] != device:
+            self._quantized = device, self._derive(self.nodes(), device)
+        return self._quantized[1]
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Load buffers; shapes must be those of the nodes."""
+        self._quantized = None
+        return super().load_state_dict(*args, **kwargs)
+
+    def _restored(self, node: Node) -> Node:
+        changed: dict[str, Any] = {}
+        for field, array in _arrays(node):
+            value = self.get_buffer(_key(node, field)).cpu().numpy().astype(array.dtype)
+            name, _, number = field.partition(".")
+            changed[name] = (*changed.get(name, ()), value) if number else value
+        return replace(node, **changed)
+
+
+def values_of(codes: NDArray[np.integer], frac: NDArray[np.integer] | int, device: torch.device) -> Tensor:
+    """Values of codes whose first axis is that of ``frac``; exact in float64."""
+    frac = np.asarray(frac, dtype=np.int64)
+    shaped = frac.reshape(frac.shape + (1,) * (codes.ndim - frac.ndim))
+    return torch.from_numpy(np.ldexp(codes.astype(np.float64), -shaped)).to(device)
+
+
+def _arrays(node: Node) -> list[tuple[str, NDArray[np.integer]]]:
+    """(field, array) of a node; the entries of a tuple of arrays as ``field.0``, ``field.1``."""
+    found = []
+    for item in fields(node):
+        value = getattr(node, item.name)
+        if isinstance(value, np.ndarray):
+            found.append((item.name, value))
+        elif isinstance(value, tuple):
+            found += [(f"{item.name}.{i}", part) for i, part in enumerate(value) if isinstance(part, np.ndarray)]
+    return found
+
+
+def _key(node: Node, field: str) -> str:
+    return f"{node.name}:{field}".replace(".", "/")
