@@ -1,81 +1,67 @@
-"""Adaptive LIF layers: the compiled scan against plain torch, and seconds of a training epoch on ECG.
+"""Adaptive LIF layers: CPU time of a training step, the compiled scan against plain torch, and of an epoch on ECG.
 
-    python benchmarks/adlif.py [--rounds 5] [--threads 1] [--ecg FOLDER [--epochs 3]]
+    python benchmarks/adlif.py [--models ecg:1 ecg:2 shd-small:1 bsd:1] [--ecg FOLDER [--epochs 3]]
 
-A step is forward and backward of the whole network, mean cross entropy over all steps, float32. The implementations
-take turns within each round, so that other load on the machine meets both alike; times are the best of all rounds.
-CPU seconds are those of this process and do not count what others take.
+A step is forward and backward of the whole network, mean cross entropy over all steps, float32; both implementations do
+all of it, and share everything but the scan over time (products with W, dropout, read-out, loss). A few per cent of the
+neurons spike at a step, as after training. An epoch is training alone, without validation.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-import yaml
+from programs import settings_of
 from pumice.models.adlif.build import build_adlif
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.train.data.sequences.datamodule import SequenceDataModule
 from pumice.train.data.sequences.kinds import sequence_task
 from rich.console import Console
 from rich.table import Table
+from timing import Way, compare, parse, parser, race
 from torch.nn.functional import cross_entropy
 
-CONFIGS = Path(__file__).parents[1] / "configs" / "model" / "adlif"
-# model, layers, batch, steps, inputs, classes
-SHAPES = (
-    ("ecg", 1, 64, 1301, 4, 6),
-    ("ecg", 2, 64, 1301, 4, 6),
-    ("shd-small", 1, 256, 250, 140, 20),
-    ("bsd", 1, 128, 200, 10, 20),
-)
+SHAPES = {"ecg": (64, 1301, 4, 6), "shd-small": (256, 250, 140, 20), "bsd": (128, 200, 10, 20)}
+"""Batch, steps, inputs and classes of the published recipes, by model of configs/model/adlif."""
 
 
 def network(name: str, layers: int, inputs: int, classes: int) -> AdLIFNetwork:
-    values = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) | {"layers": layers}
-    return build_adlif(values, num_classes=classes, in_features=inputs, seed=0)
+    settings = settings_of(f"adlif/{name}") | {"layers": layers}
+    return build_adlif(settings, num_classes=classes, in_features=inputs, seed=0)
 
 
-def seconds(call: Callable[[], object]) -> tuple[float, float]:
-    """Wall-clock and CPU seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - wall, time.process_time() - cpu
+def ways(name: str, layers: int, options: argparse.Namespace) -> tuple[list[Way], str]:
+    """Both ways to run a training step, and what is run."""
+    batch, steps, inputs, classes = SHAPES[name]
+    batch, steps = options.batch or batch, options.steps or steps
+    model = network(name, layers, inputs, classes)
+    for cell in model.cells:  # a spike rate as after training
+        cell.input.weight.data *= 8
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-1, 2, (batch, steps, inputs), generator=generator).float()
+    labels = torch.randint(classes, (batch * steps,), generator=generator)
 
-
-def compare(rounds: int) -> Table:
-    table = Table("model", "layers", "B x T x H", "numba", "torch", "ratio", "spikes")
-    for name, layers, batch, steps, inputs, classes in SHAPES:
-        model = network(name, layers, inputs, classes)
-        generator = torch.Generator().manual_seed(0)
-        for cell in model.cells:  # a spike rate as after training
-            cell.input.weight.data *= 8
-        x = torch.randint(-1, 2, (batch, steps, inputs), generator=generator).float()
-        labels = torch.randint(classes, (batch * steps,), generator=generator)
-
-        def step(model: AdLIFNetwork = model, x: torch.Tensor = x, labels: torch.Tensor = labels) -> None:
+    def with_scan(implementation: str) -> Callable[[], None]:
+        def step() -> None:
+            for cell in model.cells:
+                cell.implementation = implementation
             potentials, _ = model.sequence(x)
             cross_entropy(potentials.flatten(0, 1), labels).backward()
 
-        best = dict.fromkeys(("numba", "torch"), float("inf"))
-        for _ in range(rounds + 1):  # the first compiles
-            for implementation in best:
-                for cell in model.cells:
-                    cell.implementation = implementation
-                best[implementation] = min(best[implementation], seconds(step)[1])
-        rate = model.cells[0].sequence(x)[0].mean().item()
-        times = [f"{1000 * best[name]:.0f} ms" for name in best]
-        shape = f"{batch} x {steps} x {model.config.hidden}"
-        table.add_row(name, str(layers), shape, *times, f"{best['torch'] / best['numba']:.1f}", f"{rate:.1%}")
-    table.caption = "CPU time of a training step"
-    return table
+        return step
+
+    rate = model.cells[0].sequence(x)[0].mean().item()
+    title = f"{name}, {layers} layers, B={batch} T={steps} H={model.config.hidden}, {rate:.1%} spikes, one thread"
+    return [
+        Way("a training step", "torch", with_scan("torch"), yardstick=True),
+        Way("a training step", "pumice, compiled", with_scan("numba")),
+    ], title
 
 
 def ecg_epochs(root: str, epochs: int) -> Table:
-    table = Table("layers", "batches", "best epoch, CPU", "best epoch, wall clock", "loss")
+    table = Table("layers", "batches", "best epoch, CPU", "loss", title="an epoch on ECG, training alone")
     for layers in (1, 2):
         values = {"kind": "ecg", "name": "ecg", "root": root, "validation": {"by": "sample", "fraction": 0.05}}
         data = SequenceDataModule(sequence_task(values), batch_size=64)
@@ -94,24 +80,29 @@ def ecg_epochs(root: str, epochs: int) -> Table:
                 model.constrain()
                 losses.append(loss.item())
 
-        taken = [seconds(epoch) for _ in range(epochs)]
-        best = [f"{min(column):.2f} s" for column in zip(*taken, strict=True)]
-        table.add_row(str(layers), str(len(loader)), best[1], best[0], f"{losses[-1]:.3f}")
-    table.caption = "training alone, without validation"
+        best = min(race({"epoch": epoch}, epochs)["epoch"])
+        table.add_row(str(layers), str(len(loader)), f"{best:.2f} s", f"{losses[-1]:.3f}")
     return table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--ecg", metavar="FOLDER", help="folder of QTDB_train.mat")
-    parser.add_argument("--epochs", type=int, default=3)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    Console().print(compare(arguments.rounds))
-    if arguments.ecg:
-        Console().print(ecg_epochs(arguments.ecg, arguments.epochs))
+    made = parser(__doc__)
+    made.add_argument("--models", nargs="+", default=["ecg:1", "ecg:2", "shd-small:1", "bsd:1"], help="MODEL:LAYERS")
+    made.add_argument("--batch", type=int, help="in place of the recipe's")
+    made.add_argument("--steps", type=int, help="in place of the recipe's")
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--ecg", metavar="FOLDER", help="folder of QTDB_train.mat")
+    made.add_argument("--epochs", type=int, default=3)
+    small = {"models": ["ecg:1", "shd-small:1"], "batch": 32, "steps": 250, "rounds": 3}
+    options = parse(made, small, {"models": ["ecg:1"], "batch": 2, "steps": 10, "rounds": 1})
+    torch.set_num_threads(options.threads)
+    for name in options.models:
+        model, layers = name.split(":")
+        both, title = ways(model, int(layers), options)
+        compare(title, both, options.rounds, "step")
+    if options.ecg:
+        Console().print(ecg_epochs(options.ecg, options.epochs))
 
 
 if __name__ == "__main__":

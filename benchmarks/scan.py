@@ -1,26 +1,25 @@
-"""Scan forward + backward against torch's associative_scan, in one run.
+"""CPU time of the scan of a diagonal SSM, forward and backward, against torch's associative_scan.
 
-    python benchmarks/scan.py [--batch 16] [--length 2048] [--modes 64] [--threads N] [--rounds 9] [--no-compile]
+    python benchmarks/scan.py [--batch 16] [--length 2048] [--modes 64] [--threads 1] [--rounds 9] [--no-compile]
 
-Complex64, a decay of its own for every event and mode, gradients to decay and drive. The implementations take turns
-within each round, so that other load on the machine meets all of them alike; times are medians over the rounds.
+Every way computes x_k = a_k x_(k-1) + b_k in complex64, with a decay of its own for every event and mode, and the
+gradients to decay and drive; results are compared with the plain loop first. CPU time adds up all threads: where the
+work is spread over several, the clock on the wall may show less.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from pumice.models.scan.diagonal import diagonal_scan
 from rich.console import Console
-from rich.table import Table
+from timing import Way, compare, parse, parser
 from torch import Tensor
 from torch._higher_order_ops.associative_scan import associative_scan
 
-OURS = "pumice numba"
+Scan = Callable[[Tensor, Tensor], Tensor]
+EAGER = "torch, associative_scan, eager"
 
 
 def combine(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -48,7 +47,7 @@ def associative_parts(parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return associative_scan(combine_parts, parts, dim=1, combine_mode="generic")[2:]
 
 
-def compiled_associative() -> Callable[[Tensor, Tensor], Tensor]:
+def compiled_associative() -> Scan:
     compiled = torch.compile(associative_parts)
 
     def scan(decay: Tensor, drive: Tensor) -> Tensor:
@@ -57,34 +56,29 @@ def compiled_associative() -> Callable[[Tensor, Tensor], Tensor]:
     return scan
 
 
-def competitors(with_compile: bool) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    found = {
-        OURS: lambda decay, drive: diagonal_scan(decay, drive, implementation="numba"),
-        "pumice torch (chunked)": lambda decay, drive: diagonal_scan(decay, drive, implementation="torch"),
-        "plain loop": lambda decay, drive: diagonal_scan(decay, drive, implementation="reference"),
-        "associative_scan, eager": associative,
+def competitors(with_compile: bool) -> dict[str, Scan]:
+    found: dict[str, Scan] = {
+        EAGER: associative,
+        "pumice, numba": lambda decay, drive: diagonal_scan(decay, drive, implementation="numba"),
+        "pumice, torch (chunked)": lambda decay, drive: diagonal_scan(decay, drive, implementation="torch"),
+        "torch, plain loop": lambda decay, drive: diagonal_scan(decay, drive, implementation="reference"),
     }
     if with_compile:
-        found["associative_scan, compiled"] = compiled_associative()
+        found["torch, associative_scan, compiled"] = compiled_associative()
     return found
 
 
-def timed(scan: Callable[[Tensor, Tensor], Tensor], decay: Tensor, drive: Tensor, upstream: Tensor) -> tuple:
-    start = time.perf_counter()
-    states = scan(decay, drive)
-    gradients = torch.autograd.grad(states, (decay, drive), upstream)
-    return time.perf_counter() - start, (states.detach(), *gradients)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--length", type=int, default=2048)
-    parser.add_argument("--modes", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--no-compile", action="store_true", help="leave out the compiled associative_scan")
-    options = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--batch", type=int, default=16)
+    made.add_argument("--length", type=int, default=2048)
+    made.add_argument("--modes", type=int, default=64)
+    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--rounds", type=int, default=9)
+    made.add_argument("--no-compile", action="store_true", help="leave out the compiled associative_scan")
+    small = {"length": 512, "rounds": 5, "no_compile": True}
+    smallest = {"batch": 2, "length": 16, "modes": 4, "rounds": 1, "no_compile": True}
+    options = parse(made, small, smallest)
     torch.set_num_threads(options.threads)
 
     shape = options.batch, options.length, options.modes
@@ -95,32 +89,22 @@ def main() -> None:
         torch.view_as_complex(torch.randn(*shape, 2, generator=generator)).requires_grad_(needed)
         for needed in (True, False)
     )
-    scans = competitors(not options.no_compile)
-    expected = timed(scans["plain loop"], decay, drive, upstream)[1]
-    errors, seconds = {}, {name: [] for name in scans}
-    for name, scan in scans.items():  # also compiles
-        got = timed(scan, decay, drive, upstream)[1]
-        errors[name] = max((one - two).abs().max().item() for one, two in zip(got, expected, strict=True))
-    for _ in range(options.rounds):
-        for name, scan in scans.items():
-            seconds[name].append(timed(scan, decay, drive, upstream)[0])
 
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    table = Table(
-        "implementation", "median ms", "fastest ms", "ratio of medians", "of fastest", "largest difference",
-        title=f"scan forward + backward, B={shape[0]} L={shape[1]} P={shape[2]} complex64, {options.threads} threads",
-    )  # fmt: skip
-    for name, median in medians.items():
-        fastest = min(seconds[name])
-        table.add_row(
-            name,
-            f"{median * 1e3:.2f}",
-            f"{fastest * 1e3:.2f}",
-            f"{median / medians[OURS]:.1f}",
-            f"{fastest / min(seconds[OURS]):.1f}",
-            f"{errors[name]:.1e}",
-        )
-    Console(width=120).print(table)
+    def results(scan: Scan) -> tuple[Tensor, ...]:
+        states = scan(decay, drive)
+        return (states.detach(), *torch.autograd.grad(states, (decay, drive), upstream))
+
+    scans = competitors(not options.no_compile)
+    expected, console = results(scans["torch, plain loop"]), Console(width=120)
+    for name, scan in scans.items():
+        apart = max((one - two).abs().max().item() for one, two in zip(results(scan), expected, strict=True))
+        console.print(f"{name}: at most {apart:.1e} from the plain loop")
+    interface = "forward + backward"
+    ways = [
+        Way(interface, name, lambda scan=scan: results(scan), yardstick=name == EAGER) for name, scan in scans.items()
+    ]
+    title = f"scan, B={shape[0]} L={shape[1]} P={shape[2]} complex64, {options.threads} threads"
+    compare(title, ways, options.rounds, "scan")
 
 
 if __name__ == "__main__":

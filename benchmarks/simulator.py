@@ -1,93 +1,42 @@
-"""Events a second of the simulator against float32 steps in onnxruntime and torch, one stream, one thread, one run.
+"""CPU time an event of the simulator, against float32 models in onnxruntime and torch; one stream, one thread.
 
     python benchmarks/simulator.py [--models s5/tiny s5/shd-medium adlif/ecg adlif/shd] [--events 20000]
 
 Models have random weights, calibrated and lowered at w8a8. The stream of S5 models has uniform tokens, about 10,000
-events a second; onnxruntime does all that a stride allows: the graph of a pooled rate runs only when its window closes.
-Networks of spiking neurons get random spikes, and input weights at which a tenth of the neurons spikes at a step; an
-event is a step; onnxruntime runs the exported float step. Medians of five repetitions that take turns, in CPU time,
-which other load on the machine does not stretch.
+events a second. Networks of spiking neurons get random spikes, and input weights at which a tenth of the neurons spikes
+at a step; an event is a step. Ways are compared within one interface, and do there:
+
+- an event: the logits after each event, states carried from call to call. The simulator does it in integers. The float
+  step in onnxruntime does all that a stride allows: the graph of a pooled rate runs only when its window closes. The
+  float step in torch does the same, eager, and reads the logits after each event.
+- a chunk: the logits after each of many events. Only the simulator offers it.
+- a sample: the logits after the last event (of clocked networks, the potentials of every step). The simulator does it
+  layer by layer in integers, onnxruntime by the exported float32 sequence model, torch by the model's forward pass with
+  its compiled scan.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import pumice.configs
 import torch
 from float_onnx import FloatStep
-from omegaconf import OmegaConf
-from pumice.export.onnx.float.adlif import build_float_step
+from programs import CLOCKED, STEP_US, TICK_US, make_network, make_s5, make_stream
+from pumice.export.onnx.float import adlif as float_adlif
+from pumice.export.onnx.float import s5 as float_s5
 from pumice.export.onnx.session import Session
-from pumice.hw_sim.parity.fidelity import spike_rates
 from pumice.hw_sim.simulator import Simulator, run
-from pumice.models.adlif.build import build_adlif
-from pumice.models.adlif.network import AdLIFNetwork
-from pumice.models.s5.build import build_s5
 from pumice.models.s5.classifier import S5Classifier
 from pumice.program import Program
 from pumice.program.clock import gaps
-from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.families import lower, prepare
-from pumice.quantize.qat import calibrate
-from pumice.train.data.inputs import Inputs, Timing
-from rich.console import Console
-from rich.table import Table
+from pumice.program.nodes import SPIKES
+from timing import Way, compare, parse, parser
 
-CLASSES = 20
-TICK_US = 500
-VOCAB = 700
-REPETITIONS = 5
-ONNXRUNTIME, TORCH = "onnxruntime float32 step", "torch eager float32 step"
-CONFIGS = Path(pumice.configs.__file__).parent / "model"
-SPIKE_RATE = 0.1
-STEP_US = 1_000
-INPUTS = {"adlif/ecg": (4, 6, 0.3), "adlif/shd": (140, 20, 0.05), "adlif/tiny": (140, 20, 0.05)}
-"""Inputs, classes, and the share of inputs that are not 0, by network."""
+EVENT, CHUNK, SAMPLE = "an event", "a chunk", "a sample"
 
 
-def make_stream(events: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return rng.integers(0, VOCAB, events), np.cumsum(rng.exponential(100, events)).astype(np.int64)
-
-
-def make_program(model: S5Classifier) -> Program:
-    tokens, times = make_stream(2_000)
-    dt = torch.from_numpy(gaps(times, TICK_US) * (TICK_US / 1000))[None].float()
-    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0), Timing(tick_ms=TICK_US / 1000))
-    calibrate(qat, [Inputs(torch.from_numpy(tokens)[None], dt, torch.tensor([len(tokens)]))])
-    return lower(qat, [str(number) for number in range(CLASSES)])
-
-
-def check_yardstick(model: S5Classifier, tokens: np.ndarray, dt: np.ndarray) -> None:
-    """onnxruntime's float graphs must compute what the model computes."""
-    yardstick, state = FloatStep(model), model.init_state(1)
-    for token, gap in zip(tokens[:300], dt[:300], strict=True):
-        logits = yardstick.step(int(token), float(gap))
-        with torch.no_grad():
-            _, _, state = model.step(torch.tensor([token]), torch.tensor([gap], dtype=torch.float32), state)
-    np.testing.assert_allclose(logits, model.readout(state).detach().numpy(), rtol=2e-3, atol=2e-3)
-
-
-def measure(ways: dict[str, tuple[Callable[[], None], int]]) -> dict[str, float]:
-    """Median events a second of each way, (function, events); the ways take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for function, _ in ways.values():
-        function()
-    for _ in range(REPETITIONS):
-        for name, (function, events) in ways.items():
-            start = time.process_time()
-            function()
-            seconds[name].append((time.process_time() - start) / events)
-    return {name: 1 / statistics.median(times) for name, times in seconds.items()}
-
-
-def in_simulator(program: Program, values: np.ndarray, times: np.ndarray) -> dict[str, tuple[Callable[[], None], int]]:
+def in_simulator(program: Program, values: np.ndarray, times: np.ndarray) -> list[Way]:
     simulator, rows, clock = Simulator(program), list(values), times.tolist()
 
     def step() -> None:
@@ -99,69 +48,71 @@ def in_simulator(program: Program, values: np.ndarray, times: np.ndarray) -> dic
         simulator.reset()
         simulator.step_many(values, times)
 
-    return {
-        "step (one call an event)": (step, len(times)),
-        "step_many (one call a chunk)": (step_many, len(times)),
-        "run (whole samples)": (lambda: run(program, [(values, times)], threads=1), len(times)),
-    }
+    return [
+        Way(EVENT, "simulator, step", step, len(times)),
+        Way(CHUNK, "simulator, step_many", step_many, len(times)),
+        Way(SAMPLE, "simulator, run", lambda: run(program, [(values, times)], threads=1), len(times)),
+    ]
 
 
-def benchmark(name: str, events: int) -> dict[str, float]:
-    settings = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
-    model = build_s5(settings, num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
-    program = make_program(model)
+def beside(simulated: list[Way], others: list[Way]) -> list[Way]:
+    """All ways, those of one interface together."""
+    return sorted([*simulated, *others], key=lambda way: (EVENT, CHUNK, SAMPLE).index(way.interface))
+
+
+def check_step(model: S5Classifier, tokens: np.ndarray, dt: np.ndarray) -> None:
+    """onnxruntime's float graphs must compute what the model computes."""
+    yardstick, state = FloatStep(model), model.init_state(1)
+    for token, gap in zip(tokens[:300], dt[:300], strict=True):
+        logits = yardstick.step(int(token), float(gap))
+        with torch.no_grad():
+            _, _, state = model.step(torch.tensor([token]), torch.tensor([gap], dtype=torch.float32), state)
+    np.testing.assert_allclose(logits, model.readout(state).detach().numpy(), rtol=2e-3, atol=2e-3)
+
+
+def s5_ways(name: str, events: int) -> list[Way]:
+    model, program = make_s5(name)
     tokens, times = make_stream(events)
     dt = gaps(times, TICK_US) * (TICK_US / 1000)
-    check_yardstick(model, tokens, dt)
-    yardstick, few = FloatStep(model), max(events // 20, 100)
+    check_step(model, tokens, dt)
+    yardstick, few = FloatStep(model), max(events // 20, 20)
+    pairs = list(zip(tokens[:few].tolist(), dt[:few].tolist(), strict=True))
 
     def onnxruntime_step() -> None:
-        for token, gap in zip(tokens[:few].tolist(), dt[:few].tolist(), strict=True):
+        for token, gap in pairs:
             yardstick.step(token, gap)
 
     def torch_step() -> None:
         with torch.inference_mode():
             state = model.init_state(1)
-            for token, gap in zip(tokens[:few], dt[:few], strict=True):
-                _, _, state = model.step(torch.tensor([token]), torch.tensor([gap], dtype=torch.float32), state)
+            for token, gap in pairs:
+                _, _, state = model.step(torch.tensor([token]), torch.tensor([gap]), state)
                 model.readout(state)
 
-    ways = in_simulator(program, tokens, times)
-    ways[ONNXRUNTIME], ways[TORCH] = (onnxruntime_step, few), (torch_step, few)
-    return measure(ways)
+    intervals = torch.from_numpy(dt)[None].float()
+    arguments = (torch.from_numpy(tokens)[None], intervals, torch.tensor([events]), intervals)
+    forward = in_inference(lambda: model(*arguments))
+    session = Session(float_s5.build_float_sequence(model, program.class_names).SerializeToString())
+    fed = float_s5.float_feed(*arguments)
+    np.testing.assert_allclose(session.run(fed)["logits"], forward(), rtol=2e-3, atol=2e-3)
+    others = [
+        Way(EVENT, "onnxruntime, float32 step", onnxruntime_step, few, yardstick=True),
+        Way(EVENT, "torch, float32 step", torch_step, few),
+        Way(SAMPLE, "onnxruntime, float32 sequence", lambda: session.run(fed), events, yardstick=True),
+        Way(SAMPLE, "torch, float32 forward", forward, events),
+    ]
+    return beside(in_simulator(program, tokens, times), others)
 
 
-def make_network(name: str, steps: int) -> tuple[AdLIFNetwork, np.ndarray]:
-    """A network whose neurons spike at SPIKE_RATE on the inputs (steps, F) that come with it."""
-    inputs, classes, rate = INPUTS[name]
-    rng = np.random.default_rng(0)
-    signs = rng.choice([-1, 1] if name == "adlif/ecg" else [1], (steps, inputs))
-    values = (signs * (rng.random((steps, inputs)) < rate)).astype(np.float32)
-    settings = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
-    model = build_adlif(settings, num_classes=classes, in_features=inputs, seed=0).eval()
-    x = torch.from_numpy(values[None, :1_000])
-    with torch.no_grad():
-        for cell in model.cells:
-            while cell.sequence(x)[0].mean() < SPIKE_RATE:
-                cell.input.weight *= 1.05
-            x = cell.sequence(x)[0]
-    return model, values
-
-
-def lower_calibrated(model: AdLIFNetwork, values: np.ndarray) -> Program:
-    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0))
-    calibrate(qat, [Inputs(torch.from_numpy(values)[None], None, torch.tensor([len(values)]))])
-    return lower(qat, [str(number) for number in range(model.config.num_classes)])
-
-
-def benchmark_network(name: str, steps: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Events a second of each way, and spikes by layer."""
-    model, values = make_network(name, steps)
-    program = lower_calibrated(model, values[:1_000])
+def network_ways(name: str, steps: int) -> tuple[list[Way], str]:
+    """The ways, and a line about the spikes."""
+    model, program, values = make_network(name, steps)
     times = STEP_US * np.arange(steps)
     (trace,) = run(program, [(values[:1_000], times[:1_000])], trace=True)
-    session = Session(build_float_step(model, program.class_names).SerializeToString())
-    few = max(steps // 20, 100)
+    spiking = [node.name for node in program if node.keeps_state and node.output == SPIKES]
+    rates = "medians of CPU time; spikes: " + ", ".join(f"{name} {trace.values[name].mean():.1%}" for name in spiking)
+    names, few = program.class_names, max(steps // 20, 20)
+    session = Session(float_adlif.build_float_step(model, names).SerializeToString())
     rows = [{"value": row[None], "valid": np.ones(1, bool)} for row in values[:few]]
 
     def onnxruntime_step() -> np.ndarray:
@@ -178,30 +129,40 @@ def benchmark_network(name: str, steps: int) -> tuple[dict[str, float], dict[str
                 potentials, states = model.step(torch.from_numpy(row["value"]), states)
         return potentials.numpy()
 
-    np.testing.assert_allclose(onnxruntime_step(), torch_step(), rtol=1e-3, atol=1e-3)  # the yardstick computes it
-    ways = in_simulator(program, values.astype(np.float64), times)
-    ways[ONNXRUNTIME], ways[TORCH] = (onnxruntime_step, few), (torch_step, few)
-    return measure(ways), spike_rates(program, [trace])
+    np.testing.assert_allclose(onnxruntime_step(), torch_step(), rtol=1e-3, atol=1e-3)
+    whole = torch.from_numpy(values)[None]
+    sequence = Session(float_adlif.build_float_sequence(model, names).SerializeToString())
+    fed = float_adlif.float_feed(whole, torch.tensor([steps]))
+    others = [
+        Way(EVENT, "onnxruntime, float32 step", onnxruntime_step, few, yardstick=True),
+        Way(EVENT, "torch, float32 step", torch_step, few),
+        Way(SAMPLE, "onnxruntime, float32 sequence", lambda: sequence.run(fed), steps, yardstick=True),
+        Way(SAMPLE, "torch, float32 forward", in_inference(lambda: model.sequence(whole)[0]), steps),
+    ]
+    return beside(in_simulator(program, values.astype(np.float64), times), others), rates
+
+
+def in_inference(call: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+    def inferred() -> torch.Tensor:
+        with torch.inference_mode():
+            return call()
+
+    return inferred
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["s5/tiny", "s5/shd-medium", "adlif/ecg", "adlif/shd"])
-    parser.add_argument("--events", type=int, default=20_000)
-    options = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--models", nargs="+", default=["s5/tiny", "s5/shd-medium", "adlif/ecg", "adlif/shd"])
+    made.add_argument("--events", type=int, default=20_000)
+    made.add_argument("--rounds", type=int, default=5)
+    small = {"models": ["s5/tiny", "adlif/ecg"], "events": 4_000, "rounds": 3}
+    options = parse(made, small, {"models": ["s5/tiny", "adlif/tiny"], "events": 300, "rounds": 1})
     torch.set_num_threads(1)
     for name in options.models:
-        clocked = name in INPUTS
-        figures, rates = benchmark_network(name, options.events) if clocked else (benchmark(name, options.events), {})
-        base = figures[ONNXRUNTIME]
-        table = Table(title=name)
-        for column in ("way", "events/s", "us/event", "x onnxruntime"):
-            table.add_column(column, justify="left" if column == "way" else "right")
-        for way, rate in figures.items():
-            table.add_row(way, f"{rate:,.0f}", f"{1e6 / rate:.2f}", f"{rate / base:.1f}")
-        if rates:
-            table.caption = "spikes: " + ", ".join(f"{layer} {rate:.1%}" for layer, rate in rates.items())
-        Console().print(table)
+        clocked = name in CLOCKED
+        ways, line = network_ways(name, options.events) if clocked else (s5_ways(name, options.events), None)
+        title = f"{name}, w8a8, {options.events:,} {'steps' if clocked else 'events'}, one thread, batch 1"
+        compare(title, ways, options.rounds, "step" if clocked else "event", line)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,85 @@
+"""Models of the published sizes with random weights, their integer programs, and inputs for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pumice.configs
+import torch
+from omegaconf import OmegaConf
+from pumice.models.adlif.build import build_adlif
+from pumice.models.adlif.network import AdLIFNetwork
+from pumice.models.s5.build import build_s5
+from pumice.models.s5.classifier import S5Classifier
+from pumice.program import Program
+from pumice.program.clock import gaps
+from pumice.quantize.adlif.lower import lower as lower_network
+from pumice.quantize.adlif.model import convert as convert_network
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.s5.lower import growing_modes, lower
+from pumice.quantize.s5.model import calibrate, convert
+from pumice.train.data.sequences.batch import BlockBatch
+
+CONFIGS = Path(pumice.configs.__file__).parent / "model"
+CLASSES = 20
+VOCAB = 700
+TICK_US = 500
+STEP_US = 1_000
+SPIKE_RATE = 0.1
+CLOCKED = {
+    "adlif/ecg": (4, 6, 0.3),
+    "adlif/shd": (140, 20, 0.05),
+    "adlif/shd-small": (140, 20, 0.05),
+    "adlif/tiny": (140, 20, 0.05),
+    "adlif/bsd": (10, 20, 0.1),
+}
+"""Inputs, classes, and the share of inputs that are not 0, by network of spiking neurons."""
+
+
+def settings_of(name: str) -> dict:
+    """A file of configs/model/."""
+    return OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
+
+
+def make_stream(events: int) -> tuple[np.ndarray, np.ndarray]:
+    """Uniform tokens and times in us, about 10,000 events a second."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, VOCAB, events), np.cumsum(rng.exponential(100, events)).astype(np.int64)
+
+
+def make_s5(name: str) -> tuple[S5Classifier, Program]:
+    """An S5 classifier with random weights, and its program at w8a8, calibrated on 2,000 events."""
+    model = build_s5(settings_of(name), num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
+    tokens, times = make_stream(2_000)
+    dt = torch.from_numpy(gaps(times, TICK_US) * (TICK_US / 1000))[None].float()
+    twin = convert(model, QuantizationConfig(max_dead_zone=1.0), TICK_US / 1000)
+    twin = calibrate(twin, [(torch.from_numpy(tokens)[None], dt, torch.tensor([len(tokens)]), None)])
+    names = [str(number) for number in range(CLASSES)]
+    held = growing_modes(twin)
+    return model, lower(twin.freeze(), pairing="causal", class_names=names, max_dead_zone=1.0, held=held)
+
+
+def make_network(name: str, steps: int) -> tuple[AdLIFNetwork, Program, np.ndarray]:
+    """A network whose neurons spike at SPIKE_RATE on the inputs (steps, F) beside it, and its program at w8a8."""
+    inputs, classes, rate = CLOCKED[name]
+    rng = np.random.default_rng(0)
+    signs = rng.choice([-1, 1] if name == "adlif/ecg" else [1], (steps, inputs))
+    values = (signs * (rng.random((steps, inputs)) < rate)).astype(np.float32)
+    model = build_adlif(settings_of(name), num_classes=classes, in_features=inputs, seed=0).eval()
+    x = torch.from_numpy(values[None, :1_000])
+    with torch.no_grad():
+        for cell in model.cells:
+            while cell.sequence(x)[0].mean() < SPIKE_RATE:
+                cell.input.weight *= 1.05
+            x = cell.sequence(x)[0]
+    return model, _lower_calibrated(model, values[:1_000]), values
+
+
+def _lower_calibrated(model: AdLIFNetwork, values: np.ndarray) -> Program:
+    twin = convert_network(model, QuantizationConfig(max_dead_zone=1.0))
+    observer, none = twin.observer(), torch.zeros(1, len(values), dtype=torch.long)
+    twin.observe(observer, BlockBatch(torch.from_numpy(values)[None], none, none[:, :1], torch.tensor([len(values)])))
+    twin.set_formats(observer)
+    names = [str(number) for number in range(model.config.num_classes)]
+    return lower_network(twin.freeze(), class_names=names, max_dead_zone=1.0)

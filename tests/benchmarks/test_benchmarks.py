@@ -1,0 +1,68 @@
+"""Every benchmark starts: at its smallest size, in this process, which has loaded torch already."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+SHARED = {"float_onnx", "programs", "timing"}
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
+
+
+@pytest.fixture(autouse=True)
+def as_a_script(monkeypatch):
+    threads = torch.get_num_threads()
+    monkeypatch.syspath_prepend(FOLDER)
+    yield
+    torch.set_num_threads(threads)
+    for name in SHARED:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_starts_at_its_smallest_size(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--size", "smallest"])
+    runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "CPU" in printed
+    assert "━" in printed, "no table was printed"
+    assert "nan" not in printed
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_says_what_it_measures(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert f"python benchmarks/{name}.py" in told
+    assert "CPU time" in told
+    assert "{smallest,small,full}" in told
+
+
+def test_the_work_is_timed_in_turns_and_compared_within_an_interface(capsys):
+    from timing import Way, compare, race
+
+    order = []
+    seconds = race({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=3)
+    assert order == ["a", "b"] * 4
+    assert [len(times) for times in seconds.values()] == [3, 3]
+
+    def busy(loops):
+        return lambda: sum(range(loops))
+
+    ways = [
+        Way("one", "yardstick", busy(1_000_000), yardstick=True),
+        Way("one", "twice the units", busy(1_000_000), units=2),
+        Way("other", "alone", busy(1_000)),
+    ]
+    compare("title", ways, rounds=5)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
+    speeds = [row.split("│")[-2].strip() for row in rows]
+    assert speeds[0] == "1"
+    assert 1.5 < float(speeds[1]) < 2.7
+    assert speeds[2] == ""
