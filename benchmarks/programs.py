@@ -14,12 +14,10 @@ from pumice.models.s5.build import build_s5
 from pumice.models.s5.classifier import S5Classifier
 from pumice.program import Program
 from pumice.program.clock import gaps
-from pumice.quantize.adlif.lower import lower as lower_network
-from pumice.quantize.adlif.model import convert as convert_network
 from pumice.quantize.config import QuantizationConfig
-from pumice.quantize.s5.lower import growing_modes, lower
-from pumice.quantize.s5.model import calibrate, convert
-from pumice.train.data.sequences.batch import BlockBatch
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.qat import calibrate
+from pumice.train.data.inputs import Inputs, Timing
 
 CONFIGS = Path(pumice.configs.__file__).parent / "model"
 CLASSES = 20
@@ -53,11 +51,9 @@ def make_s5(name: str) -> tuple[S5Classifier, Program]:
     model = build_s5(settings_of(name), num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
     tokens, times = make_stream(2_000)
     dt = torch.from_numpy(gaps(times, TICK_US) * (TICK_US / 1000))[None].float()
-    twin = convert(model, QuantizationConfig(max_dead_zone=1.0), TICK_US / 1000)
-    twin = calibrate(twin, [(torch.from_numpy(tokens)[None], dt, torch.tensor([len(tokens)]), None)])
-    names = [str(number) for number in range(CLASSES)]
-    held = growing_modes(twin)
-    return model, lower(twin.freeze(), pairing="causal", class_names=names, max_dead_zone=1.0, held=held)
+    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0), Timing(tick_ms=TICK_US / 1000))
+    calibrate(qat, [Inputs(torch.from_numpy(tokens)[None], dt, torch.tensor([len(tokens)]))])
+    return model, lower(qat, [str(number) for number in range(CLASSES)])
 
 
 def make_network(name: str, steps: int) -> tuple[AdLIFNetwork, Program, np.ndarray]:
@@ -73,13 +69,7 @@ def make_network(name: str, steps: int) -> tuple[AdLIFNetwork, Program, np.ndarr
             while cell.sequence(x)[0].mean() < SPIKE_RATE:
                 cell.input.weight *= 1.05
             x = cell.sequence(x)[0]
-    return model, _lower_calibrated(model, values[:1_000]), values
-
-
-def _lower_calibrated(model: AdLIFNetwork, values: np.ndarray) -> Program:
-    twin = convert_network(model, QuantizationConfig(max_dead_zone=1.0))
-    observer, none = twin.observer(), torch.zeros(1, len(values), dtype=torch.long)
-    twin.observe(observer, BlockBatch(torch.from_numpy(values)[None], none, none[:, :1], torch.tensor([len(values)])))
-    twin.set_formats(observer)
-    names = [str(number) for number in range(model.config.num_classes)]
-    return lower_network(twin.freeze(), class_names=names, max_dead_zone=1.0)
+    few = torch.from_numpy(values[None, :1_000])
+    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0))
+    calibrate(qat, [Inputs(few, None, torch.tensor([few.shape[1]]))])
+    return model, lower(qat, [str(number) for number in range(classes)]), values
