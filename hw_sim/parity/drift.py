@@ -107,12 +107,11 @@ def measure_drift(
         for node in program
         if isinstance(node, DiagonalSSM)
     }
-    plan = simulator._plan
     for start in range(0, len(times_us), BLOCK):
         simulator.advance(values[start : start + BLOCK], times_us[start : start + BLOCK])
         for name, layer in layers.items():
-            u, gap = (simulator._rows(plan.edges[edge]) for edge in layer.node.inputs)
-            layer.follow(u, gap[:, 0], simulator._rows(plan.states[name]))
+            u, gap = (simulator.edge_rows(edge) for edge in layer.node.inputs)
+            layer.follow(u, gap[:, 0], simulator.state_rows(name))
     saturations, clipped = simulator.saturations, simulator.clipped_gaps
     return {name: layer.result(saturations[name], clipped[name]) for name, layer in layers.items()}
 

@@ -1,5 +1,6 @@
 """Event-by-event execution of the integer program by a compiled machine."""
 
-from .simulator import Simulator, run, run_stepwise
+from .samples import run, run_stepwise
+from .simulator import Simulator
 
 __all__ = ["Simulator", "run", "run_stepwise"]

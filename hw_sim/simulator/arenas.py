@@ -6,17 +6,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...program import Format, Program
+from ...program import Format
 
 A16, A32, A64 = range(3)
 """Numbers of the arenas: int16, int32, int64."""
+
+DTYPES = (np.int16, np.int32, np.int64)
 
 
 class Arena:
     """One flat array under construction; pieces start on cache lines."""
 
-    def __init__(self, dtype: type, head: int = 0) -> None:
-        self.dtype = np.dtype(dtype)
+    def __init__(self, number: int, head: int = 0) -> None:
+        self.number = number
+        self.dtype = np.dtype(DTYPES[number])
         self.line = 64 // self.dtype.itemsize
         self.pieces: list[tuple[int, np.ndarray]] = []
         self.size = head
@@ -43,7 +46,7 @@ class Arena:
         return array
 
 
-@dataclass
+@dataclass(frozen=True)
 class Place:
     """Where rows lie: number of the arena, offset, channels, and the place in a64 of their count."""
 
@@ -55,9 +58,18 @@ class Place:
 
 @dataclass
 class Plan:
-    """Arenas to copy for a machine, and where to find things in them."""
+    """Arenas to copy for a machine, and where to find things in them.
 
-    program: Program
+    Attributes:
+        arenas: int16, int32, int64.
+        edges: by node, the rows of its edge in the type that the node makes; of tables by token only what is read.
+        states: by node, its states after each event of a block; only when traced.
+        registers: by node, its state now.
+        saturations, clipped_gaps: by node, the place of its counter in a64.
+        counts: places in a64 of what each read-out has taken.
+        changing: (arena, start, size) of what a reset clears.
+    """
+
     arenas: tuple[Arena, Arena, Arena]
     edges: dict[str, Place] = field(default_factory=dict)
     states: dict[str, Place] = field(default_factory=dict)
@@ -66,8 +78,6 @@ class Plan:
     clipped_gaps: dict[str, int] = field(default_factory=dict)
     counts: list[int] = field(default_factory=list)
     changing: list[tuple[int, int, int]] = field(default_factory=list)
-    narrow: dict[str, bool] = field(default_factory=dict)
-    tabulated: set[str] = field(default_factory=set)
 
     def build(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fresh arenas (int16, int32, int64) in the zero state."""
@@ -75,6 +85,6 @@ class Plan:
         return a16, a32, a64
 
 
-def fits_16(format: Format) -> bool:
-    """Whether every code of the format is an int16."""
-    return format.min >= -(1 << 15) and format.max < 1 << 15
+def fits_16(*formats: Format) -> bool:
+    """Whether every code of the formats is an int16."""
+    return all(format.min >= -(1 << 15) and format.max < 1 << 15 for format in formats)

@@ -17,15 +17,15 @@ from numba import njit
 _FOLDER = Path(__file__).parent
 _SOURCES = (
     "compiled.py",
-    "borrow.py",
     "opcodes.py",
+    "views.py",
+    "kernels/plain.py",
     "operations/stateless.py",
     "operations/ssm.py",
     "operations/windows.py",
     "operations/neurons.py",
     "operations/loihi.py",
     "machine.py",
-    "kernels/plain.py",
 )
 
 

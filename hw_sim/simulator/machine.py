@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .borrow import borrow
 from .compiled import compiled
 from .opcodes import (
     ADD,
@@ -80,6 +79,7 @@ from .operations.neurons import integrate, neurons
 from .operations.ssm import ssm
 from .operations.stateless import add, batch_norm, layer_norm, linear, lookup, multiply, table
 from .operations.windows import pool, read, take
+from .views import unowned_view
 
 
 @compiled
@@ -264,7 +264,7 @@ def feed(owned16, owned32, owned64, events, dense, how, out):
     value. A reading happens where something changed; the saturation counters behind the read-outs hold the last
     reading's alone. Shapes: ``events`` (n, 2) tokens and times; ``dense`` (n, size) or (0, 0).
     """
-    a16, a32, a64 = borrow(owned16), borrow(owned32), borrow(owned64)
+    a16, a32, a64 = unowned_view(owned16), unowned_view(owned32), unowned_view(owned64)
     tokens, times = events[:, 0], events[:, 1]
     k, n = 0, times.shape[0]
     fault, event = check(a64, tokens, dense, times)

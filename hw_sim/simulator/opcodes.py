@@ -1,4 +1,4 @@
-"""The layout of the records that ``plan.py`` writes and ``machine.py`` executes.
+"""The layout of the records that plan/ writes and ``machine.py`` executes.
 
 A plan is three arenas, ``a16``, ``a32`` and ``a64`` (int16, int32, int64), that hold constants, states, buffers and, in
 ``a64``, the records themselves. A record is ``[opcode, length, fields...]``. Every operation is narrow (values
@@ -17,7 +17,7 @@ IS_NARROW, IS_WIDE, IS_MIXED = range(3)
 # Fields of every record. ROWS fields are places in a64 that hold how many rows an edge has in this block.
 OP, LENGTH, WIDE, SATURATIONS, OUT_ROWS, OUT, OUT_CHANNELS, LOW, HIGH, IN_ROWS, IN, IN_CHANNELS = range(12)
 BODY = 12
-"""Where an operation's own fields start; they are listed beside its function in operations.py."""
+"""Where an operation's own fields start; the docstring of its function in operations/ lists them, in order."""
 
 # The head of a64: fixed places.
 (
@@ -45,7 +45,7 @@ BODY = 12
     H_LOGITS,  # where the logits lie
     H_STATE,  # first of the changing places below
 ) = range(23)
-H_EVENTS, H_FIRST, H_LAST, H_DIRTY, H_ARRIVED, H_PENDING_TICKS = range(H_STATE, H_STATE + 6)
+H_EVENTS, H_FIRST, H_LAST, H_DIRTY, H_ARRIVED = range(H_STATE, H_STATE + 5)
 HEAD = 32
 
 # Modes of POOL and TAKE

@@ -1,17 +1,14 @@
-"""The simulator: whole samples (``run``) or one event at a time (``Simulator.step``), with identical integers."""
+"""A live stream through the compiled machine, one event or one chunk at a time."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from operator import index
 
 import numpy as np
 
 from ...program import Program, ProgramError
-from ...program.nodes import QUERY, DenseInput
-from ...program.samples import Sample, Trace, check, check_shapes
+from ...program.nodes import DenseInput
+from ...program.samples import check_shapes
 from . import machine
 from .arenas import Place, Plan
 from .opcodes import (
@@ -29,7 +26,6 @@ from .opcodes import (
     STEP,
 )
 from .plan.make import make_plan
-from .plan.planner import BLOCK
 
 _FAULTS = {
     OUTSIDE: "its token is outside the vocabulary; encode the events as the model was trained",
@@ -47,10 +43,10 @@ class Simulator:
         self.program = program
         self._plan = plan or make_plan(program, trace=trace)
         self._a16, self._a32, self._a64 = self._plan.build()
-        self._dense = isinstance(program.value_input, DenseInput)
-        size = program.value_input.size if self._dense else 0
+        source = program.value_input
+        self._dense = isinstance(source, DenseInput)
         self._event = np.zeros((1, 2), dtype=np.int64)
-        self._values = np.zeros((1, size))
+        self._values = np.zeros((1, source.size if isinstance(source, DenseInput) else 0))
         self._out = np.zeros((1, len(program.class_names) + 1), dtype=np.int64)
 
     def step(self, value: int | np.ndarray, time_us: int) -> tuple[np.ndarray, bool]:
@@ -138,7 +134,17 @@ class Simulator:
         """The state of a node now, as traces hold it: (2 P,) int64 of a DiagonalSSM, u, then w of neurons."""
         return np.concatenate([self._take(place, 1) for place in self._plan.registers[name]], axis=1)[0]
 
-    def _rows(self, place: Place) -> np.ndarray:
+    def edge_rows(self, name: str) -> np.ndarray:
+        """The rows that an edge got in the last block of events, (rows, channels) int64; any edge's if traced.
+
+        A chunk of at most BLOCK events (plan/planner.py) is one block.
+        """
+        place = self._plan.edges[name]
+        return self._take(place, int(self._a64[place.rows_at]))
+
+    def state_rows(self, name: str) -> np.ndarray:
+        """The state of a node after each event of the last block, (rows, channels) int64; if traced."""
+        place = self._plan.states[name]
         return self._take(place, int(self._a64[place.rows_at]))
 
     def _take(self, place: Place, rows: int) -> np.ndarray:
@@ -165,89 +171,3 @@ class Simulator:
             f"event {event} at {time_us} us exceeds what 64-bit sums hold, {self.program.max_events} events and "
             f"{self.program.max_duration_us} us; reset the simulator, or use a windowed or forgetting read-out"
         )
-
-
-def run(program: Program, samples: Sequence[Sample], *, trace: bool = False, threads: int | None = None) -> list[Trace]:
-    """Run whole samples, each from the zero state, in parallel over samples; one trace a sample, in their order.
-
-    With ``trace=True`` every edge and state is kept, but for the running values behind a read-out (``run_stepwise``
-    has those).
-
-    Raises:
-        ProgramError: as ``reference.run``.
-    """
-    return _run(program, samples, trace, threads, _run_blocks)
-
-
-def run_stepwise(
-    program: Program, samples: Sequence[Sample], *, trace: bool = False, threads: int | None = None
-) -> list[Trace]:
-    """The same samples one event at a time, as a live stream would come; with the running values when traced."""
-    return _run(program, samples, trace, threads, _run_steps)
-
-
-def _run(
-    program: Program,
-    samples: Sequence[Sample],
-    trace: bool,
-    threads: int | None,
-    one: Callable[[Simulator, Sample, bool], Trace],
-) -> list[Trace]:
-    checked = [check(program, sample, number) for number, sample in enumerate(samples)]
-    plan = make_plan(program, trace=trace)
-    workers = max(1, min(threads or os.cpu_count() or 1, len(checked)))
-
-    def share(worker: int) -> list[Trace]:
-        simulator = Simulator(program, plan=plan)
-        return [one(simulator, sample, trace) for sample in checked[worker::workers]]
-
-    with ThreadPoolExecutor(workers) as pool:
-        shares = list(pool.map(share, range(workers)))
-    return [shares[number % workers][number // workers] for number in range(len(checked))]
-
-
-def _run_blocks(simulator: Simulator, sample: Sample, trace: bool) -> Trace:
-    whole = not trace and simulator.program.series is None
-    return _collect(simulator, sample, max(len(sample[1]), 1) if whole else BLOCK, trace)
-
-
-def _run_steps(simulator: Simulator, sample: Sample, trace: bool) -> Trace:
-    return _collect(simulator, sample, 1, trace)
-
-
-def _collect(simulator: Simulator, sample: Sample, size: int, trace: bool) -> Trace:
-    """Run one sample in chunks of ``size`` events and gather what it did; chunks of one are read out as well."""
-    simulator.reset()
-    (values, times), plan, program = sample, simulator._plan, simulator.program
-    rates, series = program.rates, program.series
-    wanted = [name for name in plan.edges if trace and (size == 1 or rates[name] != QUERY)]
-    if series is not None and series not in wanted:
-        wanted.append(series)
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
-    states: dict[str, list[np.ndarray]] = {name: [] for name in plan.states if trace}
-    source = plan.edges[program.value_input.name]
-    for start in range(0, len(times), size):
-        stop = start + size
-        simulator.advance(values[start:stop], times[start:stop])
-        if size == 1:
-            simulator.read()
-        for name, rows in kept.items():
-            if rates[name] != QUERY or len(simulator._rows(source)):
-                rows.append(simulator._rows(plan.edges[name]))
-        for name, rows in states.items():
-            rows.append(simulator._rows(plan.states[name]))
-    logits = simulator.read()
-    edges = {name: _stack(rows, plan.edges[name].channels) for name, rows in kept.items()}
-    return Trace(
-        logits=logits,
-        incomplete=simulator.incomplete,
-        saturations=simulator.saturations,
-        clipped_gaps=simulator.clipped_gaps,
-        values=edges if trace else {},
-        states={name: _stack(rows, plan.states[name].channels) for name, rows in states.items()},
-        series=None if series is None else edges[series],
-    )
-
-
-def _stack(rows: list[np.ndarray], channels: int) -> np.ndarray:
-    return np.concatenate([np.zeros((0, channels), dtype=np.int64), *rows])

@@ -1,4 +1,4 @@
-"""The operation of Loihi's neurons, step by step: records to kernel calls, as in operations_neurons.py."""
+"""The operation of Loihi's neurons; rows as in neurons.py."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Operations of clocked nodes, step by step: records to kernel calls, as in operations.py.
+"""Operations of neurons and leaky integrators.
 
-``values`` hold inputs, weights and spikes, ``accs`` the sums of weights: (a16, a32) for narrow operations and (a64,
-a64) for wide ones. States and what multiplies them are in a32, their arithmetic is int64. Rows of S entries are those
-of H neurons and zeros up to whole vectors.
+``values`` hold inputs, weights and spikes, ``accs`` the sums of weights. States and what multiplies them are in a32,
+their arithmetic is int64. Rows of S entries are those of H neurons and zeros up to whole vectors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The operation of the diagonal state-space node: a record's fields to kernel calls, event by event."""
+"""The operation of the diagonal state-space node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, LOW, OUT, SATURATION
 
 @compiled
 def ssm(record, values, accs, a64):
-    """Fields, P modes, Q = 2 P: gaps, longest gap, clipped-gap counter, modes, zoh; drive table by token or -1, token;
+    """With P modes and Q = 2 P: gaps, longest gap, clipped-gap counter, modes, zoh; drive table by token or -1, token;
     weights (Q, H), bias, zero shifts, left, half, right, drive scratch (Q,); state (Q,), its lowest and highest code;
     decay codes (J, 2, P), half and exponent (J, P); read half and shift; state trace or -1.
     """

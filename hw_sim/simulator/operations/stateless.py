@@ -1,8 +1,4 @@
-"""Operations of the simulator: a record's fields to kernel calls, row by row.
-
-``values`` and ``accs`` are (a16, a32) for narrow operations and (a64, a64) for wide ones; counts, gaps, weights in time
-and sums over events are always in a64. Fields after BODY are listed in each docstring.
-"""
+"""Operations of nodes that keep no state."""
 
 from __future__ import annotations
 

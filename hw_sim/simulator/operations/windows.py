@@ -1,4 +1,4 @@
-"""Operations of event pools and read-outs: a record's fields to kernel calls, row by row."""
+"""Operations of event pools and read-outs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planning of clocked nodes: neurons and leaky integrators; methods of the planner in plan.py.
+"""Planning of neurons and leaky integrators; bodies in the order of operations/neurons.py.
 
 Matrices are laid out by input, one row of H weights each, so that a spike adds a row; a last row of zeros fills groups
 of rows up. Rows are padded to whole vectors with neurons that never spike.
@@ -9,86 +9,71 @@ arithmetic of the states is int64 in both: a layer of 360 neurons gains 0.1 us a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import SupportsInt
 
 import numpy as np
 
 from ....program.bounds import I32_LIMIT, dot_bound
-from ....program.nodes import SPIKES, AdaptiveLIF, LeakyIntegrator, Neurons
+from ....program.nodes import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator
 from .. import opcodes as o
-from ..arenas import A16, A32, A64, Arena, Place, fits_16
+from ..arenas import Arena, fits_16
 from ..kernels.plain import GROUP
-
-if TYPE_CHECKING:
-    from .planner import Planner
+from .planner import Planner, left_shift, rounding
 
 LANES = 16
 """Rows are padded to a multiple of this."""
 
 
-def plan_neurons(self: Planner, node: Neurons) -> None:
-    """One record for a layer of neurons of any kind."""
-    adaptive = isinstance(node, AdaptiveLIF)
+def plan_neurons(planner: Planner, node: LIF | AdaptiveLIF) -> None:
+    """One record for a layer, adaptive or not."""
     wide = _is_wide(node, node.bounds()["the current"], node.input_width, node.recurrent_width)
-    values, accs = self._values(wide), self._accs(wide)
-    size = padded(node.neurons)
-    source = self._source(node, wide)
+    values, accs, a32, size = planner.values(wide), planner.accs(wide), planner.a32, padded(node.neurons)
+    source = planner.edge(node.inputs[0], wide)
+    input_shift, recurrent_shift = left_shift(node.input_shift, wide), left_shift(node.recurrent_shift, wide)
+    body: list[SupportsInt]
+    body = [size, a32.reserve(max(source.channels, node.neurons) + GROUP), node.format == SPIKES]
+    body += [by_input(values, node.input, size), put_padded(accs, input_shift, size), accs.reserve(size)]
+    body += [node.is_recurrent, by_input(values, node.recurrent, size), put_padded(accs, recurrent_shift, size)]
+    body += [accs.reserve(size), put_padded(accs, node.bias, size)]
+    body += [put_padded(accs, part, size) for part in rounding(node.current_shift, wide)]
 
-    def put(arena: Arena, codes: np.ndarray) -> int:
-        return arena.put(pad(codes, size))
-
-    def shift(left: np.ndarray) -> int:
-        return put(accs, np.clip(left, 0, 62 if wide else 30))  # below 0 where there is no V to shift
-
-    def shifts(*lefts: int, right: int) -> int:
-        return self.a64.put(np.array([*(min(left, 62) for left in lefts), 1 << right >> 1, right]))
-
-    weights = [size, self.a32.reserve(max(source[2], node.neurons) + GROUP), node.format == SPIKES]
-    weights += [by_input(values, node.input, size), shift(node.input_shift), accs.reserve(size)]
-    weights += [node.is_recurrent, by_input(values, node.recurrent, size), shift(node.recurrent_shift)]
-    weights += [accs.reserve(size), put(accs, node.bias)]
-    weights += [put(accs, part) for part in self._shifts(node.current_shift, wide)]
-
-    z = self._changing(values, A64 if wide else A16, size)
-    states = [self._changing(self.a32, A32, size) for _ in range(2 if adaptive else 1)]
-    *lefts, right = node.potential_shifts
-    lefts = [*node.drive_shifts, *lefts] if adaptive else lefts
-    membrane = [z, states[0], node.potential.min, node.potential.max, put(self.a32, node.alpha)]
-    membrane += [put(self.a32, node.rise), put(self.a64, node.threshold), shifts(*lefts, right=right)]
-
-    kind, adaptation = o.IS_LIF, [0] * 7
-    if adaptive:
-        kind = o.IS_SE if node.order == "se" else o.IS_EF
-        *lefts, right = node.adaptation_shifts
-        adaptation = [states[1], node.adaptation.min, node.adaptation.max, put(self.a32, node.beta)]
-        adaptation += [put(self.a32, node.coupling), put(self.a32, node.jump), shifts(*lefts, right=right)]
-    self.plan.registers[node.name] = tuple(Place(A32, state, node.neurons, 0) for state in states)
-    place = self._place(node, wide)
-    body = [*weights, kind, *membrane, *adaptation, self._traced(node)]
-    self._emit(o.NEURONS, node, wide, place, source, body)
+    z, u = planner.reserve_state(values, size), planner.reserve_state(a32, size)
+    kind, states, shifts, adaptation = o.IS_LIF, [u], [*node.potential_shifts], [0] * 7
+    if isinstance(node, AdaptiveLIF):
+        kind, shifts = o.IS_SE if node.order == "se" else o.IS_EF, [*node.drive_shifts, *shifts]
+        states.append(planner.reserve_state(a32, size))
+        adaptation = [states[1], node.adaptation.min, node.adaptation.max, put_padded(a32, node.beta, size)]
+        adaptation += [put_padded(a32, node.coupling, size), put_padded(a32, node.jump, size)]
+        adaptation.append(_put_state_shifts(planner, node.adaptation_shifts))
+    body += [kind, z, u, node.potential.min, node.potential.max, put_padded(a32, node.alpha, size)]
+    body += [put_padded(a32, node.rise, size), put_padded(planner.a64, node.threshold, size)]
+    out = planner.place(node, wide)
+    body += [_put_state_shifts(planner, shifts), *adaptation, planner.trace_states(node)]
+    planner.emit(o.NEURONS, node, wide, source, out, body)
+    planner.name_states(node, a32, node.neurons, *states)
 
 
-def plan_integrators(self: Planner, node: LeakyIntegrator) -> None:
+def _put_state_shifts(planner: Planner, shifts: Sequence[int]) -> int:
+    """Left shifts, then half and right of the shift to the right that comes last."""
+    *lefts, right = shifts
+    return planner.a64.put(np.array([*(min(left, 62) for left in lefts), 1 << right >> 1, right]))
+
+
+def plan_integrators(planner: Planner, node: LeakyIntegrator) -> None:
     """One record for leaky integrators; their potentials are wide."""
     wide = _is_wide(node, int(max(dot_bound(node.weight, node.format.magnitude))), node.weight_width)
-    values, accs = self._values(wide), self._accs(wide)
-    size = padded(node.channels)
-    source = self._source(node, wide)
-
-    def put(codes: np.ndarray) -> int:
-        return self.a64.put(pad(codes, size))
-
-    def shift(left: np.ndarray) -> int:
-        return put(np.minimum(left, 62))
-
-    body = [size, self.a32.reserve(source[2] + GROUP), node.format == SPIKES]
-    body += [by_input(values, node.weight, size), shift(node.weight_shift), accs.reserve(size), put(node.bias)]
-    body += [put(part) for part in self._shifts(node.output_shift, True)]
-    body += [self._changing(self.a32, A32, size), self.a32.put(pad(node.decay, size)), shift(node.decay_shift)]
-    self._emit(o.INTEGRATE, node, wide, self._place(node, True), source, body)
+    values, accs, a32, a64 = planner.values(wide), planner.accs(wide), planner.a32, planner.a64
+    size, source = padded(node.channels), planner.edge(node.inputs[0], wide)
+    body = [size, a32.reserve(source.channels + GROUP), node.format == SPIKES, by_input(values, node.weight, size)]
+    body += [put_padded(a64, left_shift(node.weight_shift, True), size), accs.reserve(size)]
+    body += [put_padded(a64, part, size) for part in (node.bias, *rounding(node.output_shift, True))]
+    body += [planner.reserve_state(a32, size), put_padded(a32, node.decay, size)]
+    body.append(put_padded(a64, left_shift(node.decay_shift, True), size))
+    planner.emit(o.INTEGRATE, node, wide, source, planner.place(node, True), body)
 
 
-def _is_wide(node: Neurons | LeakyIntegrator, sums: int, *widths: int) -> bool:
+def _is_wide(node: LIF | AdaptiveLIF | LeakyIntegrator, sums: int, *widths: int) -> bool:
     """Whether the inputs, a group of weights (int16) or the sums of weights (int32) need more."""
     return sums >= I32_LIMIT or not fits_16(node.format) or GROUP << (max(widths) - 1) > 1 << 15
 
@@ -98,9 +83,9 @@ def padded(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
-def pad(codes: np.ndarray, size: int) -> np.ndarray:
-    """``codes`` (H,) with zeros up to ``size``, int64."""
-    return np.pad(np.asarray(codes, dtype=np.int64), (0, size - len(codes)))
+def put_padded(arena: Arena, codes: np.ndarray, size: int) -> int:
+    """Store ``codes`` (H,) with zeros up to ``size``."""
+    return arena.put(np.pad(codes, (0, size - len(codes))))
 
 
 def by_input(arena: Arena, matrix: np.ndarray, size: int) -> int:

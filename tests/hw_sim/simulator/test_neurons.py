@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.hw_sim.parity.drift import measure_drift
 from pumice.hw_sim.simulator import Simulator, opcodes, run
-from pumice.hw_sim.simulator.plan.make import make_plan
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.program import Program, ProgramError, reference
@@ -33,16 +32,6 @@ def changed(program: Program, **fields) -> Program:
         return replace(node, **{name: value(node) if callable(value) else value for name, value in fields.items()})
 
     return replace(program, nodes=tuple(change(node) if isinstance(node, Neurons) else node for node in program))
-
-
-def kinds(program: Program) -> set[tuple[int, int]]:
-    """(operation, type) of each record."""
-    a64, found = make_plan(program).build()[2], set()
-    at = a64[opcodes.H_START]
-    while at < a64[opcodes.H_END]:
-        found.add((int(a64[at + opcodes.OP]), int(a64[at + opcodes.WIDE])))
-        at += a64[at + opcodes.LENGTH]
-    return found
 
 
 OPTIONS = [(what, value) for what, values in CHOICES.items() for value in dict.fromkeys(values)]
@@ -128,10 +117,9 @@ def test_lowered_networks_equal_the_reference(assert_equal, cell, scale):
     assert 0.02 < min(rates) <= max(rates) < 0.5
 
 
-def test_narrow_and_wide_operations_both_occur():
-    found = kinds(random_network(0, value="dense", weight_width=4)) | kinds(
-        random_network(0, value="dense", weight_width=16)
-    )
+def test_narrow_and_wide_operations_both_occur(records):
+    programs = [random_network(0, value="dense", weight_width=width) for width in (4, 16)]
+    found = [record for program in programs for record in records(program)]
     for op in (opcodes.NEURONS, opcodes.INTEGRATE):
         assert {kind for found_op, kind in found if found_op == op} == {opcodes.IS_NARROW, opcodes.IS_WIDE}
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.hw_sim.parity.compare import compare
-from pumice.hw_sim.simulator import Simulator, run
+from pumice.hw_sim.simulator import Simulator, opcodes, run
+from pumice.hw_sim.simulator.arenas import A16, A64
 from pumice.hw_sim.simulator.plan.make import make_plan
 from pumice.program import Program, ProgramError, reference
 from pumice.program.random.programs import CHOICES, random_program, random_sample
@@ -51,19 +52,19 @@ def test_narrow_mixed_and_wide_operations_all_occur(assert_equal):
         1, value="dense", state_width=16, weight_width=8, spread=1, activation_width=8, norm="layer"
     )
     wide = random_program(1, state_width=32)
-    assert make_plan(narrow).narrow["stages/0/layers/0/ssm"]
-    assert not make_plan(wide).narrow["stages/0/layers/0/ssm"]
+    assert make_plan(narrow).edges["stages/0/layers/0/ssm"].arena == A16
+    assert make_plan(wide).edges["stages/0/layers/0/ssm"].arena == A64
     assert_equal(narrow, [random_sample(narrow, 0, 200)])
 
 
-def test_tables_by_token_give_the_same_bits_as_nodes_run_event_by_event(monkeypatch):
+def test_tables_by_token_give_the_same_bits_as_nodes_run_event_by_event(monkeypatch, records):
     program = random_program(21, value="token", extreme=True, norm="layer")
     samples = [random_sample(program, 0, 80)]
-    assert make_plan(program).tabulated
+    assert [op for op, _ in records(program, trace=True)].count(opcodes.TABLE) > 1
     (tabulated,) = run(program, samples)
     monkeypatch.setattr("pumice.hw_sim.simulator.plan.planner.TABLE_LIMIT", 0)
     make_plan.cache_clear()
-    assert make_plan(program).tabulated == {"embedding"}
+    assert [op for op, _ in records(program, trace=True)].count(opcodes.TABLE) == 1  # the embedding
     (plain,) = run(program, samples)
     np.testing.assert_array_equal(tabulated.logits, plain.logits)
     assert tabulated.saturations == plain.saturations

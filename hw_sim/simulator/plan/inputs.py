@@ -1,0 +1,33 @@
+"""Planning of inputs: the machine writes their rows itself, by what the head says of them."""
+
+from __future__ import annotations
+
+from ....program.nodes import DenseInput, GapInput, TokenInput
+from .. import opcodes as o
+from .planner import Planner
+
+
+def plan_token_input(planner: Planner, node: TokenInput) -> None:
+    """Tokens, as wide rows of one channel."""
+    _plan_values(planner, node)
+    planner.head[o.H_VOCAB] = node.vocab
+
+
+def plan_dense_input(planner: Planner, node: DenseInput) -> None:
+    """Codes of dense values, as wide rows."""
+    _plan_values(planner, node)
+    planner.head[o.H_DENSE] = 1
+
+
+def _plan_values(planner: Planner, node: TokenInput | DenseInput) -> None:
+    head = planner.head
+    head[o.H_VALUES], head[o.H_VALUE_ROWS] = planner.place(node, True), planner.input_rows
+    head[o.H_CHANNELS], head[o.H_FRAC] = node.channels, node.output.frac
+    head[o.H_LOW], head[o.H_HIGH] = node.output.min, node.output.max
+    head[o.H_INPUT_SATURATIONS] = planner.plan.saturations[node.name]
+    head[o.H_PENDING] = planner.reserve_state(planner.a64, node.channels + 1)
+
+
+def plan_gap_input(planner: Planner, node: GapInput) -> None:
+    """Gaps in one unit, as wide rows of one channel."""
+    planner.gaps += [node.unit_us, planner.place(node, True), planner.input_rows, 0]
