@@ -59,9 +59,8 @@ def _dispatch(arguments: list[str]) -> None:
     if any(argument.startswith("--experimental-rerun") for argument in rest):
         raise PumiceError("--experimental-rerun reads a pickle, which Pumice never does; give run_dir=... instead")
     listing = any(argument.split("=", 1)[0] in LISTING_FLAGS for argument in rest)
-    files = [argument for argument in rest if "=" not in argument and not argument.startswith("-")]
-    if verb.files and not listing and (files or not verb.config_name):
-        verb.call_with_files(rest)
+    if verb.takes_plain(rest) and not listing:
+        verb.call_plain(rest)
         return
     if not verb.config_name:
         print(verb_header(verb))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from ..errors import PumiceError
@@ -22,7 +23,8 @@ class Verb:
         target: ``module:function`` inside the package, imported when called; takes (config, *extra).
         extra: further arguments for the target.
         config_name: the primary configuration.
-        files: ``module:function`` that takes plain file or folder arguments in place of a configuration, or "".
+        files: ``module:function`` that takes plain arguments, names of files and flags, or "".
+        folders: ``module:function`` that takes plain folders and settings in place of a configuration, or "".
     """
 
     name: str
@@ -32,36 +34,46 @@ class Verb:
     extra: tuple[Any, ...] = ()
     config_name: str = "config"
     files: str = ""
+    folders: str = ""
 
     def call(self, config: Any) -> Any:
         """Import the target and call it; returns what sweepers optimize, where it has that."""
         return _imported(self.target)(config, *self.extra)
 
-    def call_with_files(self, arguments: list[str]) -> None:
+    def takes_plain(self, arguments: Sequence[str]) -> bool:
+        """Whether ``arguments`` are for `call_plain`: files or folders are among them, or it takes no others."""
+        names = any("=" not in argument and not argument.startswith("-") for argument in arguments)
+        return bool(self.files or self.folders) and (names or not self.config_name)
+
+    def call_plain(self, arguments: Sequence[str]) -> None:
         """Import the target for plain arguments and call it."""
-        _imported(self.files)(arguments)
+        if self.files:
+            _imported(self.files)(arguments)
+            return
+        settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+        _imported(self.folders)([Path(argument) for argument in arguments if "=" not in argument], settings)
 
 
 def _imported(target: str) -> Callable[..., Any]:
     module, _, function = target.partition(":")
-    return getattr(import_module(f".{module}", __package__), function)
+    name = module if module.startswith(".") else f".{module}"
+    return getattr(import_module(name, __package__), function)
 
 
-RUN_STAGES = "run:run_stages"
-FILES = {"report": "compare:compare"}
-"""Stages whose verb also takes plain folders."""
+RUN_STAGES = "run:stages"
 
 
 def _stage_verbs() -> list[Verb]:
-    """One verb a stage; the stages of ``export`` share one, which chooses by target."""
-    verbs = [
-        Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), files=FILES.get(stage.name, ""))
-        for stage in STAGES
-        if not stage.name.startswith("export-")
-    ]
-    exports = [stage for stage in STAGES if stage.name.startswith("export-")]
-    listed = "\n\n".join(f"target={stage.name.removeprefix('export-')}: {stage.help}" for stage in exports)
-    summary = "write the program for another runtime (target=onnx, lava or netx)"
+    """One verb a stage; the exports share one, which chooses by target."""
+    verbs = []
+    for stage in STAGES:
+        if not stage.target:
+            plain = f"..stages.{stage.module}:{stage.compares}" if stage.compares else ""
+            verbs.append(Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), folders=plain))
+    exports = [stage for stage in STAGES if stage.target]
+    listed = "\n\n".join(f"target={stage.target}: {stage.help}" for stage in exports)
+    *first, last = [stage.target for stage in exports]
+    summary = f"write the program for another runtime (target={', '.join(first)} or {last})"
     return [*verbs, Verb("export", summary, listed, "run:export")]
 
 

@@ -13,18 +13,10 @@ from ..errors import ParityError
 from ..export.netx import read_net, write_net
 from ..program import digest, load
 from ..program.nodes import LoihiLIF
-from ..quantize.config import ARITHMETICS
 from .folder import RunFolder
 
 FILE = "netx/network.net"
 _ARRAYS = ("weight", "recurrent", "bias")
-
-
-def unavailable(config: Mapping[str, Any]) -> str | None:
-    """Why the configured program has no such form; None if it has one."""
-    if config["quantize"].get("arithmetic", ARITHMETICS[0]) == "loihi":
-        return None
-    return "lava-dl's files hold Loihi's own neurons alone; quantize a network of LIF neurons with quantize=loihi"
 
 
 def check(config: Mapping[str, Any]) -> None:

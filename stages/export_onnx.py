@@ -18,7 +18,6 @@ from ..export.onnx.model import IR_VERSION, OPSET
 from ..export.onnx.qdq import QDQ
 from ..files import atomic_path, write_json
 from ..program import ProgramError, digest, load
-from ..quantize.config import ARITHMETICS
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from . import train as stage_train
@@ -48,13 +47,6 @@ class ExportSettings:
         for name in ("step_samples", "float_samples", "qdq_samples"):
             if getattr(self, name) < 1:
                 raise PumiceError(f"export.{name}={getattr(self, name)} has to be at least 1")
-
-
-def unavailable(config: Mapping[str, Any]) -> str | None:
-    """Why the configured program has no ONNX form; None if it has one."""
-    if config["quantize"].get("arithmetic", ARITHMETICS[0]) == ARITHMETICS[0]:
-        return None
-    return "ONNX has no form of Loihi's own neurons (quantize=loihi); export them with target=netx or target=lava"
 
 
 def check(config: Mapping[str, Any]) -> None:

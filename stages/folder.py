@@ -1,8 +1,6 @@
-"""A run folder: which stages have finished there, with which settings, from and to which bytes.
+"""A run folder: which stages have finished there, with which settings, from and to which bytes (`pumice.records`).
 
-``stages/<name>.json`` holds, per stage, the settings it depends on, the digests of its inputs and outputs, its
-figures and the package versions. A finished stage is not repeated; an interrupted one continues; a folder that
-holds other settings is refused.
+A finished stage is not repeated; an interrupted one continues; a folder that holds other settings is refused.
 """
 
 from __future__ import annotations
@@ -14,44 +12,17 @@ import platform
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ..errors import PumiceError
 from ..files import read_json, remove_partial, write_json
+from ..records import BEGUN, FINISHED, METRICS, StageRecord, read_record, read_records, record_path, write_record
+from .stage import Stage
 
 VERSIONS_OF = ("pumice", "torch", "lightning", "numpy", "numba")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of a run.
-
-    Attributes:
-        name: also the verb.
-        summary: one line of help.
-        help: what it reads and writes.
-        target: module inside the package that defines ``check(config)``, which validates the configuration without
-            touching the disk, and ``run(config, folder) -> figures``; imported when needed. It may define
-            ``unavailable(config)``: a sentence that says why the stage cannot take the model or task, or None.
-        sections: configuration keys (dotted where only a part counts) that its outputs depend on.
-        needs: files of the run folder that earlier stages write.
-        writes: files of the run folder that it writes; all exist when it has finished.
-        scratch: files or folders of unfinished work, deleted when the stage is done anew.
-        silent: where it is unavailable, ``run`` leaves it out without a word.
-    """
-
-    name: str
-    summary: str
-    help: str
-    target: str
-    sections: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    scratch: tuple[str, ...] = ()
-    silent: bool = False
 
 
 class RunFolder:
@@ -66,18 +37,13 @@ class RunFolder:
         self.path = path
         self.config = config
 
-    def record_path(self, stage: Stage) -> Path:
-        """Where the record of ``stage`` lies."""
-        return self.path / "stages" / f"{stage.name}.json"
-
-    def record(self, stage: Stage) -> dict[str, Any] | None:
+    def record(self, stage: Stage) -> StageRecord | None:
         """The record of ``stage``; None where it was never begun.
 
         Raises:
             PumiceError: it is damaged.
         """
-        source = self.record_path(stage)
-        return _read_record(source) if source.exists() else None
+        return read_record(self.path, stage.name)
 
     def check_settings(self, stage: Stage, others: bool = False) -> None:
         """Refuse settings other than those ``stage`` was begun with here.
@@ -93,7 +59,7 @@ class RunFolder:
         record = self.record(stage)
         if record is None:
             return
-        difference = first_difference(record["settings"], settings_of(stage, self.config))
+        difference = first_difference(record.settings, settings_of(stage, self.config))
         if difference is not None:
             key, there, here = difference
             advice = "" if others else f" or do the stage anew with redo=[{stage.name}]"
@@ -122,11 +88,11 @@ class RunFolder:
             PumiceError: an output differs from what the stage wrote.
         """
         record = self.record(stage)
-        if record is None or record["status"] != "finished":
+        if record is None or not record.finished:
             return False
         if not all((self.path / name).is_file() for name in stage.writes):
             return False
-        if record["inputs"] != self.digests(stage.needs):
+        if record.inputs != self.digests(stage.needs):
             return False
         self.check_outputs(stage.writes)
         return True
@@ -140,14 +106,13 @@ class RunFolder:
         Raises:
             PumiceError: naming the first that differs.
         """
-        for source in sorted((self.path / "stages").glob("[!.]*.json")):
-            record = _read_record(source)
-            for name, digest in record["outputs"].items():
+        for stage, record in read_records(self.path).items():
+            for name, digest in record.outputs.items():
                 path = self.path / name
                 if (names is None or name in names) and path.is_file() and file_digest(path) != digest:
                     raise PumiceError(
-                        f"{path} is not what '{record['stage']}' wrote there (changed or damaged); "
-                        f"restore it or write it anew with redo=[{record['stage']}]"
+                        f"{path} is not what '{stage}' wrote there (changed or damaged); "
+                        f"restore it or write it anew with redo=[{stage}]"
                     )
 
     def digests(self, names: tuple[str, ...]) -> dict[str, str]:
@@ -162,35 +127,33 @@ class RunFolder:
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
-        self.record_path(stage).unlink(missing_ok=True)
+        record_path(self.path, stage.name).unlink(missing_ok=True)
 
     def forget_if_inputs_changed(self, stage: Stage) -> None:
         """Drop what ``stage`` made, or half made, from other inputs than those that lie here now."""
         record = self.record(stage)
-        if record is not None and record["inputs"] != self.digests(stage.needs):
+        if record is not None and record.inputs != self.digests(stage.needs):
             self.forget(stage)
 
     def begin(self, stage: Stage) -> None:
         """Record that ``stage`` has begun, with which settings; what an earlier run wrote counts no longer."""
-        self._write_record(stage, status="begun", figures={}, outputs={}, seconds=None)
+        write_record(self.path, self._new_record(stage, BEGUN))
 
     def finish(self, stage: Stage, figures: Mapping[str, Any], seconds: float) -> None:
         """Record that ``stage`` has finished and merge its ``figures`` into metrics.json."""
-        metrics = self.path / "metrics.json"
+        metrics = self.path / METRICS
         write_json(metrics, {**(read_json(metrics) if metrics.exists() else {}), stage.name: dict(figures)})
+        record = self._new_record(stage, FINISHED)
         outputs = self.digests(stage.writes)
-        self._write_record(stage, status="finished", figures=dict(figures), outputs=outputs, seconds=round(seconds, 2))
+        write_record(self.path, replace(record, outputs=outputs, figures=dict(figures), seconds=round(seconds, 2)))
 
-    def _write_record(self, stage: Stage, **entries: Any) -> None:
-        write_json(
-            self.record_path(stage),
-            {
-                **entries,
-                "stage": stage.name,
-                "settings": settings_of(stage, self.config),
-                "inputs": self.digests(stage.needs),
-                "versions": versions(),
-            },
+    def _new_record(self, stage: Stage, status: str) -> StageRecord:
+        return StageRecord(
+            stage=stage.name,
+            status=status,
+            settings=settings_of(stage, self.config),
+            inputs=self.digests(stage.needs),
+            versions=versions(),
         )
 
 
@@ -214,15 +177,6 @@ def open_run_folder(path: str | Path, config: Mapping[str, Any]) -> Iterator[Run
             raise PumiceError(f"another process works in {path}; wait for it or choose another run_dir") from error
         remove_partial(path)
         yield RunFolder(path, config)
-
-
-def _read_record(source: Path) -> dict[str, Any]:
-    """A stage's record; the folder's digests come from there, so a strange one is refused."""
-    record = read_json(source)
-    kinds = {"stage": str, "status": str, "settings": dict, "inputs": dict, "outputs": dict, "figures": dict}
-    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
-        raise PumiceError(f"{source} is damaged; do the stage anew with redo=[{source.stem}]")
-    return record
 
 
 def settings_of(stage: Stage, config: Mapping[str, Any]) -> dict[str, Any]:

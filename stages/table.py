@@ -1,4 +1,4 @@
-"""The stages of a run, in order: verbs, ``pumice run`` and run folders all follow this list.
+"""The stages of a run, in order: verbs, targets of export, ``pumice run``, run folders and reports follow this list.
 
 A stage is added here once it is built; nothing else needs to know.
 """
@@ -6,7 +6,7 @@ A stage is added here once it is built; nothing else needs to know.
 from __future__ import annotations
 
 from ..hw_sim.report import FILES as REPORT_FILES
-from .folder import Stage
+from .stage import Stage
 
 STAGES: tuple[Stage, ...] = (
     Stage(
@@ -16,7 +16,7 @@ STAGES: tuple[Stage, ...] = (
             "Reads the task's data; writes weights.safetensors (best epoch), logs/ and checkpoints/.\n"
             "An interrupted training continues from its last checkpoint and ends with the same weights."
         ),
-        target="train",
+        module="train",
         sections=("task", "model", "training", "seed"),
         writes=("weights.safetensors",),
         scratch=("checkpoints", "logs"),
@@ -25,7 +25,7 @@ STAGES: tuple[Stage, ...] = (
         name="evaluate",
         summary="accuracy, loss and confusion matrix of the float model",
         help="Reads weights.safetensors of the run folder; writes metrics.json and predictions.npz.",
-        target="evaluate",
+        module="evaluate",
         sections=("task", "model"),
         needs=("weights.safetensors",),
         writes=("predictions.npz",),
@@ -38,7 +38,7 @@ STAGES: tuple[Stage, ...] = (
             "Writes program.npz, quantized.safetensors and lowering.json. An interrupted fine-tuning continues from\n"
             "its last checkpoint."
         ),
-        target="quantize",
+        module="quantize",
         sections=("task", "model", "training", "quantize", "seed"),
         needs=("weights.safetensors",),
         writes=("program.npz", "quantized.safetensors", "lowering.json"),
@@ -51,7 +51,7 @@ STAGES: tuple[Stage, ...] = (
             "Reads program.npz, quantized.safetensors, weights.safetensors and predictions.npz; writes simulate.json\n"
             "and simulate.npz. Ends with exit code 1 if a single value differs between backends."
         ),
-        target="simulate",
+        module="simulate",
         sections=("task", "simulate"),
         needs=("program.npz", "quantized.safetensors", "weights.safetensors", "predictions.npz"),
         writes=("simulate.json", "simulate.npz"),
@@ -64,7 +64,10 @@ STAGES: tuple[Stage, ...] = (
             "onnx/float.onnx (the float model), onnx/qdq.onnx (an approximation) and onnx/export.json.\n"
             "Ends with exit code 1 if a single value differs from the program's."
         ),
-        target="export_onnx",
+        module="export_onnx",
+        target="onnx",
+        arithmetic="pumice",
+        refusal="ONNX has no form of Loihi's own neurons (quantize=loihi); export them with target=netx or target=lava",
         sections=("task", "model", "export"),
         needs=("program.npz", "weights.safetensors"),
         writes=("onnx/step.onnx", "onnx/sequence.onnx", "onnx/float.onnx", "onnx/qdq.onnx", "onnx/export.json"),
@@ -77,7 +80,8 @@ STAGES: tuple[Stage, ...] = (
             "program, the process models, run.py, a few test samples and the simulator's logits, a README with the\n"
             "process graph. 'uv run run.py' there starts it as it is. Copy the folder before you change it."
         ),
-        target="export_lava",
+        module="export_lava",
+        target="lava",
         sections=("task", "lava"),
         needs=("program.npz",),
         writes=("lava/program.npz", "lava/inputs.npz", "lava/expected.npz", "lava/run.py", "lava/README.md"),
@@ -90,7 +94,12 @@ STAGES: tuple[Stage, ...] = (
             "Reads program.npz of a run with quantize=loihi; writes netx/network.net (HDF5), which lava-dl's netx\n"
             "loads, reads it back and compares."
         ),
-        target="export_netx",
+        module="export_netx",
+        target="netx",
+        arithmetic="loihi",
+        refusal=(
+            "lava-dl's files hold Loihi's own neurons alone; quantize a network of LIF neurons with quantize=loihi"
+        ),
         sections=("quantize.arithmetic",),
         needs=("program.npz",),
         writes=("netx/network.net",),
@@ -100,7 +109,7 @@ STAGES: tuple[Stage, ...] = (
         name="count",
         summary="operations, memory and estimated energy of the program",
         help="Reads program.npz; writes counts.json, over the first test samples. hardware=... chooses the constants.",
-        target="count",
+        module="count",
         sections=("task", "hardware", "count"),
         needs=("program.npz",),
         writes=("counts.json",),
@@ -113,9 +122,10 @@ STAGES: tuple[Stage, ...] = (
             "What has not run is shown so. pumice report a/ b/ c/ [out=FOLDER] compares runs instead, and writes\n"
             "comparison.html, comparison.json and comparison.csv."
         ),
-        target="report",
+        module="report",
         sections=(),
         needs=("metrics.json",),
         writes=REPORT_FILES,
+        compares="compare",
     ),
 )

@@ -43,7 +43,7 @@ def neurobench_rows(counted: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 def protocols(figures: Mapping[str, Any], simulated: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Accuracy by the task's other protocols, a row each: of the float model and of the integers, None if not run."""
-    floats = (figures["evaluate"] or {}).get("other_protocols", {})
+    floats = figures.get("evaluate", {}).get("other_protocols", {})
     integers = (simulated or {}).get("other_protocols", {})
     rows = []
     for name in dict.fromkeys((*floats, *integers)):
@@ -61,7 +61,7 @@ def _share(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def errors(figures: Mapping[str, Any]) -> dict[str, float] | None:
     """Mean squared errors on the test set of a float model that predicts values; None of a classifier."""
-    test = (figures["evaluate"] or {}).get("test", {})
+    test = figures.get("evaluate", {}).get("test", {})
     return None if not test or "accuracy" in test else {key: test[key] for key in test if key.startswith("loss")}
 
 

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import PumiceError
 from ...files import read_json
 from ...program import Program, load
-from ...program.nodes import LoihiLIF
+from ...records import StageRecord, read_records
 from ..counts import floating, memory
 from ..inspection import inspect
 from ..parity.paired import exact_p
-from . import clocked
+from . import STAGE, clocked
 from .names import layer_of
 
-STAGES = ("train", "evaluate", "quantize", "simulate", "export-onnx", "export-netx", "export-lava", "count")
 INTEGER_BACKENDS = ("run", "step", "reference")
 """Where the accuracy of the integers is taken from: the first of these that saw all samples."""
 
 
-def collect(folder: Path) -> dict[str, Any]:
+def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
     """Everything that the report of the run in ``folder`` shows, as JSON data.
+
+    Args:
+        folder: of the run.
+        stages: that a run like this can go through; those that have not finished are shown so.
 
     Raises:
         PumiceError: the folder holds no run, or a file in it is damaged.
     """
-    records = {name: _record(folder, name) for name in STAGES}
-    if all(record is None for record in records.values()):
+    known = {name: record for name, record in read_records(folder).items() if record.finished and name != STAGE}
+    records = {name: known[name] for name in dict.fromkeys((*stages, *known)) if name in known}
+    if not records:
         raise PumiceError(f"{folder} holds no finished stage; name the folder of a run (pumice run run_dir=...)")
     program = load(folder / "program.npz") if (folder / "program.npz").is_file() else None
     is_clocked = None if program is None else program.clocked
@@ -37,13 +41,13 @@ def collect(folder: Path) -> dict[str, Any]:
     simulated = _of_program(folder / "simulate.json", inspected)
     exported = _of_program(folder / "onnx" / "export.json", inspected)
     counted = _of_program(folder / "counts.json", inspected)
-    figures = {name: None if record is None else record["figures"] for name, record in records.items()}
+    figures = {name: record.figures for name, record in records.items()}
     provenance, errors = _provenance(folder, records, inspected), clocked.errors(figures)
     return {
         "title": _title(folder),
         "clocked": is_clocked,
         "quantizable": program is not None or not (errors or clocked.is_baseline(provenance["settings"])),
-        "stages": {name: _stage(record) for name, record in records.items() if name != _impossible(program)},
+        "stages": {name: _stage(records.get(name)) for name in dict.fromkeys((*stages, *records))},
         "accuracy": accuracy_rows(figures, simulated, exported),
         "protocols": clocked.protocols(figures, simulated),
         "errors": errors,
@@ -67,7 +71,7 @@ def accuracy_rows(
     figures: Mapping[str, Any], simulated: Mapping[str, Any] | None, exported: Mapping[str, Any] | None
 ) -> list[dict[str, Any]]:
     """One row a model, from float to the integers; only its name where it has not run."""
-    quantized, evaluated = figures["quantize"] or {}, figures["evaluate"] or {}
+    quantized, evaluated = figures.get("quantize", {}), figures.get("evaluate", {})
     entries = simulated["accuracy"] if simulated else {}
     total = entries["float"]["samples"] if entries else 0
     integer = next((name for name in INTEGER_BACKENDS if entries.get(name, {}).get("samples") == total), None)
@@ -99,20 +103,8 @@ def _row(name: str, label: str, entry: Mapping[str, Any] | None) -> dict[str, An
     return row
 
 
-def _record(folder: Path, name: str) -> dict[str, Any] | None:
-    source = folder / "stages" / f"{name}.json"
-    record = read_json(source) if source.is_file() else None
-    return record if record and record["status"] == "finished" else None
-
-
-def _impossible(program: Program | None) -> str:
-    """The export that a program cannot have: ONNX of Loihi's own neurons, lava-dl's files of all others."""
-    loihi = program is not None and any(isinstance(node, LoihiLIF) for node in program)
-    return "export-onnx" if loihi else "export-netx"
-
-
-def _stage(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if record is None else {"seconds": record["seconds"]}
+def _stage(record: StageRecord | None) -> dict[str, Any] | None:
+    return None if record is None else {"seconds": record.seconds}
 
 
 def _of_program(source: Path, inspected: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -239,7 +231,7 @@ def _confusion(
     if simulated is not None:
         name = next((name for name in INTEGER_BACKENDS if name in simulated["accuracy"]), simulated["oracle"])
         return {"of": "integer program", "classes": simulated["class_names"], **_matrix(simulated["accuracy"][name])}
-    if "confusion" not in (figures["evaluate"] or {}).get("test", {}):
+    if "confusion" not in figures.get("evaluate", {}).get("test", {}):
         return None
     matrix = _matrix(figures["evaluate"]["test"])
     names = [str(index) for index in range(len(matrix["rows"]))] if program is None else list(program.class_names)
@@ -250,14 +242,15 @@ def _matrix(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"rows": entry["confusion"]}
 
 
-def _provenance(folder: Path, records: Mapping[str, Any], inspected: Mapping[str, Any] | None) -> dict[str, Any]:
-    finished = [record for record in records.values() if record is not None]
+def _provenance(
+    folder: Path, records: Mapping[str, StageRecord], inspected: Mapping[str, Any] | None
+) -> dict[str, Any]:
     settings: dict[str, Any] = {}
-    for record in finished:
-        settings |= record["settings"]
-    files = {name: digest for record in finished for name, digest in record["outputs"].items()}
+    for record in records.values():
+        settings |= record.settings
+    files = {name: digest for record in records.values() for name, digest in record.outputs.items()}
     return {
-        "versions": finished[-1]["versions"],
+        "versions": list(records.values())[-1].versions,
         "settings": json.loads(json.dumps(settings)),
         "files_sha256": files,
         "program_digest": inspected and inspected["digest"],

@@ -18,13 +18,17 @@ NODE_KINDS = ("norm", "ssm", "y", "gelu", "gate", "skip", "state", "out")
 """Columns of the table of signal-to-noise ratios."""
 
 
-def write_report(folder: Path) -> dict[str, Any]:
+def write_report(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
     """Write the report of the run in ``folder`` into it and return its data.
+
+    Args:
+        folder: of the run.
+        stages: see `collect`.
 
     Raises:
         PumiceError: no run lies there, or a file in it is damaged.
     """
-    data = collect(folder)
+    data = collect(folder, stages)
     write_json(folder / "report.json", data)
     for name, rows in tables(data).items():
         write_csv(folder / "report" / f"{name}.csv", rows)

@@ -17,15 +17,15 @@ from pumice.hw_sim.report.names import layer_of
 from pumice.hw_sim.report.write import write_report
 from pumice.program import digest, reference, save
 from pumice.program.random.networks import random_network
+from pumice.records import FINISHED, StageRecord, write_record
 from pumice.train.evaluate import Predictions, figures_of
 
 STEPS = 30
 
 
 def record(folder, name, figures, **settings):
-    entry = {"status": "finished", "seconds": 1.0, "settings": settings, "outputs": {}, "versions": {"pumice": "0"}}
-    (folder / "stages").mkdir(exist_ok=True)
-    (folder / "stages" / f"{name}.json").write_text(json.dumps({**entry, "figures": figures}))
+    known = {"status": FINISHED, "seconds": 1.0, "inputs": {}, "versions": {"pumice": "0"}}
+    write_record(folder, StageRecord(stage=name, settings=settings, figures=figures, **known))
 
 
 def accuracy(rng, program, labels):

@@ -1,0 +1,161 @@
+"""Running stages in a run folder: which of them, in which order, and which have finished already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from rich.console import Console
+
+from ..errors import PumiceError
+from ..program import ProgramError
+from .folder import RunFolder, open_run_folder, timed
+from .stage import Stage
+from .table import STAGES
+
+CONSOLE = Console()
+
+
+class StageModule(Protocol):
+    """What the module of a stage defines; see `Stage.module`."""
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Refuse bad settings before anything is written."""
+
+    def run(self, config: Mapping[str, Any], folder: RunFolder) -> Mapping[str, Any]:
+        """Do the stage's work in ``folder`` and return its figures."""
+
+
+def run_stages(
+    config: Mapping[str, Any],
+    names: Collection[str],
+    path: Path,
+    redo: Sequence[str] = (),
+    remember: Callable[[Path], None] | None = None,
+    others: bool = False,
+) -> float | None:
+    """Run the stages ``names`` of the table in the run folder ``path``, leaving out those that have finished.
+
+    Args:
+        config: the resolved configuration, plain data.
+        names: of the stages; the table says their order.
+        path: the run folder; made where it does not exist.
+        redo: stages to do anew, and all after them; ``all`` for every one.
+        remember: called with the folder once it is locked and its settings are accepted, to keep what was asked for.
+        others: see `RunFolder.check_settings`.
+
+    Returns:
+        the validation accuracy of the last of these stages that has one, else None.
+
+    Raises:
+        PumiceError: bad settings, a folder with other settings, a missing input, a locked folder.
+    """
+    stale = _stages_to_redo(redo)
+    asked = [stage for stage in STAGES if stage.name in names]
+    modules = {stage.name: stage_module(stage) for stage in asked}
+    chosen = _possible(asked, modules, config)
+    for stage in chosen:
+        modules[stage.name].check(config)
+    if not path.exists():  # before the folder is made
+        RunFolder(path, config).check_needs(chosen[0])
+    with open_run_folder(path, config) as folder:
+        for stage in STAGES[: STAGES.index(chosen[-1]) + 1]:
+            if stage.name not in stale:
+                folder.check_settings(stage, others)
+        for stage in STAGES:
+            if stage.name in stale:
+                folder.forget(stage)
+        if remember is not None:
+            remember(path)
+        for stage in chosen:
+            _run_stage(stage, modules[stage.name], folder)
+        return _validation_accuracy(folder, chosen)
+
+
+def stage_module(stage: Stage) -> StageModule:
+    """The module of a stage, imported."""
+    return cast(StageModule, import_module(f".{stage.module}", __package__))
+
+
+def export_stage(target: str) -> Stage:
+    """The stage of an export's target.
+
+    Raises:
+        PumiceError: there is no such target.
+    """
+    targets = {stage.target: stage for stage in STAGES if stage.target}
+    if target not in targets:
+        raise PumiceError(f"target={target} is unknown; use one of: {', '.join(targets)}")
+    return targets[target]
+
+
+def _possible(asked: list[Stage], modules: Mapping[str, StageModule], config: Mapping[str, Any]) -> list[Stage]:
+    """Those of ``asked`` that the configured model and task can go through; the others are named, with the reason.
+
+    Raises:
+        PumiceError: it is the only one that was asked for.
+    """
+    possible: list[Stage] = []
+    left: list[str] = []
+    missing: set[str] = set()
+    for stage in asked:
+        reason = _why_not(stage, modules[stage.name], config)
+        if reason and len(asked) == 1:
+            raise PumiceError(reason)
+        if reason and not stage.silent:
+            CONSOLE.print(f"left out: {reason}", soft_wrap=True)
+        if reason or missing & set(stage.needs):
+            left += [] if stage.silent else [stage.name]
+            missing.update(stage.writes)
+        else:
+            possible.append(stage)
+    if left:
+        CONSOLE.print(f"stages left out: {', '.join(left)}", soft_wrap=True)
+    return possible
+
+
+def _why_not(stage: Stage, module: StageModule, config: Mapping[str, Any]) -> str | None:
+    if not stage.takes(config):
+        return stage.refusal
+    unavailable: Callable[[Mapping[str, Any]], str | None] | None = getattr(module, "unavailable", None)
+    return unavailable(config) if unavailable else None
+
+
+def _stages_to_redo(redo: Sequence[str]) -> set[str]:
+    """The stages to do anew: those asked for, and all after them."""
+    names = [stage.name for stage in STAGES]
+    for name in redo:
+        if name != "all" and name not in names:
+            raise PumiceError(f"redo={name} is no stage; use redo=all or redo=[...] with some of: {', '.join(names)}")
+    first = min((0 if name == "all" else names.index(name) for name in redo), default=len(names))
+    return set(names[first:])
+
+
+def _validation_accuracy(folder: RunFolder, stages: Sequence[Stage]) -> float | None:
+    """What the last of ``stages`` recorded."""
+    found = None
+    for stage in stages:
+        record = folder.record(stage)
+        assert record is not None
+        figures = record.figures
+        kept = figures[figures["chosen"]] if "chosen" in figures else figures  # of a quantized model
+        found = (kept.get("validation") or kept.get("best") or {}).get("accuracy", found)
+    return found
+
+
+def _run_stage(stage: Stage, module: StageModule, folder: RunFolder) -> None:
+    folder.check_needs(stage)
+    if folder.is_finished(stage):
+        CONSOLE.print(f"[bold]{stage.name}[/bold]: finished earlier (redo=\\[{stage.name}] does it anew)")
+        return
+    folder.forget_if_inputs_changed(stage)
+    CONSOLE.print(f"[bold]{stage.name}[/bold]: {stage.summary}, in {folder.path}", soft_wrap=True)
+    folder.begin(stage)
+    with timed() as seconds:
+        try:
+            figures = module.run(folder.config, folder)
+        except ProgramError as error:
+            raise PumiceError(str(error)) from error
+    folder.finish(stage, figures, seconds[0])
