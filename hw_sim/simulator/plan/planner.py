@@ -136,7 +136,7 @@ class Planner:
 
     @property
     def token(self) -> Edge:
-        """The program's tokens, or dense values."""
+        """The tokens that tables are looked up by."""
         return self.edge(self.program.value_input.name, True)
 
     def table_of(self, name: str, channels: int) -> TokenTable | None:

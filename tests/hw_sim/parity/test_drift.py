@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from pumice.hw_sim.parity.drift import measure_drift
 from pumice.hw_sim.simulator import Simulator
+from pumice.program import ProgramError
 from pumice.program.nodes import DiagonalSSM
-from pumice.program.random.programs import random_program
+from pumice.program.random.networks import random_network
+from pumice.program.random.programs import random_program, random_sample
 
 USUAL = {"value": "token", "pairing": "causal", "weight_width": 8, "extreme": False, "digits": 5, "state_width": 32}
 
@@ -106,3 +108,9 @@ def test_a_stream_of_a_million_events(discretization):
     for layer in measure_drift(program, *stream(1_000_000), rates(program)).values():
         assert layer.saturations == 0
         assert layer.holds
+
+
+def test_drift_is_not_measured_of_clocked_networks():
+    program = random_network(1, value="dense")
+    with pytest.raises(ProgramError, match="DiagonalSSM nodes, of which this program has none"):
+        measure_drift(program, *random_sample(program, 0, 5))

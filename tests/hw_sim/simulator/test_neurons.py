@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pumice.hw_sim.parity.drift import measure_drift
 from pumice.hw_sim.simulator import Simulator, opcodes, run
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
@@ -207,12 +206,6 @@ def test_a_long_run_stays_bounded_and_blocks_equal_steps(cell, seed):
     assert blocks.saturations == single.saturations
     assert all(blocks.saturations[name] == 0 for name in ("cells/0", "cells/1"))
     assert len(np.unique(late, axis=0)) > 10
-
-
-def test_drift_is_not_measured_of_clocked_networks():
-    program = random_network(1, value="dense")
-    with pytest.raises(ProgramError, match="DiagonalSSM nodes, of which this program has none"):
-        measure_drift(program, *random_sample(program, 0, 5))
 
 
 def test_real_inputs_beside_a_half_are_rounded_exactly(backends):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pumice.hw_sim.parity.compare import compare
 from pumice.hw_sim.simulator import Simulator, opcodes, run
 from pumice.hw_sim.simulator.arenas import A16, A64
 from pumice.hw_sim.simulator.plan.make import make_plan
-from pumice.program import Program, ProgramError, reference
+from pumice.program import ProgramError, reference
 from pumice.program.random.programs import CHOICES, random_program, random_sample
 from pumice.program.transform import replace_readout
 
@@ -206,59 +203,3 @@ def test_windowed_readout_forgets_what_lies_before_its_window(assert_equal):
     np.testing.assert_array_equal(trace.values["readout"][-1], mean)
     np.testing.assert_array_equal(stream[-1], trace.logits)
     assert_equal(replace_readout(program, mode="forget", decay_shift=3), [sample])
-
-
-def test_a_readout_by_time_needs_its_gaps():
-    with pytest.raises(ProgramError, match="lower it anew"):
-        replace_readout(random_program(8, readout="mean"), mode="time")
-    timed = random_program(8, readout="time")
-    assert replace_readout(timed, mode="last")["readout"].inputs == timed["readout"].inputs[:1]
-
-
-def test_readout_weights_must_have_the_rate_of_their_values():
-    program = random_program(8, readout="time", stride=2, stages=1)
-    nodes = [
-        replace(node, inputs=(node.inputs[0], "pool_gap", "pool_gap")) if node.name == "readout" else node
-        for node in program
-    ]
-    with pytest.raises(ProgramError, match="rates 1/2, 1/1, 1/1"):
-        Program(nodes=tuple(nodes), logits="decoder", pairing="causal", class_names=("a", "b", "c"))
-
-
-def test_compare_finds_a_wrong_value_and_says_where(backends):
-    program = random_program(8, value="token", stages=1, stride=2, pairing="causal")
-    samples = [random_sample(program, seed, 20) for seed in range(3)]
-    node = "stages/0/layers/0/y"
-
-    def broken(program, samples, trace):
-        traces = run(program, samples, trace=trace)
-        if trace:
-            traces[1].values[node][4, 0] += 3
-            traces[1].values[program["decoder"].inputs[0]] = np.zeros((0, 0), dtype=np.int64)
-        traces[2 if not trace else 0].logits[1] -= 7
-        return traces
-
-    result = compare(program, samples, {"reference": backends["reference"], "broken": broken}, traced=2)
-    verdict = result.verdicts[0]
-    assert result.differing == verdict.differing > 2
-    assert (verdict.first.sample, verdict.first.node, verdict.first.event) == (1, "readout", -1)
-    clean = compare(program, samples, backends, traced=2)
-    assert clean.differing == 0
-    assert clean.as_data()["differing"] == 0
-    assert clean.table().row_count == 3
-
-
-def test_compare_without_traces_sees_wrong_logits(backends):
-    program = random_program(8, value="token")
-    samples = [random_sample(program, seed, 20) for seed in range(3)]
-
-    def broken(program, samples, trace):
-        traces = run(program, samples, trace=trace)
-        if not trace:
-            traces[-1].logits[2] += 1
-        return traces
-
-    result = compare(program, samples, {"reference": backends["reference"], "broken": broken}, traced=0)
-    first = result.verdicts[0].first
-    assert result.differing == 1
-    assert (first.sample, first.node, first.channel, first.found - first.expected) == (2, "decoder", 2, 1)
