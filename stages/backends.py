@@ -19,7 +19,7 @@ from ..program.arithmetic import rounded_divide
 from ..program.clock import gaps
 from ..program.nodes import Readout
 from ..program.samples import Sample, Trace, check
-from ..quantize.frozen import FrozenModel
+from ..quantization.frozen import FrozenModel
 from ..train.data.inputs import Inputs
 
 NAMES = ("reference", "twin", "run", "step", "onnx", "lava")

@@ -15,10 +15,10 @@ from torch import nn
 
 from ..files import write_json
 from ..program import save
-from ..quantize.config import QuantizationConfig
-from ..quantize.families import family_of, prepare, why_unavailable
-from ..quantize.qat import calibrate_on, fine_tune
-from ..quantize.weights import save_frozen
+from ..quantization.config import QuantizationConfig
+from ..quantization.families import family_of, prepare, why_unavailable
+from ..quantization.qat import calibrate_on, fine_tune
+from ..quantization.weights import save_frozen
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, hard_labels
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section

@@ -14,7 +14,7 @@ from pumice.errors import PumiceError
 from pumice.files import load_arrays
 from pumice.program import ProgramError, digest, load
 from pumice.program.storage import pack_node
-from pumice.quantize.weights import load_frozen
+from pumice.quantization.weights import load_frozen
 from pumice.stages.build import build_data, build_model
 from pumice.stages.folder import RunFolder
 from pumice.stages.table import STAGES

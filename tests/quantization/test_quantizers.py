@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
-from pumice.quantize.exponents import activation_frac, power_of_two_frac, weight_frac
-from pumice.quantize.quantizers import (
+from pumice.quantization.exponents import activation_frac, power_of_two_frac, weight_frac
+from pumice.quantization.quantizers import (
     QuantActivation,
     QuantParameter,
     RowWeight,
@@ -21,7 +21,7 @@ from pumice.quantize.quantizers import (
     freeze_scales,
     quant_frac,
 )
-from pumice.quantize.rounding import code_range, pow2_quantize
+from pumice.quantization.rounding import code_range, pow2_quantize
 
 
 def exact_code(x: float, frac: int) -> int:
