@@ -49,6 +49,7 @@ def inspect(program: Program) -> dict[str, Any]:
         "digest": digest(program),
         "pairing": program.pairing,
         "series": program.series,
+        "step_us": program.step_us,
         "ticks_us": {node.name: node.unit_us for node in program.gap_inputs},
         "class_names": list(program.class_names),
         "provenance": dict(program.provenance),
@@ -179,7 +180,8 @@ def inspection_table(data: dict[str, Any]) -> Group:
     for name, zone in data["dead_zones"].items():
         zones.add_row(name, *(f"{zone[key]:,.1f}" for key in ("min", "median", "max")), f"{100 * zone['share']:.2f} %")
     ticks = ", ".join(f"{name} {unit:,} us" for name, unit in data["ticks_us"].items())
-    clock = f"gaps: {ticks}" if ticks else "one row a step, no gaps"
+    step = "" if data["step_us"] is None else f" of {data['step_us']:,} us"
+    clock = f"gaps: {ticks}" if ticks else f"one row a step{step}, no gaps"
     series = f"; read at every step: {data['series']}" if data["series"] else ""
     classes = len(data["class_names"])
     about = f"{classes} classes; {clock}; pairing {data['pairing']}; depth {data['depth']}{series}"
@@ -193,7 +195,7 @@ def diff(a: Program, b: Program) -> dict[str, Any]:
     at most (both shapes where they differ). ``identical`` says that the digests are equal.
     """
     changed: list[dict[str, Any]] = []
-    for what in ("logits", "pairing", "class_names", "provenance"):
+    for what in ("logits", "pairing", "step_us", "class_names", "provenance"):
         changed += _field_difference("program", what, getattr(a, what), getattr(b, what))
     for name in (node.name for node in a if node.name in b.by_name):
         one, other = a[name], b[name]

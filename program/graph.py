@@ -25,6 +25,7 @@ from .nodes import (
 
 PAIRINGS = ("causal", "next")
 _LONGEST = 1 << 60
+LONGEST_STEP_US = 1 << 40
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,6 +38,8 @@ class Program:
         pairing: ``causal`` or ``next`` (clock.py): which gap belongs to an event.
         class_names: one name a logit.
         provenance: configuration, package versions, digest of the float weights; plain JSON data.
+        step_us: microseconds of a step of a clocked program, which then refuses times that leave steps out
+            (steps.py); None where it is not known, and of event programs.
     """
 
     nodes: tuple[Node, ...]
@@ -44,12 +47,15 @@ class Program:
     pairing: str
     class_names: tuple[str, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    step_us: int | None = None
 
     def __post_init__(self) -> None:
         if self.pairing not in PAIRINGS:
             raise ProgramError(f"pairing {self.pairing!r} is unknown; use one of {', '.join(PAIRINGS)}")
         self._check_edges()
         self._check_inputs()
+        if self.step_us is not None:
+            self._check_step(self.step_us)
         if self.logits not in self.by_name:
             raise ProgramError(f"the logits' node {self.logits!r} is not in the program")
         if self.rates[self.logits] != QUERY:
@@ -164,6 +170,12 @@ class Program:
                     rows = len(node.table)
                     raise ProgramError(f"node {node.name}: its {rows} rows are fewer than {source.vocab} tokens")
             seen[node.name] = node
+
+    def _check_step(self, step_us: int) -> None:
+        if isinstance(step_us, bool) or not isinstance(step_us, int) or not 1 <= step_us <= LONGEST_STEP_US:
+            raise ProgramError(f"a step of {step_us!r} us is no whole number of 1 to {LONGEST_STEP_US} us")
+        if not self.clocked:
+            raise ProgramError("a program that reads gaps has no steps; leave step_us out")
 
     def _check_inputs(self) -> None:
         values = [node.name for node in self.nodes if isinstance(node, (TokenInput, DenseInput))]

@@ -8,21 +8,25 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .arithmetic import round_half_up_real
-from .clock import gaps
+from .arrays import integers, reals
+from .clock import check_order, gaps
 from .errors import ProgramError
 from .graph import Program
 from .nodes import DenseInput, TokenInput
+from .steps import whole_steps
 
 __all__ = ["Sample", "codes", "shortest"]
 
 
-def codes(program: Program, sample: Sample, index: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def codes(
+    program: Program, sample: Sample, index: int = 0, empty_steps: str = "refuse"
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Tokens (L, 1) or quantized dense values (L, d), and the gaps (L, 1) of each gap input by name; all int64.
 
     Raises:
         ProgramError: a sample that the program cannot take (``encode``).
     """
-    values, between = encode(program, sample, index)
+    values, between = encode(program, sample, index, empty_steps)
     source = program.value_input
     if isinstance(source, DenseInput):
         scaled = round_half_up_real(values * 2.0**source.output.frac)
@@ -36,7 +40,10 @@ def shortest(samples: Sequence[Sample], count: int) -> list[int]:
 
 
 Sample = tuple[np.ndarray, np.ndarray]
-"""Tokens (L,) or dense values (L, size), and times (L,) in integer microseconds, not decreasing."""
+"""Tokens (L,) or dense values (L, size), and times (L,) in integer microseconds, not decreasing.
+
+A clocked program that knows the length of its steps (``Program.step_us``) wants one row a step.
+"""
 
 
 @dataclass
@@ -66,46 +73,56 @@ class Trace:
 
 
 def check_shapes(program: Program, sample: Sample) -> Sample:
-    """Values and times as arrays of the program's shapes and kinds.
+    """Values as float64 or tokens as int64, and times as int64, in the program's shapes; booleans are values 0 and 1.
 
     Raises:
-        ProgramError: wrong shapes, tokens or times that are not integers, or values that are not real numbers.
+        ProgramError: wrong shapes, tokens or times that are not integers, values that are not real numbers, or masked
+            entries.
     """
-    values, times = np.asarray(sample[0]), np.asarray(sample[1])
     source = program.value_input
-    dense = isinstance(source, DenseInput)
-    wanted = (times.size, source.size) if dense else (times.size,)
+    times = integers("times", sample[1])
+    wanted: tuple[int, ...] = (times.size,)
+    if isinstance(source, DenseInput):
+        values, wanted = reals("values", sample[0]), (times.size, source.size)
+    else:
+        values = integers("tokens", sample[0])
     if times.ndim != 1 or values.shape != wanted:
         raise ProgramError(
             f"values have shape {values.shape} and times {times.shape}; {wanted} and one time an event are expected"
         )
-    for what, array in (("times", times), *(() if dense else (("tokens", values),))):
-        if array.dtype.kind not in "iu" and array.size:
-            raise ProgramError(f"{what} are {array.dtype}; give integers")
-    if dense and values.dtype.kind not in "iuf":
-        raise ProgramError(f"values are {values.dtype}; give real numbers")
-    if dense:
-        return values.astype(np.float64), times.astype(np.int64)
-    return values.astype(np.int64), times.astype(np.int64)
+    return values, times
 
 
-def check(program: Program, sample: Sample, index: int) -> Sample:
-    """As ``check_shapes``; also every token, value and time.
+def check(program: Program, sample: Sample, index: int, empty_steps: str = "refuse") -> Sample:
+    """As ``check_shapes``; also every token, value and time, and of a clocked program that no step is missing.
+
+    Steps are looked at where the program knows their length (``Program.step_us``). ``empty_steps="fill"`` gives rows
+    of zeros for those that are missing (``steps.whole_steps``).
 
     Raises:
         ProgramError: names the sample, the event and the fix.
     """
     try:
         values, times = check_shapes(program, sample)
-        gaps(times, 1)
+        check_order(times)
     except ProgramError as error:
         raise ProgramError(f"sample {index}: {error}") from None
+    _check_values(program, values, index)
     duration = int(times[-1]) - int(times[0]) if times.size else 0
+    if duration <= program.max_duration_us and program.step_us is not None:
+        try:
+            values, times, _ = whole_steps(values, times, program.step_us, empty_steps)
+        except ProgramError as error:
+            raise ProgramError(f"sample {index}: {error}") from None
     if duration > program.max_duration_us or times.size > program.max_events:
         raise ProgramError(
             f"sample {index}: {times.size} events in {duration} us exceed what 64-bit sums hold, "
             f"{program.max_events} events and {program.max_duration_us} us; cut the recording"
         )
+    return values, times
+
+
+def _check_values(program: Program, values: np.ndarray, index: int) -> None:
     source = program.value_input
     if isinstance(source, TokenInput):
         wrong, reason = (values < 0) | (values >= source.vocab), f"lies outside [0, {source.vocab})"
@@ -114,12 +131,13 @@ def check(program: Program, sample: Sample, index: int) -> Sample:
     if wrong.any():
         event = int(np.argmax(wrong))
         raise ProgramError(f"sample {index}, event {event}: {values[event]} {reason}; encode it as in training")
-    return values, times
 
 
-def encode(program: Program, sample: Sample, index: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def encode(
+    program: Program, sample: Sample, index: int = 0, empty_steps: str = "refuse"
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Check one sample and cut it into the program's inputs: values (L, channels), gaps (L, 1) by node name."""
-    values, times = check(program, sample, index)
+    values, times = check(program, sample, index, empty_steps)
     between = {node.name: gaps(times, node.unit_us, program.pairing)[:, None] for node in program.gap_inputs}
     if program.pairing == "next":
         values = values[:-1]

@@ -115,6 +115,8 @@ def _pack(program: Program) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "nodes": [pack_node(node, tensors) for node in program.nodes],
         "digest": "",
     }
+    if program.step_us is not None:  # programs of before have no such entry, and keep their digest
+        header["step_us"] = program.step_us
     return json.loads(_canonical(header)), tensors
 
 
@@ -149,6 +151,7 @@ def _unpack(header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) 
             pairing=header["pairing"],
             class_names=tuple(header["class_names"]),
             provenance=header["provenance"],
+            step_us=header.get("step_us"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ProgramError(f"{path} holds a malformed program ({error}); write it anew") from error

@@ -69,7 +69,7 @@ class Family(ABC, Generic[Model, QAT, Frozen]):
         """
         nodes = frozen.nodes()
         check_dead_zones(self.dead_zones(qat, nodes), qat.config.max_dead_zone)
-        return make_program(nodes, frozen.logits, qat.timing.pairing, class_names, provenance)
+        return make_program(nodes, frozen.logits, qat.timing.pairing, class_names, provenance, qat.timing.step_us)
 
     def dead_zones(self, qat: QAT, nodes: Sequence[Node]) -> Iterable[DeadZone]:
         """The largest dead zone of each state that is meant to decay; none where states decay otherwise."""

@@ -61,8 +61,9 @@ def make_program(
     pairing: str,
     class_names: Sequence[str],
     provenance: Mapping[str, Any] | None,
+    step_us: int | None = None,
 ) -> Program:
-    """The program of these nodes.
+    """The program of these nodes; ``step_us``: of a clocked one, the length of its steps where that is known.
 
     Raises:
         PumiceError: what no program can hold.
@@ -74,6 +75,7 @@ def make_program(
             pairing=pairing,
             class_names=tuple(class_names),
             provenance=dict(provenance or {}),
+            step_us=step_us,
         )
     except ProgramError as error:
         raise PumiceError(f"the model cannot be lowered: {error}") from error

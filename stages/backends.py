@@ -125,6 +125,7 @@ def run_reference(program: Program, samples: Sequence[Sample], trace: bool) -> l
 def run_twin(frozen: FrozenModel[Any], program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
     """The frozen model in float64, by batches padded as the data module pads them."""
     run = _run_events if program.series is None else _run_steps
+    samples = [check(program, sample, index) for index, sample in enumerate(samples)]
     traces: list[Trace] = []
     for start in range(0, len(samples), BATCH):
         with torch.inference_mode():

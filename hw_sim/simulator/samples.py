@@ -18,28 +18,42 @@ from .plan.planner import BLOCK
 from .simulator import Simulator
 
 
-def run(program: Program, samples: Sequence[Sample], *, trace: bool = False, threads: int | None = None) -> list[Trace]:
+def run(
+    program: Program,
+    samples: Sequence[Sample],
+    *,
+    trace: bool = False,
+    threads: int | None = None,
+    empty_steps: str = "refuse",
+) -> list[Trace]:
     """Run whole samples, each from the zero state, in parallel over samples; one trace a sample, in their order.
 
     With ``trace=True`` every edge and state is kept, but for the running values behind a read-out (``run_stepwise``
-    has those).
+    has those). ``empty_steps`` as in ``reference.run``.
 
     Raises:
         ProgramError: as ``reference.run``.
     """
     by_block = trace or program.series is not None
-    return _run(program, samples, trace, threads, BLOCK if by_block else sys.maxsize)
+    return _run(program, samples, trace, threads, BLOCK if by_block else sys.maxsize, empty_steps)
 
 
 def run_stepwise(
-    program: Program, samples: Sequence[Sample], *, trace: bool = False, threads: int | None = None
+    program: Program,
+    samples: Sequence[Sample],
+    *,
+    trace: bool = False,
+    threads: int | None = None,
+    empty_steps: str = "refuse",
 ) -> list[Trace]:
     """The same samples one event at a time, as a live stream would come; with the running values when traced."""
-    return _run(program, samples, trace, threads, 1)
+    return _run(program, samples, trace, threads, 1, empty_steps)
 
 
-def _run(program: Program, samples: Sequence[Sample], trace: bool, threads: int | None, size: int) -> list[Trace]:
-    checked = [check(program, sample, number) for number, sample in enumerate(samples)]
+def _run(
+    program: Program, samples: Sequence[Sample], trace: bool, threads: int | None, size: int, empty_steps: str
+) -> list[Trace]:
+    checked = [check(program, sample, number, empty_steps) for number, sample in enumerate(samples)]
     plan = make_plan(program, trace=trace)
     workers = max(1, min(threads or os.cpu_count() or 1, len(checked)))
 

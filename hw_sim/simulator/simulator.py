@@ -7,8 +7,10 @@ from operator import index
 import numpy as np
 
 from ...program import Program, ProgramError
+from ...program.arrays import reals
 from ...program.nodes import DenseInput
 from ...program.samples import check_shapes
+from ...program.steps import EMPTY_STEPS, whole_steps
 from . import machine
 from .arenas import Place, Plan
 from .opcodes import (
@@ -37,10 +39,22 @@ class Simulator:
     """Runs a live stream event by event; the state is carried from call to call.
 
     An event that is refused changes nothing. The integers do not depend on how a stream is cut into calls.
+
+    Args:
+        program: what to run.
+        trace: keep every edge readable after a call.
+        plan: of the program, where it is made already.
+        empty_steps: of a clocked program that knows the length of its steps: "refuse" events that leave steps out, or
+            "fill" these in with rows of zeros, as a host does that is called by events alone. What lies after the last
+            event is the host's to say: a row of zeros at the last step fills in all before it.
     """
 
-    def __init__(self, program: Program, *, trace: bool = False, plan: Plan | None = None) -> None:
-        self.program = program
+    def __init__(
+        self, program: Program, *, trace: bool = False, plan: Plan | None = None, empty_steps: str = "refuse"
+    ) -> None:
+        if empty_steps not in EMPTY_STEPS:
+            raise ProgramError(f"empty_steps={empty_steps!r} is unknown; use one of {', '.join(EMPTY_STEPS)}")
+        self.program, self._empty_steps = program, empty_steps
         self._plan = plan or make_plan(program, trace=trace)
         self._a16, self._a32, self._a64 = self._plan.build()
         source = program.value_input
@@ -57,33 +71,40 @@ class Simulator:
             and ``valid``: whether a read-out took a new value with this event.
 
         Raises:
-            ProgramError: a time before the last event's, a token outside the vocabulary, NaN, or a stream too long
-                for the read-out's sums. The state is as it was before.
+            ProgramError: a time before the last event's, a token outside the vocabulary, NaN, a step that was left
+                out, or a stream too long for the read-out's sums. The state is as it was before.
         """
         try:
             if self._dense:
-                if np.shape(value) != self._values.shape[1:]:
-                    raise ValueError(f"shape {np.shape(value)} was given")
+                if type(value) is not np.ndarray or value.dtype.kind not in "iufb":
+                    value = reals("values", value)
+                if value.shape != self._values.shape[1:]:
+                    raise ValueError(f"shape {value.shape} was given")
                 self._values[0] = value
             else:
-                self._event[0, 0] = index(value)
-            self._event[0, 1] = index(time_us)
+                self._event[0, 0] = _whole(value)
+            self._event[0, 1] = _whole(time_us)
         except (TypeError, ValueError, OverflowError) as error:
             wanted = f"{self._values.shape[1]} values" if self._dense else "an integer token"
             raise ProgramError(f"an event is {wanted} and a time in whole microseconds: {error}") from None
+        if self.program.step_us is not None:
+            logits, valid = self.step_many(self._values if self._dense else self._event[:, 0], self._event[:, 1])
+            return logits[0], bool(valid[0])
         self._feed(self._event, self._values, STEP, self._out)
-        logits = self._out[0].copy()
-        return logits[:-1], bool(logits[-1])
+        row = self._out[0].copy()
+        return row[:-1], bool(row[-1])
 
     def advance(self, values: np.ndarray, times_us: np.ndarray) -> None:
         """Take a chunk of events without reading the logits; a chunk with a bad event is refused whole."""
-        self._feed(*self._chunk(values, times_us), ADVANCE, self._out)
+        events, dense, _ = self._chunk(values, times_us)
+        self._feed(events, dense, ADVANCE, self._out)
 
     def step_many(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Step through a chunk: logits after each event (L, classes) int64 and valid (L,) bool."""
-        events, dense = self._chunk(values, times_us)
+        events, dense, rows = self._chunk(values, times_us)
         out = np.zeros((len(events), self._out.shape[1]), dtype=np.int64)
         self._feed(events, dense, STEP, out)
+        out = out if len(rows) == len(out) else out[rows]
         return out[:, :-1], out[:, -1] == 1
 
     def read(self) -> np.ndarray:
@@ -95,7 +116,8 @@ class Simulator:
     def _feed(self, events: np.ndarray, dense: np.ndarray, how: int, out: np.ndarray) -> None:
         fault, event = machine.feed(self._a16, self._a32, self._a64, events, dense, how, out)
         if fault:
-            raise ProgramError(self._fault(fault, event, int(events[event, 1])))
+            last = int(events[event - 1, 1]) if event else int(self._a64[H_LAST])
+            raise ProgramError(self._fault(fault, event, int(events[event, 1]), last))
 
     def decision(self) -> tuple[int, str]:
         """The running decision: index and class name of the highest logit, ties to the lowest index."""
@@ -152,18 +174,22 @@ class Simulator:
         flat = arena[place.offset : place.offset + rows * place.channels]
         return flat.reshape(rows, place.channels).astype(np.int64)
 
-    def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Tokens and times (n, 2), dense values (n, size) or (0, 0), and the row of each event given."""
         values, times = check_shapes(self.program, (values, times_us))
+        rows = np.arange(len(times))
+        if self.program.step_us is not None:
+            last = int(self._a64[H_LAST]) if self.events else None
+            values, times, rows = whole_steps(values, times, self.program.step_us, self._empty_steps, last)
         events = np.zeros((len(times), 2), dtype=np.int64)
         events[:, 1] = times
         if self._dense:
-            return events, np.ascontiguousarray(values)
+            return events, np.ascontiguousarray(values), rows
         events[:, 0] = values
-        return events, self._values[:0]
+        return events, self._values[:0], rows
 
-    def _fault(self, fault: int, event: int, time_us: int) -> str:
+    def _fault(self, fault: int, event: int, time_us: int, last: int) -> str:
         if fault == BACKWARDS:
-            last = int(self._a64[H_LAST])
             return f"event {event} at {time_us} us lies before the event at {last} us; sort the events by time first"
         if fault in _FAULTS:
             return f"event {event} at {time_us} us is refused: {_FAULTS[fault]}"
@@ -171,3 +197,9 @@ class Simulator:
             f"event {event} at {time_us} us exceeds what 64-bit sums hold, {self.program.max_events} events and "
             f"{self.program.max_duration_us} us; reset the simulator, or use a windowed or forgetting read-out"
         )
+
+
+def _whole(number: int | np.integer) -> int:
+    if isinstance(number, (bool, np.bool_)):
+        raise TypeError(f"{number} is a boolean")
+    return index(number)

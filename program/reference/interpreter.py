@@ -44,16 +44,24 @@ from .stateless import add, batch_norm, embedding, layer_norm, linear, lookup, m
 from .windows import event_pool, readout
 
 
-def run(program: Program, samples: Sequence[Sample], *, trace: bool = True, batch_size: int = 32) -> list[Trace]:
+def run(
+    program: Program,
+    samples: Sequence[Sample],
+    *,
+    trace: bool = True,
+    batch_size: int = 32,
+    empty_steps: str = "refuse",
+) -> list[Trace]:
     """Run whole samples, each from the zero state; one trace a sample, in their order.
 
     With ``trace=False`` only logits, counters and flags are kept, and read-outs are read once, at the end.
+    ``empty_steps``: of a clocked program, "refuse" samples that leave out steps or "fill" them in (``samples.check``).
 
     Raises:
         ProgramError: a token outside the vocabulary, NaN or wrong shapes in dense values, times that go backwards or
             a recording too long for 64-bit sums; names the sample and the event.
     """
-    encoded = [encode(program, sample, index) for index, sample in enumerate(samples)]
+    encoded = [encode(program, sample, index, empty_steps) for index, sample in enumerate(samples)]
     traces: list[Trace] = []
     for start in range(0, len(encoded), batch_size):
         traces += _run_batch(program, encoded[start : start + batch_size], trace)

@@ -16,11 +16,13 @@ class Timing:
 
     Attributes:
         tick_ms: the tick that event times were rounded to in training; None for exact times and for regular steps.
+        step_us: microseconds of a regular step; None for events, and where a task gives its steps no length.
         pairing: which gap a state decays by at an event, "causal" (the one before it) or "next" (the one behind it).
     """
 
     tick_ms: float | None = None
     pairing: str = "causal"
+    step_us: int | None = None
 
 
 class Inputs(NamedTuple):

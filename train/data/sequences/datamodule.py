@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from ....errors import PumiceError
 from ....program.samples import Sample
 from ..base import TaskDataModule
+from ..inputs import Timing
 from ..plan import BatchKey
 from ..streams import Purpose, stream
 from .batch import IGNORED, BlockBatch, SeriesBatch
@@ -61,10 +62,16 @@ class SequenceDataModule(TaskDataModule):
         """The width of the input."""
         return {"in_features": self.task.in_features}
 
+    @property
+    def timing(self) -> Timing:
+        """Regular steps of the task's length."""
+        return Timing(step_us=self.task.step_us)
+
     def program_samples(self, split: str) -> list[Sample]:
-        """Values and times of each sequence, a step every ``task.step_us``."""
+        """Values and times of each sequence, a step every ``task.step_us``, or every millisecond."""
         inputs = [batch.inputs[0].numpy() for batch in self.batches(split, 1)]
-        return [(values, self.task.step_us * np.arange(len(values), dtype=np.int64)) for values in inputs]
+        step = self.task.step_us or 1000
+        return [(values, step * np.arange(len(values), dtype=np.int64)) for values in inputs]
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """One class a labelled block."""

@@ -53,9 +53,9 @@ class SequenceTask(ABC):
         return False
 
     @property
-    def step_us(self) -> int:
-        """Microseconds of a step, 1000 where the task gives its steps no length."""
-        return 1000
+    def step_us(self) -> int | None:
+        """Microseconds of a step; None where the task gives its steps no length."""
+        return None
 
     @abstractmethod
     def open(self, split: str) -> SequenceSet:
