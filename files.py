@@ -20,6 +20,9 @@ from .errors import PumiceError
 PARTIAL = ".partial-"
 """How the names of temporary files begin."""
 
+MAX_TEXT = 1 << 24
+"""Bytes of a text or JSON file that is read: what they become in memory is some twenty times as much."""
+
 
 @contextlib.contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
@@ -57,10 +60,52 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 def remove_partial(folder: Path) -> None:
     """Remove what writers that were killed left in ``folder`` and below; nobody may be writing there."""
     for path in list(folder.rglob(f"{PARTIAL}*")):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all that it holds, or a link, but not what that leads to; none is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def check_inside(folder: Path) -> None:
+    """Refuse a folder that holds a link to outside it, or anything that is no file, folder or link.
+
+    Reading, writing and deleting by name below it then stays below it. ``folder`` itself may be a link.
+
+    Raises:
+        PumiceError: naming the entry.
+    """
+    root = folder.resolve()
+    for place, folders, names in os.walk(root):
+        for entry in (Path(place, name) for name in (*folders, *names)):
+            if entry.is_symlink():
+                if not Path(os.path.realpath(entry)).is_relative_to(root):
+                    raise PumiceError(
+                        f"{folder / entry.relative_to(root)} leads out of the folder, to {os.readlink(entry)}; "
+                        "put what it leads to in its place, or choose another folder"
+                    )
+            elif not entry.is_file() and not entry.is_dir():
+                raise PumiceError(f"{folder / entry.relative_to(root)} is neither a file nor a folder; remove it")
+
+
+def read_text(source: Path) -> str:
+    """The UTF-8 text of a file of at most `MAX_TEXT` bytes.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger, no file, or no UTF-8.
+    """
+    if source.exists() and not source.is_file():
+        raise ValueError("it is no file")
+    with source.open("rb") as file:
+        content = file.read(MAX_TEXT + 1)
+    if len(content) > MAX_TEXT:
+        raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
+    return content.decode("utf-8")
 
 
 def write_json(target: str | Path, value: Any) -> None:
@@ -77,11 +122,15 @@ def read_json(source: str | Path) -> Any:
     """
     source = Path(source)
     try:
-        return json.loads(source.read_text(encoding="utf-8"))
+        return json.loads(read_text(source), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise PumiceError(f"{source} does not exist; run the stage that writes it first") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PumiceError(f"{source} cannot be read as JSON ({error}); write it anew") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"it holds {name}, which JSON does not have")
 
 
 DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)

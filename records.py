@@ -67,7 +67,11 @@ def read_record(folder: Path, stage: str) -> StageRecord | None:
     if not source.exists():
         return None
     found = read_json(source)
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), kind) for key, kind in KINDS.items()):
+    if (
+        not isinstance(found, dict)
+        or not all(isinstance(found.get(key), kind) for key, kind in KINDS.items())
+        or any(Path(name).is_absolute() or ".." in Path(name).parts for name in found["outputs"])
+    ):
         raise PumiceError(f"{source} is damaged; do the stage anew with redo=[{stage}]")
     return StageRecord(**{item.name: found[item.name] for item in fields(StageRecord) if item.name in found})
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..errors import PumiceError
-from ..files import atomic_path
+from ..files import atomic_path, check_inside, read_text
+from .replay import OF_ONE_COMMAND, as_values, check_replayed, quoted
 
 SAVED_NAME = "overrides.yaml"
-NOT_SAVED = ("run_dir", "redo")
 OPEN = ("quantize.layers",)
 """Empty mappings for keys of the user's own, which Hydra takes behind ``++`` alone."""
 VALUE_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
@@ -26,12 +28,6 @@ def open_mappings(arguments: list[str]) -> list[str]:
     return [f"++{item}" if item.partition("=")[0] in OPEN else item for item in arguments]
 
 
-def quoted(value: str) -> str:
-    """``value`` as a quoted string of Hydra's override grammar."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
 def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Separate (flags with their values, overrides)."""
     flags, overrides, takes_value = [], [], False
@@ -44,33 +40,47 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
-def save_overrides(folder: Path, overrides: list[str], config_dir: str | None) -> None:
-    """Remember the settings of a run folder, without those that concern one command only."""
-    kept = [item for item in overrides if key_of(item) not in NOT_SAVED]
+def save_overrides(folder: Path, overrides: list[str], config_dir: str | None, config: Mapping[str, Any]) -> None:
+    """Remember the settings of a run folder, without those that concern one command only.
+
+    Args:
+        folder: of the run.
+        overrides: as given to Hydra.
+        config_dir: the user's folder of configurations; values from there are kept, the folder is not.
+        config: the resolved configuration, plain data.
+    """
+    kept = [item for item in overrides if key_of(item) not in OF_ONE_COMMAND]
+    kept = as_values(kept, config_dir, config)
     with atomic_path(folder / SAVED_NAME) as path:
-        path.write_text(yaml.safe_dump({"config_dir": config_dir, "overrides": kept}), encoding="utf-8")
+        path.write_text(yaml.safe_dump({"config_dir": None, "overrides": kept}), encoding="utf-8")
 
 
 def with_saved_overrides(arguments: list[str]) -> list[str]:
     """Put the overrides that the folder named by ``run_dir=...`` remembers before the given ones.
 
     Raises:
-        PumiceError: the folder's record cannot be read.
+        PumiceError: the folder's record cannot be read, or asks for more than values of Pumice's own settings.
     """
     flags, overrides = split_arguments(arguments)
     run_dirs = [item.partition("=")[2].strip("'\"") for item in overrides if key_of(item) == "run_dir"]
     if not run_dirs or not (source := Path(run_dirs[-1]) / SAVED_NAME).exists():
         return arguments
+    check_inside(source.parent)
     try:
-        saved = yaml.safe_load(source.read_text(encoding="utf-8"))
-        saved_overrides, config_dir = saved["overrides"], saved["config_dir"]
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
+        saved = yaml.safe_load(read_text(source))
+        saved_overrides, config_dir = list(saved["overrides"]), saved["config_dir"]
+        new_keys = {key_of(item) for item in overrides}
+        remembered = [item for item in saved_overrides if key_of(item) not in new_keys]
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise PumiceError(f"{source} is damaged and cannot be read; choose another run_dir") from error
-    new_keys = {key_of(item) for item in overrides}
-    remembered = [item for item in saved_overrides if key_of(item) not in new_keys]
     has_config_dir = any(flag.partition("=")[0] in ("--config-dir", "-cd") for flag in flags)
     if config_dir and not has_config_dir:
-        flags = [*flags, "--config-dir", config_dir]
+        raise PumiceError(
+            f"{source} asks for the configurations in {config_dir}, which can name any code; give --config-dir "
+            f"{config_dir} if they are yours"
+        )
+    for item in remembered:
+        check_replayed(item, source)
     return [*flags, *remembered, *overrides]
 
 

@@ -37,7 +37,7 @@ def stages(config: DictConfig, names: tuple[str, ...]) -> float | None:
     def remember(folder: Path) -> None:
         sources = hydra.runtime.config_sources
         config_dir = next((source.path for source in sources if source.provider == "command-line"), None)
-        save_overrides(folder, list(hydra.overrides.task), config_dir)
+        save_overrides(folder, list(hydra.overrides.task), config_dir, plain)
         with atomic_path(folder / "config.yaml") as target:
             OmegaConf.save(OmegaConf.create(plain), target)
 

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import hashlib
 import platform
-import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PumiceError
-from ..files import read_json, remove_partial, write_json
+from ..files import check_inside, read_json, remove, remove_partial, write_json
 from ..records import BEGUN, FINISHED, METRICS, StageRecord, read_record, read_records, record_path, write_record
 from .stage import Stage
 
@@ -122,11 +121,7 @@ class RunFolder:
     def forget(self, stage: Stage) -> None:
         """Delete the outputs, the unfinished work and the record of ``stage``, which has to outlive them."""
         for name in (*stage.writes, *stage.scratch):
-            target = self.path / name
-            if target.is_dir():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)
+            remove(self.path / name)
         record_path(self.path, stage.name).unlink(missing_ok=True)
 
     def forget_if_inputs_changed(self, stage: Stage) -> None:
@@ -142,7 +137,10 @@ class RunFolder:
     def finish(self, stage: Stage, figures: Mapping[str, Any], seconds: float) -> None:
         """Record that ``stage`` has finished and merge its ``figures`` into metrics.json."""
         metrics = self.path / METRICS
-        write_json(metrics, {**(read_json(metrics) if metrics.exists() else {}), stage.name: dict(figures)})
+        known = read_json(metrics) if metrics.exists() else {}
+        if not isinstance(known, dict):
+            raise PumiceError(f"{metrics} is damaged: it holds no figures by stage; remove it")
+        write_json(metrics, {**known, stage.name: dict(figures)})
         record = self._new_record(stage, FINISHED)
         outputs = self.digests(stage.writes)
         write_record(self.path, replace(record, outputs=outputs, figures=dict(figures), seconds=round(seconds, 2)))
@@ -162,11 +160,12 @@ def open_run_folder(path: str | Path, config: Mapping[str, Any]) -> Iterator[Run
     """Open and lock a run folder, making it where it does not exist. The lock goes when the process ends.
 
     Raises:
-        PumiceError: another process works in it, or it cannot be made.
+        PumiceError: another process works in it, it cannot be made, or something in it leads out of it.
     """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
+        check_inside(path)
         lock = (path / ".lock").open("a")
     except OSError as error:
         raise PumiceError(f"cannot use the run folder {path}: {error.strerror}; choose another run_dir") from error

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import PumiceError
+from ..files import check_inside
 from ..hw_sim.report import STAGE
 from ..hw_sim.report.compare_runs import unit_of, write_comparison
 from ..hw_sim.report.write import write_report
@@ -49,6 +50,7 @@ def compare(folders: Sequence[Path], settings: Mapping[str, str]) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise PumiceError(f"{folder} is no folder; name folders of runs, such as runs/multirun/*")
+        check_inside(folder)
     out = Path(settings.get("out", "."))
     try:
         rows = write_comparison(folders, out)
