@@ -1,29 +1,50 @@
-# make demo   install, then the main job on the embedded data set
-# make test   install, then the whole test suite
+# make demo        install, then the main job on the embedded data set
+# make test        install, then what `make lint` checks, then the whole test suite
+# make lint        style, the law of imports
+# make types       the type checker
+# make docs        the documentation as a site in site/, to be read without a network
+# make benchmark   every benchmark at a small size (SIZE=full: the sizes of the documentation)
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin
+SIZE ?= small
+BENCHMARKS := scan quantized_scan adlif training_step simulator onnx_models lava
+CHECKS := style imports  # types joins them as soon as `make types` finds nothing
 
-.PHONY: demo test lint benchmark clean install
+.PHONY: demo test lint style imports types docs benchmark clean install
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pumice needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs,synthesis]'
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs,dev,synthesis]'
 	mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/pumice  # where mypy finds the package, whatever this folder is called
 	touch $@
 
 demo: install
 	$(RUN)/pumice run
 
-test: install
-	$(RUN)/ruff check .
+test: $(CHECKS)
 	$(RUN)/python -m pytest
 
-lint: install
-	$(RUN)/ruff check . && $(RUN)/ruff format --check .
+lint: $(CHECKS)
+
+style: install
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+imports: install
+	PYTHONPATH=$(VENV)/src $(RUN)/lint-imports
+
+types: install
+	$(RUN)/mypy
+
+docs: install
+	$(RUN)/mkdocs build --strict
+
+benchmark: install
+	for name in $(BENCHMARKS); do $(RUN)/python benchmarks/$$name.py --size $(SIZE) || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info
