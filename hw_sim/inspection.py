@@ -11,35 +11,7 @@ from rich.table import Table
 
 from ..program import Format, Program, digest
 from ..program.bounds import register
-from ..program.formats import smallest_dtype
-from ..program.nodes import (
-    SPIKES,
-    AdaptiveLIF,
-    DiagonalSSM,
-    EventPool,
-    LeakyIntegrator,
-    LoihiLIF,
-    Lookup,
-    Neurons,
-    Node,
-    Readout,
-)
-from .counts.memory import state_bits
-
-_WIDTH_OF = {
-    "table": "table_width",
-    "input": "input_width",
-    "recurrent": "recurrent_width",
-    "weight": "weight_width",
-    "decay": "decay_width",
-    **dict.fromkeys(("alpha", "rise", "beta", "coupling", "jump"), "constant_width"),
-    "input_re": "input_width",
-    "input_im": "input_width",
-    "decay_re": "decay_width",
-    "decay_im": "decay_width",
-    "multiplier": "multiplier_width",
-}
-"""Tensors whose width the node states; others are counted at the narrowest integer type that holds them."""
+from ..program.nodes import SPIKES, Lookup, Node
 
 
 def inspect(program: Program) -> dict[str, Any]:
@@ -59,7 +31,7 @@ def inspect(program: Program) -> dict[str, Any]:
         "nodes": nodes,
         "weight_bits": sum(node["weight_bits"] for node in nodes),
         "state_bits": sum(node["state_bits"] for node in nodes),
-        "tables": {node.name: _table(node) for node in program if isinstance(node, Lookup)},
+        "tables": {node.name: _table(node) for node in program.of_type(Lookup)},
         "dead_zones": {name: zone for node in program for name, zone in dead_zones(node).items()},
     }
 
@@ -67,32 +39,21 @@ def inspect(program: Program) -> dict[str, Any]:
 def dead_zones(node: Node) -> dict[str, dict[str, float]]:
     """Where rounding holds a decaying state, by state: ``<node>``, or ``<node>:u`` and ``<node>:w`` of neurons.
 
-    About ``0.71 / (1 - |a|)`` units for a complex mode with the decay a of one tick, and ``0.5 / (1 - a)`` for real
-    states with the decay a of one step. Gives the smallest, median and largest in units, and the largest as a share of
-    the range. What does not decay within its coefficients holds any state: infinite units are given as the whole range.
+    See `program.nodes.State`. Gives the smallest, median and largest in units, and the largest as a share of the range.
+    What does not decay within its coefficients holds any state: infinite units are given as the whole range.
     """
     found = {}
-    if isinstance(node, DiagonalSSM):
-        one = 2.0 ** node.decay_exponent[0].astype(np.float64)
-        decay = np.hypot(one + node.decay_re[0], node.decay_im[0].astype(np.float64)) / one
-        found[node.name] = _dead_zone(0.71, decay, node.state_format)
-    if isinstance(node, Neurons):
-        found[f"{node.name}:u"] = _dead_zone(0.5, np.ldexp(node.alpha.astype(float), -node.alpha_frac), node.potential)
-    if isinstance(node, AdaptiveLIF):
-        found[f"{node.name}:w"] = _dead_zone(0.5, np.ldexp(node.beta.astype(float), -node.beta_frac), node.adaptation)
-    if isinstance(node, LeakyIntegrator):
-        found[node.name] = _dead_zone(0.5, np.ldexp(node.decay.astype(float), -node.decay_frac), node.output)
+    for state in node.states():
+        units = state.dead_zone
+        if units is not None:
+            share = float(units.max()) / ((1 << (state.width - 1)) - 1)
+            summary = {"min": float(units.min()), "median": float(np.median(units)), "max": float(units.max())}
+            found[state.key(node.name)] = {**summary, "share": share}
     return found
 
 
-def _dead_zone(step: float, decay: np.ndarray, format: Format) -> dict[str, float]:
-    units = np.minimum(step / np.maximum(1 - decay, 1e-300), float(format.max))
-    share = float(units.max() / format.max)
-    return {"min": float(units.min()), "median": float(np.median(units)), "max": float(units.max()), "share": share}
-
-
 def _describe(program: Program, node: Node) -> dict[str, Any]:
-    tensors = {name: {"shape": list(array.shape), "bits": bits} for name, array, bits in _tensors(node)}
+    tensors = {tensor.name: {"shape": list(tensor.codes.shape), "bits": tensor.width} for tensor in node.tensors()}
     return {
         "name": node.name,
         "type": type(node).__name__,
@@ -105,44 +66,9 @@ def _describe(program: Program, node: Node) -> dict[str, Any]:
             for what, bound in node.bounds().items()
         },
         "tensors": tensors,
-        "weight_bits": sum(int(np.prod(entry["shape"])) * entry["bits"] for entry in tensors.values()),
-        "state_bits": _state_bits(node),
+        "weight_bits": node.parameter_bits,
+        "state_bits": node.state_bits,
     }
-
-
-def _tensors(node: Node) -> list[tuple[str, np.ndarray, int]]:
-    found = []
-    for item in fields(node):
-        value = getattr(node, item.name)
-        for index, array in enumerate(value if isinstance(value, tuple) else (value,)):
-            if isinstance(array, np.ndarray) and array.size:
-                name = f"{item.name}[{index}]" if isinstance(value, tuple) else item.name
-                if item.name == "weights":
-                    bits = node.weight_widths[index]
-                elif item.name == "table" and isinstance(node, Lookup):
-                    bits = node.output.width
-                elif item.name in ("weight", "recurrent") and isinstance(node, LoihiLIF):
-                    bits = node.weight_bits
-                else:
-                    bits = getattr(node, _WIDTH_OF.get(item.name, ""), 0) or _narrowest(array)
-                found.append((name, array, bits))
-    return found
-
-
-def _narrowest(array: np.ndarray) -> int:
-    largest = max(int(array.max()), -int(array.min()) - 1)
-    return smallest_dtype(largest.bit_length() + 1).itemsize * 8
-
-
-def _state_bits(node: Node) -> int:
-    if isinstance(node, EventPool):
-        sums = 64 if node.mode == "time" else node.output.width
-        return node.size * sums + (64 if node.mode == "time" else 0) + node.window.bit_length()
-    if isinstance(node, Readout):
-        if node.mode == "window":
-            return node.window * node.size * node.format.width + 64
-        return node.size * (64 if node.mode in ("mean", "time") else node.output.width) + 64
-    return state_bits(node)
 
 
 def _table(node: Lookup) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def register(bound: int) -> str:
     return "i32" if bound < I32_LIMIT else "i64"
 
 
+def register_bits(register: str) -> int:
+    """32 or 64: bits of a register ``"i32"`` or ``"i64"``."""
+    return {"i32": 32, "i64": 64}[register]
+
+
 def check_bounds(name: str, bounds: Mapping[str, int]) -> None:
     """Refuse a node with an intermediate of 2**52 or more.
 

@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import ProgramError
-from .nodes import (
-    GAP_FORMAT,
-    INPUT_NODES,
-    QUERY,
-    DenseInput,
-    Embedding,
-    EventPool,
-    GapInput,
-    LeakyIntegrator,
-    LoihiLIF,
-    Node,
-    Readout,
-    TokenInput,
-)
+from .nodes import GAP_FORMAT, QUERY, WEIGHT, GapInput, Node, ValueInput
 
 PAIRINGS = ("causal", "next")
 _LONGEST = 1 << 60
 LONGEST_STEP_US = 1 << 40
+
+Kind = TypeVar("Kind", bound=Node)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -76,29 +65,36 @@ class Program:
         """Nodes by name."""
         return {node.name: node for node in self.nodes}
 
+    def of_type(self, kind: type[Kind]) -> tuple[Kind, ...]:
+        """The nodes of one type, in order."""
+        return tuple(node for node in self.nodes if isinstance(node, kind))
+
     @cached_property
-    def value_input(self) -> TokenInput | DenseInput:
+    def value_input(self) -> ValueInput:
         """The node that takes the event's token or its dense values."""
-        return next(node for node in self.nodes if isinstance(node, (TokenInput, DenseInput)))
+        return self.of_type(ValueInput)[0]
 
     @cached_property
     def gap_inputs(self) -> tuple[GapInput, ...]:
         """The gaps that the program reads, each in its own unit."""
-        return tuple(node for node in self.nodes if isinstance(node, GapInput))
+        return self.of_type(GapInput)
+
+    @cached_property
+    def read_outs(self) -> tuple[Node, ...]:
+        """The nodes that reduce events to a running value."""
+        return tuple(node for node in self.nodes if node.reads_out)
+
+    @cached_property
+    def chip(self) -> str:
+        """The chip whose own arithmetic its neurons have; empty: Pumice's."""
+        return next((node.chip for node in self.nodes if node.chip), "")
 
     @cached_property
     def rates(self) -> dict[str, int]:
         """Events of the input per event of each edge; ``QUERY`` (0) behind a read-out."""
         rates: dict[str, int] = {}
         for node in self.nodes:
-            if isinstance(node, Readout):
-                rates[node.name] = QUERY
-                continue
-            own = [rates[edge] for edge in node.inputs] or [1]
-            if len(set(own)) > 1:
-                listed = ", ".join(f"{edge} (1/{rate})" for edge, rate in zip(node.inputs, own, strict=True))
-                raise ProgramError(f"node {node.name}: its inputs have different rates: {listed}")
-            rates[node.name] = own[0] * node.stride
+            rates[node.name] = node.rate([rates[edge] for edge in node.inputs])
         return rates
 
     @property
@@ -113,31 +109,28 @@ class Program:
         The potentials of leaky integrators, or the spikes of Loihi's neurons; None where a program decides once a
         recording.
         """
-        read = [self.by_name[node.inputs[0]] for node in self.nodes if isinstance(node, Readout)]
-        return next((node.name for node in read if isinstance(node, (LeakyIntegrator, LoihiLIF))), None)
+        read = [self.by_name[node.inputs[0]] for node in self.read_outs]
+        return next((node.name for node in read if node.is_series), None)
 
     @cached_property
     def max_events(self) -> int:
         """Events of one recording or stream for which every read-out's 64-bit sums hold."""
-        limits = [_sum_limit(node) * self.rates[node.inputs[0]] for node in self.nodes if isinstance(node, Readout)]
+        limits = [node.sum_limit * self.rates[node.inputs[0]] for node in self.read_outs]
         return min([*limits, _LONGEST])
 
     @cached_property
     def max_duration_us(self) -> int:
         """Microseconds from the first to the last event for which all gaps and time-weighted sums hold."""
-        limits = [_LONGEST]
-        for node in self.nodes:
-            if isinstance(node, GapInput):
-                limits.append((GAP_FORMAT.max - 1) * node.unit_us)
-            if isinstance(node, (EventPool, Readout)) and node.mode == "time":
-                limits.append((_sum_limit(node) - 1) * self._unit_us(node.inputs[1]))
-        return min(limits)
+        limits = [(GAP_FORMAT.max - 1) * node.unit_us for node in self.gap_inputs]
+        weighing = [(node.sum_limit, node.edge(WEIGHT)) for node in self.nodes if node.edge(WEIGHT)]
+        return min([*limits, *((limit - 1) * self.unit_us(edge) for limit, edge in weighing), _LONGEST])
 
-    def _unit_us(self, edge: str) -> int:
-        node = self.by_name[edge]
-        while not isinstance(node, GapInput):
-            node = self.by_name[node.inputs[0]]
-        return node.unit_us
+    def unit_us(self, edge: str) -> int:
+        """Microseconds of a tick on an edge of gaps, however often they were pooled."""
+        units = {node.name: node.unit_us for node in self.gap_inputs}
+        while edge not in units:
+            edge = self.by_name[edge].inputs[0]
+        return units[edge]
 
     def parallel_depth(self) -> int:
         """The longest chain of nodes."""
@@ -151,7 +144,7 @@ class Program:
         for node in self.nodes:
             if node.name in seen:
                 raise ProgramError(f"two nodes are called {node.name!r}; names must be unique")
-            if not isinstance(node, INPUT_NODES) and not node.inputs:
+            if not node.is_input and not node.inputs:
                 raise ProgramError(f"node {node.name}: has no input")
             if len(node.inputs) != len(node.input_formats):
                 raise ProgramError(f"node {node.name}: {len(node.inputs)} inputs, {len(node.input_formats)} expected")
@@ -166,9 +159,7 @@ class Program:
                     raise ProgramError(
                         f"edge {edge} -> {node.name}: carries {source.channels} channels, {channels} are expected"
                     )
-                if isinstance(source, TokenInput) and isinstance(node, Embedding) and len(node.table) < source.vocab:
-                    rows = len(node.table)
-                    raise ProgramError(f"node {node.name}: its {rows} rows are fewer than {source.vocab} tokens")
+                node.check_source(source)
             seen[node.name] = node
 
     def _check_step(self, step_us: int) -> None:
@@ -178,25 +169,12 @@ class Program:
             raise ProgramError("a program that reads gaps has no steps; leave step_us out")
 
     def _check_inputs(self) -> None:
-        values = [node.name for node in self.nodes if isinstance(node, (TokenInput, DenseInput))]
+        values = self.of_type(ValueInput)
         if len(values) != 1:
             raise ProgramError(f"a program has one token or dense input, not {len(values)}")
-        units = [node.unit_us for node in self.nodes if isinstance(node, GapInput)]
+        units = [node.unit_us for node in self.gap_inputs]
         if len(set(units)) != len(units):
             raise ProgramError("two gap inputs share one unit; use a single one")
         for node in self.nodes:
-            if isinstance(node, Readout) and node.mode == "time":
-                values, weights, total = (self.rates[edge] for edge in node.inputs)
-                if values != weights or total != 1:
-                    raise ProgramError(
-                        f"node {node.name}: needs values and weights of one rate and gaps at the full rate, "
-                        f"not rates 1/{values}, 1/{weights}, 1/{total}"
-                    )
             if node.keeps_state and any(self.rates[edge] == QUERY for edge in node.inputs):
                 raise ProgramError(f"node {node.name}: keeps state behind a read-out; only stateless nodes may")
-
-
-def _sum_limit(node: EventPool | Readout) -> int:
-    """How many unit weights of the largest code fit the doubled, shifted sum of a rounded division: below 2**62."""
-    extra = node.extra_bits if isinstance(node, Readout) else 0
-    return (1 << 62) // ((node.format.magnitude << (extra + 1)) + 1)

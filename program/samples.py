@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .arithmetic import round_half_up_real
-from .arrays import integers, reals
+from .arrays import integers
 from .clock import check_order, gaps
 from .errors import ProgramError
 from .graph import Program
-from .nodes import DenseInput, TokenInput
 from .steps import whole_steps
 
 __all__ = ["Sample", "codes", "shortest"]
@@ -27,11 +25,7 @@ def codes(
         ProgramError: a sample that the program cannot take (``encode``).
     """
     values, between = encode(program, sample, index, empty_steps)
-    source = program.value_input
-    if isinstance(source, DenseInput):
-        scaled = round_half_up_real(values * 2.0**source.output.frac)
-        values = np.clip(scaled, source.output.min, source.output.max).astype(np.int64)
-    return values, between
+    return program.value_input.codes(values), between
 
 
 def shortest(samples: Sequence[Sample], count: int) -> list[int]:
@@ -81,11 +75,7 @@ def check_shapes(program: Program, sample: Sample) -> Sample:
     """
     source = program.value_input
     times = integers("times", sample[1])
-    wanted: tuple[int, ...] = (times.size,)
-    if isinstance(source, DenseInput):
-        values, wanted = reals("values", sample[0]), (times.size, source.size)
-    else:
-        values = integers("tokens", sample[0])
+    values, wanted = source.accept(sample[0]), (times.size, *source.event_shape)
     if times.ndim != 1 or values.shape != wanted:
         raise ProgramError(
             f"values have shape {values.shape} and times {times.shape}; {wanted} and one time an event are expected"
@@ -123,11 +113,7 @@ def check(program: Program, sample: Sample, index: int, empty_steps: str = "refu
 
 
 def _check_values(program: Program, values: np.ndarray, index: int) -> None:
-    source = program.value_input
-    if isinstance(source, TokenInput):
-        wrong, reason = (values < 0) | (values >= source.vocab), f"lies outside [0, {source.vocab})"
-    else:
-        wrong, reason = ~np.isfinite(values).all(axis=1), "holds NaN or infinity"
+    wrong, reason = program.value_input.refused(values)
     if wrong.any():
         event = int(np.argmax(wrong))
         raise ProgramError(f"sample {index}, event {event}: {values[event]} {reason}; encode it as in training")

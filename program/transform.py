@@ -18,7 +18,7 @@ def replace_readout(program: Program, *, mode: str, window: int = 0, decay_shift
     Raises:
         ProgramError: mode "time" where the program has another (its gaps are not in the program), or a bad setting.
     """
-    readouts = [node for node in program if isinstance(node, Readout)]
+    readouts = program.of_type(Readout)
     if mode == "time" and any(node.mode != "time" for node in readouts):
         raise ProgramError(
             f"node {readouts[0].name}: read-out 'time' needs gaps that this program lacks; lower it anew"
@@ -28,4 +28,5 @@ def replace_readout(program: Program, *, mode: str, window: int = 0, decay_shift
         inputs = node.inputs if mode == "time" else node.inputs[:1]
         return replace(node, inputs=inputs, mode=mode, window=window, decay_shift=decay_shift)
 
-    return replace(program, nodes=tuple(changed(node) if isinstance(node, Readout) else node for node in program))
+    new = {node.name: changed(node) for node in readouts}
+    return replace(program, nodes=tuple(new.get(node.name, node) for node in program))

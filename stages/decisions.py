@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..models.adlif.blocks import aggregate
 from ..program import Program
-from ..program.nodes import LoihiLIF
+from ..program.nodes import SPIKES
 from ..program.samples import Sample, Trace
 from ..train.data.base import TaskDataModule
 from ..train.data.events.datamodule import EventDataModule
@@ -90,7 +90,7 @@ class SequenceTest(TestSet):
     ) -> NDArray[np.float64]:
         """The aggregated potentials of the labelled blocks."""
         node, found = program[program.series], []
-        scale, aggregation = node.output.scale, "mean" if isinstance(node, LoihiLIF) else self._aggregation
+        scale, aggregation = node.output.scale, "mean" if node.output == SPIKES else self._aggregation
         for batch, trace in zip(self._chosen(chosen), traces, strict=True):
             potentials = torch.from_numpy(trace.series * scale).unsqueeze(0)
             logits = aggregate(potentials, batch.blocks, batch.targets.shape[1], aggregation)

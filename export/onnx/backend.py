@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...program import Program
-from ...program.nodes import INPUT_NODES, QUERY, AdaptiveLIF, DiagonalSSM, Neurons, Node, Readout
+from ...program.nodes import QUERY, AdaptiveLIF, DiagonalSSM, Neurons, Node, Readout
 from ...program.samples import Sample, Trace
 from .event import BEFORE
 from .feed import feed
@@ -21,7 +21,7 @@ def run_onnx(program: Program, samples: Sequence[Sample], trace: bool, batch_siz
 
     Saturations and clipped gaps are not counted.
     """
-    edges = [node.name for node in program if program.rates[node.name] != QUERY and not isinstance(node, INPUT_NODES)]
+    edges = [node.name for node in program if program.rates[node.name] != QUERY and not node.is_input]
     states = {node.name: [BEFORE + part for part in _state_parts(node)] for node in program if _state_parts(node)}
     names = [*edges, *itertools.chain(*states.values())] if trace else []
     session = open_session(build_sequence(program, trace=names))

@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
 from ...program import Program, ProgramError
-from ...program.nodes import (
-    INPUT_NODES,
-    LIF,
-    SPIKES,
-    AdaptiveLIF,
-    Add,
-    BatchNorm,
-    DiagonalSSM,
-    Embedding,
-    EventPool,
-    LayerNorm,
-    LeakyIntegrator,
-    Linear,
-    LoihiLIF,
-    Lookup,
-    Multiply,
-    Node,
-    Readout,
-)
+from ...program.nodes import SPIKES, Node
 from ...program.samples import Trace
-from . import floating, neurons, sequence
-from . import stateless as products
-from .edges import Edges
-from .memory import parameter_bits, state_bits
+from . import floating, integer
+from .edges import Edges, NodeCounter
 from .records import Counts, Tally
-
-NodeCounter = Callable[[Node, Edges, Tally], None]
-
-COUNTERS: dict[type[Node], NodeCounter] = {
-    AdaptiveLIF: neurons.adaptive_lif,
-    Add: products.add,
-    BatchNorm: products.batch_norm,
-    DiagonalSSM: sequence.diagonal_ssm,
-    Embedding: products.embedding,
-    EventPool: sequence.event_pool,
-    LayerNorm: products.layer_norm,
-    LeakyIntegrator: neurons.leaky_integrator,
-    LIF: neurons.lif,
-    Linear: products.linear,
-    LoihiLIF: neurons.loihi_lif,
-    Lookup: products.lookup,
-    Multiply: products.multiply,
-    Readout: sequence.readout,
-}
-"""Inputs are the host's and have no counter."""
 
 
 def count(program: Program, traces: Sequence[Trace]) -> Counts:
@@ -67,15 +27,16 @@ def count(program: Program, traces: Sequence[Trace]) -> Counts:
         output = edges.output(node)
         tally.outputs += output.size
         tally.zero_outputs += output.size - int(np.count_nonzero(output))
-        if not isinstance(node, INPUT_NODES):
+        if not node.is_input:
             rows = zip(edges.inputs(node), node.input_formats, strict=True)
             tally.move(
                 inputs_read=sum(x.size * form.width for x, form in rows),
                 outputs_written=output.size * node.output.width,
             )
-            COUNTERS[type(node)](node, edges, tally)
+            integer.COUNTERS[type(node)](node, edges, tally)
 
-    return _count(program, traces, "integer", COUNTERS, observe, parameter_bits, state_bits)
+    bits = (lambda node: node.parameter_bits), (lambda node: node.state_bits)
+    return _count(program, traces, "integer", integer.COUNTERS, observe, *bits)
 
 
 def count_float(program: Program, traces: Sequence[Trace]) -> Counts:
@@ -89,27 +50,28 @@ def count_float(program: Program, traces: Sequence[Trace]) -> Counts:
         output = edges.output(node)
         tally.outputs += output.size
         tally.zero_outputs = -1
-        if not isinstance(node, INPUT_NODES):
+        if not node.is_input:
             tally.move(
                 inputs_read=sum(x.size * floating.WIDTH for x in edges.inputs(node)),
                 outputs_written=output.size * floating.WIDTH,
             )
-            floating.COUNTERS[type(node)](node, edges, tally)
+            floating.RULES[type(node)].count(node, edges, tally)
 
-    return _count(program, traces, "float32", floating.COUNTERS, observe, floating.parameter_bits, floating.state_bits)
+    bits = floating.parameter_bits, floating.state_bits
+    return _count(program, traces, "float32", floating.RULES, observe, *bits)
 
 
 def _count(
     program: Program,
     traces: Sequence[Trace],
     arithmetic: str,
-    counters: Mapping[type[Node], NodeCounter],
+    counted: Collection[type[Node]],
     observe: NodeCounter,
     parameters: Callable[[Node], int],
     state: Callable[[Node], int],
 ) -> Counts:
     for node in program:
-        if not isinstance(node, INPUT_NODES) and type(node) not in counters:
+        if not node.is_input and type(node) not in counted:
             raise ProgramError(f"node {node.name}: {type(node).__name__} cannot be counted; leave out the stage count")
     tallies = {node.name: Tally() for node in program}
     events = 0
@@ -127,4 +89,4 @@ def _count(
 
 
 def _spikes(node: Node) -> bool:
-    return node.output == SPIKES and not isinstance(node, INPUT_NODES)
+    return node.output == SPIKES and not node.is_input

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ...program import Program, ProgramError
 from ...program.nodes import QUERY, Node
 from ...program.reference.batch import Batch
-from ...program.reference.interpreter import FUNCTIONS
+from ...program.reference.interpreter import function_of
 from ...program.samples import Trace
+from .records import Tally
 
 
 class Edges:
@@ -44,10 +48,14 @@ class Edges:
         """The node's output (events, channels) and states, run anew by the reference on the codes of its inputs."""
         batch = Batch(self.program, np.array([self.events]), trace=True)
         inputs = [rows[None] for rows in self.inputs(node)]
-        output = FUNCTIONS[type(node)](node, inputs, batch.valid(self.program.rates[node.name]), batch)
+        output = function_of(node)(node, inputs, batch.valid(self.program.rates[node.name]), batch)
         return output[0], batch.states[node.name][0]
 
     def _read(self, node: Node) -> np.ndarray:
         batch = Batch(self.program, np.array([self.events]), trace=False)
         inputs = [rows[None] for rows in self.inputs(node)]
-        return FUNCTIONS[type(node)](node, inputs, batch.valid(QUERY), batch)[0]
+        return function_of(node)(node, inputs, batch.valid(QUERY), batch)[0]
+
+
+NodeCounter = Callable[[Any, Edges, Tally], None]
+"""Counts what a node of one type did in one sample: (node, edges, tally)."""

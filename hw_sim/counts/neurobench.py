@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from ...program.nodes import REGISTRY
 from .records import Counts
-
-SYNAPSES = ("LIF", "AdaptiveLIF", "LoihiLIF", "LeakyIntegrator")
-"""Nodes whose matrices are linear layers to NeuroBench: W, V and W_o, each fed once a step."""
 
 
 def neurobench(counts: Counts) -> dict[str, float] | None:
@@ -14,11 +12,11 @@ def neurobench(counts: Counts) -> dict[str, float] | None:
     ``Effective_MACs``, ``Effective_ACs`` and ``Dense`` (Yik et al. 2025) of products with W, V and W_o: a step whose
     inputs are all -1, 0 or 1 accumulates. ``ActivationSparsity``: the share of zeros among the outputs of all neurons.
     Biases, constants, updates and comparisons of the neurons lie outside. None for networks without a clock or
-    with other layers, and for float counts, whose zeros are not known.
+    with layers that keep no state, and for float counts, whose zeros are not known.
     """
     layers = [node for node in counts if node.sum("mac", "dense")]
     neurons = [node for node in counts if node.spiking]
-    known = all(node.type in SYNAPSES for node in layers) and all(node.zero_outputs >= 0 for node in neurons)
+    known = all(REGISTRY[node.type].keeps_state for node in layers) and all(node.zero_outputs >= 0 for node in neurons)
     if not (counts.clocked and known):
         return None
     samples, outputs = max(counts.samples, 1), sum(node.outputs for node in neurons)

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...program import ProgramError
 from ..counts.records import Counts, NodeCounts
-from .demand import arithmetic, synaptic
 from .profile import EnergyProfile, MemoryLevel, Range
+from .quantities import arithmetic, synaptic
 
 CLASSES = ("weights", "state", "activations")
 """What is kept in memory, each class in one level."""
@@ -137,11 +137,11 @@ def _node(
     node: NodeCounts, profile: EnergyProfile, levels: Mapping[str, MemoryLevel], floating: bool, skip_zeros: bool
 ) -> NodeEnergy:
     if profile.style == "synaptic":
-        demand, unpriced = synaptic(node)
+        quantities, unpriced = synaptic(node)
     else:
-        demand, unpriced = arithmetic(node, floating, skip_zeros), Counter()
+        quantities, unpriced = arithmetic(node, floating, skip_zeros), Counter()
     compute = Range()
-    for quantity, number in demand.items():
+    for quantity, number in quantities.items():
         if quantity in profile.constants:
             compute = compute + profile.constants[quantity].energy * number
         else:

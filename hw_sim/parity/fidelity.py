@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...program import Program
-from ...program.nodes import SPIKES, AdaptiveLIF, DiagonalSSM, LeakyIntegrator, LoihiLIF, Neurons, Node
-from ...program.nodes.loihi import DECAY_BITS, STATE_LIMIT
+from ...program.nodes import HIDDEN, OUTPUT, SPIKES
 from ...program.samples import Sample, Trace
 from ..simulator import run as simulate
 
@@ -53,31 +52,16 @@ def state_bits(program: Program, traces: Sequence[Trace]) -> dict[str, dict[str,
     found: dict[str, dict[str, object]] = {}
     for node in program:
         first = 0
-        for key, width, size in _states(node):
-            counts = np.zeros(width + 1, dtype=np.int64)
-            for trace in traces:
-                held = trace.states.get(node.name, trace.values[node.name])  # an integrator's state is its output
-                magnitude = np.abs(held[:, first : first + size]).ravel()
-                bits = np.frexp(magnitude.astype(np.float64))[1]  # of an integer: its bit length
-                counts += np.bincount(bits, minlength=len(counts))
-            found[key] = {"width": width, "counts": counts.tolist()}
-            first += size
-    return found
-
-
-def _states(node: Node) -> list[tuple[str, int, int]]:
-    """(name, width, channels) of each state, in the order of traces."""
-    name = node.name
-    if isinstance(node, DiagonalSSM):
-        return [(name, node.state_width, 2 * node.modes)]
-    if isinstance(node, LeakyIntegrator):
-        return [(name, node.output.width, node.channels)]
-    if isinstance(node, LoihiLIF):
-        width = STATE_LIMIT.bit_length()
-        return [(f"{name}:u", width, node.neurons), (f"{name}:v", width, node.neurons)]
-    found = [(f"{name}:u", node.potential.width, node.neurons)] if isinstance(node, Neurons) else []
-    if isinstance(node, AdaptiveLIF):
-        found.append((f"{name}:w", node.adaptation.width, node.neurons))
+        for state in node.states():
+            if state.seen == HIDDEN:
+                continue
+            held = [(trace.values if state.seen == OUTPUT else trace.states)[node.name] for trace in traces]
+            own = [rows[:, first : first + state.size].ravel() for rows in held]
+            codes = np.concatenate([np.zeros(0, dtype=np.int64), *own])
+            bits = np.frexp(np.abs(codes).astype(np.float64))[1]  # of an integer: its bit length
+            counts = np.bincount(bits, minlength=state.width + 1)  # more where Loihi's u wraps but once
+            found[state.key(node.name)] = {"width": state.width, "counts": counts.tolist()}
+            first += state.size
     return found
 
 
@@ -87,32 +71,18 @@ def time_constants(program: Program) -> dict[str, list[float | None]]:
     ``tau = -tick / ln |a|``: of a DiagonalSSM by mode, in ms, a the decay of one tick; of neurons and leaky integrators
     by neuron, in steps, a the decay of one step.
     """
-    tick_us = {node.name: node.unit_us for node in program.gap_inputs}
     found: dict[str, list[float | None]] = {}
     for node in program:
-        if isinstance(node, DiagonalSSM):
-            edge = node.inputs[1]
-            while edge not in tick_us:
-                edge = program[edge].inputs[0]
-            scale = np.exp2(-node.decay_exponent[0].astype(np.float64))
-            re, im = 1 + node.decay_re[0] * scale, node.decay_im[0] * scale
-            found[node.name] = _constants(np.hypot(re, im), tick_us[edge] / 1000)
-        if isinstance(node, Neurons):
-            found[f"{node.name}:u"] = _constants(np.ldexp(node.alpha.astype(np.float64), -node.alpha_frac))
-        if isinstance(node, AdaptiveLIF):
-            found[f"{node.name}:w"] = _constants(np.ldexp(node.beta.astype(np.float64), -node.beta_frac))
-        if isinstance(node, LoihiLIF):
-            one = 1 << DECAY_BITS
-            for name, kept in (("u", one - 1 - node.du), ("v", one - node.dv)):
-                found[f"{node.name}:{name}"] = _constants(np.full(node.neurons, kept / one))
-        if isinstance(node, LeakyIntegrator):
-            found[node.name] = _constants(np.ldexp(node.decay.astype(np.float64), -node.decay_frac))
+        for state in node.states():
+            if state.loss is not None:
+                unit = program.unit_us(state.clock) / 1000 if state.clock else 1.0
+                found[state.key(node.name)] = _constants(state.loss, unit)
     return found
 
 
-def _constants(decays: np.ndarray, unit: float = 1.0) -> list[float | None]:
-    with np.errstate(divide="ignore"):  # a decay of 0 has an infinite rate
-        rates = -np.log(decays)
+def _constants(loss: np.ndarray, unit: float) -> list[float | None]:
+    with np.errstate(divide="ignore"):  # what loses all has an infinite rate
+        rates = -np.log1p(-loss)
     return [round(unit / rate, 4) if rate > 0 else None for rate in rates.tolist()]
 
 

@@ -11,7 +11,7 @@ from ...errors import PumiceError
 from ...files import read_json
 from ...program import Program, load
 from ...records import StageRecord, read_records
-from ..counts import floating, memory
+from ..counts import floating
 from ..inspection import inspect
 from ..parity.paired import exact_p
 from . import STAGE, clocked
@@ -199,12 +199,12 @@ def _memory(program: Program) -> dict[str, Any]:
     layers: dict[str, dict[str, float]] = {}
     totals = {"integer": {"weights": 0.0, "state": 0.0}, "float32": {"weights": 0.0, "state": 0.0}}
     for node in program:
+        integer = {"weights": node.parameter_bits / 8, "state": node.state_bits / 8}
+        real = {"weights": floating.parameter_bits(node) / 8, "state": floating.state_bits(node) / 8}
         entry = layers.setdefault(layer_of(node.name), {"weights": 0.0, "state": 0.0})
-        for name, of in (("integer", memory), ("float32", floating)):
-            totals[name]["weights"] += of.parameter_bits(node) / 8
-            totals[name]["state"] += of.state_bits(node) / 8
-        entry["weights"] += memory.parameter_bits(node) / 8
-        entry["state"] += memory.state_bits(node) / 8
+        for sums, own in ((entry, integer), (totals["integer"], integer), (totals["float32"], real)):
+            for what, size in own.items():
+                sums[what] += size
     return {"layers": {name: entry for name, entry in layers.items() if any(entry.values())}, **totals}
 
 

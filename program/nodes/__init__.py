@@ -1,10 +1,13 @@
 """The node types of a program, one small file a family."""
 
-from .base import QUERY, REGISTRY, Node
-from .inputs import GAP_FORMAT, INPUT_NODES, DenseInput, GapInput, TokenInput
+from .base import GAP, QUERY, REGISTRY, TOTAL, VALUE, WEIGHT, Node
+from .facts import HIDDEN, OUTPUT, TRACED, State, Tensor
+from .inputs import GAP_FORMAT, DenseInput, GapInput, TokenInput, ValueInput
+from .integrator import LeakyIntegrator
+from .layer import SPIKES, NeuronLayer
 from .linear import Embedding, Linear
 from .loihi import LoihiLIF
-from .neurons import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Neurons
+from .neurons import LIF, AdaptiveLIF, Neurons
 from .norm import BatchNorm, LayerNorm
 from .pointwise import Add, Lookup, Multiply
 from .pool import EventPool
@@ -12,12 +15,18 @@ from .readout import Readout
 from .ssm import DiagonalSSM
 
 __all__ = [
+    "GAP",
     "GAP_FORMAT",
-    "INPUT_NODES",
+    "HIDDEN",
     "LIF",
+    "OUTPUT",
     "QUERY",
     "REGISTRY",
     "SPIKES",
+    "TOTAL",
+    "TRACED",
+    "VALUE",
+    "WEIGHT",
     "AdaptiveLIF",
     "Add",
     "BatchNorm",
@@ -32,8 +41,12 @@ __all__ = [
     "LoihiLIF",
     "Lookup",
     "Multiply",
+    "NeuronLayer",
     "Neurons",
     "Node",
     "Readout",
+    "State",
+    "Tensor",
     "TokenInput",
+    "ValueInput",
 ]

@@ -1,19 +1,27 @@
-"""What every node has: a name, input edges, one output edge of the same name, bounds."""
+"""What every node has and tells: a name, input edges, one output edge of the same name, bounds, tensors, states.
+
+Who counts, describes or traces a program loops over these facts and asks no node for its type. Who executes one
+(reference, simulator, ONNX, Lava, counts) keeps one table by type.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
 
-from ..bounds import check_bounds
+from ..bounds import check_bounds, register
 from ..errors import ProgramError
 from ..formats import Format
+from .facts import TRACED, State, Tensor, whole_codes
 
 QUERY = 0
 """The rate of edges behind a read-out: a running value, defined at every moment and read when asked for."""
+
+VALUE, GAP, WEIGHT, TOTAL = "value", "gap", "weight", "total"
+"""Roles of input edges: values; gaps that decays count; gaps that weigh values; gaps at the full rate, to be summed."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,7 +38,23 @@ class Node:
     inputs: tuple[str, ...]
     output: Format
 
+    equation: ClassVar[str] = ""
+    """What it computes, in a line; the docstring says it in full."""
+
+    is_input: ClassVar[bool] = False
+    """Whether the host gives its value."""
+
     keeps_state: ClassVar[bool] = False
+    """Whether its output depends on earlier events."""
+
+    reads_out: ClassVar[bool] = False
+    """Whether its output is a running value, defined at every moment."""
+
+    is_series: ClassVar[bool] = False
+    """Whether its output, where a read-out reads it, is a result at every step as well."""
+
+    chip: ClassVar[str] = ""
+    """The chip whose own arithmetic it has; empty: Pumice's."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -55,10 +79,80 @@ class Node:
         """Input events per output event."""
         return 1
 
+    def rate(self, inputs: Sequence[int]) -> int:
+        """Events of the program's input per event of the output, from those of the input edges; QUERY if it reads out.
+
+        Raises:
+            ProgramError: edges of different rates, or of rates that do not fit the node.
+        """
+        if len(set(inputs)) > 1:
+            listed = ", ".join(f"{edge} (1/{rate})" for edge, rate in zip(self.inputs, inputs, strict=True))
+            raise ProgramError(f"node {self.name}: its inputs have different rates: {listed}")
+        return (inputs[0] if inputs else 1) * self.stride
+
+    def check_source(self, source: Node) -> None:
+        """Check what the edge from ``source`` can carry beyond its format and channels.
+
+        Raises:
+            ProgramError: codes that the node has no entry for.
+        """
+
+    @property
+    def code_range(self) -> tuple[int, int]:
+        """The lowest and the highest code that its output can carry."""
+        return self.output.min, self.output.max
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The role of each input edge."""
+        return (VALUE,) * len(self.inputs)
+
+    def edge(self, role: str) -> str:
+        """The first input edge in this role; empty where there is none."""
+        return next((edge for edge, its in zip(self.inputs, self.roles, strict=True) if its == role), "")
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The codes that it keeps, as they are stored."""
+        return ()
+
+    def states(self) -> tuple[State, ...]:
+        """What it remembers from event to event; counters of windows are left out."""
+        return ()
+
+    @property
+    def parameter_bits(self) -> int:
+        """Bits of all tensors."""
+        return sum(tensor.bits for tensor in self.tensors())
+
+    @property
+    def whole_bits(self) -> int:
+        """Bits of the tensors that every run needs in full."""
+        return sum(tensor.bits for tensor in self.tensors() if tensor.whole)
+
+    @property
+    def state_bits(self) -> int:
+        """Bits of all states."""
+        return sum(state.bits for state in self.states())
+
     @property
     def state_fracs(self) -> np.ndarray:
-        """Fractional bits of each component of the state that is traced beside the output; empty where none is."""
-        return np.zeros(0, dtype=np.int64)
+        """Fractional bits of each component of the states that are traced beside the output; empty where none is."""
+        return np.concatenate([whole_codes(0), *(state.fracs for state in self.states() if state.seen == TRACED)])
+
+    @property
+    def detail(self) -> str:
+        """Modes and widths in a few words, for descriptions; empty where there is nothing to say."""
+        return ""
+
+    @property
+    def sum_limit(self) -> int:
+        """How many events, or units of weight, its 64-bit sums take; 0 where it has none."""
+        return 0
+
+    @property
+    def register(self) -> str:
+        """``"i32"`` or ``"i64"``: what its largest intermediate needs."""
+        return register(max(self.bounds().values(), default=0))
 
     @property
     def input_formats(self) -> tuple[Format, ...]:
@@ -116,3 +210,8 @@ def check_narrow(node: Node, what: str, codes: np.ndarray, width: int) -> None:
 def check_shift(node: Node, what: str, shift: int | np.ndarray) -> None:
     """Shifts beyond +-60 bits have no place in 64-bit registers."""
     node.require_range(what, np.asarray(shift), -MAX_SHIFT, MAX_SHIFT)
+
+
+def sum_limit(format: Format, extra_bits: int = 0) -> int:
+    """How many unit weights of the largest code fit the doubled, shifted sum of a rounded division: below 2**62."""
+    return (1 << 62) // ((format.magnitude << (extra_bits + 1)) + 1)

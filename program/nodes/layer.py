@@ -6,15 +6,18 @@ import numpy as np
 
 from ..formats import Format
 from .base import Node
+from .facts import HIDDEN, State, whole_codes
+
+SPIKES = Format(width=1, signed=False, frac=0)
 
 
 class NeuronLayer(Node):
     """H neurons driven by inputs x (F,) and, if recurrent, by their own spikes of the step before."""
 
+    keeps_state = True
+
     format: Format
     recurrent: np.ndarray
-
-    keeps_state = True
 
     @property
     def feed(self) -> np.ndarray:
@@ -42,3 +45,12 @@ class NeuronLayer(Node):
     def is_recurrent(self) -> bool:
         """Whether the neurons see their own spikes."""
         return self.recurrent.shape[1] > 0
+
+    @property
+    def remembers_spikes(self) -> bool:
+        """Whether a step needs the spikes of the step before."""
+        return self.is_recurrent
+
+    def _spikes(self) -> tuple[State, ...]:
+        """The spikes of the step before, where they are needed; the trace has them as the output."""
+        return (State("z", SPIKES.width, whole_codes(self.neurons), HIDDEN),) if self.remembers_spikes else ()

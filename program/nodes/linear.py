@@ -8,9 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..bounds import dot_bound, largest, magnitudes, register, rounding_term
+from ..bounds import dot_bound, largest, magnitudes, register, register_bits, rounding_term
 from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
+from .facts import Tensor, biases, shifts, stored
 
 
 @register_node
@@ -20,6 +21,8 @@ class Embedding(Node):
 
     Shapes: ``table`` (vocab, channels).
     """
+
+    equation = "y = sat(rhu(table[token]))"
 
     table: np.ndarray
     table_width: int
@@ -43,6 +46,19 @@ class Embedding(Node):
         """Right shift from the table to the output."""
         return self.table_frac - self.output.frac
 
+    @property
+    def detail(self) -> str:
+        return f"{self.table_width}-bit table"
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (Tensor("table", self.table, self.table_width),)
+
+    def check_source(self, source: Node) -> None:
+        low, high = source.code_range
+        rows = len(self.table)
+        self.require(low >= 0, f"it has no row for the codes below 0 that {source.name} can carry")
+        self.require(high < rows, f"its {rows} rows are fewer than {high + 1} tokens")
+
     def validate(self) -> None:
         self.require(
             self.table.ndim == 2 and self.table.size > 0, f"table has shape {self.table.shape}, not (vocab, d)"
@@ -65,6 +81,8 @@ class Linear(Node):
 
     Shapes: ``weights[i]`` (out, in_i), or (out,) for a diagonal matrix; ``weight_fracs[i]`` (out,); ``bias`` (out,).
     """
+
+    equation = "y = sat(rhu(sum_i W_i x_i + b))"
 
     formats: tuple[Format, ...]
     weights: tuple[np.ndarray, ...]
@@ -103,6 +121,19 @@ class Linear(Node):
     def accumulator(self) -> str:
         """``"i32"`` or ``"i64"``."""
         return register(max(self.bounds().values()))
+
+    @property
+    def detail(self) -> str:
+        return f"{'/'.join(str(width) for width in self.weight_widths)}-bit weights, {self.accumulator} sums"
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        matrices = zip(self.weights, self.weight_widths, strict=True)
+        return stored(
+            *(Tensor(f"weights[{i}]", weight, width) for i, (weight, width) in enumerate(matrices)),
+            biases("bias", self.bias, register_bits(self.accumulator)),
+            *(shifts(f"operand_shifts[{i}]", shift) for i, shift in enumerate(self.operand_shifts)),
+            shifts("output_shift", self.output_shift),
+        )
 
     def _product_frac(self, index: int) -> np.ndarray:
         return self.weight_fracs[index].astype(np.int64) + self.formats[index].frac

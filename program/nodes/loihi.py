@@ -10,11 +10,14 @@ import numpy as np
 from ..bounds import dot_bound, largest
 from ..formats import Format
 from .base import register_node
-from .layer import NeuronLayer
-from .neurons import SPIKES
+from .facts import State, Tensor, biases, shifts, stored, whole
+from .layer import SPIKES, NeuronLayer
 
 STATE_LIMIT = 1 << 23
 """u wraps and v clips at 24 bits: u in (-2**23, 2**23], v in (-2**23, 2**23)."""
+
+STATE_BITS = STATE_LIMIT.bit_length()
+"""Bits of u and of v, each."""
 
 ALIGNMENT = 6
 """Synaptic input, bias and threshold are shifted left by this before they meet the state."""
@@ -50,6 +53,13 @@ class LoihiLIF(NeuronLayer):
     Shapes: ``weight`` W (H, F), ``recurrent`` V (H, H) or (H, 0), ``bias`` (H,).
     """
 
+    equation = (
+        "u = wrap(trunc(u (4095 - du) / 4096) + 64 (W x + V z)), "
+        "v = clip(trunc(v (4096 - dv) / 4096) + u + 64 bias), z = [v > 64 vth], v = 0 where z"
+    )
+    is_series = True
+    chip = "loihi"
+
     format: Format
     weight: np.ndarray
     recurrent: np.ndarray
@@ -65,8 +75,26 @@ class LoihiLIF(NeuronLayer):
         return self.weight
 
     @property
-    def state_fracs(self) -> np.ndarray:
-        return np.full(2 * self.neurons, ALIGNMENT, dtype=np.int64)
+    def detail(self) -> str:
+        recurrent = ", recurrent" if self.is_recurrent else ""
+        return f"u and v of {STATE_BITS} bits, {self.weight_bits}-bit weights{recurrent}"
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return stored(
+            Tensor("weight", self.weight, self.weight_bits),
+            Tensor("recurrent", self.recurrent, self.weight_bits),
+            biases("bias", self.bias, BIAS_LIMIT.bit_length() + 1),
+            whole("du", self.du, DECAY_BITS),
+            whole("dv", self.dv, DECAY_BITS),
+            whole("vth", self.vth, THRESHOLD_LIMIT.bit_length()),
+            shifts("weight_exponent", (self.weight_exponent,)),
+        )
+
+    def states(self) -> tuple[State, ...]:
+        one, fracs = 1 << DECAY_BITS, np.full(self.neurons, ALIGNMENT, dtype=np.int64)
+        loss = {"u": (self.du + 1) / one, "v": self.dv / one}  # truncated towards zero: nothing stands still
+        states = [State(name, STATE_BITS, fracs, loss=np.full(self.neurons, lost)) for name, lost in loss.items()]
+        return (*states, *self._spikes())
 
     @property
     def message_bits(self) -> int:

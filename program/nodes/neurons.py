@@ -1,4 +1,4 @@
-"""Clocked nodes: layers of spiking neurons, their recurrence inside, and leaky integrators that read them out."""
+"""Clocked nodes: layers of spiking neurons, their recurrence inside."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ..bounds import dot_bound, magnitudes, rounding_term
+from ..bounds import dot_bound, magnitudes, register, register_bits, rounding_term
 from ..formats import Format
-from .base import Node, check_narrow, check_shift, register_node
-from .layer import NeuronLayer
+from .base import check_narrow, check_shift, register_node
+from .facts import State, Tensor, biases, decaying, shared, shifts, stored, whole
+from .layer import SPIKES, NeuronLayer
 
-SPIKES = Format(width=1, signed=False, frac=0)
 ORDERS = ("se", "ef")
 
 
@@ -85,8 +85,28 @@ class Neurons(NeuronLayer):
         return top - decayed, top - driven, top - self.potential.frac
 
     @property
-    def state_fracs(self) -> np.ndarray:
-        return np.full(self.neurons, self.potential.frac, dtype=np.int64)
+    def detail(self) -> str:
+        recurrent = f", {self.recurrent_width}-bit recurrent ones" if self.is_recurrent else ""
+        return f"u {self.potential}, {self.input_width}-bit weights{recurrent}"
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        current = register_bits(register(self.bounds()["the current"]))
+        return stored(
+            Tensor("input", self.input, self.input_width),
+            Tensor("recurrent", self.recurrent, self.recurrent_width),
+            biases("bias", self.bias, current),
+            shared("threshold", self.threshold, self.potential.width),
+            *(whole(name, getattr(self, name), self.constant_width) for name in self.constants),
+            *(shifts(name, exponents) for name, exponents in self._shifts().items()),
+        )
+
+    def _shifts(self) -> dict[str, np.ndarray | tuple[int, ...]]:
+        """All shifts of a step, by property."""
+        names = ["input_shift", *(["recurrent_shift"] if self.is_recurrent else []), "current_shift"]
+        return {name: getattr(self, name) for name in (*names, "potential_shifts")}
+
+    def states(self) -> tuple[State, ...]:
+        return (decaying("u", self.potential, self.alpha, self.alpha_frac), *self._spikes())
 
     def validate(self) -> None:
         neurons = self.neurons
@@ -158,6 +178,8 @@ class LIF(Neurons):
     Output: the spikes z (H,). State: u (H,).
     """
 
+    equation = "u = sat(rhu(alpha u + rise I)), I = rhu(W x + V z + bias), z = [u > threshold], u = 0 where z"
+
 
 @register_node
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -174,6 +196,11 @@ class AdaptiveLIF(Neurons):
 
     Shapes: ``beta``, ``coupling``, ``jump`` (H,), with one ``<name>_frac`` each; ``adaptation`` is the format of w.
     """
+
+    equation = (
+        "u = sat(rhu(alpha u + rise (I - w))), z = [u > threshold], u = 0 where z, "
+        "w = sat(rhu(beta w + coupling u + jump z))"
+    )
 
     order: str
     adaptation: Format
@@ -205,8 +232,24 @@ class AdaptiveLIF(Neurons):
         return top - kept, top - coupled, top - self.jump_frac, top - self.adaptation.frac
 
     @property
-    def state_fracs(self) -> np.ndarray:
-        return np.repeat(np.array([self.potential.frac, self.adaptation.frac], dtype=np.int64), self.neurons)
+    def remembers_spikes(self) -> bool:
+        return self.is_recurrent or self.order == "ef"
+
+    @property
+    def detail(self) -> str:
+        u, weights = super().detail.split(", ", 1)
+        return f"{self.order}, {u}, w {self.adaptation}, {weights}"
+
+    def _shifts(self) -> dict[str, np.ndarray | tuple[int, ...]]:
+        return {
+            **super()._shifts(),
+            "drive_shifts": self.drive_shifts,
+            "adaptation_shifts": self.adaptation_shifts,
+        }
+
+    def states(self) -> tuple[State, ...]:
+        u, *spikes = super().states()
+        return (u, decaying("w", self.adaptation, self.beta, self.beta_frac), *spikes)
 
     def validate(self) -> None:
         super().validate()
@@ -247,83 +290,6 @@ class AdaptiveLIF(Neurons):
     def _drive_bound(self, current: int) -> int:
         own, adapted = self.drive_shifts
         return (current << own) + (self.adaptation.magnitude << adapted)
-
-
-@register_node
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LeakyIntegrator(Node):
-    """C leaky integrators, the potentials that a clocked network is read by (Baronig et al. 2024).
-
-        o = sat(rhu(decay o' + W x + bias))        one exact sum, rounded once; W absorbs 1 - decay, row by row
-
-    Output and state: o (C,), zero before the first step. Row r of W x has ``weight_frac[r] + format.frac`` fractional
-    bits, ``decay o'`` has ``decay_frac + output.frac``; the sum is taken at the larger, where the bias also lives.
-
-    Shapes: ``weight`` (C, F); ``weight_frac``, ``bias``, ``decay`` (C,).
-    """
-
-    format: Format
-    weight: np.ndarray
-    weight_width: int
-    weight_frac: np.ndarray
-    bias: np.ndarray
-    decay: np.ndarray
-    decay_width: int
-    decay_frac: int
-
-    keeps_state = True
-
-    @property
-    def channels(self) -> int:
-        return self.weight.shape[0]
-
-    @property
-    def input_formats(self) -> tuple[Format, ...]:
-        return (self.format,)
-
-    @property
-    def input_channels(self) -> tuple[int, ...]:
-        return (self.weight.shape[1],)
-
-    @cached_property
-    def accumulator_frac(self) -> np.ndarray:
-        """Fractional bits of the exact sum, (C,)."""
-        return np.maximum(self.weight_frac.astype(np.int64) + self.format.frac, self.decay_frac + self.output.frac)
-
-    @cached_property
-    def weight_shift(self) -> np.ndarray:
-        """Left shift of W x to the sum, (C,)."""
-        return self.accumulator_frac - self.weight_frac - self.format.frac
-
-    @cached_property
-    def decay_shift(self) -> np.ndarray:
-        """Left shift of ``decay o`` to the sum, (C,)."""
-        return self.accumulator_frac - self.decay_frac - self.output.frac
-
-    @cached_property
-    def output_shift(self) -> np.ndarray:
-        """Right shift from the sum to the output, (C,)."""
-        return self.accumulator_frac - self.output.frac
-
-    def validate(self) -> None:
-        self.require(len(self.inputs) == 1, "needs one input")
-        self.require(self.weight.ndim == 2 and self.weight.size > 0, f"weight has shape {self.weight.shape}")
-        for what in ("weight_frac", "bias", "decay"):
-            self.require_shape(what, getattr(self, what), (self.channels,))
-        check_narrow(self, "weight", self.weight, self.weight_width)
-        check_narrow(self, "decay", self.decay, self.decay_width)
-        check_shift(self, "decay_frac", self.decay_frac)
-        self.require_range("decay", self.decay, 0, (1 << max(self.decay_frac, 0)) - 1)
-        self.require(8 <= self.output.width <= 32 and self.output.signed, "its output is signed, of 8 to 32 bits")
-        for shift in (self.weight_shift, self.decay_shift, self.output_shift):
-            check_shift(self, "a shift", shift)
-
-    def bounds(self) -> Mapping[str, int]:
-        total = magnitudes(self.bias)
-        total = total + dot_bound(self.weight, self.format.magnitude) * (1 << self.weight_shift.astype(object))
-        total = total + dot_bound(self.decay, self.output.magnitude) * (1 << self.decay_shift.astype(object))
-        left = np.maximum(-self.output_shift, 0).astype(object)
-        return {"the potential": int(max(total * (1 << left))) + rounding_term(self.output_shift)}
 
 
 def _rounded(bound: int, shift: int) -> int:

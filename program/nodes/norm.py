@@ -8,9 +8,10 @@ from math import isqrt
 
 import numpy as np
 
-from ..bounds import largest, magnitudes, rounding_term
+from ..bounds import largest, magnitudes, register_bits, rounding_term
 from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
+from .facts import SUM_BITS, Tensor, biases, shifts, stored, whole
 
 
 @register_node
@@ -20,6 +21,8 @@ class BatchNorm(Node):
 
     Shapes: ``multiplier``, ``bias``, ``shift`` (channels,).
     """
+
+    equation = "y = sat(rhu((multiplier x + bias) / 2**shift))"
 
     format: Format
     multiplier: np.ndarray
@@ -38,6 +41,13 @@ class BatchNorm(Node):
     @property
     def input_channels(self) -> tuple[int, ...]:
         return (self.channels,)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return stored(
+            whole("multiplier", self.multiplier, self.multiplier_width),
+            biases("bias", self.bias, register_bits(self.register)),
+            shifts("shift", self.shift),
+        )
 
     def validate(self) -> None:
         self.require(self.multiplier.ndim == 1, "multiplier has one entry a channel")
@@ -68,6 +78,8 @@ class LayerNorm(Node):
     Shapes: ``gamma``, ``beta`` (channels,) or (0,).
     """
 
+    equation = "y = sat(floor(p / r + 1/2)), p = (H x - sum x) gamma + beta r, r = isqrt(V + epsilon)"
+
     format: Format
     size: int
     root_shift: int
@@ -96,6 +108,11 @@ class LayerNorm(Node):
         offset = self.output.frac - self.beta_frac if self.beta.size else 0
         common = max(0, -deviation, -offset)
         return deviation + common, offset + common, common
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        codes = {"gamma": self.gamma, "beta": self.beta}
+        own = [whole(name, array, largest(array).bit_length() + 1) for name, array in codes.items()]
+        return stored(whole("epsilon", self.epsilon, SUM_BITS), *own)
 
     def validate(self) -> None:
         self.require(self.size >= 2, "layer norm needs two channels or more")

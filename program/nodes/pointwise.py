@@ -11,6 +11,7 @@ import numpy as np
 from ..bounds import rounding_term
 from ..formats import Format
 from .base import Node, check_shift, register_node
+from .facts import Tensor
 
 
 @register_node
@@ -20,6 +21,8 @@ class Lookup(Node):
 
     Shapes: ``table`` (2**format.width,).
     """
+
+    equation = "y = table[q]"
 
     format: Format
     size: int
@@ -38,6 +41,13 @@ class Lookup(Node):
     def input_channels(self) -> tuple[int, ...]:
         return (self.size,)
 
+    @property
+    def detail(self) -> str:
+        return self.function
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (Tensor("table", self.table, self.output.width),)
+
     def validate(self) -> None:
         self.require(self.format.width <= 12, f"a table over {self.format.width} bits is too large, the limit is 12")
         self.require_shape("table", self.table, (1 << self.format.width,))
@@ -48,6 +58,8 @@ class Lookup(Node):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Multiply(Node):
     """``y = sat(rhu(a b))`` from ``frac_a + frac_b`` to the output's fractional bits."""
+
+    equation = "y = sat(rhu(a b))"
 
     formats: tuple[Format, Format]
     size: int
@@ -82,6 +94,8 @@ class Multiply(Node):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Add(Node):
     """``y = sat(rhu(sum_i x_i))``: operands shifted left to the largest frac, summed exactly, rounded once."""
+
+    equation = "y = sat(rhu(sum_i x_i))"
 
     formats: tuple[Format, ...]
     size: int

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..formats import Format
-from .base import Node, register_node
+from .base import VALUE, WEIGHT, Node, register_node, sum_limit
+from .facts import HIDDEN, SUM_BITS, State, whole_codes
 from .inputs import GAP_FORMAT
 
 MODES = ("first", "sum", "mean", "time")
@@ -34,12 +35,13 @@ class EventPool(Node):
     An incomplete window at the end of a sample is dropped.
     """
 
+    equation = "y = the first, the sum or the mean of a window's values, at its last event"
+    keeps_state = True
+
     format: Format
     size: int
     window: int
     mode: str
-
-    keeps_state = True
 
     @property
     def channels(self) -> int:
@@ -56,6 +58,35 @@ class EventPool(Node):
     @property
     def input_channels(self) -> tuple[int, ...]:
         return (self.size, 1) if self.mode == "time" else (self.size,)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return (VALUE, WEIGHT) if self.mode == "time" else (VALUE,)
+
+    @property
+    def detail(self) -> str:
+        return self.mode
+
+    @property
+    def sum_limit(self) -> int:
+        return sum_limit(self.format) if self.mode == "time" else 0
+
+    @property
+    def sum_width(self) -> int:
+        """Bits of the sum of a window."""
+        if self.mode == "time" or self.format == GAP_FORMAT:
+            return SUM_BITS
+        return self.format.width + (self.window - 1).bit_length()
+
+    def states(self) -> tuple[State, ...]:
+        values = whole_codes(self.size)
+        if self.mode == "first":
+            return (State("first", self.format.width, values, HIDDEN),)
+        total = State("sum", self.sum_width, values, HIDDEN)
+        if self.mode != "time":
+            return (total,)
+        weighted = State("weighted", SUM_BITS, values, HIDDEN)
+        return total, weighted, State("weight", SUM_BITS, whole_codes(1), HIDDEN)
 
     @property
     def divides(self) -> bool:

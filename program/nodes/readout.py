@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..formats import Format
-from .base import Node, register_node
+from .base import QUERY, TOTAL, VALUE, WEIGHT, Node, register_node, sum_limit
+from .facts import HIDDEN, SUM_BITS, State, whole_codes
 from .inputs import GAP_FORMAT
 
 MODES = ("mean", "time", "last", "window", "forget")
@@ -30,14 +31,16 @@ class Readout(Node):
     Without any valid event the value is 0. Sums and counts are int64. The result saturates to the output's width.
     """
 
+    equation = "y = the mean, the last or the forgetting mean of all values so far"
+    keeps_state = True
+    reads_out = True
+
     format: Format
     size: int
     mode: str
     extra_bits: int
     window: int
     decay_shift: int
-
-    keeps_state = True
 
     @property
     def channels(self) -> int:
@@ -50,6 +53,39 @@ class Readout(Node):
     @property
     def input_channels(self) -> tuple[int, ...]:
         return (self.size, 1, 1) if self.mode == "time" else (self.size,)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return (VALUE, WEIGHT, TOTAL) if self.mode == "time" else (VALUE,)
+
+    @property
+    def detail(self) -> str:
+        return self.mode
+
+    @property
+    def sum_limit(self) -> int:
+        return sum_limit(self.format, self.extra_bits)
+
+    def rate(self, inputs: Sequence[int]) -> int:
+        if self.mode == "time":
+            values, weights, total = inputs
+            self.require(
+                values == weights and total == 1,
+                "needs values and weights of one rate and gaps at the full rate, "
+                f"not rates 1/{values}, 1/{weights}, 1/{total}",
+            )
+        return QUERY
+
+    def states(self) -> tuple[State, ...]:
+        values, one = whole_codes(self.size), whole_codes(1)
+        if self.mode == "window":
+            return (State("recent", self.format.width, whole_codes(self.size * self.window), HIDDEN),)
+        if self.mode not in ("mean", "time"):
+            return (State("held", self.output.width, values, HIDDEN),)
+        sums = {"sum": values, "count": one}
+        if self.mode == "time":
+            sums |= {"weighted": values, "weight": one}
+        return tuple(State(name, SUM_BITS, codes, HIDDEN) for name, codes in sums.items())
 
     def validate(self) -> None:
         self.require(self.mode in MODES, f"mode {self.mode!r} is unknown; use one of {', '.join(MODES)}")

@@ -8,9 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..bounds import dot_bound, magnitudes, register
+from ..bounds import dot_bound, magnitudes, register, register_bits
 from ..formats import Format
-from .base import Node, check_narrow, check_shift, register_node
+from .base import GAP, VALUE, Node, check_narrow, check_shift, register_node
+from .facts import COMPLEX_ROUNDED, SHIFT_BITS, State, Tensor, biases, shifts, stored
 from .inputs import GAP_FORMAT
 
 
@@ -43,6 +44,9 @@ class DiagonalSSM(Node):
     ``decay_re``, ``decay_im``, ``decay_exponent`` (J, P).
     """
 
+    equation = "x <- sat(decay_n(x) + rhu(B u + b)), y = sat(rhu(x / 2**read_shift))"
+    keeps_state = True
+
     format: Format
     discretization: str
     input_re: np.ndarray
@@ -58,8 +62,6 @@ class DiagonalSSM(Node):
     decay_width: int
     decay_exponent: np.ndarray
     read_shift: int
-
-    keeps_state = True
 
     @property
     def modes(self) -> int:
@@ -82,10 +84,6 @@ class DiagonalSSM(Node):
         return Format(width=self.state_width, signed=True, frac=0)
 
     @property
-    def state_fracs(self) -> np.ndarray:
-        return np.tile(self.state_frac.astype(np.int64), 2)
-
-    @property
     def channels(self) -> int:
         return 2 * self.modes
 
@@ -96,6 +94,38 @@ class DiagonalSSM(Node):
     @property
     def input_channels(self) -> tuple[int, ...]:
         return (self.input_re.shape[1], 1)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return (VALUE, GAP)
+
+    @property
+    def detail(self) -> str:
+        return f"{self.discretization}, {self.modes} modes of {self.state_width} bits, {self.digits} gap digits"
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        bias = np.stack([self.bias_re, self.bias_im])
+        return stored(
+            Tensor("input_re", self.input_re, self.input_width),
+            Tensor("input_im", self.input_im, self.input_width),
+            Tensor("decay_re", self.decay_re, self.decay_width),
+            Tensor("decay_im", self.decay_im, self.decay_width),
+            Tensor("decay_exponent", self.decay_exponent, SHIFT_BITS),
+            biases("bias", bias, register_bits(self.drive_accumulator)),
+            shifts("drive_shift", self.drive_shift),
+        )
+
+    def states(self) -> tuple[State, ...]:
+        fracs = np.tile(self.state_frac.astype(np.int64), 2)
+        clock = self.edge(GAP)
+        return (State("", self.state_width, fracs, loss=self._loss(), clock=clock, rounded=COMPLEX_ROUNDED),)
+
+    def _loss(self) -> np.ndarray:
+        """``1 - |a|`` of one tick, (P,), without cancellation."""
+        exponent = -self.decay_exponent[0].astype(np.int64)
+        re, im = (np.ldexp(codes[0].astype(np.float64), exponent) for codes in (self.decay_re, self.decay_im))
+        squared = -(2 * re + re**2 + im**2)  # 1 - |a|^2
+        return squared / (1 + np.sqrt(np.maximum(1 - squared, 0)))
 
     @cached_property
     def drive_shift(self) -> np.ndarray:

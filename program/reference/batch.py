@@ -9,7 +9,7 @@ import numpy as np
 from ..arithmetic import saturate
 from ..formats import Format
 from ..graph import Program
-from ..nodes import QUERY, DiagonalSSM, Node
+from ..nodes import GAP, QUERY, Node
 
 
 class Batch:
@@ -23,9 +23,7 @@ class Batch:
         self.states: dict[str, np.ndarray] = {}
         self.incomplete = np.zeros(len(lengths), dtype=bool)
         self.saturations: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(lengths), dtype=np.int64))
-        self.clipped_gaps = {
-            node.name: np.zeros(len(lengths), dtype=np.int64) for node in program if isinstance(node, DiagonalSSM)
-        }
+        self.clipped_gaps = {node.name: np.zeros(len(lengths), dtype=np.int64) for node in program if node.edge(GAP)}
 
     @property
     def events(self) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 from ....program import Program, ProgramError
 from ....program.nodes import (
     GAP_FORMAT,
-    INPUT_NODES,
     QUERY,
     DiagonalSSM,
     LeakyIntegrator,
@@ -76,9 +75,9 @@ def wire(program: Program) -> list[Wires]:
             output, or a program with more than two gap inputs.
     """
     for node in program:
-        if type(node) not in (*INPUT_NODES, *STATELESS, *STATEFUL, LoihiLIF):
+        if not node.is_input and type(node) not in (*STATELESS, *STATEFUL, LoihiLIF):
             raise ProgramError(f"node {node.name}: Lava has no model for {type(node).__name__}")
-        if is_stock(program) and type(node) not in (*INPUT_NODES, LoihiLIF, Readout):
+        if is_stock(program) and not (node.is_input or type(node) in (LoihiLIF, Readout)):
             kind = type(node).__name__
             raise ProgramError(f"node {node.name}: a {kind} cannot lie beside LoihiLIF nodes, which are Lava's own LIF")
     value = program.value_input.name
@@ -189,7 +188,7 @@ def _gap_inputs(program: Program) -> tuple[str, str]:
 def _blocks(program: Program) -> list[tuple[str, tuple[Node, ...]]]:
     blocks: dict[str, tuple[Node, ...]] = {}
     for node in program:
-        if isinstance(node, INPUT_NODES):
+        if node.is_input:
             continue
         name = "front"
         if program.rates[node.name] == QUERY or isinstance(node, LeakyIntegrator):

@@ -36,7 +36,7 @@ _WRITERS: Mapping[type[Node], Writer] = {
     nodes.LeakyIntegrator: write_leaky_integrator,
     nodes.EventPool: read_event_pool,
     nodes.Readout: read_readout,
-    **dict.fromkeys(nodes.INPUT_NODES, write_input),
+    **dict.fromkeys((nodes.TokenInput, nodes.DenseInput, nodes.GapInput), write_input),
 }
 
 _UPDATERS: Mapping[type[Node], Updater] = {

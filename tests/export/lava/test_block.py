@@ -17,7 +17,6 @@ from pumice.export.lava.runtime.head import RESET, VALID
 from pumice.export.lava.runtime.wiring import synapses, wire
 from pumice.program import ProgramError, reference
 from pumice.program.clock import gaps
-from pumice.program.nodes import INPUT_NODES
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
@@ -28,7 +27,7 @@ def test_every_edge_of_every_event(seed):
     program = random_program(300 + seed, pairing="causal")
     sample = random_sample(program, seed, 25)
     trace = reference.run(program, [sample])[0]
-    block = Block([node for node in program if not isinstance(node, INPUT_NODES)])
+    block = Block([node for node in program if not node.is_input])
     between = {node.name: gaps(sample[1], node.unit_us)[:, None] for node in program.gap_inputs}
     seen = {node.name: [] for node in program}
     source = program.value_input.name
@@ -115,7 +114,7 @@ def test_the_readme_shows_the_process_graph(tmp_path):
     program = random_program(4, stages=2, layers=2, stride=2)
     text = (write_bundle(program, [random_sample(program, 1, 5)], tmp_path / "b") / "README.md").read_text()
     for node in program:
-        assert isinstance(node, INPUT_NODES) or f"  {node.name}: {type(node).__name__}(" in text
+        assert node.is_input or f"  {node.name}: {type(node).__name__}(" in text
     graph = [line.split()[0] for line in text.split("```\n")[1].splitlines()]
     assert graph == ["source", *(part.name for part in wire(program))]
     assert "one event out for 2 in" in text

@@ -1,18 +1,16 @@
-"""Clocked nodes: layers of spiking neurons and leaky integrators, once a time step."""
+"""Neurons and leaky integrators, once a time step."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...program import ProgramError
-from ...program.arithmetic import saturate
-from ...program.bounds import register
-from ...program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, LoihiLIF, Neurons
-from ...program.nodes.loihi import DECAY_BITS
-from ...program.reference.neurons import adaptation, adapted_drive, current, potential
-from .edges import Edges
-from .memory import LOIHI_STATE_BITS, fixed_parameter_bits, register_bits, state_bits
-from .records import Tally
+from ....program import ProgramError
+from ....program.arithmetic import saturate
+from ....program.bounds import register, register_bits
+from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ....program.reference.neurons import adaptation, adapted_drive, current, potential
+from ..edges import Edges
+from ..records import Tally
 from .stateless import matrix_products, read_fixed
 
 
@@ -22,7 +20,7 @@ def lif(node: LIF, edges: Edges, tally: Tally) -> None:
     drive = current(node, x, before(z))
     _synapses(node, x, z, tally)
     _potential(node, before(u), drive, z, tally)
-    _membranes(node, z, tally)
+    update_states(node, z, tally)
     _require_same(node, u, z, _integrated(node, before(u), drive))
 
 
@@ -37,45 +35,22 @@ def adaptive_lif(node: AdaptiveLIF, edges: Edges, tally: Tally) -> None:
     _potential(node, before(u), drive, z, tally)
     seen = (u, z) if node.order == "se" else (before(u), before(z))
     _adaptation(node, before(w), *seen, tally)
-    _membranes(node, z, tally)
+    update_states(node, z, tally)
     _require_same(node, u, z, _integrated(node, before(u), drive))
     if not np.array_equal(w, saturate(adaptation(node, before(w), *seen), node.adaptation)[0]):
-        raise _stale(node)
+        raise stale(node)
 
 
 def leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
     """``o = sat(rhu(decay o' + W x + bias))``."""
     x, o = edges.inputs(node)[0], edges.output(node)
-    result, width = register_bits(node), node.output.width
+    result, width = register_bits(node.register), node.output.width
     matrix_products(tally, "W", node.weight, (node.weight_width, node.format.width), result, x)
     tally.add("add", "bias", (result, result), result, o.size, len(o) * np.count_nonzero(node.bias))
     tally.add("multiply", "decay", (node.decay_width, width), result, o.size, np.count_nonzero(before(o) * node.decay))
     tally.add("add", "potential", (result, result), result, o.size)
     tally.add("round", "potential", (result, 0), width, len(o) * np.count_nonzero(node.output_shift > 0))
-    _membranes(node, o, tally)
-
-
-def loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
-    """Synapses, and two states that lose a share each step, truncated; the node is run again to check the trace."""
-    x, z, states = edges.inputs(node)[0], edges.output(node), edges.states(node)
-    expected, replayed = edges.replay(node)
-    if not (np.array_equal(expected, z) and np.array_equal(replayed, states)):
-        raise _stale(node)
-    u, v = np.split(before(states), 2, axis=1)
-    result, width = register_bits(register(node.bounds()["the current"])), LOIHI_STATE_BITS
-    matrix_products(tally, "W", node.weight, (node.weight_bits, node.format.width), result, x)
-    if node.is_recurrent:
-        matrix_products(tally, "V", node.recurrent, (node.weight_bits, node.output.width), result, before(z))
-        tally.add("add", "synapses", (result, result), result, z.size)
-    kept = (1 << DECAY_BITS) - 1 - node.du, (1 << DECAY_BITS) - node.dv
-    for name, state, share in zip("uv", (u, v), kept, strict=True):
-        nonzero = np.count_nonzero(state) * (share != 0)
-        tally.add("multiply", f"decay of {name}", (DECAY_BITS, width), 64, z.size, nonzero)
-        tally.add("add", name, (result, result), width, z.size)
-    tally.add("add", "bias", (result, result), result, z.size, len(z) * np.count_nonzero(node.bias))
-    tally.add("compare", "threshold", (width, width), node.output.width, z.size)
-    tally.add("reset", "v", (width, 0), width, z.size, np.count_nonzero(z))
-    _membranes(node, z, tally)
+    update_states(node, o, tally)
 
 
 def before(rows: np.ndarray) -> np.ndarray:
@@ -115,12 +90,12 @@ def _adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray, 
     tally.add("round", "adaptation", (result, 0), width, z.size * (node.adaptation_shifts[-1] > 0))
 
 
-def _membranes(node: Neurons | LoihiLIF | LeakyIntegrator, output: np.ndarray, tally: Tally) -> None:
+def update_states(node: Node, output: np.ndarray, tally: Tally) -> None:
     """State and parameters of each neuron, once a step."""
     tally.state_updates += output.size
-    bits = len(output) * state_bits(node)
+    bits = len(output) * node.state_bits
     tally.move(state_read=bits, state_written=bits)
-    read_fixed(tally, fixed_parameter_bits(node), len(output))
+    read_fixed(tally, node.whole_bits, len(output))
 
 
 def _integrated(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
@@ -131,8 +106,9 @@ def _require_same(node: Neurons, u: np.ndarray, z: np.ndarray, integrated: np.nd
     """The traced spikes and potentials have to follow from the step before them."""
     spikes = integrated > node.threshold
     if not (np.array_equal(spikes, z) and np.array_equal(np.where(spikes, 0, integrated), u)):
-        raise _stale(node)
+        raise stale(node)
 
 
-def _stale(node: Neurons | LoihiLIF) -> ProgramError:
+def stale(node: Node) -> ProgramError:
+    """What to raise where the trace's states are not the node's."""
     return ProgramError(f"node {node.name}: the trace's states do not follow from its values; trace the run anew")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...program.nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply
-from .edges import Edges
-from .memory import fixed_parameter_bits, register_bits
-from .records import Tally
+from ....program.bounds import register_bits
+from ....program.nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply
+from ..edges import Edges
+from ..records import Tally
 
 
 def matrix_products(
@@ -32,7 +32,7 @@ def linear(node: Linear, edges: Edges, tally: Tally) -> None:
         matrix_products(tally, edge, weight, (width, form.width), result, x)
     tally.add("add", "bias", (result, result), result, runs * node.channels, runs * np.count_nonzero(node.bias))
     tally.add("round", "sum", (result, 0), node.output.width, runs * np.count_nonzero(node.output_shift > 0))
-    read_fixed(tally, fixed_parameter_bits(node), runs)
+    read_fixed(tally, node.whole_bits, runs)
 
 
 def embedding(node: Embedding, edges: Edges, tally: Tally) -> None:
@@ -56,7 +56,7 @@ def lookup(node: Lookup, edges: Edges, tally: Tally) -> None:
 def multiply(node: Multiply, edges: Edges, tally: Tally) -> None:
     """``y = sat(rhu(a b))``."""
     a, b = edges.inputs(node)
-    result = register_bits(node)
+    result = register_bits(node.register)
     widths = (node.formats[0].width, node.formats[1].width)
     tally.add("multiply", "product", widths, result, a.size, np.count_nonzero(a * b))
     tally.add("round", "product", (result, 0), node.output.width, a.size * (node.shift > 0))
@@ -64,7 +64,7 @@ def multiply(node: Multiply, edges: Edges, tally: Tally) -> None:
 
 def add(node: Add, edges: Edges, tally: Tally) -> None:
     """``y = sat(rhu(sum_i x_i))``."""
-    count, result = edges.output(node).size, register_bits(node)
+    count, result = edges.output(node).size, register_bits(node.register)
     tally.add("add", "sum", (result, result), result, count * (len(node.inputs) - 1))
     tally.add("round", "sum", (result, 0), node.output.width, count * (node.output_shift > 0))
 
@@ -72,12 +72,12 @@ def add(node: Add, edges: Edges, tally: Tally) -> None:
 def batch_norm(node: BatchNorm, edges: Edges, tally: Tally) -> None:
     """``y_c = sat(rhu((m_c x_c + b_c) / 2**s_c))``."""
     x = edges.inputs(node)[0]
-    result = register_bits(node)
+    result = register_bits(node.register)
     widths = (node.multiplier_width, node.format.width)
     tally.add("multiply", "scale", widths, result, x.size, np.count_nonzero(x * node.multiplier))
     tally.add("add", "bias", (result, result), result, x.size, len(x) * np.count_nonzero(node.bias))
     tally.add("round", "sum", (result, 0), node.output.width, len(x) * np.count_nonzero(node.shift > 0))
-    read_fixed(tally, fixed_parameter_bits(node), len(x))
+    read_fixed(tally, node.whole_bits, len(x))
 
 
 def layer_norm(node: LayerNorm, edges: Edges, tally: Tally) -> None:
@@ -101,7 +101,7 @@ def layer_norm(node: LayerNorm, edges: Edges, tally: Tally) -> None:
         tally.add("multiply", "beta", (width, 64), 64, x.size, runs * np.count_nonzero(node.beta))
         tally.add("add", "beta", (64, 64), 64, x.size)
     tally.add("divide", "quotient", (64, 64), node.output.width, x.size)
-    read_fixed(tally, fixed_parameter_bits(node), runs)
+    read_fixed(tally, node.whole_bits, runs)
 
 
 def read_fixed(tally: Tally, bits: int, runs: int) -> None:

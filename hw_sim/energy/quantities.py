@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 from ..counts.records import NodeCounts, Operations
 
 TERNARY = 2
 """Weights of this width are -1, 0 or 1: their products need no multiplier, nor do those with spikes, of 1 bit."""
 
-NEURONS = ("LIF", "AdaptiveLIF", "LoihiLIF", "LeakyIntegrator")
-"""Nodes that one update a neuron and step stands for."""
+NEURON_UPDATES: Mapping[str, Callable[[NodeCounts], int]] = {
+    "Linear": lambda node: node.outputs,
+    "DiagonalSSM": lambda node: 2 * node.state_updates,
+    **dict.fromkeys(("LIF", "AdaptiveLIF", "LoihiLIF", "LeakyIntegrator"), lambda node: node.state_updates),
+}
+"""What a spiking chip would update, by node type; the operations of other nodes have no counterpart on it."""
+
+GRADED = ("Linear", "DiagonalSSM")
+"""Nodes whose codes would travel as graded spikes, where they are not zero."""
 
 
 def unit_width(bits: int) -> int:
@@ -25,22 +33,22 @@ def arithmetic(node: NodeCounts, floating: bool, skip_zeros: bool) -> Counter[st
     addition into its register; rounding is an addition (a constant shift is wiring), and so is a comparison; a look-up
     and a reset cost their memory alone.
     """
-    demand: Counter[str] = Counter()
+    quantities: Counter[str] = Counter()
     for item in node.operations:
         suffix = "fp32" if floating else None
         count = item.effective if skip_zeros else item.dense
         if item.kind == "mac":
-            demand[f"add-{suffix or _integer(item.result)}"] += count
-            demand[f"multiply-{suffix or _integer(*item.widths)}"] += _multiplied(item, floating, skip_zeros)
+            quantities[f"add-{suffix or _integer(item.result)}"] += count
+            quantities[f"multiply-{suffix or _integer(*item.widths)}"] += _multiplied(item, floating, skip_zeros)
         elif item.kind == "multiply":
-            demand[f"multiply-{suffix or _integer(*item.widths)}"] += count
+            quantities[f"multiply-{suffix or _integer(*item.widths)}"] += count
         elif item.kind == "add":
-            demand[f"add-{suffix or _integer(item.result)}"] += count
+            quantities[f"add-{suffix or _integer(item.result)}"] += count
         elif item.kind in ("round", "compare"):
-            demand[f"add-{suffix or _integer(*item.widths)}"] += count
+            quantities[f"add-{suffix or _integer(*item.widths)}"] += count
         elif item.kind in ("divide", "root", "function"):
-            demand[f"{item.kind}-{suffix or 'int64'}"] += count
-    return +demand
+            quantities[f"{item.kind}-{suffix or 'int64'}"] += count
+    return +quantities
 
 
 def synaptic(node: NodeCounts) -> tuple[Counter[str], Counter[str]]:
@@ -50,22 +58,18 @@ def synaptic(node: NodeCounts) -> tuple[Counter[str], Counter[str]]:
     component of an updated mode and each update of a neuron or leaky integrator a neuron update; each code of a Linear
     and of a DiagonalSSM that is not zero, and each spike of a neuron, a spike. Potentials that are read are no spikes.
     """
-    demand, left = Counter[str](), Counter[str]()
+    quantities, left = Counter[str](), Counter[str]()
     for item in node.operations:
         if item.kind in ("mac", "gather"):
-            demand["synaptic-operation"] += item.effective
-        elif node.type not in ("Linear", "DiagonalSSM", *NEURONS):
+            quantities["synaptic-operation"] += item.effective
+        elif node.type not in NEURON_UPDATES:
             left[item.kind] += item.effective
-    if node.type == "DiagonalSSM":
-        demand["neuron-update"] += 2 * node.state_updates
-    elif node.type == "Linear":
-        demand["neuron-update"] += node.outputs
-    elif node.type in NEURONS:
-        demand["neuron-update"] += node.state_updates
-    if node.type in ("Linear", "DiagonalSSM"):
-        demand["spike"] += node.outputs - node.zero_outputs
-    demand["spike"] += node.spikes
-    return +demand, +left
+    if node.type in NEURON_UPDATES:
+        quantities["neuron-update"] += NEURON_UPDATES[node.type](node)
+    if node.type in GRADED:
+        quantities["spike"] += node.outputs - node.zero_outputs
+    quantities["spike"] += node.spikes
+    return +quantities, +left
 
 
 def _multiplied(item: Operations, floating: bool, skip_zeros: bool) -> int:

@@ -1,0 +1,28 @@
+"""Loihi's own neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....program.nodes import LoihiLIF
+from ..edges import Edges
+from ..records import Tally
+from .rule import op, update_states
+
+
+def loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
+    """Two decaying states; the threshold and both decays serve the layer."""
+    runs, count = len(edges.output(node)), edges.output(node).size
+    op(tally, "mac", "W", runs * node.weight.size)
+    op(tally, "mac", "V", runs * node.recurrent.size)
+    op(tally, "add", "bias", runs * int(np.count_nonzero(node.bias)))
+    op(tally, "multiply", "decay", 2 * count)
+    op(tally, "add", "states", 2 * count)
+    op(tally, "compare", "threshold", count)
+    op(tally, "reset", "v", count)
+    update_states(node, runs, numbers(node), tally)
+
+
+def numbers(node: LoihiLIF) -> int:
+    """Weights, biases that are not zero, two decays and a threshold."""
+    return node.weight.size + node.recurrent.size + int(np.count_nonzero(node.bias)) + 3

@@ -1,0 +1,59 @@
+"""Neurons and leaky integrators."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+from ..edges import Edges
+from ..records import Tally
+from .rule import op, update_states
+
+
+def lif(node: LIF, edges: Edges, tally: Tally) -> None:
+    """W x + V z + bias; two products for the potential, with constants of each neuron."""
+    _integrate(node, edges, tally)
+    update_states(node, len(edges.output(node)), numbers(node), tally)
+
+
+def adaptive_lif(node: AdaptiveLIF, edges: Edges, tally: Tally) -> None:
+    """As ``lif``, less the adaptation, which takes three products."""
+    count = edges.output(node).size
+    _integrate(node, edges, tally)
+    op(tally, "add", "potential", count)
+    op(tally, "multiply", "adaptation", 3 * count)
+    op(tally, "add", "adaptation", 2 * count)
+    update_states(node, len(edges.output(node)), numbers(node), tally)
+
+
+def leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
+    """W absorbs 1 - decay, as in the program."""
+    runs, count = len(edges.output(node)), edges.output(node).size
+    op(tally, "mac", "W", runs * node.weight.size)
+    op(tally, "add", "bias", runs * int(np.count_nonzero(node.bias)))
+    op(tally, "multiply", "decay", count)
+    op(tally, "add", "potential", count)
+    update_states(node, runs, integrator_numbers(node), tally)
+
+
+def numbers(node: Neurons) -> int:
+    """Weights, biases that are not zero, constants, and thresholds: a single one where all agree."""
+    kept = {tensor.name: tensor.codes.size for tensor in node.tensors()}
+    weights = node.input.size + node.recurrent.size + int(np.count_nonzero(node.bias))
+    return weights + len(node.constants) * node.neurons + kept["threshold"]
+
+
+def integrator_numbers(node: LeakyIntegrator) -> int:
+    """Weights, biases that are not zero, and decays."""
+    return node.weight.size + int(np.count_nonzero(node.bias)) + node.decay.size
+
+
+def _integrate(node: Neurons, edges: Edges, tally: Tally) -> None:
+    runs, count = len(edges.output(node)), edges.output(node).size
+    op(tally, "mac", "W", runs * node.input.size)
+    op(tally, "mac", "V", runs * node.recurrent.size)
+    op(tally, "add", "bias", runs * int(np.count_nonzero(node.bias)))
+    op(tally, "multiply", "potential", 2 * count)
+    op(tally, "add", "potential", count)
+    op(tally, "compare", "threshold", count)
+    op(tally, "reset", "potential", count)

@@ -1,0 +1,35 @@
+"""The state-space node."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....program.nodes import DiagonalSSM
+from ..edges import Edges
+from ..integer.ssm import moving_events
+from ..records import Tally
+from .rule import WIDTH, op, read
+
+
+def diagonal_ssm(node: DiagonalSSM, edges: Edges, tally: Tally) -> None:
+    """``x <- exp(rate n) x + B u``: where time has passed a complex exponential and a complex product a mode."""
+    gap = edges.inputs(node)[1][:, 0]
+    moving, decays = int(moving_events(node, gap).sum()), int(np.count_nonzero(gap)) * node.modes
+    bias = np.count_nonzero(node.bias_re) + np.count_nonzero(node.bias_im)
+    op(tally, "mac", "B", moving * 2 * node.input_re.size)
+    op(tally, "add", "bias", moving * bias)
+    op(tally, "add", "drive", moving * 2 * node.modes * (2 if node.discretization == "zoh" else 1))
+    op(tally, "function", "exp, cos, sin", 3 * decays)
+    op(tally, "multiply", "decay factor", 4 * decays)
+    op(tally, "multiply", "decay", 4 * decays)
+    op(tally, "add", "decay", 2 * decays)
+    tally.state_updates += moving * node.modes
+    bits = moving * 2 * node.modes * WIDTH
+    tally.move(state_read=bits, state_written=bits)
+    read(tally, moving * int(2 * node.input_re.size + bias) + 2 * decays)
+
+
+def numbers(node: DiagonalSSM) -> int:
+    """B, biases that are not zero, and one complex rate a mode."""
+    biases = int(np.count_nonzero(node.bias_re) + np.count_nonzero(node.bias_im))
+    return 2 * node.input_re.size + biases + 2 * node.modes
