@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
-from .scan import NeuronTrace, neuron_scan
-from .step import NeuronConstants, NeuronState, Spiking, neuron_step
+from ..scan.neuron_step import NeuronConstants, NeuronState, Spiking, neuron_step
+from ..scan.neurons import NeuronTrace, neuron_scan
 from .time_constant import TimeConstant
 
 LARGEST_A, LARGEST_B = 1.0, 2.0

@@ -8,12 +8,12 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import dropout
 
+from ..scan.neuron_step import Spiking
 from .blocks import aggregate
 from .cells import Cell, EFAdLIFCell, LIFCell, SEAdLIFCell, SpikingCell
 from .config import AdLIFConfig
 from .lstm import LSTMCell
 from .readout import LeakyIntegrator
-from .step import Spiking
 
 SPIKING_CELLS: dict[str, type[SpikingCell]] = {"lif": LIFCell, "ef-adlif": EFAdLIFCell, "se-adlif": SEAdLIFCell}
 

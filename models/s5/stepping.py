@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..scan.event_kernels import decay_complement
+from ..scan.kernels.event import decay_complement
 from .layer import SequenceLayer
 from .norm import normalize
 from .pool import TIME_EPSILON

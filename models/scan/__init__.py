@@ -1,1 +1,1 @@
-"""The linear recurrence behind every state-space layer: reference, numba kernel, torch path."""
+"""Recurrences of float models: a compiled kernel and a torch path behind one function each."""

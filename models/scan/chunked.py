@@ -16,7 +16,13 @@ def scan_chunked(decay: Tensor, drive: Tensor, initial: Tensor) -> Tensor:
     from a zero state; a second loop carries the state from chunk to chunk; the carried state then decays into every
     event of its chunk. Only products of decays occur and no quotients, so nothing overflows where |decay| <= 1.
 
-    Args and returns as `scan_reference`; gradients are autograd's own.
+    Args:
+        decay: (B, L, P), complex or real.
+        drive: (B, L, P), of the same dtype.
+        initial: (B, P), the state before the first event.
+
+    Returns:
+        The states x_0 .. x_{L-1}, (B, L, P); gradients are autograd's own.
     """
     batch, length, width = drive.shape
     if length == 0:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...errors import PumiceError
+from .choice import choose
 from .chunked import scan_chunked
-from .diagonal_kernels import scan_numba
-from .reference import scan_reference
+from .kernels.diagonal import scan_numba
 
-IMPLEMENTATIONS = {"reference": scan_reference, "torch": scan_chunked, "numba": scan_numba}
+IMPLEMENTATIONS = {"torch": scan_chunked, "numba": scan_numba}
 
 
 def diagonal_scan(
@@ -22,8 +21,8 @@ def diagonal_scan(
         decay: (B, L, P) or broadcastable to it; the decay applied before event k.
         drive: (B, L, P).
         initial: (B, P), the state before the first event; zero if not given.
-        implementation: "reference" (plain loop), "torch" (chunked, any device) or "numba" (compiled, complex
-            tensors on the CPU); by default the fastest that fits.
+        implementation: "torch" (chunked, any device) or "numba" (compiled, complex tensors on the CPU); by default the
+            fastest that fits.
 
     Returns:
         The states, (B, L, P), in the common dtype of decay and drive.
@@ -33,14 +32,8 @@ def diagonal_scan(
     """
     dtype = torch.promote_types(decay.dtype, drive.dtype)
     compiled = dtype.is_complex and drive.device.type == "cpu"
-    if implementation is None:
-        implementation = "numba" if compiled else "torch"
-    if implementation not in IMPLEMENTATIONS:
-        known = ", ".join(sorted(IMPLEMENTATIONS))
-        raise PumiceError(f"scan implementation '{implementation}' is unknown; choose one of {known}")
-    if implementation == "numba" and not compiled:
-        raise PumiceError("the numba scan takes complex tensors on the CPU; choose implementation 'torch'")
+    scan = choose(IMPLEMENTATIONS, implementation, compiled, "complex tensors on the CPU")
     decay = decay.to(dtype).expand(drive.shape)
     drive = drive.to(dtype)
     initial = drive.new_zeros(drive.shape[0], drive.shape[2]) if initial is None else initial.to(dtype)
-    return IMPLEMENTATIONS[implementation](decay, drive, initial)
+    return scan(decay, drive, initial)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from .diagonal import diagonal_scan
-from .event_kernels import event_scan_numba
 from .intervals import Intervals
+from .kernels.event import event_scan_numba
 
 
 class TableDrive(NamedTuple):

@@ -9,21 +9,16 @@ for the step before, and k_u = (4095 - du) / 4096, k_v = (4096 - dv) / 4096:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ...models.scan.products import GROUP, arrays, group_product, outer_products, padded
-from ...models.scan.threads import compile_kernel, run_tasks
+from ...models.scan.kernels.products import GROUP, group_product, outer_products, padded
+from ...models.scan.kernels.threads import compile_kernel, run_tasks
 from ...program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
-from .loop import threshold_slope
-
-if TYPE_CHECKING:
-    from .loop import Dynamics
+from .loop import Dynamics, threshold_slope
 
 UNITY = 1 << DECAY_BITS
 ALIGNED = 1 << ALIGNMENT
@@ -113,7 +108,13 @@ class _LoihiScan(Function):
             du,
             dv,
             vth << ALIGNMENT,
-            *arrays(drive, columns, aligned, z, u, v, lost),
+            drive,
+            columns,
+            aligned,
+            z,
+            u,
+            v,
+            lost,
         )
         ctx.save_for_backward(recurrent, z, v)
         ctx.settings = dynamics, slope, scale
@@ -135,7 +136,14 @@ class _LoihiScan(Function):
             _backward,
             -(-batch // GROUP),
             z.numel() * width,
-            *arrays(keep_u, keep_v, matrix, z, v, grad_z, grad_drive, grad_bias),
+            keep_u,
+            keep_v,
+            matrix,
+            z,
+            v,
+            grad_z,
+            grad_drive,
+            grad_bias,
         )
         grad_recurrent = outer_products(grad_drive, z.new_zeros(batch, width), z) if is_recurrent else None
         return grad_drive, grad_recurrent, grad_bias.sum(0), None, None, None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from ...models.adlif.surrogate import surrogate_slope
+from ...models.scan.surrogate import surrogate_slope
 from ...program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
 from ..straight_through import replace
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..scan.choice import choose
+from ...models.scan.choice import choose
 from .kernels import loihi_scan_numba
 from .loop import Dynamics, loihi_loop
 
@@ -52,5 +52,5 @@ def loihi_scan(
     Raises:
         PumiceError: an implementation that is unknown or does not fit the device.
     """
-    scan = choose(IMPLEMENTATIONS, implementation, drive)
+    scan = choose(IMPLEMENTATIONS, implementation, drive.device.type == "cpu")
     return LoihiTrace(*scan(drive, recurrent.to(drive.dtype), bias.to(drive.dtype), dynamics, slope, scale))

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ...models.scan.choice import choose
 from ...program.formats import Format
-from .choice import choose
-from .integrator_kernels import integrator_numba
+from .kernels.integrator import integrator_numba
 from .neuron_loop import integrator_loop
 
 IMPLEMENTATIONS = {"numba": integrator_numba, "torch": integrator_loop}
@@ -43,6 +43,6 @@ def quantized_integrator_scan(
     Raises:
         PumiceError: an implementation that is unknown or does not fit the device.
     """
-    scan = choose(IMPLEMENTATIONS, implementation, drive)
+    scan = choose(IMPLEMENTATIONS, implementation, drive.device.type == "cpu")
     initial = drive.new_zeros(drive.shape[0], drive.shape[2]) if initial is None else initial.to(drive.dtype)
     return IntegratorTrace(*scan(drive, decay.to(drive.dtype), initial, output))

@@ -10,9 +10,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import linear
 
-from ...models.adlif.kernels import LIF, SE
-from ...models.adlif.step import NeuronState
-from ...models.adlif.surrogate import spike
+from ...models.scan.neuron_step import NeuronConstants, NeuronState, Spiking, unroll, update
 from ...program.formats import Format
 from ..rounding import round_half_up
 
@@ -45,51 +43,6 @@ class Stores:
         return codes * format.scale
 
 
-def neuron_loop(
-    order: int,
-    drive: Tensor,
-    constants: NeuronCodes,
-    state: NeuronState,
-    potential: Format,
-    adaptation: Format,
-    slope: float,
-    scale: float,
-) -> tuple[Tensor, ...]:
-    """`quantized_neuron_scan`: spikes, u and w after the last step, the traces of u^ and w, and the clipped stores."""
-    recurrent, threshold, alpha, rise, beta, coupling, jump = constants
-    store = Stores(len(drive), drive.device)
-    u, w, z = state
-    spikes, potentials, adaptations = [], [], []
-    for drive_t in drive.unbind(1):
-        current = round_half_up((drive_t + linear(z, recurrent)) * 2.0**potential.frac) * potential.scale
-        if order != LIF:
-            current = current - w
-        seen = u, z
-        u_pre = store(alpha * u + rise * current, potential)
-        z = spike(u_pre, threshold, slope, scale)
-        u = u_pre * (1 - z.detach())
-        if order == SE:
-            seen = u, z
-        if order != LIF:
-            w = store(beta * w + coupling * seen[0] + jump * seen[1], adaptation)
-        spikes.append(z)
-        potentials.append(u_pre.detach())
-        adaptations.append(w.detach())
-    if not spikes:
-        return drive, u, w, drive.detach(), drive.detach(), store.clipped
-    return torch.stack(spikes, 1), u, w, torch.stack(potentials, 1), torch.stack(adaptations, 1), store.clipped
-
-
-def integrator_loop(drive: Tensor, decay: Tensor, initial: Tensor, output: Format) -> tuple[Tensor, Tensor]:
-    """`quantized_integrator_scan`: potentials and the clipped stores."""
-    store = Stores(len(drive), drive.device)
-    o, potentials = initial, []
-    for drive_t in drive.unbind(1):
-        o = store(decay * o + drive_t, output)
-        potentials.append(o)
-    return (torch.stack(potentials, 1) if potentials else drive), store.clipped
-
-
 class NeuronCodes(NamedTuple):
     """What a layer of H neurons computes with: values of codes, each may require a gradient but the threshold.
 
@@ -110,3 +63,48 @@ class NeuronCodes(NamedTuple):
     beta: Tensor
     coupling: Tensor
     jump: Tensor
+
+    @property
+    def constants(self) -> NeuronConstants:
+        """What a float layer would have of it."""
+        return NeuronConstants(self.recurrent, self.alpha, self.beta, self.coupling, self.jump)
+
+
+def neuron_loop(
+    order: str,
+    drive: Tensor,
+    codes: NeuronCodes,
+    state: NeuronState,
+    potential: Format,
+    adaptation: Format,
+    slope: float,
+    scale: float,
+) -> tuple[Tensor, ...]:
+    """`quantized_neuron_scan`: spikes, u and w after the last step, the traces of u^ and w, and the clipped stores."""
+    store = Stores(len(drive), drive.device)
+    constants, spiking = codes.constants, Spiking(codes.threshold, slope, scale)
+
+    def step(drive_t: Tensor, before: NeuronState) -> tuple[Tensor, NeuronState]:
+        current = round_half_up((drive_t + linear(before.z, codes.recurrent)) * 2.0**potential.frac) * potential.scale
+        return update(
+            order,
+            current,
+            constants,
+            before,
+            spiking,
+            codes.rise,
+            lambda u: store(u, potential),
+            lambda w: store(w, adaptation),
+        )
+
+    return *unroll(drive, state, step), store.clipped
+
+
+def integrator_loop(drive: Tensor, decay: Tensor, initial: Tensor, output: Format) -> tuple[Tensor, Tensor]:
+    """`quantized_integrator_scan`: potentials and the clipped stores."""
+    store = Stores(len(drive), drive.device)
+    o, potentials = initial, []
+    for drive_t in drive.unbind(1):
+        o = store(decay * o + drive_t, output)
+        potentials.append(o)
+    return (torch.stack(potentials, 1) if potentials else drive), store.clipped

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ...errors import PumiceError
-from ...models.adlif.scan import ORDERS
-from ...models.adlif.step import NeuronState
+from ...models.scan.choice import choose
+from ...models.scan.neuron_step import NeuronState
+from ...models.scan.neurons import ORDERS
 from ...program.formats import Format
-from .choice import choose
-from .neuron_kernels import neuron_scan_numba
+from .kernels.neurons import neuron_scan_numba
 from .neuron_loop import NeuronCodes, neuron_loop
 
 IMPLEMENTATIONS = {"numba": neuron_scan_numba, "torch": neuron_loop}
@@ -34,7 +34,7 @@ class QuantizedTrace(NamedTuple):
 def quantized_neuron_scan(
     order: str,
     drive: Tensor,
-    constants: NeuronCodes,
+    codes: NeuronCodes,
     potential: Format,
     adaptation: Format | None,
     state: NeuronState | None = None,
@@ -55,7 +55,7 @@ def quantized_neuron_scan(
     Args:
         order: "se", "ef" or "lif".
         drive: (B, T, H), W x + bias at every step, not rounded.
-        constants: of the layer.
+        codes: of the layer.
         potential: format of u^, u and I.
         adaptation: format of w; None with order "lif".
         state: before the first step, values of codes; zero if not given.
@@ -70,12 +70,12 @@ def quantized_neuron_scan(
         raise PumiceError(f"neuron order '{order}' is unknown; choose one of {', '.join(ORDERS)}")
     if adaptation is None and order != "lif":
         raise PumiceError(f"neurons of order '{order}' need the format of their adaptation")
-    scan = choose(IMPLEMENTATIONS, implementation, drive)
-    constants = NeuronCodes(*(constant.to(drive.dtype) for constant in constants))
+    scan = choose(IMPLEMENTATIONS, implementation, drive.device.type == "cpu")
+    codes = NeuronCodes(*(values.to(drive.dtype) for values in codes))
     zero = drive.new_zeros(drive.shape[0], drive.shape[2])
     state = NeuronState(zero, zero, zero) if state is None else NeuronState(*(part.to(drive.dtype) for part in state))
     z, u, w, u_pre, w_trace, saturations = scan(
-        ORDERS.index(order), drive, constants, state, potential, adaptation or potential, slope, scale
+        order, drive, codes, state, potential, adaptation or potential, slope, scale
     )
     last = z[:, -1] if drive.shape[1] else state.z
     return QuantizedTrace(z, NeuronState(u, w, last), u_pre, w_trace, saturations)

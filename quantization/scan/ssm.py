@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...models.scan.choice import choose
 from ..rounding import pow2
-from .choice import choose
-from .ssm_kernels import scan_numba
+from .kernels.ssm import scan_numba
 from .ssm_loop import scan_loop
 
 IMPLEMENTATIONS = {"numba": scan_numba, "torch": scan_loop}
@@ -83,7 +83,7 @@ def quantized_scan(
     Raises:
         PumiceError: an implementation that is unknown or does not fit the device.
     """
-    scan = choose(IMPLEMENTATIONS, implementation, drive)
+    scan = choose(IMPLEMENTATIONS, implementation, drive.device.type == "cpu")
     is_complex = drive.is_complex()
     if is_complex:
         drive = _planar(drive)

@@ -99,7 +99,7 @@ def _write_step(event: EventGraph, network: AdLIFNetwork) -> str:
 
 
 def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: np.dtype) -> str:
-    """The equations of ``models.adlif.scan.neuron_step``, in their order of operations; gives the spikes (B, H)."""
+    """The equations of ``models.scan.neurons.neuron_step``, in their order of operations; gives the spikes (B, H)."""
     graph = event.graph
     constants = cell.constants()
     alpha, rise, beta, coupling, jump = (

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from pumice.models.scan import threads as scan_threads
+from pumice.models.scan.kernels import threads as scan_threads
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
-from pumice.models.adlif.scan import ORDERS, neuron_scan
-from pumice.models.adlif.step import NeuronConstants, NeuronState, Spiking
+from pumice.models.scan.neuron_step import NeuronConstants, NeuronState, Spiking
+from pumice.models.scan.neurons import ORDERS, neuron_scan
 from pumice.program import Format, reference
 from pumice.program.nodes import LeakyIntegrator, Neurons
 from pumice.program.random.networks import CHOICES, random_network
@@ -258,7 +258,7 @@ def test_a_sequence_in_two_parts_equals_the_whole(implementation):
 def test_single_precision_and_threads(monkeypatch):
     potential, adaptation = Format(16, True, 11), Format(16, True, 9)
     leaves, threshold = problem(4, 9, 50, 37, potential, adaptation, dtype=torch.float32)
-    monkeypatch.setattr("pumice.models.scan.threads.SMALLEST_PARALLEL_WORK", 1)
+    monkeypatch.setattr("pumice.models.scan.kernels.threads.SMALLEST_PARALLEL_WORK", 1)
     threads, found = torch.get_num_threads(), []
     try:
         for count in (1, 2):

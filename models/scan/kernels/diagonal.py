@@ -66,8 +66,7 @@ class _DiagonalScan(Function):
     def forward(ctx: FunctionCtx, decay: Tensor, drive: Tensor, initial: Tensor) -> Tensor:
         decay, drive, initial = decay.contiguous(), drive.contiguous(), initial.contiguous()
         states = torch.empty_like(drive)
-        arrays = [_real_view(tensor) for tensor in (decay, drive, initial, states)]
-        run_tasks(_forward, len(drive), drive.numel(), *arrays)
+        run_tasks(_forward, len(drive), drive.numel(), *map(_real_view, (decay, drive, initial, states)))
         ctx.save_for_backward(decay, initial, states)
         return states
 
@@ -76,19 +75,19 @@ class _DiagonalScan(Function):
     def backward(ctx: FunctionCtx, grad_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         decay, initial, states = ctx.saved_tensors
         grads = torch.empty_like(decay), torch.empty_like(decay), torch.empty_like(initial)
-        arrays = [_real_view(tensor) for tensor in (decay, initial, states, grad_states.contiguous(), *grads)]
-        run_tasks(_backward, len(decay), decay.numel(), *arrays)
+        tensors = decay, initial, states, grad_states.contiguous(), *grads
+        run_tasks(_backward, len(decay), decay.numel(), *map(_real_view, tensors))
         return grads
 
 
 def scan_numba(decay: Tensor, drive: Tensor, initial: Tensor) -> Tensor:
     """Run ``x_k = decay_k * x_{k-1} + drive_k`` by a compiled loop; complex tensors on the CPU.
 
-    Args and returns as `scan_reference`.
+    Args and returns as `scan_chunked`.
     """
     return _DiagonalScan.apply(decay, drive, initial)
 
 
-def _real_view(tensor: Tensor):
-    """The numbers of a contiguous complex tensor as a numpy array with twice the last axis."""
-    return torch.view_as_real(tensor.detach().resolve_conj()).flatten(-2).numpy()
+def _real_view(tensor: Tensor) -> Tensor:
+    """The numbers of a contiguous complex tensor, with twice the last axis."""
+    return torch.view_as_real(tensor.detach().resolve_conj()).flatten(-2)

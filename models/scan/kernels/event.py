@@ -203,12 +203,15 @@ class _EventScan(Function):
                 _forward,
                 batch * -(-modes // chunk),
                 index.numel() * modes,
-                *_arrays(delta, index, rows, tokens),
+                delta,
+                index,
+                rows,
+                tokens,
                 tokens_given,
                 stride,
                 hold,
                 chunk,
-                states.numpy(),
+                states,
             )
         ctx.save_for_backward(delta, values, index, rows, tokens, states)
         ctx.settings = tokens_given, stride, hold, drive.shape
@@ -227,12 +230,19 @@ class _EventScan(Function):
             _backward,
             -(-modes // chunk) * (1 if by_token else batch),
             index.numel() * modes,
-            *_arrays(delta, values, index, rows, tokens),
+            delta,
+            values,
+            index,
+            rows,
+            tokens,
             by_token,
             stride,
             hold,
             chunk,
-            *_arrays(states, grad_states.contiguous(), grad_rows, grad_rates),
+            states,
+            grad_states,
+            grad_rows,
+            grad_rates,
         )
         grad_rate = torch.complex(*torch.from_numpy(grad_rates.numpy().sum(axis=0)).chunk(2))
         return grad_rate, None, None, grad_rows.reshape(shape), None, None, None
@@ -260,7 +270,3 @@ def _split(batch: int) -> int:
 def _chunk(modes: int, parts: int) -> int:
     """Modes of one task, when they are cut into ``parts``."""
     return -(-modes // (parts * LANES)) * LANES
-
-
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
-    return [tensor.detach().numpy() for tensor in tensors]

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
-from pumice.models.adlif.scan import ORDERS, neuron_scan
-from pumice.models.adlif.step import NeuronConstants, NeuronState, Spiking, neuron_step
-from pumice.models.adlif.surrogate import spike, surrogate_slope
+from pumice.models.scan.neuron_step import NeuronConstants, NeuronState, Spiking, neuron_step
+from pumice.models.scan.neurons import ORDERS, neuron_scan
+from pumice.models.scan.surrogate import spike, surrogate_slope
 
 SPIKING = Spiking(threshold=1.0, slope=5.0, scale=0.4)
 
@@ -103,7 +103,7 @@ def test_a_sequence_in_two_parts_equals_the_whole(order, implementation):
 
 def test_single_precision_and_threads(monkeypatch):
     leaves = problem(9, 50, 37, dtype=torch.float32)
-    monkeypatch.setattr("pumice.models.scan.threads.SMALLEST_PARALLEL_WORK", 1)
+    monkeypatch.setattr("pumice.models.scan.kernels.threads.SMALLEST_PARALLEL_WORK", 1)
     threads, found = torch.get_num_threads(), []
     try:
         for count in (1, 2):

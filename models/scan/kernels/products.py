@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -28,6 +27,16 @@ def add_columns(columns, amounts, chosen, count, out):
         column, amount = columns[chosen[k]], amounts[chosen[k]]
         for i in range(width):
             out[i] += column[i] * amount
+
+
+@compile_kernel
+def add_spikes(columns, z, zero, chosen, current):
+    """current += V z, for the spikes z (H,); ``columns`` are those of V, ``chosen`` (H,) is room for their numbers."""
+    count = 0
+    for j in range(len(z)):
+        chosen[count] = j
+        count += z[j] != zero
+    add_columns(columns, z, chosen, count, current)
 
 
 @compile_kernel
@@ -65,11 +74,6 @@ def outer_products(grad_drive: Tensor, z0: Tensor, z: Tensor) -> Tensor:
     total = torch.addmm(first.t() @ z0, rows[1:].t(), columns[:-1])
     grad_drive[:, 0] = first
     return total
-
-
-def arrays(*tensors: Tensor) -> list[np.ndarray]:
-    """The tensors' memory, contiguous."""
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
 def padded(matrix: Tensor) -> Tensor:

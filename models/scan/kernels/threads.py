@@ -10,6 +10,8 @@ from typing import Any
 
 import numba
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 # Below this many inner-loop steps a second thread costs more than it saves.
 SMALLEST_PARALLEL_WORK = 100_000
@@ -17,19 +19,22 @@ SMALLEST_PARALLEL_WORK = 100_000
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
-def compile_kernel(function: Callable[..., None]) -> Callable[..., None]:
+Kernel = Callable[..., Any]
+
+
+def compile_kernel(function: Kernel) -> Kernel:
     """Compile with numba, without the interpreter lock; the machine code is kept where a cache can be written.
 
     Multiplications and additions may be fused; nothing is reordered, so results do not depend on threads.
     """
-    options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no folder for its cache
         return numba.njit(**options)(function)
 
 
-def run_tasks(kernel: Callable[..., None], tasks: int, work: int, *arguments: Any) -> None:
+def run_tasks(kernel: Kernel, tasks: int, work: int, *arguments: Any) -> None:
     """Call ``kernel(*arguments, start, stop)`` over 0 .. tasks, split over ``torch.get_num_threads()`` threads.
 
     Python threads and not numba's: they take any number at any moment, and leave forked data loaders alone.
@@ -38,8 +43,10 @@ def run_tasks(kernel: Callable[..., None], tasks: int, work: int, *arguments: An
         kernel: a compiled kernel whose tasks write to disjoint places.
         tasks: number of independent tasks.
         work: inner-loop steps of all tasks together.
-        arguments: further arguments of the kernel.
+        arguments: further arguments of the kernel; of tensors it gets the memory, contiguous: those that it writes to
+            have to be so before.
     """
+    arguments = tuple(_memory(argument) if isinstance(argument, Tensor) else argument for argument in arguments)
     threads = min(torch.get_num_threads(), tasks)
     if threads <= 1 or work < SMALLEST_PARALLEL_WORK:
         kernel(*arguments, 0, tasks)
@@ -50,6 +57,10 @@ def run_tasks(kernel: Callable[..., None], tasks: int, work: int, *arguments: An
     kernel(*arguments, *first)
     for part in parts:
         part.result()
+
+
+def _memory(tensor: Tensor) -> NDArray[Any]:
+    return tensor.detach().contiguous().numpy()
 
 
 def _thread_pool(threads: int) -> ThreadPoolExecutor:

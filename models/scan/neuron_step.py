@@ -1,13 +1,18 @@
-"""One time step of a layer of spiking neurons: what every scan computes."""
+"""One time step of a layer of spiking neurons: what every scan computes; and the scan in torch, for any device."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from .surrogate import spike
+
+Store = Callable[[Tensor], Tensor]
+"""What is kept of a new state, (B, H)."""
 
 
 class NeuronConstants(NamedTuple):
@@ -37,11 +42,15 @@ class NeuronState(NamedTuple):
 
 
 class Spiking(NamedTuple):
-    """When a neuron spikes and how that is differentiated, see `surrogate`."""
+    """When a neuron spikes and how that is differentiated, see `surrogate`; the threshold is that of all, or (H,)."""
 
-    threshold: float = 1.0
+    threshold: float | Tensor = 1.0
     slope: float = 5.0
     scale: float = 0.4
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def neuron_step(
@@ -67,16 +76,44 @@ def neuron_step(
     Returns:
         u^ (B, H) and the state after the step.
     """
-    recurrent, alpha, beta, coupling, jump = constants
-    current = drive + linear(state.z, recurrent)
+    return update(order, drive + linear(state.z, constants.recurrent), constants, state, spiking)
+
+
+def update(
+    order: str,
+    current: Tensor,
+    constants: NeuronConstants,
+    state: NeuronState,
+    spiking: Spiking,
+    rise: Tensor | None = None,
+    store_potential: Store = _as_it_is,
+    store_adaptation: Store = _as_it_is,
+) -> tuple[Tensor, NeuronState]:
+    """What `neuron_step` does with I (B, H): ``rise`` (H,) stands for 1 - alpha, and u^ and w are what stores leave."""
+    _, alpha, beta, coupling, jump = constants
     if order != "lif":
         current = current - state.w
-    u_pre = alpha * state.u + (1 - alpha) * current
+    u_pre = store_potential(alpha * state.u + (1 - alpha if rise is None else rise) * current)
     z = spike(u_pre, *spiking)
     u = u_pre * (1 - z.detach())
     w = state.w
     if order == "se":
-        w = beta * w + coupling * u + jump * z
+        w = store_adaptation(beta * w + coupling * u + jump * z)
     elif order == "ef":
-        w = beta * w + coupling * state.u + jump * state.z
+        w = store_adaptation(beta * w + coupling * state.u + jump * state.z)
     return u_pre, NeuronState(u, w, z)
+
+
+def unroll(
+    drive: Tensor, state: NeuronState, step: Callable[[Tensor, NeuronState], tuple[Tensor, NeuronState]]
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """``step`` over the drive (B, T, H): spikes, u and w after the last step, and the traces of u^ and w."""
+    spikes, potentials, adaptations = [], [], []
+    for drive_t in drive.unbind(1):
+        u_pre, state = step(drive_t, state)
+        spikes.append(state.z)
+        potentials.append(u_pre.detach())
+        adaptations.append(state.w.detach())
+    if not spikes:
+        return drive, state.u, state.w, drive.detach(), drive.detach()
+    return torch.stack(spikes, 1), state.u, state.w, torch.stack(potentials, 1), torch.stack(adaptations, 1)

@@ -1,4 +1,4 @@
-"""Compiled kernels of the quantized leaky integrators; see neuron_kernels.py.
+"""Compiled kernels of the quantized leaky integrators; see neurons.py.
 
 g_o = m_o g_o;   grad drive = g_o;   grad decay += g_o o';   g_o' += decay g_o
 """
@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ...models.scan.products import arrays
-from ...models.scan.threads import compile_kernel, run_tasks
-from ...program.formats import Format
-from .neuron_kernels import store_settings
+from ....models.scan.kernels.threads import compile_kernel, run_tasks
+from ....program.formats import Format
+from .neurons import store_settings
 
 
 @compile_kernel
@@ -57,7 +56,7 @@ class _IntegratorScan(Function):
         out = torch.empty_like(drive, memory_format=torch.contiguous_format)
         clipped = torch.zeros(len(drive), dtype=torch.int64)
         store = store_settings(output, drive.dtype)
-        run_tasks(_forward, len(drive), drive.numel(), *arrays(store, drive, decay, initial, out, clipped))
+        run_tasks(_forward, len(drive), drive.numel(), store, drive, decay, initial, out, clipped)
         ctx.save_for_backward(store, decay, initial, out)
         ctx.mark_non_differentiable(clipped)
         return out, clipped
@@ -72,7 +71,14 @@ class _IntegratorScan(Function):
             _backward,
             len(out),
             out.numel(),
-            *arrays(store, decay, initial, out, grad_out, grad_drive, grad_decay, grad_initial),
+            store,
+            decay,
+            initial,
+            out,
+            grad_out,
+            grad_drive,
+            grad_decay,
+            grad_initial,
         )
         return grad_drive, grad_decay.sum(0), grad_initial, None
 

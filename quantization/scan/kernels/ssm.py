@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ...models.scan.threads import compile_kernel, run_tasks
+from ....models.scan.kernels.threads import compile_kernel, run_tasks
 
 FLOAT32_STATE = 1 << 23
 
@@ -219,11 +219,15 @@ class _QuantizedScan(Function):
             _forward,
             len(drive),
             drive.numel(),
-            *_arrays(drive, gaps, complement, initial),
+            drive,
+            gaps,
+            complement,
+            initial,
             limits,
             hold,
             stride,
-            *_arrays(states, saturations),
+            states,
+            saturations,
         )
         ctx.save_for_backward(drive, gaps, complement, initial, states)
         ctx.settings = limits, hold, stride, rate.dtype
@@ -245,11 +249,18 @@ class _QuantizedScan(Function):
             _backward,
             len(drive),
             drive.numel(),
-            *_arrays(drive, gaps, complement, initial),
+            drive,
+            gaps,
+            complement,
+            initial,
             limits,
             hold,
             stride,
-            *_arrays(states, grad_states.contiguous(), grad_drive, grad_rates, grad_initial),
+            states,
+            grad_states,
+            grad_drive,
+            grad_rates,
+            grad_initial,
         )
         return grad_drive, None, None, grad_rates.sum(0).to(rate_dtype), grad_initial, None, None, None
 
@@ -275,7 +286,3 @@ def _typed_limits(low: float, high: float, dtype: torch.dtype) -> np.ndarray:
     """
     single = dtype == torch.float32 and max(-low, high) <= FLOAT32_STATE
     return np.array([low, high, 0.5], dtype=np.float32 if single else np.float64)
-
-
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
-    return [tensor.detach().numpy() for tensor in tensors]

@@ -1,4 +1,4 @@
-"""Compiled kernels of the quantized neurons and leaky integrators, forward and backward; see models/adlif/kernels.py.
+"""Compiled kernels of the quantized neurons, forward and backward; models/scan/kernels/neurons.py has those of floats.
 
 Forward, a store's result is ``sat(floor(v 2**frac + 1/2)) 2**-frac``: exact wherever v is. Backward, with m_x the mask
 of a store (1 between the ends of its range), s the surrogate's slope at u^_t, g_x the gradient of x, and primes for the
@@ -13,23 +13,19 @@ step before:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ...models.adlif.kernels import EF, LIF, SE
-from ...models.adlif.surrogate import surrogate_slope
-from ...models.scan.products import GROUP, add_columns, arrays, group_product, outer_products, padded
-from ...models.scan.threads import compile_kernel, run_tasks
-from ...program.formats import Format
-
-if TYPE_CHECKING:
-    from ...models.adlif.step import NeuronState
-    from .neuron_loop import NeuronCodes
+from ....models.scan.kernels.neurons import EF, LIF, ORDERS, SE
+from ....models.scan.kernels.products import GROUP, add_spikes, group_product, outer_products, padded
+from ....models.scan.kernels.threads import compile_kernel, run_tasks
+from ....models.scan.neuron_step import NeuronState
+from ....models.scan.surrogate import surrogate_slope
+from ....program.formats import Format
+from ..neuron_loop import NeuronCodes
 
 
 def store_settings(format: Format, dtype: torch.dtype) -> Tensor:
@@ -56,11 +52,7 @@ def _forward(
         lost[:] = 0
         for t in range(steps):
             current[:width] = drive[b, t]
-            count = 0
-            for j in range(width):
-                spiking[count] = j
-                count += z[j] != zero
-            add_columns(columns, z, spiking, count, current)
+            add_spikes(columns, z, zero, spiking, current)
             potential, spikes, adaptation, driven = u_out[b, t], z_out[b, t], w_out[b, t], driven_out[b, t]
             for i in range(width):
                 rounded = np.floor(current[i] * u_scale + half) * u_unit
@@ -186,21 +178,19 @@ class _NeuronScan(Function):
             batch,
             drive.numel(),
             order,
-            *arrays(
-                *stores,
-                drive,
-                padded(recurrent.t()),
-                threshold,
-                *constants,
-                *initial,
-                z,
-                u_pre,
-                w,
-                driven,
-                u_end,
-                w_end,
-                clipped,
-            ),
+            *stores,
+            drive,
+            padded(recurrent.t()),
+            threshold,
+            *constants,
+            *initial,
+            z,
+            u_pre,
+            w,
+            driven,
+            u_end,
+            w_end,
+            clipped,
         )
         ctx.save_for_backward(recurrent, threshold, *stores, *constants, *initial, z, u_pre, w, driven)
         ctx.settings = order, slope, scale
@@ -227,7 +217,15 @@ class _NeuronScan(Function):
             -(-batch // GROUP),
             z.numel() * width,
             order,
-            *arrays(*saved[:2], padded(recurrent), *saved[2:], grad_z, grad_u, grad_w, grad_drive, *sums, *initial),
+            *saved[:2],
+            padded(recurrent),
+            *saved[2:],
+            grad_z,
+            grad_u,
+            grad_w,
+            grad_drive,
+            *sums,
+            *initial,
         )
         grad_recurrent = outer_products(grad_drive, z0, z)
         constants = [total.sum(0) for total in sums]
@@ -235,9 +233,9 @@ class _NeuronScan(Function):
 
 
 def neuron_scan_numba(
-    order: int,
+    order: str,
     drive: Tensor,
-    constants: NeuronCodes,
+    codes: NeuronCodes,
     state: NeuronState,
     potential: Format,
     adaptation: Format,
@@ -245,4 +243,4 @@ def neuron_scan_numba(
     scale: float,
 ) -> tuple[Tensor, ...]:
     """The same as `neuron_loop`, by compiled loops on the CPU."""
-    return _NeuronScan.apply(order, drive, *constants, *state, potential, adaptation, slope, scale)
+    return _NeuronScan.apply(ORDERS.index(order), drive, *codes, *state, potential, adaptation, slope, scale)

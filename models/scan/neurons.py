@@ -8,10 +8,19 @@ import torch
 from torch import Tensor
 
 from ...errors import PumiceError
-from .kernels import neuron_scan_numba
-from .step import NeuronConstants, NeuronState, Spiking, neuron_step
+from .choice import choose
+from .kernels.neurons import ORDERS, neuron_scan_numba
+from .neuron_step import NeuronConstants, NeuronState, Spiking, neuron_step, unroll
 
-ORDERS = ("lif", "ef", "se")
+
+def neuron_scan_torch(
+    order: str, drive: Tensor, constants: NeuronConstants, state: NeuronState, spiking: Spiking
+) -> tuple[Tensor, ...]:
+    """The same as `neuron_scan_numba`, step by step."""
+    return unroll(drive, state, lambda drive_t, before: neuron_step(order, drive_t, constants, before, spiking))
+
+
+IMPLEMENTATIONS = {"numba": neuron_scan_numba, "torch": neuron_scan_torch}
 
 
 class NeuronTrace(NamedTuple):
@@ -52,29 +61,8 @@ def neuron_scan(
         raise PumiceError(f"neuron order '{order}' is unknown; choose one of {', '.join(ORDERS)}")
     dtype = constants.recurrent.dtype
     compiled = drive.device.type == "cpu" and dtype in (torch.float32, torch.float64)
-    if implementation is None:
-        implementation = "numba" if compiled else "torch"
+    scan = choose(IMPLEMENTATIONS, implementation, compiled, "float32 or float64 on the CPU")
     drive = drive.to(dtype)
-    if implementation == "torch":
-        return _scan_torch(order, drive, constants, state, spiking)
-    if implementation != "numba":
-        raise PumiceError(f"neuron scan implementation '{implementation}' is unknown; choose torch or numba")
-    if not compiled:
-        raise PumiceError("the numba neuron scan takes float32 or float64 on the CPU; choose implementation 'torch'")
-    z, u, w, u_pre, w_trace = neuron_scan_numba(ORDERS.index(order), drive, constants, state, spiking)
+    z, u, w, u_pre, w_trace = scan(order, drive, constants, state, spiking)
     last = z[:, -1] if drive.shape[1] else state.z
     return NeuronTrace(z, NeuronState(u, w, last), u_pre, w_trace)
-
-
-def _scan_torch(
-    order: str, drive: Tensor, constants: NeuronConstants, state: NeuronState, spiking: Spiking
-) -> NeuronTrace:
-    spikes, potentials, adaptations = [], [], []
-    for drive_t in drive.unbind(1):
-        u_pre, state = neuron_step(order, drive_t, constants, state, spiking)
-        spikes.append(state.z)
-        potentials.append(u_pre.detach())
-        adaptations.append(state.w.detach())
-    if not spikes:
-        return NeuronTrace(drive, state, drive.detach(), drive.detach())
-    return NeuronTrace(torch.stack(spikes, 1), state, torch.stack(potentials, 1), torch.stack(adaptations, 1))

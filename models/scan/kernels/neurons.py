@@ -14,22 +14,19 @@ time in order: results do not depend on groups and threads. (The gradient of V i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ..scan.products import GROUP, add_columns, arrays, group_product, outer_products, padded
-from ..scan.threads import compile_kernel, run_tasks
-from .surrogate import surrogate_slope
+from ..neuron_step import NeuronConstants, NeuronState, Spiking
+from ..surrogate import surrogate_slope
+from .products import GROUP, add_spikes, group_product, outer_products, padded
+from .threads import compile_kernel, run_tasks
 
-if TYPE_CHECKING:
-    from .step import NeuronConstants, NeuronState, Spiking
-
-LIF, EF, SE = 0, 1, 2  # as in scan.ORDERS
+ORDERS = ("lif", "ef", "se")
+LIF, EF, SE = range(3)  # numbers of ORDERS
 
 
 @compile_kernel
@@ -46,11 +43,7 @@ def _forward(
         u, w, z = u0[b].copy(), w0[b].copy(), z0[b]
         for t in range(steps):
             current[:width] = drive[b, t]
-            count = 0
-            for j in range(width):
-                spiking[count] = j
-                count += z[j] != zero
-            add_columns(columns, z, spiking, count, current)
+            add_spikes(columns, z, zero, spiking, current)
             potential, spikes, adaptation = u_out[b, t], z_out[b, t], w_out[b, t]
             if order == LIF:
                 for i in range(width):
@@ -169,7 +162,15 @@ class _NeuronScan(Function):
             drive.numel(),
             order,
             np.array([0, 1, threshold], z.numpy().dtype),
-            *arrays(drive, padded(recurrent.t()), *constants, *initial, z, u_pre, w, u_end, w_end),
+            drive,
+            padded(recurrent.t()),
+            *constants,
+            *initial,
+            z,
+            u_pre,
+            w,
+            u_end,
+            w_end,
         )
         ctx.save_for_backward(recurrent, *constants, *initial, z, u_pre, w)
         ctx.settings = order, threshold, slope, scale
@@ -196,7 +197,14 @@ class _NeuronScan(Function):
             -(-batch // GROUP),
             z.numel() * width,
             order,
-            *arrays(padded(recurrent), *saved, grad_z, grad_u, grad_w, grad_drive, *sums, *initial),
+            padded(recurrent),
+            *saved,
+            grad_z,
+            grad_u,
+            grad_w,
+            grad_drive,
+            *sums,
+            *initial,
         )
         grad_alpha, *grads = (total.sum(0) for total in sums)
         grad_recurrent = outer_products(grad_drive, z0, z)
@@ -204,7 +212,7 @@ class _NeuronScan(Function):
 
 
 def neuron_scan_numba(
-    order: int, drive: Tensor, constants: NeuronConstants, state: NeuronState, spiking: Spiking
+    order: str, drive: Tensor, constants: NeuronConstants, state: NeuronState, spiking: Spiking
 ) -> tuple[Tensor, ...]:
     """`neuron_scan` by compiled loops: spikes, u and w after the last step, and the traces of u^ and w."""
-    return _NeuronScan.apply(order, drive, *constants, *state, *spiking)
+    return _NeuronScan.apply(ORDERS.index(order), drive, *constants, *state, *spiking)

@@ -7,7 +7,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
 
-def surrogate_slope(u: Tensor, threshold: float, slope: float, scale: float) -> Tensor:
+def surrogate_slope(u: Tensor, threshold: float | Tensor, slope: float, scale: float) -> Tensor:
     """The derivative put in place of that of the step function, any shape.
 
     ``scale * slope / 2 * exp(-slope * |u - threshold|)`` (Shrestha and Orchard 2018, SLAYER).
@@ -18,7 +18,7 @@ def surrogate_slope(u: Tensor, threshold: float, slope: float, scale: float) -> 
 
 class _Spike(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, u: Tensor, threshold: float, slope: float, scale: float) -> Tensor:
+    def forward(ctx: FunctionCtx, u: Tensor, threshold: float | Tensor, slope: float, scale: float) -> Tensor:
         ctx.save_for_backward(u)
         ctx.settings = threshold, slope, scale
         return (u > threshold).to(u.dtype)
@@ -29,6 +29,6 @@ class _Spike(Function):
         return grad * surrogate_slope(u, *ctx.settings), None, None, None
 
 
-def spike(u: Tensor, threshold: float, slope: float, scale: float) -> Tensor:
+def spike(u: Tensor, threshold: float | Tensor, slope: float, scale: float) -> Tensor:
     """``[u > threshold]`` (strict) as 0 or 1 of u's shape and dtype, with :func:`surrogate_slope` as its derivative."""
     return _Spike.apply(u, threshold, slope, scale)

@@ -1,0 +1,1 @@
+"""Compiled kernels of the scans, and the threads that run them."""
