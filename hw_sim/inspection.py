@@ -154,13 +154,15 @@ def _field_difference(node: str, name: str, one: Any, other: Any) -> list[dict[s
                 return []
             return [{**entry, "first": str(one.dtype), "second": str(other.dtype)}]
         return [{**entry, "entries": int(one.size), "differing": int((apart > 0).sum()), "largest": int(apart.max())}]
-    if one == other:
+    if not isinstance(one, np.ndarray) and not isinstance(other, np.ndarray) and one == other:
         return []
     return [{"node": node, "field": name, "first": _plain(one), "second": _plain(other)}]
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, (Format, tuple, np.ndarray)) else value
+    if isinstance(value, np.ndarray):  # where the other is one integer for all
+        return f"shape {value.shape}"
+    return str(value) if isinstance(value, (Format, tuple)) else value
 
 
 def diff_table(data: dict[str, Any]) -> Group:

@@ -13,6 +13,7 @@ from ..errors import ParityError
 from ..export.netx import read_net, write_net
 from ..program import digest, load
 from ..program.nodes import LoihiLIF
+from ..program.nodes.loihi import LIMITS
 from .folder import RunFolder
 
 FILE = "netx/network.net"
@@ -37,7 +38,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     table = Table("layer", "type", "neurons", "inputs", "iDecay", "vDecay", "vThMant", title="lava-dl network")
     for node in nodes:
         kind = "dense_rec" if node.is_recurrent else "dense"
-        cells = (node.neurons, node.weight.shape[1], node.du + 1, node.dv, node.vth)
+        dynamics = (_range(node.each("du") + 1), _range(node.each("dv")), _range(node.each("vth")))
+        cells = (node.neurons, node.weight.shape[1], *dynamics)
         table.add_row(node.name, kind, *map(str, cells))
     console = Console()
     console.print(table)
@@ -50,10 +52,14 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
 
 def _refuse_differences(written: list[LoihiLIF], read: list[LoihiLIF]) -> None:
     for mine, found in zip(written, read, strict=True):
-        scalars = ("du", "dv", "vth", "format")
-        same = all(getattr(mine, name) == getattr(found, name) for name in scalars)
+        same = mine.format == found.format and all(np.array_equal(mine.each(name), found.each(name)) for name in LIMITS)
         if not same or not all(np.array_equal(_values(mine, name), _values(found, name)) for name in _ARRAYS):
             raise ParityError(f"node {mine.name} is not read back as it was written; report this with program.npz")
+
+
+def _range(codes: np.ndarray) -> str:
+    least, most = int(codes.min()), int(codes.max())
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _values(node: LoihiLIF, name: str) -> np.ndarray:

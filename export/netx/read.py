@@ -53,7 +53,7 @@ def _node(name: str, kind: str, group: h5py.Group, edge: str, format: Format) ->
     neuron = group["neuron"]
     if _text(neuron["type"]) not in NEURONS:
         raise PumiceError(f"{name} has {_text(neuron['type'])} neurons; {' and '.join(NEURONS)} are read")
-    current_decay, voltage_decay, threshold = (int(np.ravel(neuron[key][()])[0]) for key in _NEEDED)
+    current_decay, voltage_decay, threshold = (_shared_or_own(neuron[key]) for key in _NEEDED)
     weight = _matrix(group["weight"])
     recurrent = _matrix(group["weight_rec"]) if kind == "dense_rec" else np.zeros((len(weight), 0), dtype=np.int32)
     exponent = 0 if not np.any(np.hstack([weight, recurrent]) % 2) else -1  # odd weights are even ones, halved
@@ -71,6 +71,11 @@ def _node(name: str, kind: str, group: h5py.Group, edge: str, format: Format) ->
         dv=voltage_decay,
         vth=threshold,
     )
+
+
+def _shared_or_own(data: h5py.Dataset) -> int | np.ndarray:
+    codes = np.ravel(data[()]).astype(np.int64)
+    return int(codes[0]) if np.all(codes == codes[0]) else codes
 
 
 def _matrix(data: h5py.Dataset) -> np.ndarray:

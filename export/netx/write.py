@@ -75,9 +75,9 @@ def _write_layer(group: h5py.Group, node: LoihiLIF, weight: np.ndarray, recurren
     group.create_dataset("bias", data=node.bias.astype(np.int32))
     neuron = group.create_group("neuron")
     neuron.create_dataset("type", data="CUBA")
-    neuron.create_dataset("iDecay", data=node.du + 1)  # netx hands LIF one less
-    neuron.create_dataset("vDecay", data=node.dv)
-    neuron.create_dataset("vThMant", data=node.vth)
+    values = {"iDecay": node.each("du") + 1, "vDecay": node.each("dv"), "vThMant": node.each("vth")}
+    for key, value in values.items():  # netx hands LIF one less than iDecay
+        neuron.create_dataset(key, data=value if np.any(value != value[0]) else value[0])
     neuron.create_dataset("refDelay", data=REFRACTORY_DELAY)
     neuron.create_dataset("gradedSpike", data=False)
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..bounds import dot_bound, largest
 from ..formats import Format
 from .base import register_node
-from .facts import State, Tensor, biases, shifts, stored, whole
+from .facts import State, Tensor, biases, shared, shifts, stored
 from .layer import SPIKES, NeuronLayer
 
 STATE_LIMIT = 1 << 23
@@ -26,6 +26,8 @@ DECAY_BITS = 12
 WEIGHT_LIMIT = 254
 BIAS_LIMIT = (1 << 12) - 1
 THRESHOLD_LIMIT = (1 << 17) - 1
+LIMITS = {"du": 4095, "dv": 4095, "vth": THRESHOLD_LIMIT}
+"""The largest value of what a layer shares, or each neuron has; the lowest is 0."""
 
 
 @register_node
@@ -41,7 +43,8 @@ class LoihiLIF(NeuronLayer):
         z = [v > 64 vth];   v = 0 where z
 
     The state is zero before the first step. Weights are those of ``sign_mode=MIXED``: of ``weight_bits`` bits, that is
-    multiples of 2**(9 - weight_bits), even at least. One ``du``, ``dv`` and ``vth`` serves the whole layer.
+    multiples of 2**(9 - weight_bits), even at least. ``du``, ``dv`` and ``vth`` each serve the whole layer as one
+    integer, or are one a neuron.
 
     One step here is one step of the data. In a Lava network every Dense sends at step t what it received at t - 1: the
     V z' above is its own delay, while W x makes layer l, counted from 0, see step k of the data at Lava's step
@@ -50,7 +53,7 @@ class LoihiLIF(NeuronLayer):
 
     Output: spikes. State: u, then v after the reset. Wraps and clips are counted as saturations.
 
-    Shapes: ``weight`` W (H, F), ``recurrent`` V (H, H) or (H, 0), ``bias`` (H,).
+    Shapes: ``weight`` W (H, F), ``recurrent`` V (H, H) or (H, 0), ``bias`` (H,); ``du``, ``dv``, ``vth`` () or (H,).
     """
 
     equation = (
@@ -66,9 +69,9 @@ class LoihiLIF(NeuronLayer):
     weight_bits: int
     weight_exponent: int
     bias: np.ndarray
-    du: int
-    dv: int
-    vth: int
+    du: int | np.ndarray
+    dv: int | np.ndarray
+    vth: int | np.ndarray
 
     @property
     def feed(self) -> np.ndarray:
@@ -84,22 +87,24 @@ class LoihiLIF(NeuronLayer):
             Tensor("weight", self.weight, self.weight_bits),
             Tensor("recurrent", self.recurrent, self.weight_bits),
             biases("bias", self.bias, BIAS_LIMIT.bit_length() + 1),
-            whole("du", self.du, DECAY_BITS),
-            whole("dv", self.dv, DECAY_BITS),
-            whole("vth", self.vth, THRESHOLD_LIMIT.bit_length()),
+            *(shared(what, self.each(what), limit.bit_length()) for what, limit in LIMITS.items()),
             shifts("weight_exponent", (self.weight_exponent,)),
         )
 
     def states(self) -> tuple[State, ...]:
         one, fracs = 1 << DECAY_BITS, np.full(self.neurons, ALIGNMENT, dtype=np.int64)
-        loss = {"u": (self.du + 1) / one, "v": self.dv / one}  # truncated towards zero: nothing stands still
-        states = [State(name, STATE_BITS, fracs, loss=np.full(self.neurons, lost)) for name, lost in loss.items()]
+        loss = {"u": (self.each("du") + 1) / one, "v": self.each("dv") / one}  # truncated: nothing stands still
+        states = [State(name, STATE_BITS, fracs, loss=lost) for name, lost in loss.items()]
         return (*states, *self._spikes())
 
     @property
     def message_bits(self) -> int:
         """``num_message_bits`` of the input: 0 for spikes, otherwise the width of what arrives."""
         return 0 if self.format == SPIKES else self.format.width
+
+    def each(self, what: str) -> np.ndarray:
+        """``du``, ``dv`` or ``vth`` of every neuron, (H,) int64."""
+        return np.broadcast_to(np.asarray(getattr(self, what), dtype=np.int64), (self.neurons,))
 
     def validate(self) -> None:
         self.require(len(self.inputs) == 1, "needs one input")
@@ -117,20 +122,27 @@ class LoihiLIF(NeuronLayer):
             self.require_range(what, codes, -WEIGHT_LIMIT - 2, WEIGHT_LIMIT)
             self.require(not np.any(codes % unit), f"{what} holds values that are no multiple of {unit}")
         self.require_range("bias", self.bias, -BIAS_LIMIT - 1, BIAS_LIMIT)
-        for what, limit in (("du", 4095), ("dv", 4095), ("vth", THRESHOLD_LIMIT)):
-            self.require(0 <= getattr(self, what) <= limit, f"{what}={getattr(self, what)} is outside 0..{limit}")
+        for what, limit in LIMITS.items():
+            value = getattr(self, what)
+            if isinstance(value, np.ndarray):
+                self.require_shape(what, value, (self.neurons,))
+                self.require_range(what, value, 0, limit)
+            else:
+                self.require(isinstance(value, (int, np.integer)), f"{what}={value} is no whole number")
+                self.require(0 <= value <= limit, f"{what}={value} is outside 0..{limit}")
         bits = self.bounds()["the current"].bit_length()
         self.require(bits < 32, f"the current can reach {bits} bits, the limit is 31; narrow the input's format")
 
     def bounds(self) -> Mapping[str, int]:
         exponent = max(self.weight_exponent, 0)
         sums = dot_bound(self.weight, self.format.magnitude) + dot_bound(self.recurrent, 1)
-        driven = int(max(sums)) << (ALIGNMENT + exponent)
+        driven = sums * (1 << (ALIGNMENT + exponent))
         # One wrap brings u back below 2**23 unless a single step drives it by more than 2**24.
-        beyond = max(driven - 2 * STATE_LIMIT, 0)
-        kept = max(STATE_LIMIT, -(-(beyond << DECAY_BITS) // (self.du + 1)))
+        beyond = np.maximum(driven - 2 * STATE_LIMIT, 0) * (1 << DECAY_BITS)
+        kept = np.maximum(-(-beyond // (self.each("du").astype(object) + 1)), STATE_LIMIT)
+        most = int(max(kept))
         return {
-            "the current": kept + driven,
-            "the decay step": max(kept, STATE_LIMIT) << DECAY_BITS,
-            "the potential": STATE_LIMIT + kept + (largest(self.bias) << ALIGNMENT),
+            "the current": int(max(kept + driven)),
+            "the decay step": most << DECAY_BITS,
+            "the potential": STATE_LIMIT + most + (largest(self.bias) << ALIGNMENT),
         }

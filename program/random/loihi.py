@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,15 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "weight_bits": (1, 4, 8, 8),
     "weight_exponent": (0, 0, 2, -3),
     "extreme": (False, False, True),
+    "own": (False, True),
     "value": ("dense", "dense", "token"),
     "input": ("spikes", "counts", "ternary"),
     "inputs": (1, 3, 6),
     "classes": (3,),
 }
-"""What may be fixed, and what is drawn from where it is not. ``extreme`` weights and biases wrap u and clip v."""
+"""What may be fixed, and what is drawn from where it is not. ``extreme`` weights and biases wrap u and clip v; with
+``own`` each neuron has its own decays and threshold.
+"""
 
 INPUTS = {"spikes": SPIKES, "counts": Format(8, False, 0), "ternary": Format(2, True, 0)}
 
@@ -40,10 +44,12 @@ def random_loihi(seed: int, **fixed: Any) -> Program:
     def pick(what: str) -> Any:
         return fixed[what] if what in fixed else CHOICES[what][rng.integers(len(CHOICES[what]))]
 
+    apart = np.random.default_rng([seed, 1])  # leaves the draws of all else alone
+    own = apart if fixed.get("own", CHOICES["own"][apart.integers(2)]) else None
     nodes: list[Node] = source(rng, pick, INPUTS)
     for layer in range(pick("layers")):
-        nodes.append(_neurons(rng, pick, f"cells/{layer}", nodes[-1], pick("hidden"), pick("recurrent")))
-    nodes.append(_neurons(rng, pick, "output", nodes[-1], pick("classes"), False))
+        nodes.append(_neurons(rng, pick, f"cells/{layer}", nodes[-1], pick("hidden"), pick("recurrent"), own))
+    nodes.append(_neurons(rng, pick, "output", nodes[-1], pick("classes"), False, own))
     nodes.append(
         Readout(
             name="logits",
@@ -61,10 +67,18 @@ def random_loihi(seed: int, **fixed: Any) -> Program:
     return Program(nodes=tuple(nodes), logits="logits", pairing="causal", class_names=names)
 
 
-def _neurons(rng: np.random.Generator, pick: Any, name: str, source: Node, hidden: int, recurrent: bool) -> LoihiLIF:
+def _neurons(
+    rng: np.random.Generator,
+    pick: Any,
+    name: str,
+    source: Node,
+    hidden: int,
+    recurrent: bool,
+    own: np.random.Generator | None,
+) -> LoihiLIF:
     bits, extreme = int(pick("weight_bits")), pick("extreme")
     drawn = 0 if extreme and source.output.width > 2 else int(rng.integers(0, 3))  # others do not bound the current
-    return LoihiLIF(
+    node = LoihiLIF(
         name=name,
         inputs=(source.name,),
         output=SPIKES,
@@ -77,6 +91,15 @@ def _neurons(rng: np.random.Generator, pick: Any, name: str, source: Node, hidde
         du=int((4095, rng.integers(200, 4096), 0 if extreme else 1000)[drawn]),
         dv=int((0, rng.integers(0, 4096), 300)[drawn]),
         vth=int(rng.integers(0, THRESHOLD_LIMIT + 1) if extreme else rng.integers(0, 600)),
+    )
+    if own is None:
+        return node
+    slowest = node.du if extreme else min(node.du, 1000)
+    return replace(
+        node,
+        du=own.integers(slowest, 4096, hidden).astype(np.int16),
+        dv=own.integers(0, 4096, hidden),
+        vth=own.integers(0, min(2 * node.vth, THRESHOLD_LIMIT) + 1, hidden).astype(np.int32),
     )
 
 

@@ -32,10 +32,9 @@ def _decayed(state, kept):
 
 
 @compile_kernel
-def _forward(du, dv, threshold, drive, columns, bias, z_out, u_out, v_out, lost, start, stop):
+def _forward(keep_u, keep_v, threshold, drive, columns, bias, z_out, u_out, v_out, lost, start, stop):
     """``v_out`` is the potential before the reset; ``lost`` (B,) counts wraps of u and clips of v."""
     steps, width = drive.shape[1:]
-    keep_u, keep_v = UNITY - 1 - du, UNITY - dv
     current = np.empty(width, np.int64)
     for b in range(start, stop):
         u, v, z = np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.bool_)
@@ -48,13 +47,13 @@ def _forward(du, dv, threshold, drive, columns, bias, z_out, u_out, v_out, lost,
                         for i in range(width):
                             current[i] += columns[j, i]
             for i in range(width):
-                whole = _decayed(u[i], keep_u) + (current[i] << ALIGNMENT)
+                whole = _decayed(u[i], keep_u[i]) + (current[i] << ALIGNMENT)
                 wrapped = whole - 2 * STATE_LIMIT if whole > STATE_LIMIT else whole
                 wrapped = wrapped + 2 * STATE_LIMIT if wrapped <= -STATE_LIMIT else wrapped
-                free = _decayed(v[i], keep_v) + wrapped + bias[i]
+                free = _decayed(v[i], keep_v[i]) + wrapped + bias[i]
                 potential = min(max(free, -HIGHEST), HIGHEST)
                 lost[b] += (wrapped != whole) + (potential != free)
-                z[i] = potential > threshold
+                z[i] = potential > threshold[i]
                 u[i] = wrapped
                 v[i] = 0 if z[i] else potential
                 z_out[b, t, i], u_out[b, t, i], v_out[b, t, i] = z[i], wrapped, potential
@@ -83,8 +82,8 @@ def _backward(keep_u, keep_v, matrix, z_out, v_out, grad_z, grad_drive, grad_bia
                     total = g_u[k, i] + potential
                     grad_bias[b, i] += potential * ALIGNED
                     g_a[k, i] = grad_drive[b, t, i] = total * ALIGNED
-                    g_u[k, i] = keep_u[0] * total
-                    g_v[k, i] = keep_v[0] * potential
+                    g_u[k, i] = keep_u[i] * total
+                    g_v[k, i] = keep_v[i] * potential
             if len(matrix):
                 group_product(matrix, g_a, back)
 
@@ -100,13 +99,13 @@ class _LoihiScan(Function):
         lost = torch.zeros(len(drive), dtype=torch.int64)
         columns = recurrent.detach().t().round().to(torch.int64)
         aligned = bias.detach().round().to(torch.int64) << ALIGNMENT
-        du, dv, vth = dynamics
+        du, dv, vth = dynamics.each(drive.shape[2])
         run_tasks(
             _forward,
             len(drive),
             drive.numel(),
-            du,
-            dv,
+            UNITY - 1 - du,
+            UNITY - dv,
             vth << ALIGNMENT,
             drive,
             columns,
@@ -124,14 +123,15 @@ class _LoihiScan(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_z: Tensor, *_: None) -> tuple:
-        (du, dv, vth), slope, scale = ctx.settings
+        dynamics, slope, scale = ctx.settings
         recurrent, z, v = ctx.saved_tensors
         batch, _, width = z.shape
+        du, dv, vth = (torch.from_numpy(codes) for codes in dynamics.each(width))
         is_recurrent = recurrent.shape[1] > 0
         matrix = padded(recurrent) if is_recurrent else recurrent.new_zeros(0, width)
         grad_drive = threshold_slope(v, vth, slope, scale)
         grad_bias = z.new_zeros(batch, width)
-        keep_u, keep_v = (z.new_tensor([(UNITY - lost) / UNITY]) for lost in (du + 1, dv))
+        keep_u, keep_v = (((UNITY - lost) / UNITY).to(z) for lost in (du + 1, dv))
         run_tasks(
             _backward,
             -(-batch // GROUP),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import linear
 
@@ -23,7 +25,7 @@ def loihi_loop(
     drive: Tensor, recurrent: Tensor, bias: Tensor, dynamics: Dynamics, slope: float, scale: float
 ) -> tuple[Tensor, ...]:
     """`loihi_scan` step by step: z, u, v before the reset, and what was lost. In float64, which holds every product."""
-    du, dv, vth = dynamics
+    du, dv, vth = (torch.from_numpy(codes).to(drive.device) for codes in dynamics.each(drive.shape[2]))
     dtype = drive.dtype
     drive, recurrent, bias = drive.double(), recurrent.double(), bias.double()
     u = v = z = drive.new_zeros(drive.shape[0], drive.shape[2])
@@ -52,7 +54,7 @@ def loihi_loop(
 
 class _Spike(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, potential: Tensor, threshold: int, slopes: Tensor) -> Tensor:
+    def forward(ctx, potential: Tensor, threshold: Tensor, slopes: Tensor) -> Tensor:
         ctx.save_for_backward(slopes)
         return (potential > threshold).to(potential)
 
@@ -61,21 +63,28 @@ class _Spike(torch.autograd.Function):
         return grad * ctx.saved_tensors[0], None, None
 
 
-def _decayed(state: Tensor, decay: int) -> Tensor:
+def _decayed(state: Tensor, decay: Tensor) -> Tensor:
     """Truncated towards zero; the gradient does not see it."""
     real = state * ((UNITY - decay) / UNITY)
     return replace(real, torch.trunc(state.detach() * (UNITY - decay) / UNITY))
 
 
-def threshold_slope(potential: Tensor, vth: int, slope: float, scale: float) -> Tensor:
-    """The derivative put in place of that of ``[v > 64 vth]`` by v: as for a threshold of 1, which 64 vth codes are."""
-    unit = float(max(vth, 1) << ALIGNMENT)
+def threshold_slope(potential: Tensor, vth: Tensor, slope: float, scale: float) -> Tensor:
+    """The derivative put in place of that of ``[v > 64 vth]`` by v: as for a threshold of 1, which 64 vth codes are.
+
+    Shapes: ``potential`` (B, T, H), ``vth`` (H,).
+    """
+    unit = vth.clamp(min=1).to(potential) * ALIGNED
     return surrogate_slope(potential / unit, 1.0, slope, scale) / unit
 
 
 class Dynamics(NamedTuple):
-    """``du``, ``dv`` and ``vth`` of a LoihiLIF node."""
+    """``du``, ``dv`` and ``vth`` of a LoihiLIF node, each one for the layer or one a neuron, (H,)."""
 
-    du: int
-    dv: int
-    vth: int
+    du: int | NDArray[np.int64]
+    dv: int | NDArray[np.int64]
+    vth: int | NDArray[np.int64]
+
+    def each(self, neurons: int) -> tuple[NDArray[np.int64], ...]:
+        """The three of every neuron, (H,) each."""
+        return tuple(np.full(neurons, codes, dtype=np.int64) for codes in self)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pumice.hw_sim.inspection import dead_zones, diff, diff_table, inspect, inspection_table
 from pumice.program import digest
+from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program
 from rich.console import Console
@@ -117,3 +118,12 @@ def test_diff_of_neurons_names_the_constants_that_changed():
     other = replace(program, nodes=tuple(slower if entry is node else entry for entry in program))
     changed = {(entry["node"], entry["field"]) for entry in diff(program, other)["changed"]}
     assert changed == {("cells/0", "beta"), ("cells/0", "coupling")}
+
+
+def test_diff_of_a_decay_shared_by_a_layer_and_one_a_neuron():
+    shared = random_loihi(3, value="dense", layers=1, own=False)
+    node = shared["cells/0"]
+    apart = replace(node, dv=np.full(node.neurons, node.dv))
+    other = replace(shared, nodes=tuple(apart if entry is node else entry for entry in shared))
+    (entry,) = diff(shared, other)["changed"]
+    assert entry == {"node": "cells/0", "field": "dv", "first": node.dv, "second": f"shape ({node.neurons},)"}

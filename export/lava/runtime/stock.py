@@ -24,7 +24,7 @@ from lava.utils.weightutils import SignMode
 
 from ....program import Program
 from ....program.nodes import LoihiLIF
-from ....program.nodes.loihi import ALIGNMENT
+from ....program.nodes.loihi import ALIGNMENT, LIMITS
 from .head import COLUMNS, FLAG, RESET, VALID
 from .part import Part
 from .progress import PROGRESS
@@ -95,11 +95,9 @@ def _connect(source: AbstractProcess, nodes: list[LoihiLIF], steps: int) -> list
         lif = LIF(
             name=node.name,
             shape=(node.neurons,),
-            du=node.du,
-            dv=node.dv,
-            vth=node.vth,
             bias_mant=node.bias.astype(np.int32),
             bias_exp=ALIGNMENT,
+            **{what: _shared_or_own(getattr(node, what)) for what in LIMITS},
         )
         last.connect(dense.s_in)
         dense.a_out.connect(lif.a_in)
@@ -114,6 +112,11 @@ def _connect(source: AbstractProcess, nodes: list[LoihiLIF], steps: int) -> list
         layers.append(StockLayer(dense, lif, recurrent, monitors))
         last = lif.s_out
     return layers
+
+
+def _shared_or_own(value: int | np.ndarray) -> int | np.ndarray:
+    """LIF names one du, dv and vth for a layer, and computes as well with one a neuron."""
+    return value.astype(np.int32) if isinstance(value, np.ndarray) else value
 
 
 def _write(

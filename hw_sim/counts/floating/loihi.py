@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ....program.nodes import LoihiLIF
+from ....program.nodes.loihi import LIMITS
 from ..edges import Edges
 from ..records import Tally
 from .rule import op, update_states
 
 
 def loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
-    """Two decaying states; the threshold and both decays serve the layer."""
+    """Two decaying states."""
     runs, count = len(edges.output(node)), edges.output(node).size
     op(tally, "mac", "W", runs * node.weight.size)
     op(tally, "mac", "V", runs * node.recurrent.size)
@@ -24,5 +25,7 @@ def loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
 
 
 def numbers(node: LoihiLIF) -> int:
-    """Weights, biases that are not zero, two decays and a threshold."""
-    return node.weight.size + node.recurrent.size + int(np.count_nonzero(node.bias)) + 3
+    """Weights, biases that are not zero, two decays and a threshold, of the layer or of each neuron."""
+    shared = sum(len(np.unique(node.each(what))) == 1 for what in LIMITS)
+    dynamics = shared + (len(LIMITS) - shared) * node.neurons
+    return node.weight.size + node.recurrent.size + int(np.count_nonzero(node.bias)) + dynamics

@@ -25,10 +25,9 @@ def loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
     if node.is_recurrent:
         matrix_products(tally, "V", node.recurrent, (node.weight_bits, node.output.width), result, before(z))
         tally.add("add", "synapses", (result, result), result, z.size)
-    kept = (1 << DECAY_BITS) - 1 - node.du, (1 << DECAY_BITS) - node.dv
+    kept = (1 << DECAY_BITS) - 1 - node.each("du"), (1 << DECAY_BITS) - node.each("dv")
     for name, state, share in zip("uv", (u, v), kept, strict=True):
-        nonzero = np.count_nonzero(state) * (share != 0)
-        tally.add("multiply", f"decay of {name}", (DECAY_BITS, width), 64, z.size, nonzero)
+        tally.add("multiply", f"decay of {name}", (DECAY_BITS, width), 64, z.size, np.count_nonzero(state * share))
         tally.add("add", name, (result, result), width, z.size)
     tally.add("add", "bias", (result, result), result, z.size, len(z) * np.count_nonzero(node.bias))
     tally.add("compare", "threshold", (width, width), node.output.width, z.size)

@@ -325,20 +325,20 @@ def integrate(driven, driven_shift, bias, o, decay, decay_shift, left, half, rig
 def loihi(driven, back, exponent, u, v, z, bias, keep_u, keep_v, threshold, limit, decay_bits, alignment):
     """One step of LoihiLIF neurons, (S,) each: ``u``, ``v`` and ``z`` become those of this step; see the node.
 
-    ``bias`` and ``threshold`` are aligned, ``keep_u`` and ``keep_v`` what is left of ``2**decay_bits``. Returns how
+    ``bias`` and ``threshold`` are aligned; ``keep_u`` and ``keep_v`` what is left of ``2**decay_bits``. Returns how
     often u wrapped or v clipped.
     """
     lost = 0
     for i in range(u.shape[0]):
         first, second = np.int64(driven[i]), np.int64(back[i])
         arriving = (first + second) << exponent if exponent > 0 else (first >> -exponent) + (second >> -exponent)
-        whole = truncated(u[i] * keep_u, decay_bits) + (arriving << alignment)
+        whole = truncated(u[i] * keep_u[i], decay_bits) + (arriving << alignment)
         wrapped = whole - 2 * limit if whole > limit else whole
         wrapped = wrapped + 2 * limit if wrapped <= -limit else wrapped
-        free = truncated(v[i] * keep_v, decay_bits) + wrapped + bias[i]
+        free = truncated(v[i] * keep_v[i], decay_bits) + wrapped + bias[i]
         potential = min(max(free, 1 - limit), limit - 1)
         lost += (wrapped != whole) + (potential != free)
-        fired = potential > threshold
+        fired = potential > threshold[i]
         u[i] = wrapped
         v[i] = 0 if fired else potential
         z[i] = fired

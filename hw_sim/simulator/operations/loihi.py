@@ -13,8 +13,8 @@ from .neurons import product
 @compiled
 def loihi(record, values, accs, a32, a64):
     """S, places (scratch), whether the input is spikes, W (F + 1, S), sum (scratch); whether recurrent, V (H + 1, S),
-    sum (scratch); weight exponent; z, u, v, bias; what u and v keep; threshold; limit, decay bits, alignment; state
-    trace or -1. u, v and bias are in a64.
+    sum (scratch); weight exponent; z, u, v, bias; what u and v keep; threshold, (S,) each; limit, decay bits,
+    alignment; state trace or -1. From u to the threshold all are in a64.
     """
     size, places, spikes, weights, driven, recurrent, matrix, back, exponent = fields(record[BODY:], 9)
     z_at, u_at, v_at, bias, keep_u, keep_v, threshold = fields(record[BODY + 9 :], 7)
@@ -39,9 +39,9 @@ def loihi(record, values, accs, a32, a64):
             v,
             z,
             a64[bias : bias + size],
-            keep_u,
-            keep_v,
-            threshold,
+            a64[keep_u : keep_u + size],
+            a64[keep_v : keep_v + size],
+            a64[threshold : threshold + size],
             limit,
             decay_bits,
             alignment,

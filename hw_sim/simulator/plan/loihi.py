@@ -25,7 +25,9 @@ def plan_loihi(planner: Planner, node: LoihiLIF) -> None:
     body += [node.is_recurrent, by_input(values, node.recurrent, size), accs.reserve(size), node.weight_exponent]
     z, u, v = (planner.reserve_state(arena, size) for arena in (values, a64, a64))
     body += [z, u, v, put_padded(a64, node.bias.astype(np.int64) << ALIGNMENT, size)]
-    body += [UNITY - 1 - node.du, UNITY - node.dv, node.vth << ALIGNMENT, STATE_LIMIT, DECAY_BITS, ALIGNMENT]
+    kept = UNITY - 1 - node.each("du"), UNITY - node.each("dv")
+    body += [put_padded(a64, codes, size) for codes in (*kept, node.each("vth") << ALIGNMENT)]
+    body += [STATE_LIMIT, DECAY_BITS, ALIGNMENT]
     out = planner.place(node, wide)
     planner.emit(o.LOIHI, node, wide, source, out, [*body, planner.trace_states(node)])
     planner.name_states(node, a64, node.neurons, u, v)

@@ -46,15 +46,28 @@ def assert_equal(program, samples):
     "choices",
     [
         {"layers": 2, "recurrent": False, "input": "spikes", "weight_exponent": 0},
-        {"layers": 2, "recurrent": True, "input": "counts", "weight_exponent": 2},
+        {"layers": 2, "recurrent": True, "input": "counts", "weight_exponent": 2, "own": False},
         {"layers": 1, "recurrent": True, "input": "ternary", "weight_bits": 4, "weight_exponent": -3},
+        {"layers": 2, "recurrent": True, "input": "counts", "weight_exponent": 0, "own": True},
     ],
-    ids=["feed-forward", "recurrent", "narrow"],
+    ids=["feed-forward", "recurrent", "narrow", "own"],
 )
 def test_stock_processes_give_the_reference_integers(choices):
     program = random_loihi(21, value="dense", hidden=9, inputs=6, extreme=False, **choices)
     found = assert_equal(program, [random_sample(program, row, steps) for row, steps in enumerate((40, 1, 0, 25))])
     assert sum(int(trace.values["cells/0"].sum()) for trace in found) > 20
+
+
+@pytest.mark.usefixtures("_lava")
+def test_decays_of_each_neuron():
+    """Three neurons that share all but the decay of v spike 3, 2 and 0 times in Lava."""
+    program = random_loihi(0, value="dense", layers=1, hidden=3, inputs=1, recurrent=False, extreme=False, own=False)
+    own = {"du": 4095, "dv": np.array([0, 1024, 4000]), "vth": 60, "bias": np.zeros(3, dtype=np.int64)}
+    own |= {"weight": np.full((3, 1), 20), "weight_bits": 8, "weight_exponent": 0}
+    cells = replace(program["cells/0"], **own)
+    program = replace(program, nodes=tuple(cells if node.name == cells.name else node for node in program))
+    (found,) = assert_equal(program, [(np.ones((12, 1)), np.arange(12))])
+    assert found.values["cells/0"].sum(axis=0).tolist() == [3, 2, 0]
 
 
 @pytest.mark.usefixtures("_lava")
@@ -76,7 +89,7 @@ def test_wraps_clips_and_biases_that_spike_alone():
 
 def test_other_neurons_beside_them_are_refused_before_the_start(tmp_path):
     loihi, other = (
-        random_loihi(21, value="dense", layers=1, hidden=9),
+        random_loihi(21, value="dense", layers=1, hidden=9, own=False),
         random_network(31, value="dense", cell="lif", layers=2),
     )
     weight = np.full((other["cells/0"].neurons, other["dense"].channels), 40, dtype=np.int16)

@@ -40,7 +40,9 @@ def test_what_is_written_is_read_back(tmp_path, seed):
     for mine, found in zip(written, read, strict=True):
         for name in ("weight", "recurrent", "bias"):
             np.testing.assert_array_equal(getattr(mine, name), getattr(found, name))
-        for name in ("du", "dv", "vth", "format", "message_bits", "is_recurrent"):
+        for name in ("du", "dv", "vth"):
+            np.testing.assert_array_equal(mine.each(name), found.each(name))
+        for name in ("format", "message_bits", "is_recurrent"):
             assert getattr(mine, name) == getattr(found, name)
 
 
@@ -50,8 +52,8 @@ def test_the_file_holds_what_lava_dl_names(tmp_path):
     with h5py.File(tmp_path / "network.net") as file:
         assert file.attrs["input_message_bits"] == 8
         assert [file[f"layer/{i}/type"][0] for i in range(2)] == [b"dense_rec", b"dense"]
-        assert file["layer/0/neuron/iDecay"][()] == node.du + 1
-        assert file["layer/0/neuron/vThMant"][()] == node.vth
+        assert np.array_equal(file["layer/0/neuron/iDecay"][()], node.du + 1)
+        assert np.array_equal(file["layer/0/neuron/vThMant"][()], node.vth)
         assert file["layer/1/weight"].shape == last.weight.shape
 
 

@@ -127,6 +127,10 @@ def brute_integrator(brute, node, rows):
     return found
 
 
+def own_values(value):
+    return [value] if isinstance(value, int) else value.tolist()
+
+
 def brute_loihi(brute, node, rows):
     """Spikes and states of Loihi's own neurons, step by step in Python integers."""
 
@@ -136,6 +140,7 @@ def brute_loihi(brute, node, rows):
     def aligned(total):
         return (total << node.weight_exponent if node.weight_exponent > 0 else total >> -node.weight_exponent) << 6
 
+    du, dv, vth = ((own_values(value) * node.neurons)[: node.neurons] for value in (node.du, node.dv, node.vth))
     u, v, z = ([0] * node.neurons for _ in range(3))
     spikes, states = [], []
     for x in rows:
@@ -148,14 +153,14 @@ def brute_loihi(brute, node, rows):
                 brute.row(node, "V", node.recurrent[i], node.weight_bits, z_old)
                 drive += aligned(sum(int(a) * b for a, b in zip(node.recurrent[i], z_old, strict=True)))
                 brute.op(node, "add", "synapses")
-            brute.op(node, "multiply", "decay of u", (4095 - node.du) * u_old[i] != 0)
-            brute.op(node, "multiply", "decay of v", (4096 - node.dv) * v_old[i] != 0)
-            current = decayed(u_old[i], 4095 - node.du) + drive
+            brute.op(node, "multiply", "decay of u", (4095 - du[i]) * u_old[i] != 0)
+            brute.op(node, "multiply", "decay of v", (4096 - dv[i]) * v_old[i] != 0)
+            current = decayed(u_old[i], 4095 - du[i]) + drive
             current -= (1 << 24) if current > 1 << 23 else 0
             current += (1 << 24) if current <= -(1 << 23) else 0
-            total = decayed(v_old[i], 4096 - node.dv) + current + 64 * int(node.bias[i])
+            total = decayed(v_old[i], 4096 - dv[i]) + current + 64 * int(node.bias[i])
             total = min(max(total, 1 - (1 << 23)), (1 << 23) - 1)
-            spike = int(total > 64 * node.vth)
+            spike = int(total > 64 * vth[i])
             for what in ("u", "v"):
                 brute.op(node, "add", what)
             brute.op(node, "add", "bias", node.bias[i] != 0)
@@ -233,6 +238,11 @@ def test_loihis_own_neurons_equal_brute_force(seed, steps):
             assert found.state_updates == brute.other[node.name, "updates"]
             assert found.traffic.weights_dense - found.traffic.weights == brute.other[node.name, "unread"]
             assert found.state_bits == node.neurons * (48 + node.is_recurrent)
+            widths = ((12, node.du), (12, node.dv), (17, node.vth))
+            codes = sum(width * (node.neurons if len(set(own_values(value))) > 1 else 1) for width, value in widths)
+            codes += 8 * (node.weight_exponent != 0) + 13 * node.neurons * bool(node.bias.any())
+            matrices = node.weight_bits * (node.weight.size + node.recurrent.size)
+            assert found.parameter_bits == matrices + codes
     floats = count_float(program, [trace])
     assert floats.sum("mac", "dense") == counts.sum("mac", "dense")
     assert floats.totals()["state_updates"] == counts.totals()["state_updates"]

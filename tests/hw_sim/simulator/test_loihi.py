@@ -133,3 +133,55 @@ def test_nodes_that_loihi_does_not_hold_are_refused():
     ):
         with pytest.raises(ProgramError, match=message):
             layer(**changed)
+
+
+def test_each_neuron_may_have_its_own_decay(trace_of):
+    """Decays 0, 1024 and 4000 of 4096: 3, 2 and 0 spikes of Lava's LIF in 12 steps of one spike times 20."""
+    same = {"weight": np.full((3, 1), 20), "recurrent": np.zeros((3, 0), dtype=np.int64), "bias": np.zeros(3, np.int64)}
+    found = trace_of(layer(dv=np.array([0, 1024, 4000]), vth=60, **same), [[1]] * 12)
+    assert found.values["cells/0"].sum(axis=0).tolist() == [3, 2, 0]
+
+
+@pytest.mark.parametrize("what", ["du", "dv", "vth"])
+def test_a_layer_of_own_values_is_its_neurons_one_by_one(trace_of, what):
+    rng = np.random.default_rng(4)
+    values, counts = {"du": [4095, 900, 300], "dv": [0, 700, 4095], "vth": [200, 3000, 900]}[what], (25, 1)
+    weights, rows = np.array([[60], [-8], [34]]), rng.integers(0, 9, counts).tolist()
+    shared = {"du": 1500, "dv": 200, "vth": 400}
+    three = {"recurrent": np.zeros((3, 0), dtype=np.int64), "bias": np.array([5, 90, -7]), "weight": weights}
+    whole = trace_of(layer(**shared | three | {what: np.array(values, dtype=np.int32)}), rows)
+    for k, value in enumerate(values):
+        one = {"weight": weights[k : k + 1], "bias": three["bias"][k : k + 1], what: value}
+        single = trace_of(layer(**shared | one), rows)
+        np.testing.assert_array_equal(whole.values["cells/0"][:, k], single.values["cells/0"][:, 0])
+        np.testing.assert_array_equal(whole.states["cells/0"][:, [k, 3 + k]], single.states["cells/0"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"du": np.array([1, 2])}, r"du has shape \(2,\), not \(1,\)"),
+        ({"dv": np.array([4096])}, "dv holds 4096..4096, outside 0..4095"),
+        ({"vth": np.array([-1])}, "vth holds -1..-1, outside 0..131071"),
+        ({"vth": 1.5}, "vth=1.5 is no whole number"),
+        ({"vth": np.array([1.5])}, "vth must hold integers"),
+    ],
+)
+def test_own_values_beyond_the_chip_s_are_refused(changed, sentence):
+    with pytest.raises(ProgramError, match=sentence):
+        layer(**changed)
+
+
+def test_the_slowest_current_bounds_the_layer():
+    """Slow and hardly driven, fast and driven: as bounded as each alone."""
+    weight, none = np.array([[2], [254]]), np.zeros((2, 0), dtype=np.int64)
+    wide = {"weight": weight, "recurrent": none, "bias": np.zeros(2, np.int64), "format": Format(16, False, 0)}
+    alone = [
+        layer(**wide | {"weight": weight[k : k + 1], "recurrent": none[:1], "bias": np.zeros(1, np.int64)})
+        for k in range(2)
+    ]
+    own = layer(**wide, du=np.array([0, 4095]), dv=np.array([0, 0]))
+    slow = layer(**{**wide, "weight": weight[:1], "recurrent": none[:1], "bias": np.zeros(1, np.int64), "du": 0})
+    assert own.bounds()["the current"] == max(alone[1].bounds()["the current"], slow.bounds()["the current"])
+    with pytest.raises(ProgramError, match="the current can reach"):
+        layer(**wide, du=0)

@@ -67,8 +67,12 @@ def test_the_scan_is_the_reference(implementation, dtype, seed):
         assert int(found.lost[row]) == trace.saturations[node.name]
 
 
+EACH = Dynamics(np.arange(9) * 500, np.arange(9)[::-1] * 50, 300 + np.arange(9) * 50)
+
+
+@pytest.mark.parametrize("dynamics", [Dynamics(3000, 250, 500), EACH], ids=["shared", "own"])
 @pytest.mark.parametrize("recurrent", [True, False])
-def test_both_scans_have_the_same_gradients(recurrent):
+def test_both_scans_have_the_same_gradients(recurrent, dynamics):
     generator = torch.Generator().manual_seed(0)
     drive = (150 * torch.randn(6, 30, 9, generator=generator, dtype=torch.float64)).round().requires_grad_()
     shape = (9, 9 if recurrent else 0)
@@ -77,7 +81,7 @@ def test_both_scans_have_the_same_gradients(recurrent):
     inputs = [drive, bias, *([weight] if recurrent else [])]
     found = []
     for implementation in ("numba", "torch"):
-        z = loihi_scan(drive, weight, bias, Dynamics(3000, 250, 500), implementation=implementation).z
+        z = loihi_scan(drive, weight, bias, dynamics, implementation=implementation).z
         assert 0.01 < float(z.detach().mean()) < 0.9
         found.append(torch.autograd.grad((z * torch.arange(1.0, 10)).sum(), inputs))
     for mine, other in zip(*found, strict=True):
