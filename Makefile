@@ -41,7 +41,7 @@ types: install
 	$(RUN)/mypy
 
 docs: install
-	$(RUN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
 
 benchmark: install
 	for name in $(BENCHMARKS); do $(RUN)/python benchmarks/$$name.py --size $(SIZE) || exit 1; done
