@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ FOLDER = "stages"
 METRICS = "metrics.json"
 BEGUN = "begun"
 FINISHED = "finished"
+VERSIONS_OF = ("pumice", "torch", "lightning", "numpy", "numba")
 KINDS = {"stage": str, "status": str, "settings": dict, "inputs": dict, "outputs": dict, "figures": dict}
 
 
@@ -84,3 +88,12 @@ def read_records(folder: Path) -> dict[str, StageRecord]:
     """
     found = {path.stem: read_record(folder, path.stem) for path in sorted((folder / FOLDER).glob("[!.]*.json"))}
     return {stage: record for stage, record in found.items() if record is not None}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the results depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in VERSIONS_OF:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # a source tree on the path has no metadata
+            found[name] = metadata.version(name)
+    return found

@@ -34,6 +34,18 @@ def family_named(name: str) -> Family[Any, Any, Any]:
     return FAMILIES[name]
 
 
+def model_family(name: str | None) -> Family[Any, Any, Any]:
+    """The family of float models that ``model.family`` names.
+
+    Raises:
+        PumiceError: there is none.
+    """
+    known = [family.name for family in FAMILIES.values() if family.arithmetic == ARITHMETICS[0]]
+    if name not in known:
+        raise PumiceError(f"model.family={name} is unknown; use one of: {', '.join(known)}")
+    return FAMILIES[name]
+
+
 def family_of(model: nn.Module, arithmetic: str = ARITHMETICS[0]) -> Family[Any, Any, Any]:
     """The family that a float model belongs to, as ``arithmetic`` quantizes it.
 

@@ -31,6 +31,9 @@ class Family(ABC, Generic[Model, QAT, Frozen]):
 
     Attributes:
         name: as in ``model.family``, where the arithmetic is Pumice's own.
+        reads: the data of its models, ``events`` or ``sequences``.
+        inputs: what says how wide the input of a model is: ``vocab`` of tokens, ``in_features`` of vectors.
+        recipe: of training, a file of configs/training, for the embedded data.
         arithmetic: as in ``quantize.arithmetic``.
         model: the float models.
         frozen: the frozen models.
@@ -38,8 +41,19 @@ class Family(ABC, Generic[Model, QAT, Frozen]):
 
     name: ClassVar[str]
     arithmetic: ClassVar[str] = ARITHMETICS[0]
+    reads: ClassVar[str]
+    inputs: ClassVar[tuple[str, ...]]
+    recipe: ClassVar[str]
     model: type[Model]
     frozen: type[Frozen]
+
+    @abstractmethod
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> Model:
+        """A seeded float model from the values of a file of configs/model.
+
+        Raises:
+            PumiceError: a setting that the model does not have, or outside its limits.
+        """
 
     def unavailable(self, config: Mapping[str, Any]) -> str | None:
         """Why the configured model or task cannot be quantized; None if it can."""

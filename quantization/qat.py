@@ -10,6 +10,7 @@ import torch
 
 from ..train.data.base import TaskDataModule
 from ..train.data.inputs import Inputs
+from ..train.data.listed import ListedData
 from ..train.fit import fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings
 from ..train.weights import load_weights
@@ -47,7 +48,7 @@ def calibrate_on(qat: QAT, data: TaskDataModule) -> QAT:
 
 def fine_tune(
     qat: QATModel[Any, Any, Any],
-    data: TaskDataModule,
+    data: TaskDataModule | ListedData,
     folder: Path,
     tuning: FineTuning,
     *,

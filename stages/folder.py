@@ -8,20 +8,26 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import platform
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ..errors import PumiceError
 from ..files import check_inside, read_json, remove, remove_partial, write_json
-from ..records import BEGUN, FINISHED, METRICS, StageRecord, read_record, read_records, record_path, write_record
+from ..records import (
+    BEGUN,
+    FINISHED,
+    METRICS,
+    StageRecord,
+    read_record,
+    read_records,
+    record_path,
+    versions,
+    write_record,
+)
 from .stage import Stage
-
-VERSIONS_OF = ("pumice", "torch", "lightning", "numpy", "numba")
 
 
 class RunFolder:
@@ -205,15 +211,6 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the results depend on."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in VERSIONS_OF:
-        with contextlib.suppress(metadata.PackageNotFoundError):  # a source tree on the path has no metadata
-            found[name] = metadata.version(name)
-    return found
 
 
 @contextlib.contextmanager

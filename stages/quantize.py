@@ -8,24 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from ..files import write_json
-from ..program import save
+from ..api.quantize import Tuning, predictions, quantize
 from ..quantization.config import QuantizationConfig
-from ..quantization.families import family_of, prepare, why_unavailable
-from ..quantization.qat import calibrate_on, fine_tune
-from ..quantization.weights import save_frozen
+from ..quantization.families import prepare, why_unavailable
+from ..records import versions
 from ..train.data.base import TaskDataModule
-from ..train.evaluate import Predictions, figures_of, hard_labels
+from ..train.evaluate import Predictions, figures_of
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from . import train as stage_train
 from .build import apply_system, build_data, build_model
-from .folder import RunFolder, file_digest, timed, versions
+from .folder import RunFolder, file_digest
 
 SPLITS = ("validation", "test")
 
@@ -54,77 +51,51 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
 
     The better of the calibrated and the fine-tuned model, by validation, is written.
     """
-    settings = QuantizationConfig.from_mapping(config["quantize"])
     training = read_section(TrainingSettings, config, "training")
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     data = build_data(config, training, system)
     model = build_model(config, data)
-    family = family_of(model, settings.arithmetic)
     weights = folder.path / "weights.safetensors"
     load_weights(weights, model)
-
+    done = quantize(
+        model,
+        data,
+        QuantizationConfig.from_mapping(config["quantize"]),
+        fine_tune=Tuning(
+            recipe=training,
+            seed=config["seed"],
+            folder=folder.path / "quantize",
+            system=system,
+            logs=read_section(LoggingSettings, config, "logging"),
+            info={"format": 1, "quantize": dict(config["quantize"]), "versions": versions()},
+        ),
+        provenance=_provenance(config, weights),
+    )
+    digest = done.save(folder.path)
     results = {"float": _predict(model, data)}
-    qat = calibrate_on(prepare(model, settings, data.timing), data)
-    results["ptq"] = _predict(qat.freeze(), data)
-    chosen, seconds, best = "ptq", 0.0, None
-    tuning = settings.qat.of(family.name)
-    if tuning.epochs:
-        tuned = prepare(model, settings, data.timing)
-        tuned.load_state_dict(qat.state_dict())  # its ranges
-        info = {"format": 1, "quantize": dict(config["quantize"]), "versions": versions()}
-        logs = read_section(LoggingSettings, config, "logging")
-        with timed() as spent:
-            best = fine_tune(
-                tuned,
-                data,
-                folder.path / "quantize",
-                tuning,
-                training=training,
-                system=system,
-                logs=logs,
-                seed=config["seed"],
-                info=info,
-            )
-        seconds = spent[0]
-        results["qat"] = _predict(tuned.freeze(), data)
-        if _rank(results["qat"]["validation"]) >= _rank(results["ptq"]["validation"]):
-            chosen, qat = "qat", tuned
-    frozen = qat.freeze()
-    provenance = _provenance(config, weights, chosen)
-    program = family.lower(qat, frozen, data.class_names, provenance)
-    report = family.report(qat, program)
-    save_frozen(folder.path / "quantized.safetensors", frozen, provenance)
-    digest = save(program, folder.path / "program.npz")
-    write_json(folder.path / "lowering.json", {"program": digest, "layers": report})
+    for name, frozen in done.candidates.items():
+        known = {"validation": done.validation[name]} if name in done.validation else {}
+        results[name] = _predict(frozen, data, known)
     figures = {name: _figures(result, results["float"], data.class_names) for name, result in results.items()}
-    _add_other_protocols(figures, {"float": model, chosen: frozen}, data)
-    _print(figures, chosen, folder, data.task.name)
+    _add_other_protocols(figures, {"float": model, done.chosen: done.frozen}, data)
+    _print(figures, done.chosen, data.task.name)
     console = Console()
-    console.print(family.table(report, qat))
+    console.print(done.table())
     console.print(f"program: {folder.path / 'program.npz'}")
     return {
         **figures,
-        "chosen": chosen,
+        "chosen": done.chosen,
         "program_digest": digest,
-        "fine_tuning": {"best": best, "seconds": round(seconds, 1)},
+        "fine_tuning": {"best": done.best, "seconds": round(done.seconds, 1)},
     }
 
 
-def _predict(model: nn.Module, data: TaskDataModule) -> dict[str, Predictions]:
-    """Logits of every split, in the model's own precision."""
-    found = {}
-    with torch.inference_mode():
-        for split in SPLITS:
-            pairs = [batch.apply(model.eval()) for batch in data.batches(split)]
-            logits, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-            found[split] = Predictions(logits.double().numpy(), hard_labels(targets).numpy())
-    return found
-
-
-def _rank(predictions: Predictions) -> tuple[float, float]:
-    figures = figures_of(predictions, [str(i) for i in range(predictions.logits.shape[1])])
-    return figures["accuracy"], -figures["loss"]
+def _predict(
+    model: nn.Module, data: TaskDataModule, known: Mapping[str, Predictions] | None = None
+) -> dict[str, Predictions]:
+    """Logits of every split, in the model's own precision; of those in ``known`` nothing is computed anew."""
+    return {split: (known or {}).get(split) or predictions(model, data.batches(split)) for split in SPLITS}
 
 
 def _figures(
@@ -163,17 +134,16 @@ def agreement(integer: Predictions, reference: Predictions) -> dict[str, Any]:
     }
 
 
-def _provenance(config: Mapping[str, Any], weights: Path, chosen: str) -> dict[str, Any]:
+def _provenance(config: Mapping[str, Any], weights: Path) -> dict[str, Any]:
     kept = {section: config[section] for section in ("task", "model", "quantize", "seed")}
     return {
         "config": json.loads(json.dumps(kept)),
-        "method": chosen,
         "weights_sha256": file_digest(weights),
         "versions": versions(),
     }
 
 
-def _print(figures: Mapping[str, Any], chosen: str, folder: RunFolder, task: str) -> None:
+def _print(figures: Mapping[str, Any], chosen: str, task: str) -> None:
     columns = ("model", "validation", "test", "95 % interval", "SQNR", "lost", "won")
     caption = "test samples lost: right in float, wrong in integers; won: the other way round"
     table = Table(*columns, title=f"quantization on {task}", caption=caption)

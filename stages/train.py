@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..files import atomic_path
+from ..records import versions
 from ..train.fit import fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, check_seed, read_section
 from .build import apply_system, build_data, build_model, device_of
-from .folder import RunFolder, timed, versions
+from .folder import RunFolder, timed
 
 
 def check(config: Mapping[str, Any]) -> None:

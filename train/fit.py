@@ -14,6 +14,7 @@ from torch import nn
 
 from .checkpoint import AtomicCheckpointIO, KeepProgress
 from .data.base import TaskDataModule
+from .data.listed import ListedData
 from .module import ClassifierModule
 from .progress import progress_callbacks
 from .settings import LoggingSettings, Precision, SystemSettings, TrainingSettings
@@ -29,7 +30,7 @@ EXPECTED_WARNINGS = (
 
 def fit(
     model: nn.Module,
-    data: TaskDataModule,
+    data: TaskDataModule | ListedData,
     folder: Path,
     *,
     training: TrainingSettings,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import PumiceError
 from .sealed import read_sealed, write_sealed
@@ -18,18 +18,22 @@ def save_weights(path: Path, model: nn.Module, info: Mapping[str, Any]) -> None:
     write_sealed(path, model.state_dict(), info)
 
 
+def weights_info(path: Path) -> dict[str, Any]:
+    """What is kept beside the weights at ``path``: among it the settings of the model and of its task.
+
+    Raises:
+        PumiceError: the file is missing or damaged.
+    """
+    return _read(path)[1]
+
+
 def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
     """Load ``path`` into ``model`` and return the info kept beside it.
 
     Raises:
         PumiceError: the file is missing, damaged, or belongs to a model of other widths.
     """
-    if not path.is_file():
-        raise PumiceError(f"{path} does not exist; train first (pumice train)")
-    try:
-        stored, info = read_sealed(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise PumiceError(f"{path} cannot be read as weights ({error}); train anew with redo=[train]") from error
+    stored, info = _read(path)
     expected = model.state_dict()
     for name, tensor in expected.items():
         if name not in stored:
@@ -43,3 +47,12 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
         raise PumiceError(f"{path} holds {unknown[0]}, which the model lacks; choose the settings it was trained with")
     model.load_state_dict(stored)
     return info
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise PumiceError(f"{path} does not exist; train first (pumice train)")
+    try:
+        return read_sealed(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PumiceError(f"{path} cannot be read as weights ({error}); train anew with redo=[train]") from error

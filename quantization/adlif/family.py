@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from rich.table import Table
 
+from ...models.adlif.build import build_adlif
 from ...models.adlif.network import AdLIFNetwork
 from ...program import Program
 from ...program.nodes import Node
@@ -29,8 +30,15 @@ class AdLIFFamily(Family[AdLIFNetwork, QuantAdLIF, FrozenAdLIF]):
     """Clocked networks of LIF, EF-adLIF and SE-adLIF neurons."""
 
     name = "adlif"
+    reads = "sequences"
+    inputs = ("in_features",)
+    recipe = "adlif-spoken-digits"
     model = AdLIFNetwork
     frozen = FrozenAdLIF
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> AdLIFNetwork:
+        """See `Family.build`."""
+        return build_adlif(settings, num_classes=num_classes, seed=seed, **inputs)
 
     def unavailable(self, config: Mapping[str, Any]) -> str | None:
         """See `Family.unavailable`."""

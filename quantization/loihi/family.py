@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from rich.table import Table
 
+from ...models.adlif.build import build_adlif
 from ...models.adlif.network import AdLIFNetwork
 from ...program import Program
 from ...program.bounds import register
@@ -32,8 +33,15 @@ class LoihiFamily(Family[AdLIFNetwork, QuantLoihi, FrozenLoihi]):
 
     name = "loihi"
     arithmetic = "loihi"
+    reads = "sequences"
+    inputs = ("in_features",)
+    recipe = "adlif-spoken-digits"
     model = AdLIFNetwork
     frozen = FrozenLoihi
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> AdLIFNetwork:
+        """See `Family.build`; the float model is one of adaptive LIF networks."""
+        return build_adlif(settings, num_classes=num_classes, seed=seed, **inputs)
 
     def unavailable(self, config: Mapping[str, Any]) -> str | None:
         """See `Family.unavailable`."""

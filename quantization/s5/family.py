@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from ...models.s5.build import build_s5
 from ...models.s5.classifier import S5Classifier
 from ...program import Program
 from ...program.nodes import Node
@@ -27,8 +28,15 @@ class S5Family(Family[S5Classifier, QuantS5Classifier, FrozenS5Classifier]):
     """Event-driven S5 classifiers."""
 
     name = "s5"
+    reads = "events"
+    inputs = ("vocab", "in_features")
+    recipe = "spoken-digits"
     model = S5Classifier
     frozen = FrozenS5Classifier
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> S5Classifier:
+        """See `Family.build`."""
+        return build_s5(settings, num_classes=num_classes, seed=seed, **inputs)
 
     def prepare(self, model: S5Classifier, config: QuantizationConfig, timing: Timing) -> QuantS5Classifier:
         """See `Family.prepare`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+
+from .inputs import Inputs
 
 
 class Batch(Protocol):
@@ -19,4 +21,13 @@ class Batch(Protocol):
 
         Classification: logits (M, C), and soft labels (M, C) or classes (M,) int64. Regression: two equal shapes.
         """
+        ...
+
+
+@runtime_checkable
+class PaddedBatch(Batch, Protocol):
+    """A labelled batch of what quantized models can read: events, or time steps with classes."""
+
+    def padded(self) -> Inputs:
+        """The samples as a model reads them."""
         ...

@@ -41,7 +41,8 @@ class Inputs(NamedTuple):
 
     def first(self, samples: int) -> Inputs:
         """The first so many samples."""
-        return Inputs(*(None if part is None else part[:samples] for part in self))
+        dt, pool_dt = (None if part is None else part[:samples] for part in (self.dt, self.pool_dt))
+        return Inputs(self.values[:samples], dt, self.lengths[:samples], pool_dt)
 
     def events(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """``values, dt, lengths, pool_dt`` of events.

@@ -26,6 +26,12 @@ class EventBatch(NamedTuple):
     lengths: torch.Tensor
     targets: torch.Tensor
 
+    @classmethod
+    def of(cls, inputs: Inputs, targets: Tensor) -> EventBatch:
+        """Events with their targets."""
+        values, dt, lengths, pool_dt = inputs.events()
+        return cls(values, dt, pool_dt, lengths, targets)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> EventBatch:
         """Return the batch on ``device``."""
         return EventBatch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))

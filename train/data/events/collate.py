@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ..inputs import Inputs
 from ..recordings import Events
 from ..times import intervals
 from ..tokens import TOKENS, Sensor
@@ -17,6 +19,34 @@ from .batch import EventBatch
 def padded_length(longest: int, pad_unit: int) -> int:
     """Return the smallest positive multiple of ``pad_unit`` that holds ``longest`` events."""
     return max(1, -(-longest // pad_unit)) * pad_unit
+
+
+def pad(
+    values: Sequence[NDArray[np.generic]],
+    dt: Sequence[NDArray[np.floating]],
+    pool_dt: Sequence[NDArray[np.floating]] | None = None,
+    pad_unit: int = 1,
+) -> Inputs:
+    """Pad B samples, at least one, to the next multiple of ``pad_unit`` that holds the longest of them.
+
+    Args:
+        values: of each sample tokens (L,) or vectors (L, F).
+        dt: its intervals in ms, (L,).
+        pool_dt: its exact intervals, where they are others.
+        pad_unit: see above.
+    """
+    lengths = np.array([len(intervals) for intervals in dt], dtype=np.int64)
+    size = padded_length(int(lengths.max()), pad_unit)
+
+    def stacked(parts: Sequence[NDArray[np.generic]], fill: int) -> Tensor:
+        rows = np.full((len(parts), size, *parts[0].shape[1:]), fill, dtype=parts[0].dtype)
+        for row, part, length in zip(rows, parts, lengths, strict=True):
+            row[:length] = part[:length]
+        return torch.from_numpy(rows)
+
+    tokens = stacked(values, -1 if values[0].ndim == 1 else 0)
+    exact = None if pool_dt is None else stacked(pool_dt, 0)
+    return Inputs(tokens, stacked(dt, 0), torch.from_numpy(lengths), exact)
 
 
 def collate(
@@ -36,11 +66,6 @@ def collate(
     """
     to_tokens = TOKENS[token][0]
     pairs = [intervals(events["t"], tick_ms, pairing) for events in samples]
-    lengths = np.array([len(dt) for dt, _ in pairs], dtype=np.int64)
-    shape = (len(samples), padded_length(int(lengths.max(initial=0)), pad_unit))
-    tokens = np.full(shape, -1, dtype=np.int64)
-    dt, pool_dt = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
-    for row, (events, pair, length) in enumerate(zip(samples, pairs, lengths, strict=True)):
-        tokens[row, :length] = to_tokens(events[:length], sensor)
-        dt[row, :length], pool_dt[row, :length] = pair
-    return EventBatch(*map(torch.from_numpy, (tokens, dt, pool_dt, lengths, np.asarray(targets, dtype=np.float32))))
+    tokens = [to_tokens(events, sensor) for events in samples]
+    inputs = pad(tokens, [dt for dt, _ in pairs], [pool_dt for _, pool_dt in pairs], pad_unit)
+    return EventBatch.of(inputs, torch.from_numpy(np.asarray(targets, dtype=np.float32)))

@@ -1,0 +1,247 @@
+"""Torch batches of plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..errors import PumiceError
+from ..program.arrays import integers, reals
+from ..program.clock import check_order
+from ..quantization.families import family_of
+from ..quantization.qat_model import QATModel
+from ..train.data.batch import PaddedBatch
+from ..train.data.events.batch import EventBatch
+from ..train.data.events.collate import pad
+from ..train.data.inputs import Inputs, Timing
+from ..train.data.sequences.batch import IGNORED, BlockBatch, LabelledSequence, collate_blocks, labelled_stretch
+from ..train.data.times import intervals
+from .presets import kind_of
+from .samples import as_array, is_pair, told
+
+WANTED = "give torch batches (pumice.make_batches, load_data) or a list of (values, times_us) pairs"
+
+Pair = tuple[NDArray[Any], NDArray[np.int64]]
+"""Checked values and times of a sample."""
+
+
+@dataclass(frozen=True)
+class Batches(Sequence[Any]):
+    """Batches at hand, and how their input is timed.
+
+    Attributes:
+        batches: labelled, of one kind, or `Inputs` where there are no labels.
+        timing: of all of them.
+    """
+
+    batches: tuple[PaddedBatch | Inputs, ...]
+    timing: Timing
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self.batches[number]
+
+    def __iter__(self) -> Iterator[PaddedBatch | Inputs]:
+        return iter(self.batches)
+
+
+def make_batches(
+    model: nn.Module,
+    samples: Sequence[Any],
+    labels: Sequence[int] | NDArray[np.integer] | None = None,
+    *,
+    batch_size: int = 32,
+    tick_ms: float | None = 0.5,
+    pairing: str = "causal",
+) -> Batches:
+    """Torch batches of plain samples, as ``model`` reads them, for training and for `quantize`.
+
+    Args:
+        model: float or QAT model of any family.
+        samples: one (values, times) pair a sample: tokens (L,) or vectors (L, F), and times (L,) in integer
+            microseconds, not decreasing. A network of time steps takes vectors (T, F), a row every step.
+        labels: the class of each sample, (N,); without them batches serve calibration alone.
+        batch_size: samples of a batch; they keep their order.
+        tick_ms: what the times of events are rounded to, ms; None for exact times.
+        pairing: which gap belongs to an event, ``"causal"`` (the one before it) or ``"next"``.
+
+    Raises:
+        PumiceError: a sample that the model cannot read, or labels that do not fit; names the sample.
+    """
+    family = family_of(model.model if isinstance(model, QATModel) else model)
+    config: Any = (model.model if isinstance(model, QATModel) else model).config
+    if isinstance(samples, (str, bytes, Mapping)) or not isinstance(samples, Sequence | np.ndarray) or not len(samples):
+        raise PumiceError(f"samples cannot be {kind_of(samples)}, or none; give a list of (values, times_us) pairs")
+    if batch_size < 1:
+        raise PumiceError(f"batch_size={batch_size} has to be at least 1")
+    dense = getattr(config, "vocab", None) is None
+    size = config.in_features if dense else config.vocab
+    pairs = [_checked(sample, number, dense, size) for number, sample in enumerate(samples)]
+    classes = None if labels is None else _classes(labels, len(pairs), config.num_classes)
+    starts = range(0, len(pairs), batch_size)
+    if family.reads == "sequences":
+        timing = Timing(step_us=_step_us(pairs))
+        steps = [_steps(pairs[i : i + batch_size], _part(classes, i, batch_size)) for i in starts]
+        return Batches(tuple(steps), timing)
+    timing = Timing(tick_ms=tick_ms, pairing=pairing)
+    targets = None if classes is None else np.eye(config.num_classes, dtype=np.float32)[classes]
+    events = [_events(pairs[i : i + batch_size], _part(targets, i, batch_size), timing) for i in starts]
+    return Batches(tuple(events), timing)
+
+
+def as_batches(model: nn.Module, given: Any, timing: Timing | None = None) -> Batches:
+    """What `quantize` takes in place of a task's data, as batches that ``model`` can read.
+
+    Args:
+        model: float model of any family.
+        given: `Batches`; torch batches (`EventBatch`, `BlockBatch`, `Inputs`); for networks of time steps pairs of
+            inputs (B, T, F) and classes (B,), as loaders commonly give them; or plain samples, see `make_batches`.
+        timing: of torch batches; exact times and steps of no stated length if not given.
+
+    Raises:
+        PumiceError: anything else, an input that the model does not read, or nothing at all.
+    """
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise PumiceError(f"batches cannot be {kind_of(given)}; {WANTED}")
+    entries: list[Any] = [given] if isinstance(given, (Inputs, PaddedBatch)) else list(given)
+    if not entries:
+        raise PumiceError(f"no batches are given, but calibration needs some; {WANTED}")
+    if is_pair(entries[0]) and getattr(entries[0][0], "ndim", 0) < 3:
+        return make_batches(model, entries)
+    batches = tuple(_as_batch(model, entry, number) for number, entry in enumerate(entries))
+    return Batches(batches, timing or (given.timing if isinstance(given, Batches) else Timing()))
+
+
+def labelled(batches: Iterable[PaddedBatch | Inputs]) -> list[PaddedBatch]:
+    """Batches that fine-tuning can learn from.
+
+    Raises:
+        PumiceError: one has no labels.
+    """
+    found = [batch for batch in batches if not isinstance(batch, Inputs)]
+    if not found or len(found) < sum(1 for _ in batches):
+        raise PumiceError(
+            "fine-tuning needs labelled batches; make them with pumice.make_batches(model, samples, labels)"
+        )
+    return found
+
+
+def _as_batch(model: nn.Module, entry: Any, number: int) -> PaddedBatch | Inputs:
+    reads = family_of(model).reads
+    config: Any = model.config
+    if is_pair(entry) and reads == "sequences":
+        entry = _labelled(entry, number, config.num_classes)
+    if not isinstance(entry, Inputs) and not isinstance(entry, PaddedBatch):
+        raise PumiceError(f"batch {number} is {kind_of(entry)}; {WANTED}")
+    inputs = entry if isinstance(entry, Inputs) else entry.padded()
+    dense = getattr(config, "vocab", None) is None
+    size = config.in_features if dense else config.vocab
+    values, wanted = inputs.values, (3, f"(B, L, {size}) of real numbers") if dense else (2, "(B, L) of whole numbers")
+    fits = values.ndim == wanted[0] and (values.shape[-1] == size if dense else True)
+    if not fits or values.is_floating_point() != dense:
+        shape = f"{tuple(values.shape)} of {str(values.dtype).removeprefix('torch.')}"
+        raise PumiceError(f"batch {number}: its values are {shape}, but the model reads {wanted[1]}")
+    if reads == "events" and (inputs.dt is None or inputs.dt.shape != values.shape[:2]):
+        raise PumiceError(f"batch {number}: the model reads events and needs intervals dt (B, L) in ms between them")
+    lengths = inputs.lengths
+    if lengths.shape != values.shape[:1] or bool(((lengths < 0) | (lengths > values.shape[1])).any()):
+        raise PumiceError(f"batch {number}: lengths have to be (B,), each from 0 to {values.shape[1]}")
+    real = torch.arange(values.shape[1]) < lengths.cpu().unsqueeze(1)
+    if not dense and bool(((values < 0) | (values >= size)).cpu()[real].any()):
+        raise PumiceError(f"batch {number}: tokens lie outside [0, {size}), the model's vocab")
+    return entry
+
+
+def _labelled(pair: Sequence[Any], number: int, num_classes: int) -> BlockBatch:
+    """Inputs (B, T, F) and classes (B,), every step of a sample counting in its decision."""
+    inputs = torch.as_tensor(pair[0])
+    if inputs.ndim != 3:
+        raise PumiceError(f"batch {number}: inputs have shape {tuple(inputs.shape)}, (B, T, F) is expected")
+    classes = torch.from_numpy(_classes(pair[1], len(inputs), num_classes))
+    targets = torch.stack([torch.full_like(classes, IGNORED), classes], dim=1)
+    count, steps = inputs.shape[:2]
+    blocks = torch.ones(count, steps, dtype=torch.int64)
+    return BlockBatch(inputs.float(), blocks, targets, torch.full((count,), steps, dtype=torch.int64))
+
+
+def _checked(sample: Any, number: int, dense: bool, size: int) -> Pair:
+    """Vectors (L, size) float32 or tokens (L,) below ``size``, and times (L,)."""
+    if not is_pair(sample):
+        raise PumiceError(
+            f"sample {number} is {kind_of(sample)} and no pair of values and times; give (values, times_us)"
+        )
+    what = f"sample {number}:"
+    with told():
+        values = reals(f"{what} values", sample[0]) if dense else integers(f"{what} tokens", sample[0])
+        times = integers(f"{what} times", sample[1])
+    wanted = (times.size, size) if dense else (times.size,)
+    if times.ndim != 1 or values.shape != wanted:
+        raise PumiceError(
+            f"{what} values have shape {values.shape} and times {times.shape}; {wanted} and one time a row are expected"
+        )
+    try:
+        with told():
+            check_order(times)
+    except PumiceError as error:
+        raise PumiceError(f"{what} {error}") from error
+    if dense and not np.isfinite(values).all():
+        raise PumiceError(f"{what} its values hold NaN or infinity; clean the input first")
+    if not dense and values.size and not (values.min() >= 0 and values.max() < size):
+        raise PumiceError(f"{what} tokens {values.min()} to {values.max()} lie outside [0, {size}), the model's vocab")
+    return values.astype(np.float32) if dense else values, times
+
+
+def _classes(labels: Any, count: int, num_classes: int) -> NDArray[np.int64]:
+    with told():
+        classes = integers("labels", as_array(labels))
+    if classes.shape != (count,):
+        raise PumiceError(f"labels have shape {classes.shape}, but there are {count} samples; give one class a sample")
+    if classes.min() < 0 or classes.max() >= num_classes:
+        raise PumiceError(
+            f"labels {classes.min()} to {classes.max()} lie outside [0, {num_classes}), the model's classes"
+        )
+    return classes
+
+
+def _part(rows: NDArray[Any] | None, start: int, size: int) -> NDArray[Any] | None:
+    return None if rows is None else rows[start : start + size]
+
+
+def _events(pairs: Sequence[Pair], targets: NDArray[np.float32] | None, timing: Timing) -> PaddedBatch | Inputs:
+    timed = [intervals(times, timing.tick_ms, timing.pairing) for _, times in pairs]
+    inputs = pad([values for values, _ in pairs], [dt for dt, _ in timed], [exact for _, exact in timed])
+    return inputs if targets is None else EventBatch.of(inputs, torch.from_numpy(targets))
+
+
+def _steps(pairs: Sequence[Pair], classes: NDArray[np.int64] | None) -> PaddedBatch | Inputs:
+    """Every step of a sample counts in its decision."""
+    targets = np.zeros(len(pairs), dtype=np.int64) if classes is None else classes
+    batch = collate_blocks(
+        [
+            LabelledSequence(values, labelled_stretch(len(values), 0), np.array([IGNORED, target], dtype=np.int64))
+            for (values, _), target in zip(pairs, targets, strict=True)
+        ]
+    )
+    return batch.padded() if classes is None else batch
+
+
+def _step_us(pairs: Sequence[Pair]) -> int | None:
+    """The length of a step, which all samples have to share; None where no sample has two steps."""
+    found: int | None = None
+    for number, (_, times) in enumerate(pairs):
+        for step in np.unique(np.diff(times)).tolist():
+            if step < 1 or (found is not None and step != found):
+                raise PumiceError(
+                    f"sample {number}: steps of {step} us and {found or 'more'} us; a network of time steps takes a "
+                    "row every step, all of one length (pumice.program.steps fills in empty ones)"
+                )
+            found = step
+    return found

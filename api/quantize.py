@@ -1,0 +1,268 @@
+"""From a float model to its integer program: calibrate, fine-tune, freeze, lower."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+from torch import nn
+
+from ..errors import PumiceError
+from ..files import write_json
+from ..program import Program, save
+from ..quantization.config import FineTuning, QuantizationConfig
+from ..quantization.families import family_of
+from ..quantization.family import Family
+from ..quantization.frozen import FrozenModel
+from ..quantization.qat import calibrate, fine_tune
+from ..quantization.qat_model import QATModel
+from ..quantization.weights import save_frozen
+from ..records import versions
+from ..train.data.base import TaskDataModule
+from ..train.data.batch import Batch, PaddedBatch
+from ..train.data.inputs import Inputs, Timing
+from ..train.data.listed import ListedData
+from ..train.evaluate import Predictions, figures_of, hard_labels
+from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
+from .batches import Batches, as_batches, labelled
+from .presets import merged, preset, preset_names, settings_of
+
+CALIBRATED = "ptq"
+TUNED = "qat"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantized:
+    """What `quantize` made of a model.
+
+    Attributes:
+        program: the integer program, for `simulate`, `compare`, `count` and the exports.
+        frozen: the same as a PyTorch model: in float64 its logits are the program's, bit for bit.
+        qat: the QAT model that was frozen: fake quantization with gradients, for further training.
+        report: what lowering cost, one entry a layer, plain data: dead zones, wide registers, clipped weights.
+        chosen: ``CALIBRATED`` or ``TUNED``, whichever of the two did better on validation.
+        candidates: the frozen models of both, by these names; one alone where nothing was tuned.
+        validation: what they said of the validation batches, by the same names; empty where nothing was tuned.
+        best: epoch, accuracy and loss on validation of the fine-tuned weights; None where nothing was tuned.
+        seconds: of fine-tuning.
+    """
+
+    program: Program
+    frozen: FrozenModel[Any]
+    qat: QATModel[Any, Any, Any]
+    report: list[dict[str, Any]]
+    chosen: str = CALIBRATED
+    candidates: Mapping[str, FrozenModel[Any]] = field(default_factory=dict)
+    validation: Mapping[str, Predictions] = field(default_factory=dict)
+    best: Mapping[str, float] | None = None
+    seconds: float = 0.0
+
+    def table(self) -> Table:
+        """The report for people."""
+        return family_of(self.qat.model, self.qat.config.arithmetic).table(self.report, self.qat)
+
+    def save(self, folder: str | Path) -> str:
+        """Write program.npz, quantized.safetensors (the frozen model) and lowering.json; returns the program's digest.
+
+        Raises:
+            PumiceError, ProgramError: the folder cannot be written to.
+        """
+        folder = Path(folder)
+        save_frozen(folder / "quantized.safetensors", self.frozen, dict(self.program.provenance))
+        digest = save(self.program, folder / "program.npz")
+        write_json(folder / "lowering.json", {"program": digest, "layers": self.report})
+        return digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """How `quantize` fine-tunes; how long, and how fast, its configuration says.
+
+    Attributes:
+        recipe: training settings of the float model.
+        seed: of the random numbers drawn while training.
+        folder: for checkpoints and logs; fine-tuning continues from there. None for a temporary one.
+        system: threads and device.
+        logs: what to tell.
+        info: kept in the metadata of the weights, plain JSON data.
+    """
+
+    recipe: TrainingSettings
+    seed: int = 0
+    folder: Path | None = None
+    system: SystemSettings = field(default_factory=SystemSettings)
+    logs: LoggingSettings = field(default_factory=lambda: LoggingSettings(csv=False, tensorboard=False, progress=False))
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+def quantize(
+    model: nn.Module,
+    batches: TaskDataModule | Iterable[Any],
+    config: str | Mapping[str, Any] | QuantizationConfig = "w8a8",
+    *,
+    fine_tune: bool | str | Mapping[str, Any] | Tuning = False,
+    validation: Iterable[Any] | None = None,
+    class_names: Sequence[str] | None = None,
+    timing: Timing | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Quantized:
+    """Quantize a trained float model of any family and lower it to an integer program; the model stays as it is.
+
+    Calibration sets the scales by what the model does with the batches. Fine-tuning, where it is asked for, trains the
+    fake-quantized model on their labels; the better of the calibrated and the fine-tuned model, by validation, is
+    frozen and lowered.
+
+    Args:
+        model: of `build_model` or `load_model`.
+        batches: what it was trained on: a task's data (`load_data`), torch batches (`make_batches`, or a loader of
+            your own, see `batches.as_batches`), or plain (values, times_us) samples, which serve calibration alone.
+        config: a preset of configs/quantize (``"w8a8"``, ``"w4a8"``, ``"w2a8"``, ``"loihi"``); a mapping of settings
+            that replace those of the preset it calls its ``name``; or a `QuantizationConfig`. Its section ``qat`` says
+            for how many epochs to fine-tune, and at which share of the recipe's learning rates.
+        fine_tune: True to fine-tune by the recipe of the embedded data; or the name of a recipe (configs/training),
+            its settings, or all of a `Tuning`.
+        validation: labelled batches that choose the epoch, and between calibrated and fine-tuned. If not given, a
+            task's validation split, or ``batches`` themselves.
+        class_names: one a logit; if not given those of the task, or numbers.
+        timing: of torch batches of your own; tasks and `make_batches` know theirs.
+        provenance: plain JSON data to keep in the program; if not given, settings and package versions.
+
+    Raises:
+        PumiceError: a model of no family, unknown settings or settings that do not fit it, batches that it cannot
+            read or that lack labels, or a program that cannot be made; names the layer and the way out.
+    """
+    settings = quantization_config(config)
+    family = family_of(model, settings.arithmetic)
+    source = _Source.of(model, family.reads, batches, validation, timing)
+    names = list(class_names or source.class_names)
+    qat = calibrate(family.prepare(model, settings, source.timing), source.inputs())
+    made, frozen = {CALIBRATED: qat}, {CALIBRATED: qat.freeze()}
+    found: dict[str, Predictions] = {}
+    best, seconds = None, 0.0
+    tuning, asked = settings.qat.of(family.name), _tuning(fine_tune, family)
+    if asked is not None and tuning.epochs:
+        made[TUNED] = family.prepare(model, settings, source.timing)
+        made[TUNED].load_state_dict(qat.state_dict())  # its ranges
+        start = time.monotonic()
+        best = _fine_tune(made[TUNED], source.training(), tuning, asked)
+        seconds = time.monotonic() - start
+        frozen[TUNED] = made[TUNED].freeze()
+        found = {name: predictions(one, source.judges()) for name, one in frozen.items()}
+    chosen = TUNED if found and _rank(found[TUNED]) >= _rank(found[CALIBRATED]) else CALIBRATED
+    kept = {"config": {"quantize": asdict(settings)}, "versions": versions()} if provenance is None else provenance
+    program = family.lower(made[chosen], frozen[chosen], names, {**kept, "method": chosen})
+    return Quantized(
+        program=program,
+        frozen=frozen[chosen],
+        qat=made[chosen],
+        report=family.report(made[chosen], program),
+        chosen=chosen,
+        candidates=frozen,
+        validation=found,
+        best=best,
+        seconds=seconds,
+    )
+
+
+def quantization_config(config: str | Mapping[str, Any] | QuantizationConfig) -> QuantizationConfig:
+    """The settings that a preset's name, or a mapping laid over the preset it names, stands for.
+
+    Raises:
+        PumiceError: an unknown preset or setting, or a value outside its limits.
+    """
+    if isinstance(config, QuantizationConfig):
+        return config
+    values = settings_of("quantize", config)
+    if not isinstance(config, str):
+        base = values.get("name", "w8a8")
+        values = merged(preset("quantize", base), values) if base in preset_names("quantize") else values
+    return QuantizationConfig.from_mapping(values)
+
+
+def predictions(model: nn.Module, batches: Iterable[Batch]) -> Predictions:
+    """Logits and classes of labelled batches, in the model's own precision.
+
+    A frozen model's are those of its program.
+    """
+    with torch.inference_mode():
+        pairs = [batch.apply(model.eval()) for batch in batches]
+    logits, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    return Predictions(logits.double().numpy(), hard_labels(targets).numpy())
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a model is calibrated, fine-tuned and judged by: a task's data, or batches at hand."""
+
+    data: TaskDataModule | None
+    batches: Batches | None
+    validation: Batches | None
+    timing: Timing
+    class_names: Sequence[str]
+
+    @classmethod
+    def of(cls, model: Any, reads: str, given: Any, validation: Any, timing: Timing | None) -> _Source:
+        if not isinstance(given, TaskDataModule):
+            batches = as_batches(model, given, timing)
+            judges = batches if validation is None else as_batches(model, validation, batches.timing)
+            numbers = [str(number) for number in range(model.config.num_classes)]
+            return cls(None, batches, judges, batches.timing, numbers)
+        if validation is not None:
+            raise PumiceError(f"{given.task.name} has a validation split of its own; leave out validation")
+        if given.kind != reads:
+            raise PumiceError(f"the model reads {reads}, but {given.task.name} gives {given.kind}; choose another task")
+        return cls(given, None, None, timing or given.timing, given.class_names)
+
+    def inputs(self) -> Iterator[Inputs]:
+        """What calibration sees."""
+        batches: Iterable[PaddedBatch | Inputs] = self.data.batches("train") if self.data else self.batches or ()
+        return (batch if isinstance(batch, Inputs) else batch.padded() for batch in batches)
+
+    def training(self) -> TaskDataModule | ListedData:
+        """What fine-tuning trains on."""
+        if self.data is not None:
+            return self.data
+        return ListedData(labelled(self.batches or ()), labelled(self.validation or ()), len(self.class_names))
+
+    def judges(self) -> Iterable[Batch]:
+        """What chooses."""
+        return self.data.batches("validation") if self.data is not None else labelled(self.validation or ())
+
+
+def _tuning(given: bool | str | Mapping[str, Any] | Tuning, family: Family[Any, Any, Any]) -> Tuning | None:
+    if isinstance(given, Tuning):
+        return given
+    if given is False:
+        return None
+    recipe = settings_of("training", family.recipe if given is True else given)
+    return Tuning(recipe=read_section(TrainingSettings, {"training": recipe}, "training"))
+
+
+def _fine_tune(
+    qat: QATModel[Any, Any, Any], data: TaskDataModule | ListedData, tuning: FineTuning, asked: Tuning
+) -> dict[str, float]:
+    with contextlib.ExitStack() as stack:
+        folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pumice-")))
+        return fine_tune(
+            qat,
+            data,
+            folder,
+            tuning,
+            training=asked.recipe,
+            system=asked.system,
+            logs=asked.logs,
+            seed=asked.seed,
+            info=dict(asked.info),
+        )
+
+
+def _rank(found: Predictions) -> tuple[float, float]:
+    figures = figures_of(found, [str(number) for number in range(found.logits.shape[1])])
+    return figures["accuracy"], -figures["loss"]

@@ -1,0 +1,38 @@
+"""Batches at hand as the data of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from .batch import Batch
+
+
+class ListedData(LightningDataModule):
+    """Training and validation on lists of batches, in their order.
+
+    Args:
+        train: labelled batches, none of them augmented.
+        validation: those that choose the epoch.
+        num_classes: C.
+    """
+
+    regression = False
+
+    def __init__(self, train: Sequence[Batch], validation: Sequence[Batch], num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self._batches = {"train": list(train), "validation": list(validation)}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """All training batches."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """All validation batches."""
+        return self._loader("validation")
+
+    def _loader(self, split: str) -> DataLoader[Batch]:
+        return DataLoader(self._batches[split], batch_size=None)  # type: ignore[arg-type]  # a list is data enough
