@@ -13,8 +13,8 @@ from ..files import atomic_path, check_inside, read_text
 from .replay import OF_ONE_COMMAND, as_values, check_replayed, quoted
 
 SAVED_NAME = "overrides.yaml"
-OPEN = ("quantize.layers",)
-"""Empty mappings for keys of the user's own, which Hydra takes behind ``++`` alone."""
+OPEN = ("quantize.layers", "task.unwrap_times", "task.most_bins")
+"""Keys that configurations need not have, or empty mappings, which Hydra takes behind ``++`` alone."""
 VALUE_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ...errors import PumiceError
 from ...files import atomic_path
+from .plausibility import Plausibility, overview, write_csv
 from .recordings import Recordings
 from .sources.registry import open_recordings
 from .task import SPLITS, TaskConfig
@@ -62,14 +63,14 @@ def statistics(recordings: Recordings, tick_ms: float = 0.5) -> Statistics:
     if not len(recordings.labels):
         raise PumiceError(f"{recordings.name} holds no recordings; build or fetch it anew")
     durations = np.zeros(len(recordings.labels))
-    gaps = np.zeros(1, np.int64)  # how often a gap of so many ticks occurs
+    count = zeros = total = largest = 0  # of gaps, in ticks
     for index in range(len(recordings.labels)):
         times = recordings.events(index)["t"]
         if len(times):
             durations[index] = (times[-1] - times[0]) * 1e-6
-            counts = np.bincount(np.diff(ticks(times, tick_microseconds(tick_ms))))
-            gaps = np.pad(gaps, (0, max(0, len(counts) - len(gaps))))
-            gaps[: len(counts)] += counts
+            gaps = np.diff(ticks(times, tick_microseconds(tick_ms)))
+            count, zeros, total = count + len(gaps), zeros + int((gaps == 0).sum()), total + int(gaps.sum())
+            largest = max(largest, int(gaps.max(initial=0)))
     counts = np.unique(recordings.labels, return_counts=True)[1]
     events = int(recordings.lengths.sum())
     return Statistics(
@@ -83,14 +84,19 @@ def statistics(recordings: Recordings, tick_ms: float = 0.5) -> Statistics:
         seconds=float(durations.mean()),
         longest_s=float(durations.max()),
         rate=events / max(float(durations.sum()), 1e-6),
-        zero_gaps=float(gaps[0] / max(gaps.sum(), 1)),
-        mean_gap=float(gaps @ np.arange(len(gaps)) / max(gaps.sum(), 1)),
-        largest_gap=int(np.flatnonzero(gaps).max(initial=0)),
+        zero_gaps=zeros / max(count, 1),
+        mean_gap=total / max(count, 1),
+        largest_gap=largest,
     )
 
 
-def table(figures: Mapping[str, Statistics], title: str, tick_ms: float = 0.5) -> Table:
-    """The statistics of every split as columns of a table."""
+def table(
+    figures: Mapping[str, Statistics],
+    title: str,
+    tick_ms: float = 0.5,
+    reports: Mapping[str, Sequence[Plausibility]] | None = None,
+) -> Table:
+    """The statistics of every split, and what its recordings look like, as columns of a table."""
     rows = {
         "recordings": lambda s: f"{s.recordings:,}",
         "classes": lambda s: f"{s.classes}",
@@ -107,6 +113,11 @@ def table(figures: Mapping[str, Statistics], title: str, tick_ms: float = 0.5) -
         result.add_column(split, justify="right")
     for name, cell in rows.items():
         result.add_row(name, *(cell(value) for value in figures.values()))
+    looks = {split: overview(of_split) for split, of_split in (reports or {}).items()}
+    for number, name in enumerate(dict.fromkeys(name for lines in looks.values() for name in lines)):
+        if number == 0:
+            result.add_section()
+        result.add_row(name, *(looks[split].get(name, "") for split in figures))
     return result
 
 
@@ -153,24 +164,28 @@ def show(
 ) -> list[Path]:
     """Print the statistics of a task's splits and draw ``samples`` rasters of each: ``out_dir``/<task>-<split>.png.
 
-    Returns the pictures' paths.
+    What each recording looks like (``plausibility``) goes into ``out_dir``/<task>-<split>.csv. Returns the pictures'
+    paths.
 
     Raises:
-        PumiceError: fewer than one sample, or the data cannot be read.
+        PumiceError: fewer than one sample, or the data cannot be read or cannot be right.
     """
     if samples < 1:
         raise PumiceError(f"{samples} rasters cannot be drawn; ask for at least 1")
     console = console or Console()
     tick_ms = 0.5 if task.tick_ms is None else task.tick_ms
-    figures, pictures = {}, []
+    figures, pictures, reports = {}, [], {}
     for split in SPLITS:
         if split == "validation" and task.validation.by != "own":
             continue  # held out of the training data, not a split of the source
         recordings = open_recordings(task, split)
+        reports[split] = [recordings.report(index) for index in range(len(recordings.labels))]
         figures[split] = statistics(recordings, tick_ms)
+        write_csv(reports[split], Path(out_dir) / f"{task.name}-{split}.csv")
         pictures.append(Path(out_dir) / f"{task.name}-{split}.png")
         draw(recordings, choose(recordings.labels, samples, seed), pictures[-1])
-    console.print(table(figures, task.name, tick_ms))
+    console.print(table(figures, task.name, tick_ms, reports))
+    console.print(f"by recording: {Path(out_dir) / task.name}-*.csv", soft_wrap=True, highlight=False)
     for picture in pictures:
         console.print(f"rasters: {picture}", soft_wrap=True, highlight=False)
     return pictures

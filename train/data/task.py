@@ -59,6 +59,7 @@ class TaskConfig:
     select_on: the split that chooses the checkpoint, ``validation`` or ``test``. With ``test``, as some published
         recipes do, nothing is held out and the reported test accuracy is the best of many looks at it.
     augmentation: transforms of training samples, name -> arguments, in order; cut_mix: share of mixed batches.
+    unwrap_times: count on where a camera's clock of 32 bits began anew within a recording, which is refused otherwise.
     """
 
     name: str
@@ -78,6 +79,7 @@ class TaskConfig:
     select_on: str = "validation"
     augmentation: Mapping[str, Any] = field(default_factory=dict)
     cut_mix: float = 0.0
+    unwrap_times: bool = False
 
     def __post_init__(self) -> None:
         _one_of("pairing", self.pairing, PAIRINGS)

@@ -8,6 +8,31 @@ from numpy.typing import NDArray
 from ...errors import PumiceError
 from ...program import clock
 
+LATEST_US = 1 << 53
+"""Times that float64 holds exactly, 285 years: microseconds since 1970 are among them, nanoseconds are not."""
+
+
+UNITS = {1: "us", 1000: "ms", 1_000_000: "s"}
+
+
+def microseconds(stored: NDArray, unit_us: int, *, truncate: bool = False) -> NDArray[np.int64]:
+    """Times as a file stores them (n,), in units of ``unit_us``, as whole microseconds.
+
+    They are rounded: seconds in float64 are mostly not exact, and truncation would lose a microsecond of three in ten.
+    ``truncate`` is for data whose published readers do.
+
+    Raises:
+        ValueError: times that are not finite or too late; says which event.
+    """
+    reachable = np.abs(stored.astype(np.float64)) <= LATEST_US / unit_us  # False for NaN
+    if not reachable.all():
+        event = int(np.argmin(reachable))
+        raise ValueError(f"event {event} is at {stored[event]} {UNITS[unit_us]}, which is no time of a recording")
+    if stored.dtype.kind in "iu":
+        return stored.astype(np.int64) * unit_us
+    scaled = stored.astype(np.float64) * unit_us
+    return (np.trunc(scaled) if truncate else np.rint(scaled)).astype(np.int64)
+
 
 def tick_microseconds(tick_ms: float) -> int:
     """Return the length of a tick in microseconds.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ..plausibility import Plausibility
 from ..recordings import Events, Recordings
 from ..sources.registry import OWN_VALIDATION, open_recordings
 from ..task import TaskConfig, task_config
@@ -17,8 +18,13 @@ from .batch import IGNORED, BlockBatch, LabelledSequence, collate_blocks, labell
 from .sets import SequenceSet, Streams
 from .task import SequenceTask
 
+MOST_BINS = 10_000
+"""Of a recording: 40 s of 4 ms bins."""
 
-def bin_events(events: Events, channels: int, group: int, bin_ms: int) -> NDArray[np.float32]:
+
+def bin_events(
+    events: Events, channels: int, group: int, bin_ms: int, most_bins: int = MOST_BINS
+) -> NDArray[np.float32]:
     """Count the events of a recording in bins of time from its first event on, and in groups of channels.
 
     Times are rounded down to milliseconds; an incomplete last bin is left out, unless there is no other.
@@ -28,9 +34,13 @@ def bin_events(events: Events, channels: int, group: int, bin_ms: int) -> NDArra
         channels: of the sensor, a multiple of ``group``.
         group: neighbouring channels that are counted together.
         bin_ms: milliseconds of a bin.
+        most_bins: the recording may take.
 
     Returns:
         (bins, channels // group).
+
+    Raises:
+        PumiceError: more bins; a single late event would fill the memory with empty ones.
     """
     width = channels // group
     if not len(events):
@@ -38,6 +48,8 @@ def bin_events(events: Events, channels: int, group: int, bin_ms: int) -> NDArra
     milliseconds = events["t"] // 1000
     bins = (milliseconds - milliseconds[0]) // bin_ms
     count = max(1, int((milliseconds[-1] - milliseconds[0]) // bin_ms))
+    if count > most_bins:
+        raise PumiceError(f"a recording takes {count:,} bins of {bin_ms} ms, at most {most_bins:,} are allowed; cut it")
     cells = (bins * width + events["x"] // group)[bins < count]
     return np.bincount(cells, minlength=count * width).reshape(count, width).astype(np.float32)
 
@@ -49,6 +61,9 @@ class BinnedSet(SequenceSet):
         recordings: of one split.
         task: how to bin, and how to augment in training.
         chosen: indices of recordings; None for all.
+
+    Raises:
+        PumiceError: a recording takes more bins than the task allows; names it.
     """
 
     def __init__(self, recordings: Recordings, task: BinnedTask, chosen: NDArray[np.int64] | None = None) -> None:
@@ -59,6 +74,17 @@ class BinnedSet(SequenceSet):
         self.in_features = task.in_features
         self.lengths = recordings.lengths[self._chosen]
         self.speakers = None if recordings.speakers is None else recordings.speakers[self._chosen]
+        for index in self._chosen.tolist():
+            self._check_duration(recordings.report(index), index)
+
+    def _check_duration(self, report: Plausibility, index: int) -> None:
+        bins, task = report.duration_us // (1000 * self._task.bin_ms), self._task
+        if bins > task.most_bins:
+            raise PumiceError(
+                f"recording {index} of {self.name} takes {bins:,} bins of {task.bin_ms} ms, at most {task.most_bins:,} "
+                f"are allowed; its largest gap is {report.largest_gap_us / 1e6:,.3f} s: cut the recording, remove the "
+                "late event, or raise task.most_bins or task.bin_ms"
+            )
 
     def subset(self, chosen: NDArray[np.int64]) -> BinnedSet:
         """See `SequenceSet.subset`."""
@@ -73,7 +99,8 @@ class BinnedSet(SequenceSet):
         events = self._recordings.events(recording)
         if streams is not None:
             events = self._augment(events, streams(index))
-        counts = bin_events(events, task.channels, task.group, task.bin_ms)
+        most = 2 * task.most_bins  # augmentation stretches time
+        counts = bin_events(events, task.channels, task.group, task.bin_ms, most)
         counts = np.pad(counts, ((0, max(0, task.fewest_bins - len(counts))), (0, 0)))
         targets = np.array([IGNORED, self._recordings.labels[recording]], dtype=np.int64)
         return LabelledSequence(counts, labelled_stretch(len(counts), task.ignored_bins), targets)
@@ -88,6 +115,8 @@ class BinnedTask(SequenceTask):
     bin_ms: milliseconds of a bin.
     fewest_bins: shorter recordings are padded with empty bins, which count like others.
     ignored_bins: the first bins, which do not count in the logits.
+    most_bins: longer recordings are refused: a late event fills the memory with empty bins.
+    unwrap_times: see ``task.TaskConfig``.
     """
 
     source: str
@@ -100,10 +129,12 @@ class BinnedTask(SequenceTask):
     bin_ms: int = 4
     fewest_bins: int = 250
     ignored_bins: int = 10
+    most_bins: int = MOST_BINS
+    unwrap_times: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("group", "bin_ms"):
+        for name in ("group", "bin_ms", "most_bins"):
             if getattr(self, name) < 1:
                 raise PumiceError(f"task.{name}={getattr(self, name)} has to be at least 1")
         if self.channels % self.group:
@@ -117,7 +148,7 @@ class BinnedTask(SequenceTask):
     @property
     def events(self) -> TaskConfig:
         """The event task behind it."""
-        keys = ("name", "source", "num_classes", "root", "download", "augmentation")
+        keys = ("name", "source", "num_classes", "root", "download", "augmentation", "unwrap_times")
         return task_config({key: getattr(self, key) for key in keys} | {"sensor": (self.channels,)})
 
     outputs = property(lambda self: self.num_classes)

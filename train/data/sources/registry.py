@@ -26,7 +26,7 @@ def open_spoken_digits(task: TaskConfig, split: str) -> Recordings:
         raise PumiceError(
             f"{path} does not exist; leave task.root out for the embedded set or build one with `pumice data build`"
         )
-    return ShdRecordings(path, task.sensor[0], task.num_classes)
+    return ShdRecordings(path, task.sensor[0], task.num_classes, task.unwrap_times)
 
 
 def open_shd(task: TaskConfig, split: str) -> Recordings:
@@ -34,7 +34,7 @@ def open_shd(task: TaskConfig, split: str) -> Recordings:
     file = _root(task) / "SHD" / f"shd_{split}.h5"
     if not file.is_file():
         _fetch(task, file, lambda: tonic.datasets.SHD(str(_root(task)), train=split == "train"))
-    return ShdRecordings(file, task.sensor[0], task.num_classes)
+    return ShdRecordings(file, task.sensor[0], task.num_classes, task.unwrap_times)
 
 
 def open_ssc(task: TaskConfig, split: str) -> Recordings:
@@ -43,7 +43,7 @@ def open_ssc(task: TaskConfig, split: str) -> Recordings:
     file = _root(task) / "SSC" / f"ssc_{stored}.h5"
     if not file.is_file():
         _fetch(task, file, lambda: tonic.datasets.SSC(str(_root(task)), split=stored))
-    return ShdRecordings(file, task.sensor[0], task.num_classes)
+    return ShdRecordings(file, task.sensor[0], task.num_classes, task.unwrap_times)
 
 
 def open_dvs_gesture(task: TaskConfig, split: str) -> Recordings:
@@ -57,7 +57,7 @@ def open_dvs_gesture(task: TaskConfig, split: str) -> Recordings:
 
     if not complete:
         _fetch(task, folder if archive.is_file() else archive, open_tonic)
-    return DvsGestureRecordings(open_tonic())
+    return DvsGestureRecordings(open_tonic(), task.unwrap_times)
 
 
 SOURCES: dict[str, Callable[[TaskConfig, str], Recordings]] = {

@@ -2,7 +2,8 @@
 
 ``spikes/times`` (seconds, float16) and ``spikes/units`` (channels) are arrays of variable length, one a recording;
 ``labels``, ``extra/keys`` (class names) and ``extra/speaker`` stand beside them. The whole file is read once and kept
-in its stored types, 4 bytes an event; event arrays equal those of tonic's ``SHD`` and ``SSC``.
+in its stored types, 4 bytes an event; event arrays equal those of tonic's ``SHD`` and ``SSC``. These truncate float16
+seconds to microseconds, far below their resolution of 0.06 to 0.5 ms. Wider seconds are rounded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ..plausibility import Plausibility, look_at, unwrap
 from ..recordings import Events, make_events, sort_by_time
+from ..times import microseconds
 
 ENTRIES = ("spikes/times", "spikes/units", "labels", "extra/keys")
 ROWS_AT_ONCE = 1024
@@ -27,13 +30,14 @@ class ShdRecordings:
         path: the HDF5 file.
         channels: number of channels; every unit has to lie below.
         num_classes: C; every label has to lie below, and the file's class names have to be as many.
+        unwrap_times: count on where a clock of 32 bits began anew.
 
     Raises:
-        PumiceError: the file cannot be read, or holds something else.
+        PumiceError: the file cannot be read, or holds something else, such as a recording that cannot be one.
     """
 
-    def __init__(self, path: str | Path, channels: int, num_classes: int) -> None:
-        self.name = str(path)
+    def __init__(self, path: str | Path, channels: int, num_classes: int, unwrap_times: bool = False) -> None:
+        self.name, self._unwrap = str(path), unwrap_times
         try:
             with h5py.File(path, "r") as file:
                 missing = [entry for entry in ENTRIES if entry not in file]
@@ -53,6 +57,7 @@ class ShdRecordings:
         self.lengths = counts
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self._check(unit_counts, channels, num_classes)
+        self._reports = [self._look_at(index, channels) for index in range(len(self.lengths))]
 
     def _check(self, unit_counts: NDArray[np.int64], channels: int, num_classes: int) -> None:
         if not np.array_equal(self.lengths, unit_counts) or len(self.labels) != len(self.lengths):
@@ -65,19 +70,36 @@ class ShdRecordings:
             self._refuse(f"it has labels outside 0 to {num_classes - 1}")
         if len(self._units) and not (self._units.min() >= 0 and self._units.max() < channels):
             self._refuse(f"it has channels outside 0 to {channels - 1}")
+        if len(self._times) and self._times.dtype.kind != "f":
+            self._refuse(f"its times are {self._times.dtype}, not seconds in floating point")
         if not np.isfinite(self._times).all():
             self._refuse("it has times that are not finite")
 
     def _refuse(self, why: str) -> None:
         raise PumiceError(f"{self.name} does not fit the task: {why}; fetch it anew or choose the task it belongs to")
 
+    def _look_at(self, index: int, channels: int) -> Plausibility:
+        where = f"recording {index} of {self.name}"
+        units = self._units[self._starts[index] : self._starts[index + 1]]
+        try:
+            return look_at(where, self._microseconds(index), (units,), (channels,), unwrapped=self._unwrap)
+        except ValueError as error:
+            raise PumiceError(f"{where}: {error}; its times are seconds, correct them or their unit") from None
+
+    def _microseconds(self, index: int) -> NDArray[np.int64]:
+        stored = self._times[self._starts[index] : self._starts[index + 1]]
+        return microseconds(stored, 1_000_000, truncate=stored.dtype == np.float16)
+
+    def report(self, index: int) -> Plausibility:
+        """What one recording looks like in the file."""
+        return self._reports[index]
+
     def events(self, index: int, start: int = 0, stop: int | None = None) -> Events:
         """Return events ``start`` to ``stop`` of one recording, sorted by time."""
-        first, last = self._starts[index], self._starts[index + 1]
-        stop = last if stop is None else min(first + stop, last)
-        kept = slice(first + start, stop)
-        t = (self._times[kept].astype(np.float64) * 1e6).astype(np.int64)
-        return sort_by_time(make_events(t, self._units[kept]))
+        t = self._microseconds(index)
+        t = unwrap(t) if self._unwrap else t
+        units = self._units[self._starts[index] : self._starts[index + 1]]
+        return sort_by_time(make_events(t[start:stop], units[start:stop]))
 
 
 def _read_ragged(dataset: h5py.Dataset) -> tuple[NDArray, NDArray[np.int64]]:
