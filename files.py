@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from .errors import PumiceError
+from .program.archive import read_arrays
 
 PARTIAL = ".partial-"
 """How the names of temporary files begin."""
 
-MAX_TEXT = 1 << 24
-"""Bytes of a text or JSON file that is read: what they become in memory is some twenty times as much."""
+MOST_RESULTS = 1 << 29
+"""Bytes of all arrays of a result."""
+MAX_TEXT = 1 << 23
+"""Bytes of a text or JSON file that is read: in memory they become up to 25 times as large."""
 
 
 @contextlib.contextmanager
@@ -133,18 +134,13 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"it holds {name}, which JSON does not have")
 
 
-DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What reading a damaged ``.npz`` raises."""
-
-
 def load_arrays(source: Path, stage: str) -> dict[str, np.ndarray]:
-    """All arrays of the ``.npz`` that ``stage`` wrote.
+    """All arrays of the ``.npz`` that ``stage`` wrote; see `program.archive.read_arrays`.
 
     Raises:
         PumiceError: it is missing or damaged.
     """
     try:
-        with np.load(source, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except DAMAGE as error:
+        return read_arrays(source, MOST_RESULTS)
+    except (OSError, ValueError) as error:
         raise PumiceError(f"{source} cannot be read ({error}); write it anew with redo=[{stage}]") from error

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import tempfile
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .archive import read_arrays
 from .errors import ProgramError
 from .formats import Format
 from .graph import Program
@@ -28,6 +27,10 @@ from .nodes import REGISTRY, Node
 FORMAT_NAME = "pumice-program"
 FORMAT_VERSION = 1
 _HEADER = "header"
+MOST_HEADER_BYTES = 1 << 22
+"""In memory JSON becomes up to 25 times as large."""
+MALFORMED = (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError, RecursionError)
+"""What nodes raise whose fields hold other things than they should."""
 
 
 def save(program: Program, path: str | Path) -> str:
@@ -65,6 +68,8 @@ def save(program: Program, path: str | Path) -> str:
 def load(path: str | Path) -> Program:
     """Read a program, check its digest and build it, so that every node is validated again.
 
+    Memory is taken as the file declares it, and no more than `archive.MOST_BYTES` and the header.
+
     Raises:
         ProgramError: missing, damaged, truncated, newer, or not a program; the sentence says which.
     """
@@ -79,17 +84,13 @@ def digest(program: Program) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
-        arrays: dict[str, np.ndarray] = {}
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                raw = io.BytesIO(archive.read(name))  # checks the CRC before numpy sees a byte
-                arrays[name.removesuffix(".npy")] = np.lib.format.read_array(raw, allow_pickle=False)
-        header = json.loads(arrays.pop(_HEADER).tobytes().decode("utf-8"))
+        arrays = read_arrays(path)
+        header = read_header(arrays.pop(_HEADER))
     except FileNotFoundError:
         raise ProgramError(f"{path} does not exist; write it with 'pumice quantize'") from None
     except IsADirectoryError:
         raise ProgramError(f"{path} is a folder; name the program file in it") from None
-    except Exception as error:  # a damaged zip or npy file raises a dozen kinds of exception
+    except (OSError, KeyError, ValueError) as error:
         raise ProgramError(f"{path} is damaged, truncated or not a program ({error}); write it anew") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT_NAME:
         raise ProgramError(f"{path} is not a Pumice program; name a file written by 'pumice quantize'")
@@ -101,6 +102,26 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if _digest(header, arrays) != header.get("digest"):
         raise ProgramError(f"{path} does not match its digest: it was damaged or changed; write it anew")
     return header, arrays
+
+
+def read_header(encoded: np.ndarray) -> Any:
+    """The JSON of a header (bytes,) uint8.
+
+    Raises:
+        ValueError: it is too long, or not JSON.
+    """
+    if encoded.nbytes > MOST_HEADER_BYTES:
+        raise ValueError(f"its header has {encoded.nbytes} bytes, the limit is {MOST_HEADER_BYTES}")
+    try:
+        header = json.loads(encoded.tobytes().decode("utf-8"), parse_constant=_refuse_constant)
+        _canonical(header)
+    except RecursionError:
+        raise ValueError("its header is nested too deeply") from None
+    return header
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"its header holds {name}, which JSON does not have")
 
 
 def _pack(program: Program) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -153,7 +174,9 @@ def _unpack(header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) 
             provenance=header["provenance"],
             step_us=header.get("step_us"),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except ProgramError:
+        raise
+    except MALFORMED as error:
         raise ProgramError(f"{path} holds a malformed program ({error}); write it anew") from error
 
 
@@ -183,5 +206,5 @@ def _digest(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         sha.update(json.dumps([name, tensor.dtype.str, list(tensor.shape)]).encode("utf-8"))
-        sha.update(np.ascontiguousarray(tensor).tobytes())
+        sha.update(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
     return sha.hexdigest()

@@ -5,7 +5,7 @@
 """``python run.py [--parts layers|fused|stock]``: run ``program.npz`` on ``inputs.npz`` as a Lava network.
 
 README.md tells the rest. What the processes send goes to ``outputs/``. Exit code 1: a process failed, or logits differ
-from ``expected.npz``.
+from ``expected.npz``; 2: the program cannot be made of these parts, or a file is damaged.
 """
 
 import argparse
@@ -13,13 +13,13 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 from pumice.export.lava.runtime.check import check
 from pumice.export.lava.runtime.failures import FOLDER
 from pumice.export.lava.runtime.network import run
 from pumice.export.lava.runtime.supervision import end_processes, supervise
-from pumice.export.lava.runtime.wiring import LAYERS, PARTS
-from pumice.program import load
+from pumice.export.lava.runtime.wiring import LAYERS, PARTS, check_parts
+from pumice.program import ProgramError, load
+from pumice.program.archive import read_arrays
 
 
 def main() -> int:
@@ -37,9 +37,13 @@ def main() -> int:
     except OSError as error:
         sys.exit(f"cannot write {outputs.resolve()}: {error.strerror}; copy the bundle to a folder of your own")
     supervise(arguments.parent)
-    with np.load("inputs.npz", allow_pickle=False) as archive:
-        inputs = dict(archive)
-    program = load("program.npz")
+    try:
+        inputs = read_arrays("inputs.npz")
+        program = load("program.npz")
+        check_parts(program, arguments.parts)
+    except (ProgramError, OSError, ValueError) as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return 2
     try:
         run(program, inputs, outputs, arguments.parts)
     except KeyboardInterrupt:

@@ -373,3 +373,15 @@ def test_without_an_interpreter_the_setting_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LavaUnavailable, match=r"install one .* or name it in PUMICE_PYTHON310"):
         find_python()
+
+
+@pytest.mark.parametrize("parts", ["fused", "layers"])
+def test_a_bundle_on_its_own_says_what_it_cannot_do(lava, tmp_path, parts):
+    program = random_loihi(3, value="dense", layers=1)
+    folder = write_bundle(program, [random_sample(program, 1, 5)], tmp_path / "bundle")
+    if parts == "layers":
+        (folder / "inputs.npz").write_bytes((folder / "inputs.npz").read_bytes()[:-9])
+    done = subprocess.run([lava, "run.py", "--parts", parts], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("run.py: ")
+    assert done.stderr.count("\n") == 1

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ....errors import PumiceError
 from ....files import atomic_path, write_json
+from ....program.archive import read_arrays
 from . import archive, encoder
 from .layout import SpikeData, read, read_provenance, write
 from .synthesis import speak
@@ -182,10 +183,13 @@ def _build_split(
     times: list[np.ndarray] = []
     units: list[np.ndarray] = []
     for path in paths:
-        with np.load(path, allow_pickle=False) as part:
+        try:
+            part = read_arrays(path)
             ends = np.cumsum(part["counts"])[:-1]
-            times += np.split(part["times"], ends)
-            units += np.split(part["units"], ends)
+        except (OSError, ValueError, KeyError) as error:
+            raise PumiceError(f"{path} is damaged ({error}); delete it and build again") from error
+        times += np.split(part["times"], ends)
+        units += np.split(part["units"], ends)
     labels = np.array([item.label for item in items], np.uint16)
     ids = np.array([item.speaker for item in items], np.uint16)
     table = [speaker for members in speakers(seed).values() for speaker in members]
