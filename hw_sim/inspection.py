@@ -172,9 +172,9 @@ def diff_table(data: dict[str, Any]) -> Group:
     table = Table(title="Differences")
     for column in ("node", "field", "first", "second"):
         table.add_column(column, overflow="fold")
-    for key, column in (("only_first", 0), ("only_second", 1)):
+    for key, there in (("only_first", ("present", "absent")), ("only_second", ("absent", "present"))):
         for name in data[key]:
-            table.add_row(name, "", *(("present", "absent") if column == 0 else ("absent", "present")))
+            table.add_row(name, "", *there)
     for entry in data["changed"]:
         if "differing" in entry:
             share = f"{entry['differing']:,} of {entry['entries']:,} entries differ"

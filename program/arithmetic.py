@@ -7,11 +7,12 @@ guarantee: no intermediate reaches 2**52 (``bounds.py``), so nothing overflows.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .formats import Format
 
 
-def round_half_up_shift(value: np.ndarray, shift: np.ndarray | int) -> np.ndarray:
+def round_half_up_shift(value: ArrayLike, shift: ArrayLike) -> np.ndarray:
     """``floor(value / 2**shift + 1/2)``; a shift of 0 is the identity, a negative one an exact left shift.
 
     Shapes: ``shift`` broadcasts against ``value``. Rounding half up commutes with adding whole output units.
@@ -35,13 +36,13 @@ def saturate(value: np.ndarray, format: Format) -> tuple[np.ndarray, np.ndarray]
     return clipped, clipped != value
 
 
-def rounded_divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def rounded_divide(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
     """``floor((2 p + q) / (2 q))``: the quotient rounded half up; ``q`` is clamped to at least 1."""
     denominator = np.maximum(np.asarray(denominator, dtype=np.int64), 1)
     return np.floor_divide(2 * np.asarray(numerator, dtype=np.int64) + denominator, 2 * denominator)
 
 
-def integer_sqrt(value: np.ndarray) -> np.ndarray:
+def integer_sqrt(value: ArrayLike) -> np.ndarray:
     """``floor(sqrt(value))`` for 0 <= value < 2**52, exact: float64 square roots are correctly rounded, and the
     two corrections guard the neighbours of a perfect square.
     """

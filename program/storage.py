@@ -42,13 +42,13 @@ def save(program: Program, path: str | Path) -> str:
     path = Path(path)
     header, tensors = _pack(program)
     header["digest"] = _digest(header, tensors)
-    encoded = np.frombuffer(_canonical(header), dtype=np.uint8)
+    arrays: dict[str, Any] = {_HEADER: np.frombuffer(_canonical(header), dtype=np.uint8), **tensors}
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".partial-{path.stem}-", suffix=".npz", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{_HEADER: encoded}, **tensors)
+            np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)

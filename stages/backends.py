@@ -207,8 +207,7 @@ def padded_batch(samples: Sequence[Sample], pairing: str) -> Inputs:
 
 def is_incomplete(program: Program, events: int) -> bool:
     """Whether a read-out sees no value within ``events`` input events."""
-    readouts = [node for node in program if isinstance(node, Readout)]
-    return any(events < program.rates[node.inputs[0]] for node in readouts)
+    return any(events < program.rates[node.inputs[0]] for node in program.read_outs)
 
 
 def prepare(program: Program, samples: Sequence[Sample], backends: dict[str, Remembering]) -> dict[str, str]:

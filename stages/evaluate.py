@@ -12,7 +12,7 @@ from torch import nn
 
 from ..files import atomic_path
 from ..train.data.base import TaskDataModule
-from ..train.evaluate import figures_of, outputs_and_targets, predict, series_figures
+from ..train.evaluate import figures_of, interval_text, outputs_and_targets, predict, series_figures
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from .build import apply_system, build_data, build_model, device_of
@@ -72,7 +72,7 @@ def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
             low, high = entry["accuracy_95"]
             name = f"{split}, {protocol}" if protocol else split
             name += " (chose the weights)" if split == figures["selected_on"] and not protocol else ""
-            interval = f"{low:.1%} to {high:.1%}"
+            interval = interval_text(low, high)
             table.add_row(name, str(entry["samples"]), f"{entry['accuracy']:.2%}", interval, f"{entry['loss']:.4f}")
     _show(table, folder)
 

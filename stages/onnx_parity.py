@@ -17,6 +17,7 @@ from ..export.onnx.float import adlif as float_neurons
 from ..export.onnx.float import s5 as float_graph
 from ..export.onnx.qdq import QDQ
 from ..export.onnx.session import Session, run_samples, run_step
+from ..hw_sim.parity.noise import sqnr_of
 from ..hw_sim.simulator import Simulator
 from ..hw_sim.simulator import run as simulate
 from ..models.adlif.network import AdLIFNetwork
@@ -111,12 +112,11 @@ def compare_float(path: Path, model: nn.Module, data: TaskDataModule, count: int
 
 def difference(found: np.ndarray, right: np.ndarray) -> dict[str, Any]:
     """Largest difference of scores (M, C), signal-to-noise ratio in dB, and how often the class is the same."""
-    noise, power = float(((found - right) ** 2).sum()), float((right**2).sum())
     return {
         "samples": len(right),
         "largest_difference": float(np.abs(found - right).max()),
         "largest_logit": float(np.abs(right).max()),
-        "sqnr_db": round(10 * float(np.log10(power / noise)), 2) if noise > 0 and power > 0 else None,
+        "sqnr_db": sqnr_of(found, right),
         "same_class": int((found.argmax(1) == right.argmax(1)).sum()),
     }
 

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from ..api.quantize import Tuning, predictions, quantize
+from ..hw_sim.parity.noise import sqnr_of
 from ..quantization.config import QuantizationConfig
 from ..quantization.families import prepare, why_unavailable
 from ..records import versions
 from ..train.data.base import TaskDataModule
-from ..train.evaluate import Predictions, figures_of
+from ..train.evaluate import Predictions, figures_of, interval_text
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from . import train as stage_train
@@ -122,12 +122,10 @@ def _add_other_protocols(
 
 def agreement(integer: Predictions, reference: Predictions) -> dict[str, Any]:
     """How integer logits depart from the float model's: SQNR in dB, and samples that only one of them gets right."""
-    noise = float(((integer.logits - reference.logits) ** 2).sum())
-    power = float((reference.logits**2).sum())
     ours = integer.logits.argmax(1) == integer.labels
     theirs = reference.logits.argmax(1) == reference.labels
     return {
-        "sqnr_db": round(10 * np.log10(power / noise), 2) if noise > 0 and power > 0 else None,
+        "sqnr_db": sqnr_of(integer.logits, reference.logits),
         "same_class": int((integer.logits.argmax(1) == reference.logits.argmax(1)).sum()),
         "only_float_right": int((theirs & ~ours).sum()),
         "only_integer_right": int((ours & ~theirs).sum()),
@@ -160,7 +158,7 @@ def _print(figures: Mapping[str, Any], chosen: str, task: str) -> None:
 def _cells(entry: Mapping[str, Any]) -> list[str]:
     test = entry["test"]
     low, high = test["accuracy_95"]
-    row = [f"{entry['validation']['accuracy']:.2%}", f"{test['accuracy']:.2%}", f"{low:.1%} to {high:.1%}"]
+    row = [f"{entry['validation']['accuracy']:.2%}", f"{test['accuracy']:.2%}", interval_text(low, high)]
     if "sqnr_db" in test:
         sqnr = "" if test["sqnr_db"] is None else f"{test['sqnr_db']:.1f} dB"
         row += [sqnr, str(test["only_float_right"]), str(test["only_integer_right"])]

@@ -18,7 +18,7 @@ from ..export.lava import PARTS
 from ..export.lava.runtime.progress import STEPS_BETWEEN
 from ..files import atomic_path, load_arrays, write_json
 from ..hw_sim.parity.compare import Verdict, describe
-from ..hw_sim.parity.fidelity import _spike_rates, signal_to_noise, state_bits, time_constants
+from ..hw_sim.parity.fidelity import signal_to_noise, spike_rates, state_bits, time_constants
 from ..hw_sim.parity.paired import compare_decisions
 from ..hw_sim.simulator import Simulator, run_stepwise
 from ..program import Program, digest, load
@@ -27,7 +27,7 @@ from ..quantization.config import ARITHMETICS
 from ..quantization.families import family_of
 from ..quantization.weights import load_frozen
 from ..train.data.base import TaskDataModule
-from ..train.evaluate import Predictions, figures_of
+from ..train.evaluate import Predictions, figures_of, interval_text
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from .backends import NAMES, compare_backends, make_backend, padded_batch, prepare
@@ -139,7 +139,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "clipped_gaps": _counters(verdicts, "clipped_gaps"),
         "incomplete": verdicts[oracle].incomplete,
         **_inside(program, samples[: settings.traced], config, data, folder.path),
-        "spike_rates": _spike_rates(program, samples, system.threads),
+        "spike_rates": spike_rates(program, samples, system.threads),
         "example": {
             "sample": settings.example,
             "label": _only(tests.labels([settings.example])),
@@ -287,4 +287,4 @@ def _print(result: Mapping[str, Any], task: str) -> None:
 
 def _accuracy(figures: Mapping[str, Any]) -> str:
     low, high = figures["accuracy_95"]
-    return f"{figures['accuracy']:.2%} ({low:.1%} to {high:.1%})"
+    return f"{figures['accuracy']:.2%} ({interval_text(low, high)})"

@@ -65,6 +65,11 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def interval_text(low: float, high: float) -> str:
+    """A confidence interval for people: ``93.1% to 95.2%``."""
+    return f"{low:.1%} to {high:.1%}"
+
+
 def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str, Any]:
     """Accuracy with its interval, loss, accuracy by class, and the confusion matrix (rows: true classes)."""
     logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def _copy_modules(folder: Path) -> None:
     (folder / "run.py").write_bytes(root.joinpath(*PACKAGES[1].split("/"), "run.py").read_bytes())
 
 
-def source_arrays(program: Program, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+def source_arrays(program: Program, samples: Sequence[Sample]) -> dict[str, Any]:
     """What the Source process sends: all samples in turn, each led by a step that resets and carries no event."""
     decay_gap = wire(program)[0].gap_in
     rows: dict[str, list[np.ndarray]] = {"values": [], "gaps": [], "pool_gaps": [], "flags": []}

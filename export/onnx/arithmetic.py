@@ -29,10 +29,10 @@ def accumulator_dtype(register: str) -> np.dtype:
 
 def shift_left(graph: Graph, tensor: str, shift: int | np.ndarray) -> str:
     """``tensor * 2**shift``, exact; ``shift`` >= 0 broadcasts against the last axis."""
-    shift = _uniform(shift)
-    if not shift.any():
+    shifts = _uniform(shift)
+    if not shifts.any():
         return tensor
-    return graph.op("Mul", tensor, graph.like(_powers(shift), tensor))
+    return graph.op("Mul", tensor, graph.like(_powers(shifts), tensor))
 
 
 def shift_half_up(graph: Graph, tensor: str, shift: int | np.ndarray, bias: int | np.ndarray = 0) -> str:
@@ -41,14 +41,14 @@ def shift_half_up(graph: Graph, tensor: str, shift: int | np.ndarray, bias: int 
     ``shift`` and ``bias`` broadcast against the last axis. ``|tensor| + |bias|`` plus the half unit stays below 2**30
     (2**52).
     """
-    shift = _uniform(shift)
-    left, right = np.maximum(-shift, 0), np.maximum(shift, 0)
+    shifts = _uniform(shift)
+    left, right = np.maximum(-shifts, 0), np.maximum(shifts, 0)
     tensor = shift_left(graph, tensor, left)
-    bias = np.asarray(bias).astype(np.int64) * _powers(left)
+    added = np.asarray(bias).astype(np.int64) * _powers(left)
     if not right.any():
-        return graph.op("Add", tensor, graph.like(bias, tensor)) if bias.any() else tensor
+        return graph.op("Add", tensor, graph.like(added, tensor)) if added.any() else tensor
     bits = OFFSET_BITS[graph.dtypes[tensor]]
-    raised = graph.op("Add", tensor, graph.like((1 << bits) + _powers(right) // 2 + bias, tensor))
+    raised = graph.op("Add", tensor, graph.like((1 << bits) + _powers(right) // 2 + added, tensor))
     quotient = graph.op("Div", raised, graph.like(_powers(right), tensor))
     return graph.op("Sub", quotient, graph.like(_powers(bits - right), tensor))
 
@@ -150,8 +150,8 @@ def _limit(graph: Graph, tensor: str, limit: int, direct: str, beyond: str) -> s
 
 def _uniform(shift: int | np.ndarray) -> np.ndarray:
     """One number where all are the same: scalars broadcast faster."""
-    shift = np.asarray(shift, dtype=np.int64)
-    return shift.flat[0] if shift.size and (shift == shift.flat[0]).all() else shift
+    shifts = np.asarray(shift, dtype=np.int64)
+    return shifts.reshape(-1)[0, ...] if shifts.size and (shifts == shifts.flat[0]).all() else shifts
 
 
 def _powers(shift: int | np.ndarray) -> np.ndarray:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from ...program import Program
-from ...program.nodes import (
-    QUERY,
-    AdaptiveLIF,
-    DenseInput,
-    DiagonalSSM,
-    EventPool,
-    LeakyIntegrator,
-    Linear,
-    Lookup,
-    Neurons,
-    Node,
-    Readout,
-)
+from ...program.nodes import QUERY, Node
+from .inputs import value_input
 
 FORMATS = "formats are s (signed) or u, width in bits, and fractional bits: s8.5 is a signed byte in units of 2**-5"
 
 
 def tensor_docs(program: Program) -> dict[str, str]:
     """Inputs and outputs by name, or by what goes before the first slash."""
+    source = program.value_input
     docs = {
-        "token": f"the event's token, 0 to {getattr(program.value_input, 'vocab', 1) - 1}",
+        value_input(source)[0]: f"the event's {source.what}; {FORMATS}",
         "valid": "false: there is no event, and no state changes",
         "state": "what the stream remembers; zeros at its start",
         "next": "the same after this event; feed it as state/... with the next one",
@@ -35,9 +25,6 @@ def tensor_docs(program: Program) -> dict[str, str]:
             f"potentials of {program.series} after every step, in units of 2**-{program[program.series].output.frac}; "
             "steps that are not valid repeat the last"
         )
-    if isinstance(program.value_input, DenseInput):
-        format = program.value_input.output
-        docs["value"] = f"the event's codes of format {format}: sat(floor(x 2**{format.frac} + 1/2)); {FORMATS}"
     when = "before" if program.pairing == "causal" else "after"
     for node in program.gap_inputs:
         docs[node.name] = (
@@ -56,21 +43,5 @@ def _sentence(program: Program, node: Node) -> str:
     reads = ", ".join(f"{edge} ({program[edge].output})" for edge in node.inputs) or "the host's input"
     rate = program.rates[node.name]
     often = {QUERY: "read at any time", 1: "at every event"}.get(rate, f"at every {rate}th event")
-    return f"{type(node).__name__}{_detail(node)}: reads {reads}; makes {node.channels} x {node.output}, {often}"
-
-
-def _detail(node: Node) -> str:
-    if isinstance(node, DiagonalSSM):
-        return f" ({node.discretization}, {node.modes} modes of {node.state_width} bits, {node.digits} gap digits)"
-    if isinstance(node, Neurons):
-        states = f"u {node.potential}" + (f", w {node.adaptation}" if isinstance(node, AdaptiveLIF) else "")
-        order = f"{node.order}, " if isinstance(node, AdaptiveLIF) else ""
-        recurrent = f", {node.recurrent_width}-bit recurrent ones" if node.is_recurrent else ""
-        return f" ({order}{states}, {node.input_width}-bit weights{recurrent})"
-    if isinstance(node, LeakyIntegrator):
-        return f" ({node.weight_width}-bit weights)"
-    if isinstance(node, Linear):
-        return f" ({'/'.join(str(width) for width in node.weight_widths)}-bit weights, {node.accumulator} sums)"
-    if isinstance(node, (EventPool, Readout)):
-        return f" ({node.mode})"
-    return f" ({node.function})" if isinstance(node, Lookup) else ""
+    detail = f" ({node.detail})" if node.detail else ""
+    return f"{type(node).__name__}{detail}: reads {reads}; makes {node.channels} x {node.output}, {often}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,13 @@ from ...errors import BackendUnavailable, PumiceError
 from ...program import Program, nodes
 from ...program.nodes import Node
 from .arithmetic import edge_dtype
-from .event import EventGraph
+from .event import ProgramEvent
 
-Writer = Callable[[EventGraph, Node], str]
+Writer = Callable[[ProgramEvent, Any], str]
+"""Writes a node of its type; gives the tensor of the node's edge."""
 
-Updater = Callable[[EventGraph, Node, int], None]
+Updater = Callable[[ProgramEvent, Any, int], None]
+"""Writes what a node of its type collects at events of the rate given."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Dialect:
     tables: Callable[[Program], Mapping[str, np.ndarray]] = lambda program: {}
 
 
-def write_event(event: EventGraph, dialect: Dialect) -> None:
+def write_event(event: ProgramEvent, dialect: Dialect) -> None:
     """Everything that happens at an event: all nodes up to the read-outs, and their states.
 
     Nodes of pooled rates lie in nested branches, skipped while no sample of the batch has completed a window.
@@ -55,7 +58,7 @@ def write_event(event: EventGraph, dialect: Dialect) -> None:
     _write_rates(event, dialect, rates)
 
 
-def write_query(event: EventGraph, dialect: Dialect) -> str:
+def write_query(event: ProgramEvent, dialect: Dialect) -> str:
     """Read-outs and what lies behind them, from the states after the event; gives the logits' tensor."""
     for node in event.program:
         if event.program.rates[node.name] == nodes.QUERY:
@@ -63,7 +66,7 @@ def write_query(event: EventGraph, dialect: Dialect) -> str:
     return event.edges[event.program.logits]
 
 
-def _write_rates(event: EventGraph, dialect: Dialect, rates: Sequence[int]) -> None:
+def _write_rates(event: ProgramEvent, dialect: Dialect, rates: Sequence[int]) -> None:
     rate, *slower = rates
     for node in event.program:
         if event.program.rates[node.name] == rate:
@@ -76,7 +79,7 @@ def _write_rates(event: EventGraph, dialect: Dialect, rates: Sequence[int]) -> N
             _write_rates(event, dialect, slower)
 
 
-def _write(event: EventGraph, dialect: Dialect, node: Node) -> None:
+def _write(event: ProgramEvent, dialect: Dialect, node: Node) -> None:
     writer = dialect.writers.get(type(node))
     if writer is None:
         kind = type(node).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .graph import Graph
 
 
 @dataclass(frozen=True)
-class State:
+class Carried:
     """A state that a backend carries from event to event: zeros (batch, *shape) at the start."""
 
     name: str
@@ -22,7 +23,7 @@ class State:
     dtype: np.dtype
 
 
-EVENTS = State("events", (1,), np.dtype(np.int64))
+EVENTS = Carried("events", (1,), np.dtype(np.int64))
 """The number of valid events so far; every window's phase follows from it."""
 
 BEFORE, AFTER = "state/", "next/"
@@ -30,42 +31,35 @@ BEFORE, AFTER = "state/", "next/"
 
 
 class EventGraph:
-    """The tensors of one event. Writers read edges and states here and leave new ones.
+    """The tensors of one event. Writers read states here and leave new ones.
 
     Attributes:
         graph: where operations go now; a branch of it inside ``when``.
         edges: tensor names by program edge; (B, channels) each.
         before, after: tensor names by state name, before and after the event; (B, *shape) each.
         states: every state, in the order of its first use.
-        tables: what depends on the token alone, by edge (``tables.py``).
     """
 
-    def __init__(
-        self, graph: Graph, program: Program | None = None, traced: Sequence[str] = (), *, branches: bool = True
-    ) -> None:
+    def __init__(self, graph: Graph, traced: Mapping[str, int] | None = None, *, branches: bool = True) -> None:
         """Begin with no edges.
 
         Args:
             graph: where operations go.
-            program: what is written; None where a graph has another origin.
-            traced: edges that are outputs of the graph.
+            traced: channels of the edges that are outputs of the graph, by name.
             branches: skip what no sample needs (``when``); False for a graph without control flow.
         """
         self.graph = self._root = graph
-        self._traced = tuple(traced)
+        self._traced = dict(traced or {})
         self._branches = branches
-        self.program = program
         self.edges: dict[str, str] = {}
         self.before: dict[str, str] = {}
         self.after: dict[str, str] = {}
-        self.states: list[State] = []
-        self.tables: Mapping[str, np.ndarray] = {}
-        self._token: str | None = None
+        self.states: list[Carried] = []
         self._flags: dict[tuple[int, int], str] = {}
 
-    def inputs_of(self, node: Node) -> list[str]:
-        """The tensors that ``node`` reads."""
-        return [self.edges[edge] for edge in node.inputs]
+    def in_graph(self, graph: Graph) -> Self:
+        """The same network in another graph, where no event has begun."""
+        return type(self)(graph)
 
     def begin(self, valid: str) -> None:
         """Count the event. Shape of ``valid``: (B,) bool."""
@@ -75,15 +69,6 @@ class EventGraph:
         self._flags[1, 0] = flag
         events = self.open(EVENTS)
         self.after[EVENTS.name] = graph.op("Add", events, graph.cast(flag, np.int64))
-
-    def look_up(self, table: np.ndarray, dtype: np.dtype) -> str:
-        """The row of ``table`` (vocab, channels) for the event's token; an event that is not valid reads token 0."""
-        graph = self.graph
-        if self._token is None:
-            token = self.edges[self.program.value_input.name]
-            known = graph.op("Where", self.valid(1), token, graph.like(0, token))
-            self._token = graph.op("Squeeze", known, graph.constant([1], np.int64), dtype=np.int64)
-        return graph.op("Gather", graph.constant(table, dtype), self._token, dtype=dtype, axis=0)
 
     def count(self, rate: int) -> str:
         """Valid events so far on edges of ``rate``: (B, 1) int64."""
@@ -98,10 +83,10 @@ class EventGraph:
         """Whether this event is valid at ``rate`` and the first of its window: (B, 1) bool."""
         return self._flag(rate * window, rate)
 
-    def open(self, state: State) -> str:
+    def open(self, state: Carried) -> str:
         """Declare a state; gives its tensor before the event."""
         self.states.append(state)
-        shape = ["batch", *state.shape]
+        shape: list[int | str | None] = ["batch", *state.shape]
         self.before[state.name] = self._root.input(BEFORE + state.name, state.dtype, shape)
         return self.before[state.name]
 
@@ -130,7 +115,7 @@ class EventGraph:
             run.output(self.after[state.name], AFTER + state.name, ["batch", *state.shape])
             idle.output(self.before[state.name], AFTER + state.name, ["batch", *state.shape])
         for edge in kept:
-            channels = self.program[edge].channels
+            channels = self._traced[edge]
             run.output(self.edges[edge], f"edge/{edge}", ["batch", channels])
             zeros = idle.zeros(self.valid(1), [channels], run.dtypes[self.edges[edge]])
             idle.output(zeros, f"edge/{edge}", ["batch", channels])
@@ -161,3 +146,36 @@ class EventGraph:
             self._flags[period, phase] = graph.op("And", self._flags[1, 0], due)
             graph.scope = scope
         return self._flags[period, phase]
+
+
+class ProgramEvent(EventGraph):
+    """One event of a program: its nodes' writers read edges here too.
+
+    Attributes:
+        program: what is written.
+        tables: what depends on the token alone, by edge (``tables.py``).
+    """
+
+    def __init__(self, graph: Graph, program: Program, traced: Sequence[str] = (), *, branches: bool = True) -> None:
+        """As `EventGraph`; ``traced`` are edges of ``program``."""
+        known = {name: program[name].channels for name in traced if name in program.by_name}
+        super().__init__(graph, known, branches=branches)
+        self.program = program
+        self.tables: Mapping[str, np.ndarray] = {}
+        self._token: str | None = None
+
+    def in_graph(self, graph: Graph) -> Self:
+        return type(self)(graph, self.program)
+
+    def inputs_of(self, node: Node) -> list[str]:
+        """The tensors that ``node`` reads."""
+        return [self.edges[edge] for edge in node.inputs]
+
+    def look_up(self, table: np.ndarray, dtype: np.dtype) -> str:
+        """The row of ``table`` (vocab, channels) for the event's token; an event that is not valid reads token 0."""
+        graph = self.graph
+        if self._token is None:
+            token = self.edges[self.program.value_input.name]
+            known = graph.op("Where", self.valid(1), token, graph.like(0, token))
+            self._token = graph.op("Squeeze", known, graph.constant([1], np.int64), dtype=np.int64)
+        return graph.op("Gather", graph.constant(table, dtype), self._token, dtype=dtype, axis=0)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...program import Program
-from ...program.nodes import DenseInput
 from ...program.samples import Sample, codes
+from .inputs import value_input
 
 
 def feed(program: Program, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
@@ -22,16 +22,13 @@ def feed(program: Program, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
     encoded = [codes(program, sample, index) for index, sample in enumerate(samples)]
     lengths = np.array([len(values) for values, _ in encoded], dtype=np.int64)
     batch = (len(samples), int(lengths.max(initial=0)))
-    if isinstance(program.value_input, DenseInput):
-        events = np.zeros((*batch, program.value_input.size), dtype=np.int32)
-        inputs = {"value": events}
-    else:
-        events = np.zeros((*batch, 1), dtype=np.int64)
-        inputs = {"token": events[..., 0]}
+    source = program.value_input
+    name, dtype = value_input(source)
+    inputs = {name: np.zeros((*batch, *source.event_shape), dtype=dtype)}
     inputs["valid"] = np.arange(batch[1]) < lengths[:, None]
     inputs |= {gap.name: np.zeros(batch, dtype=np.int64) for gap in program.gap_inputs}
     for row, (values, between) in enumerate(encoded):
-        events[row, : len(values)] = values
-        for name, gaps in between.items():
-            inputs[name][row, : len(gaps)] = gaps[:, 0]
+        inputs[name][row, : len(values)] = values.reshape(len(values), *source.event_shape)
+        for gap, ticks in between.items():
+            inputs[gap][row, : len(ticks)] = ticks[:, 0]
     return inputs

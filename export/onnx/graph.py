@@ -84,9 +84,10 @@ class Graph:
         """Add an operation with several outputs of known names."""
         label = self.fresh(kind)
         self._operations.append(helper.make_node(kind, list(inputs), list(outputs), name=label, **attributes))
-        inherited = np.dtype(bool) if kind in _BOOLEAN else self.dtypes.get(inputs[-1])
         for output, dtype in zip(outputs, dtypes, strict=True):
-            self.dtypes[output] = inherited if dtype is None else np.dtype(dtype)
+            if dtype is None:
+                dtype = bool if kind in _BOOLEAN else self.dtypes[inputs[-1]]
+            self.dtypes[output] = np.dtype(dtype)
         return list(outputs)
 
     def cast(self, tensor: str, dtype: Any) -> str:

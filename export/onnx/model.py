@@ -10,7 +10,6 @@ from onnx import helper
 
 from ... import __version__
 from ...program import Program, digest
-from ...program.nodes import DenseInput
 from .describe import node_docs, tensor_docs
 from .graph import Graph
 
@@ -81,7 +80,7 @@ def metadata(program: Program) -> dict[str, str]:
     }
     if program.series is not None:
         properties["series_frac"] = str(program[program.series].output.frac)
-    if isinstance(program.value_input, DenseInput):
+    if program.value_input.event_shape:
         format = program.value_input.output
         properties["value_format"] = json.dumps({"width": format.width, "signed": format.signed, "frac": format.frac})
     return properties

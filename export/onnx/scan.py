@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -13,9 +14,12 @@ from .graph import Graph
 BODY_PREFIX = "event/"
 
 
+Event = TypeVar("Event", bound=EventGraph)
+
+
 def over_events(
-    name: str, body: Graph, event: EventGraph, kept: Mapping[str, tuple[str, tuple[int, ...]]]
-) -> tuple[Graph, EventGraph]:
+    name: str, body: Graph, event: Event, kept: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> tuple[Graph, Event]:
     """A graph that runs ``body`` over samples (B, L, ...) from zero states.
 
     Args:
@@ -34,7 +38,7 @@ def over_events(
         body.output(tensor, output, ["batch", *shape])
 
     graph = Graph(name)
-    final = EventGraph(graph, event.program)
+    final = event.in_graph(graph)
     final.after = {state.name: f"final/{state.name}" for state in event.states}
     names = [info.name.removeprefix(body.prefix) for info in body.inputs]
     scanned = [name for name in names if not name.startswith(BEFORE)]

@@ -10,7 +10,7 @@ import onnx
 from ...errors import PumiceError
 from ...program import Program
 from .dialect import Dialect, write_event, write_query
-from .event import BEFORE, EventGraph
+from .event import BEFORE, ProgramEvent
 from .graph import Graph
 from .integer import INTEGER
 from .model import finish_program
@@ -30,7 +30,7 @@ def build_sequence(program: Program, trace: Sequence[str] = (), *, dialect: Dial
         PumiceError: a node type has no writer, or ``trace`` names what has no value at each event.
     """
     body = Graph("event", prefix=BODY_PREFIX)
-    event = EventGraph(body, program, trace)
+    event = ProgramEvent(body, program, trace)
     event.begin(body.input("valid", np.bool_, ["batch"]))
     write_event(event, dialect)
     outputs = {f"trace/{name}": name for name in trace}
@@ -43,13 +43,13 @@ def build_sequence(program: Program, trace: Sequence[str] = (), *, dialect: Dial
     return finish_program(graph, program, doc, dialect.arithmetic)
 
 
-def _traced(event: EventGraph, name: str) -> str:
+def _traced(event: ProgramEvent, name: str) -> str:
     tensor = event.after.get(name.removeprefix(BEFORE)) if name.startswith(BEFORE) else event.edges.get(name)
     if tensor is None:
         raise PumiceError(f"{name!r} has no value at each event; trace a node before the read-out or a state")
     return tensor
 
 
-def _shape(event: EventGraph, name: str) -> tuple[int, ...]:
+def _shape(event: ProgramEvent, name: str) -> tuple[int, ...]:
     shapes = {BEFORE + state.name: state.shape for state in event.states}
     return shapes.get(name) or (event.program[name].channels,)

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 
 from ...errors import PumiceError
@@ -26,8 +25,8 @@ _DTYPES = {
 }
 
 
-class Session:
-    """A model opened in onnxruntime on the CPU.
+def open_session(source: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session of the CPU provider.
 
     Args:
         source: a file, or a serialised model.
@@ -36,20 +35,25 @@ class Session:
     Raises:
         PumiceError: the file is missing, damaged, or not a model.
     """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors alone
+    try:
+        content = source.read_bytes() if isinstance(source, Path) else source
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except FileNotFoundError:
+        raise PumiceError(f"{source!s} does not exist; write it with pumice export target=onnx") from None
+    except Exception as error:  # onnxruntime has a dozen kinds, for what protobuf and it find damaged
+        name = str(source) if isinstance(source, Path) else "the model"
+        reason = str(error).splitlines()[0]
+        raise PumiceError(f"{name} cannot be opened by onnxruntime ({reason}); write it anew") from error
+
+
+class Session:
+    """A model opened in onnxruntime on the CPU; arguments and errors are those of `open_session`."""
 
     def __init__(self, source: Path | bytes, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # errors alone
-        try:
-            content = source if isinstance(source, bytes) else source.read_bytes()
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except FileNotFoundError:
-            raise PumiceError(f"{source} does not exist; write it with pumice export target=onnx") from None
-        except Exception as error:  # onnxruntime has a dozen kinds, for what protobuf and it find damaged
-            name = "the model" if isinstance(source, bytes) else source
-            reason = str(error).splitlines()[0]
-            raise PumiceError(f"{name} cannot be opened by onnxruntime ({reason}); write it anew") from error
+        self._session = open_session(source, threads)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
 
@@ -114,10 +118,3 @@ def run_step(session: Session, program: Program, samples: Sequence[Sample]) -> l
         np.array([step[row] for step in running[:length]]).reshape(length, classes)
         for row, length in enumerate(lengths)
     ]
-
-
-def open_session(model: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A session of the CPU provider; an event's operations are too small for more threads."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -10,7 +10,7 @@ import onnx
 from ...errors import PumiceError
 from ...program import Program
 from .dialect import Dialect, write_event, write_query
-from .event import AFTER, EventGraph
+from .event import AFTER, ProgramEvent
 from .graph import Graph
 from .integer import INTEGER
 from .model import finish_program
@@ -36,7 +36,7 @@ def build_step(
         PumiceError: a node type has no writer, or ``trace`` names what the program lacks.
     """
     graph = Graph("step")
-    event = EventGraph(graph, program, trace, branches=branches)
+    event = ProgramEvent(graph, program, trace, branches=branches)
     event.begin(graph.input("valid", np.bool_, ["batch"]))
     write_event(event, dialect)
     logits = write_query(event, dialect)

@@ -24,8 +24,8 @@ def token_tables(program: Program) -> dict[str, np.ndarray]:
     token, room = program.value_input.name, LARGEST
     edges = {name: table.values for name, table in by_token(program, LARGEST).items()}
     tables = {name: values for name, values in edges.items() if program[name].inputs != (token,)}
-    for node in program:
-        if isinstance(node, DiagonalSSM) and node.inputs[0] in edges:
+    for node in program.of_type(DiagonalSSM):
+        if node.inputs[0] in edges:
             u = edges[node.inputs[0]]
             if len(u) * node.channels <= room:
                 room -= len(u) * node.channels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, SupportsInt
 
 KINDS = ("mac", "gather", "multiply", "add", "round", "divide", "root", "lookup", "function", "compare", "reset")
 """Kinds of operations; docs/op_counts.md defines each."""
@@ -217,16 +217,16 @@ class Tally:
         what: str,
         widths: tuple[int, int],
         result: int,
-        dense: int,
-        effective: int | None = None,
-        accumulate: int = 0,
+        dense: SupportsInt,
+        effective: SupportsInt | None = None,
+        accumulate: SupportsInt = 0,
     ) -> None:
         """Count operations; ``effective`` is ``dense`` where nothing can be skipped."""
         entry = self.operations.setdefault((kind, what, widths, result), [0, 0, 0])
         for index, value in enumerate((dense, dense if effective is None else effective, accumulate)):
             entry[index] += int(value)
 
-    def move(self, **bits: int) -> None:
+    def move(self, **bits: SupportsInt) -> None:
         """Count bits moved, by the fields of ``Traffic``."""
         self.traffic = self.traffic + Traffic(**{name: int(value) for name, value in bits.items()})
 

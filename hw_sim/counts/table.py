@@ -33,14 +33,14 @@ def print_counts(counts: Counts, reference: Counts | None = None, console: Conso
         table.add_column(column, justify="right")
     for node in counts:
         if node.operations or node.state_bits:
-            table.add_row(_brief(node.name), *_cells(_row(node, counts.clocked), events))
+            table.add_row(brief(node.name), *_cells(_row(node, counts.clocked), events))
     table.add_section()
     table.add_row("total", *_cells(_sums(counts), events), style="bold")
     if reference is not None:
         table.add_row(reference.arithmetic, *_cells(_sums(reference), events))
     console.print(table)
     if counts.spike_rates:
-        rates = ", ".join(f"{_brief(name)} {rate:.2%}" for name, rate in counts.spike_rates.items())
+        rates = ", ".join(f"{brief(name)} {rate:.2%}" for name, rate in counts.spike_rates.items())
         console.print(f"spikes a neuron and step: {rates}")
     for each in (counts, reference):
         if each is not None:
@@ -81,7 +81,7 @@ def _cells(values: Iterable[float], events: int) -> list[str]:
     return [_short(value / events) for value in values]
 
 
-def _brief(name: str) -> str:
+def brief(name: str) -> str:
     """``stages/0/layers/1/ssm`` as ``0/1/ssm``: the width of a terminal is short."""
     return name.replace("stages/", "").replace("layers/", "")
 

@@ -6,6 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ..counts.table import brief
 from .estimate import Energy
 from .profile import Range
 
@@ -23,8 +24,7 @@ def print_energy(energy: Energy, reference: Energy | None = None, console: Conso
     for node in energy.nodes:
         if node.total.high > 0:
             memory = sum(node.memory.values(), Range())
-            name = node.name.replace("stages/", "").replace("layers/", "")
-            table.add_row(name, *(_text(value * share) for value in (node.compute, memory, node.total)))
+            table.add_row(brief(node.name), *(_text(value * share) for value in (node.compute, memory, node.total)))
     table.add_section()
     for each in (energy, reference):
         if each is not None:

@@ -176,7 +176,7 @@ def _compare_ends(
     """Logits, counters and the flag of one sample."""
     last = 1 << 62
     found = _arrays(verdict, sample, program.logits, "logits", last, 0, mine.logits[None], right.logits[None])
-    if mine.series is not None and right.series is not None:
+    if program.series is not None and mine.series is not None and right.series is not None:
         found += _arrays(verdict, sample, program.series, "series", last - 1, 1, mine.series, right.series)
     for what in ("saturations", "clipped_gaps"):
         counts, wanted = getattr(mine, what), getattr(right, what)

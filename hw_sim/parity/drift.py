@@ -99,14 +99,11 @@ def measure_drift(
     Raises:
         ProgramError: the program has no DiagonalSSM.
     """
-    if not any(isinstance(node, DiagonalSSM) for node in program):
+    ssms = program.of_type(DiagonalSSM)
+    if not ssms:
         raise ProgramError("drift is measured of DiagonalSSM nodes, of which this program has none; use an S5 model's")
     simulator = Simulator(program, trace=True)
-    layers = {
-        node.name: _Layer(node, None if exact_rates is None else exact_rates[node.name])
-        for node in program
-        if isinstance(node, DiagonalSSM)
-    }
+    layers = {node.name: _Layer(node, None if exact_rates is None else exact_rates[node.name]) for node in ssms}
     for start in range(0, len(times_us), BLOCK):
         simulator.advance(values[start : start + BLOCK], times_us[start : start + BLOCK])
         for name, layer in layers.items():
@@ -174,7 +171,19 @@ class _Layer:
 
 
 @njit(cache=True)
-def _follow(drive, gaps, limited, states, factors, rate, hold, quantized, ideal, worst, counts):
+def _follow(
+    drive: np.ndarray,
+    gaps: np.ndarray,
+    limited: np.ndarray,
+    states: np.ndarray,
+    factors: np.ndarray,
+    rate: np.ndarray,
+    hold: bool,
+    quantized: np.ndarray,
+    ideal: np.ndarray,
+    worst: np.ndarray,
+    counts: np.ndarray,
+) -> None:
     modes = quantized.shape[0]
     for k in range(gaps.shape[0]):
         counts[0] += 1

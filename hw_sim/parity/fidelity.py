@@ -10,6 +10,7 @@ from ...program import Program
 from ...program.nodes import HIDDEN, OUTPUT, SPIKES
 from ...program.samples import Sample, Trace
 from ..simulator import run as simulate
+from .noise import sqnr_db
 
 STATE = ":state"
 
@@ -31,7 +32,7 @@ def signal_to_noise(
                 codes = codes[len(codes) - len(expected) :]
             signal += float((expected**2).sum())
             noise += float(((codes - expected) ** 2).sum())
-        ratios[key] = round(10 * np.log10(signal / noise), 2) if signal > 0 and noise > 0 else None
+        ratios[key] = sqnr_db(signal, noise)
     return ratios
 
 
@@ -89,7 +90,7 @@ def _constants(loss: np.ndarray, unit: float) -> list[float | None]:
 TRACED_AT_ONCE = 16
 
 
-def _spike_rates(program: Program, samples: Sequence[Sample], threads: int | None) -> dict[str, float]:
+def spike_rates(program: Program, samples: Sequence[Sample], threads: int | None) -> dict[str, float]:
     """Spikes a neuron and step over all samples, by node; traces are kept of a few samples at a time."""
     spiking = [node.name for node in program if node.keeps_state and node.output == SPIKES]
     spikes, places = dict.fromkeys(spiking, 0), dict.fromkeys(spiking, 0)

@@ -58,7 +58,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "spike_rates": clocked.spike_rates(simulated, counted),
         "energy": None if counted is None else _energy(counted),
         "memory": None if program is None else _memory(program),
-        "nodes": None if program is None else _nodes(program, inspected, simulated),
+        "nodes": None if program is None or inspected is None else _nodes(program, inspected, simulated),
         "states": None if simulated is None else simulated["state_bits"],
         "time_constants": None if simulated is None else _time_constants(simulated, is_clocked),
         "confusion": _confusion(figures, simulated, program),

@@ -26,7 +26,7 @@ _VARIABLES = {
 }
 """Stand-ins that the SVG is drawn with, and the custom properties of the page that replace them."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pumice",
     "text.parse_math": False,
@@ -133,7 +133,7 @@ def raster(
     def draw(figure: Figure) -> None:
         drawn = marks is not None
         rows = figure.subplots(1 + drawn, 1, sharex=True, squeeze=False, height_ratios=[1.5, 1][: 1 + drawn])
-        if drawn:
+        if marks is not None:
             _events(rows[0, 0], *marks, "token" if values.ndim == 1 else "channel")
         _decision(rows[-1, 0], seconds, shares, names, label)
 
@@ -191,7 +191,7 @@ def pareto(rows: Sequence[Mapping[str, Any]], key: str, xlabel: str) -> str:
         ax.margins(x=0.18)
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}" if abs(value) < 1e5 else f"{value / 1e6:,.3g} M")
-        ax.xaxis.get_major_locator().set_params(nbins=5)
+        ax.locator_params(axis="x", nbins=5)
         ax.grid(color=FAINT, linewidth=0.5)
         ax.set_axisbelow(True)
         ax.set_xlabel(xlabel)

@@ -26,6 +26,11 @@ class ValueInput(Node):
         """The shape of what one event carries."""
         raise NotImplementedError
 
+    @property
+    def what(self) -> str:
+        """What an event carries, in words."""
+        raise NotImplementedError
+
     def accept(self, given: Any) -> np.ndarray:
         """What is given as values (L, *event_shape), as numbers of the right kind and of any shape.
 
@@ -59,6 +64,10 @@ class TokenInput(ValueInput):
     @property
     def event_shape(self) -> tuple[int, ...]:
         return ()
+
+    @property
+    def what(self) -> str:
+        return f"token, 0 to {self.vocab - 1}"
 
     @property
     def code_range(self) -> tuple[int, int]:
@@ -98,6 +107,10 @@ class DenseInput(ValueInput):
     @property
     def event_shape(self) -> tuple[int, ...]:
         return (self.size,)
+
+    @property
+    def what(self) -> str:
+        return f"codes of format {self.output}: sat(floor(x 2**{self.output.frac} + 1/2))"
 
     def accept(self, given: Any) -> np.ndarray:
         return reals("values", given)

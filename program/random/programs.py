@@ -32,7 +32,7 @@ from ..nodes import (
     TokenInput,
 )
 
-CHOICES = {
+CHOICES: dict[str, tuple[Any, ...]] = {
     "value": ("token", "dense"),
     "norm": ("layer", "affine", "batch"),
     "discretization": ("async", "dirac", "zoh"),
@@ -71,7 +71,7 @@ def _codes(rng: np.random.Generator, width: int, shape: tuple[int, ...], extreme
     return np.clip(np.rint(rng.normal(0, top / 3, size=shape)), -top, top).astype(np.int64)
 
 
-def _decays(rng: np.random.Generator, digits: int, modes: int, width: int = 15) -> dict[str, np.ndarray]:
+def _decays(rng: np.random.Generator, digits: int, modes: int, width: int = 15) -> dict[str, Any]:
     """Complements d = a**(2**j) - 1 with |1 + d| <= 1 exactly, one exponent a mode and digit."""
     rate = -np.exp(rng.uniform(-8, 1, modes)) + 1j * rng.uniform(-3, 3, modes)
     re, im, exponent = (np.zeros((digits, modes), dtype=np.int64) for _ in range(3))
@@ -94,10 +94,10 @@ class _Builder:
     """Adds nodes one after the other; every choice not fixed is drawn."""
 
     rng: np.random.Generator
-    fixed: dict = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
 
-    def pick(self, what: str):
+    def pick(self, what: str) -> Any:
         if what in self.fixed:
             return self.fixed[what]
         return CHOICES[what][self.rng.integers(len(CHOICES[what]))]
@@ -185,7 +185,7 @@ class _Builder:
             )
         )
 
-    def pool(self, name: str, source: Node, window: int, mode: str, weights: Node | None = None) -> Node:
+    def pool(self, name: str, source: Node, window: int, mode: str, weights: str = "") -> Node:
         form = source.output
         if mode == "mean" and window & (window - 1) == 0:
             bits = window.bit_length() - 1
@@ -193,7 +193,7 @@ class _Builder:
         return self.add(
             EventPool(
                 name=name,
-                inputs=(source.name, weights.name) if mode == "time" else (source.name,),
+                inputs=(source.name, weights) if mode == "time" else (source.name,),
                 output=form,
                 format=source.output,
                 size=source.channels,
@@ -202,7 +202,9 @@ class _Builder:
             )
         )
 
-    def layer(self, name: str, source: Node, gap: Node, pool_gap: Node, stride: int, out: int) -> Node:
+    def layer(
+        self, name: str, source: Node, gap: Node, pool_gap: Node, stride: int, out: int
+    ) -> tuple[Node, Node, Node]:
         """One S5 layer; returns the nodes (output, gap, pool gap) for the next."""
         rng, width = self.rng, int(self.pick("activation_width"))
         form = _signed(width, int(rng.integers(1, 6)))
@@ -212,8 +214,8 @@ class _Builder:
         skip = source
         if stride > 1:
             state = self.pool(f"{name}/state", state, stride, "first")
-            u = self.pool(f"{name}/u_pool", u, stride, mode, pool_gap)
-            skip = self.pool(f"{name}/skip_pool", source, stride, mode, pool_gap)
+            u = self.pool(f"{name}/u_pool", u, stride, mode, pool_gap.name)
+            skip = self.pool(f"{name}/skip_pool", source, stride, mode, pool_gap.name)
             gap = self.pool(f"{name}/gap_pool", gap, stride, "sum")
             pool_gap = self.pool(f"{name}/pool_gap_pool", pool_gap, stride, "sum")
         square = out == u.channels
@@ -338,7 +340,7 @@ def source(rng: np.random.Generator, pick: Callable[[str], Any], formats: Mappin
     return [DenseInput(name="dense", inputs=(), output=output, size=channels)]
 
 
-def random_program(seed: int, **fixed) -> Program:
+def random_program(seed: int, **fixed: Any) -> Program:
     """A whole program drawn from ``seed``; any of ``CHOICES`` may be fixed by keyword."""
     unknown = set(fixed) - set(CHOICES)
     if unknown:
@@ -352,6 +354,6 @@ def random_sample(program: Program, seed: int, events: int) -> tuple[np.ndarray,
     steps = rng.choice([0, 1, 200, 499, 500, 501, 3000, 60_000], size=events)
     times = 10_000 + np.cumsum(steps, dtype=np.int64)
     source = program.value_input
-    if isinstance(source, TokenInput):
-        return rng.integers(0, source.vocab, events), times
-    return rng.normal(size=(events, source.size)) * rng.choice([0.1, 1, 30]), times
+    if not source.event_shape:
+        return rng.integers(0, source.code_range[1] + 1, events), times
+    return rng.normal(size=(events, *source.event_shape)) * rng.choice([0.1, 1, 30]), times

@@ -8,6 +8,7 @@ It needs numpy and ``program`` alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -75,15 +76,11 @@ def _run_batch(
     last_use = {edge: node.name for node in program for edge in node.inputs}
     for node in program:
         valid = batch.valid(program.rates[node.name])
-        if isinstance(node, GapInput):
-            value = _pad([between[node.name] for _, between in encoded], batch.events)
-        elif isinstance(node, TokenInput):
-            value = _pad([values for values, _ in encoded], batch.events)
-        elif isinstance(node, DenseInput):
-            value = dense_input(node, _pad([values for values, _ in encoded], batch.events), valid, batch)
+        if node.is_input:
+            inputs = [_pad([between.get(node.name, values) for values, between in encoded], batch.events)]
         else:
-            value = function_of(node)(node, [batch.edges[edge] for edge in node.inputs], valid, batch)
-        batch.edges[node.name] = value
+            inputs = [batch.edges[edge] for edge in node.inputs]
+        batch.edges[node.name] = function_of(node)(node, inputs, valid, batch)
         if not trace:
             for edge in node.inputs:
                 if last_use[edge] == node.name and edge not in (program.logits, program.series):
@@ -118,16 +115,25 @@ def _trace_of(batch: Batch, sample: int) -> Trace:
     return result
 
 
-def dense_input(node: DenseInput, values: np.ndarray, valid: np.ndarray, batch: Batch) -> np.ndarray:
+def as_given(node: TokenInput | GapInput, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """Tokens and gaps are integers already."""
+    return inputs[0]
+
+
+def dense_input(node: DenseInput, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``q = sat(floor(x 2**frac + 1/2))`` in float64: the host's quantization of real values."""
-    scaled = round_half_up_real(values * 2.0**node.output.frac)
+    scaled = round_half_up_real(inputs[0] * 2.0**node.output.frac)
     limited = np.clip(scaled, -(2.0**62), 2.0**62)  # stays an int64; the format is far narrower
     return batch.store(node, limited.astype(np.int64), node.output, valid)
 
 
-NodeFunction = Callable[[Node, list[np.ndarray], np.ndarray, Batch], np.ndarray]
+NodeFunction = Callable[[Any, list[np.ndarray], np.ndarray, Batch], np.ndarray]
+"""(node, its inputs, which rows are valid, the batch) -> the node's edge."""
 
 FUNCTIONS: dict[type[Node], NodeFunction] = {
+    DenseInput: dense_input,
+    GapInput: as_given,
+    TokenInput: as_given,
     Add: add,
     AdaptiveLIF: adaptive_lif,
     LIF: lif,

@@ -96,7 +96,7 @@ class _Reader:
         if node.mode in ("last", "forget"):
             return self.held
         if node.mode == "window":
-            return rounded_divide(sum(self.recent) << node.extra_bits, np.minimum(self.count, node.window))
+            return rounded_divide(np.sum(self.recent, axis=0) << node.extra_bits, np.minimum(self.count, node.window))
         if node.mode == "time":
             empty = self.weight == 0
             numerator = np.where(empty, self.total, self.weighted)

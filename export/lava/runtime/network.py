@@ -67,7 +67,8 @@ def _connect_stock(source: Source, wires: Sequence[Wires], steps: int, outputs: 
     for part in wires:
         process = NeuronLayer(wires=part)
         last.head_out.connect(process.head_in)
-        graded = 0 if part.nodes[0].format == SPIKES else part.nodes[0].format.width
+        (format,) = part.nodes[0].input_formats
+        graded = 0 if format == SPIKES else format.width
         for wanted in synapses(part):
             dense = Dense(
                 weights=2 * wanted.codes,

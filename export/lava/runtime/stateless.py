@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,8 @@ def multiply(node: Multiply, inputs: Edges) -> np.ndarray:
 
 def add(node: Add, inputs: Edges) -> np.ndarray:
     """The sum, rounded once."""
-    total = sum(operand * (1 << shift) for operand, shift in zip(inputs, node.operand_shifts, strict=True))
+    shifted = [operand * (1 << shift) for operand, shift in zip(inputs, node.operand_shifts, strict=True)]
+    total = np.sum(shifted, axis=0)
     return saturate(round_half_up_shift(total, node.output_shift), node.output)[0]
 
 
@@ -62,7 +64,7 @@ def layer_norm(node: LayerNorm, inputs: Edges) -> np.ndarray:
     return saturate(rounded_divide(numerator, root << c), node.output)[0]
 
 
-STATELESS: Mapping[type[Node], Callable[[Node, Edges], np.ndarray]] = {
+STATELESS: Mapping[type[Node], Callable[[Any, Edges], np.ndarray]] = {
     Add: add,
     BatchNorm: batch_norm,
     Embedding: embedding,

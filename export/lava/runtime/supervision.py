@@ -31,7 +31,7 @@ def supervise(parent: int | None = None) -> None:
 
     Ctrl-C reaches this process alone. Python's resource tracker frees the shared memory after the last one.
     """
-    BaseProcess.start = _noted(BaseProcess.start)
+    BaseProcess.start = _noted(BaseProcess.start)  # type: ignore[method-assign, assignment]
     os.register_at_fork(before=_note_parent, after_in_child=_tie_to_parent)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 

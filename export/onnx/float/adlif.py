@@ -18,7 +18,7 @@ from ....errors import PumiceError
 from ....models.adlif.cells import AdaptiveCell, SpikingCell
 from ....models.adlif.network import AdLIFNetwork
 from ....models.adlif.readout import LeakyIntegrator
-from ..event import AFTER, EventGraph, State
+from ..event import AFTER, Carried, EventGraph
 from ..graph import Graph
 from ..model import finish
 from ..scan import BODY_PREFIX, over_events
@@ -106,11 +106,11 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
         _constant(graph, tensor)
         for tensor in (constants.alpha, 1 - constants.alpha, constants.beta, constants.coupling, constants.jump)
     )
-    u, z = (event.open(State(f"{path}/{name}", (cell.hidden,), dtype)) for name in "uz")
+    u, z = (event.open(Carried(f"{path}/{name}", (cell.hidden,), dtype)) for name in "uz")
     current = graph.op("MatMul", z, _constant(graph, constants.recurrent.T))
     current = graph.op("Add", _affine(graph, x, cell.input), current)
     if isinstance(cell, AdaptiveCell):
-        w = event.open(State(f"{path}/w", (cell.hidden,), dtype))
+        w = event.open(Carried(f"{path}/w", (cell.hidden,), dtype))
         current = graph.op("Sub", current, w)
     reached = graph.op("Add", graph.op("Mul", u, alpha), graph.op("Mul", current, rise))
     spiked = graph.op("Greater", reached, graph.like(cell.spiking.threshold, reached))
@@ -126,7 +126,7 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
 
 def _write_readout(event: EventGraph, readout: LeakyIntegrator, x: str, dtype: np.dtype) -> str:
     graph, kappa = event.graph, readout.tau.decay()
-    old = event.open(State("readout", (readout.linear.out_features,), dtype))
+    old = event.open(Carried("readout", (readout.linear.out_features,), dtype))
     driven = graph.op("Mul", _affine(graph, x, readout.linear), _constant(graph, 1 - kappa))
     new = graph.op("Add", graph.op("Mul", old, _constant(graph, kappa)), driven)
     return event.keep_unless_valid("readout", new, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import onnx
@@ -16,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from ....models.s5.classifier import S5Classifier
-from ....models.s5.layer import SequenceLayer
+from ....models.s5.layer import SequenceLayer, Stage
 from ....models.s5.norm import MaskedBatchNorm
 from ....models.s5.pool import TIME_EPSILON
-from ..event import AFTER, EventGraph, State
+from ..event import AFTER, Carried, EventGraph
 from ..graph import Graph
 from ..model import finish
 from ..scan import BODY_PREFIX, over_events
@@ -71,10 +72,10 @@ def _finish(graph: Graph, network: _Network, what: str, class_names: Sequence[st
 
 @dataclass(frozen=True)
 class _Times:
-    """Intervals (B, 1) that travel from layer to layer, and the rate at which they are valid."""
+    """Intervals (B, 1) that travel from layer to layer, and the rate at which they are valid; empty: not read."""
 
     dt: str
-    pool_dt: str | None
+    pool_dt: str
     rate: int
 
 
@@ -97,13 +98,13 @@ class _Network:
         event.begin(graph.input("valid", np.bool_, ["batch"]))
         graph.scope = "input"
         value = self._input()
-        now = _Times(self._interval("dt"), self._interval("pool_dt") if self.weighs else None, 1)
+        now = _Times(self._interval("dt"), self._interval("pool_dt") if self.weighs else "", 1)
         if self.config.head == "timepool":
             self._add("readout/time", now.pool_dt, 1, now.rate)
         layers = [
-            (f"stages/{i}/layers/{j}", layer)
+            (f"stages/{i}/layers/{j}", cast(SequenceLayer, layer))
             for i, stage in enumerate(self.model.stages)
-            for j, layer in enumerate(stage.layers)
+            for j, layer in enumerate(cast(Stage, stage).layers)
         ]
         self._layers(layers, value, now)
 
@@ -159,7 +160,7 @@ class _Network:
             after = self.event.after
             pooled_x, pooled_u = self._close(path, layer)
             out = self._combine(layer, pooled_x, pooled_u, after[f"{path}/latched"])
-            times = _Times(after[f"{path}/dt"], after.get(f"{path}/pool_dt"), now.rate * stride)
+            times = _Times(after[f"{path}/dt"], after.get(f"{path}/pool_dt", ""), now.rate * stride)
             self._layers(others, out, times)
 
     def _state_space(self, path: str, layer: SequenceLayer, u: str, now: _Times) -> str:
@@ -172,7 +173,7 @@ class _Network:
         size = graph.op("Exp", graph.op("Mul", now.dt, _constant(graph, rates.real)))
         angle = graph.op("Mul", now.dt, _constant(graph, rates.imag))
         real, imaginary = (graph.op("Mul", size, graph.op(kind, angle)) for kind in ("Cos", "Sin"))
-        old = self.event.open(State(f"{path}/x", (2 * modes,), _FLOAT))
+        old = self.event.open(Carried(f"{path}/x", (2 * modes,), _FLOAT))
         hold = ssm.discretization == "zoh"
         before = graph.op("Add", old, drive) if hold else old
         swapped = graph.op(
@@ -196,7 +197,7 @@ class _Network:
 
         def collect(name: str, value: str, channels: int, add: bool = True) -> None:
             name = f"{path}/{name}"
-            old = event.open(State(name, (channels,), _FLOAT))
+            old = event.open(Carried(name, (channels,), _FLOAT))
             later = graph.op("Where", event.valid(now.rate), graph.op("Add", old, value), old) if add else old
             event.set(name, graph.op("Where", first, value, later))
 
@@ -209,7 +210,7 @@ class _Network:
         else:
             collect("pooled", both, 2 * width, add=pooling == "avgpool")
         collect("dt", now.dt, 1)
-        if now.pool_dt is not None:
+        if now.pool_dt:
             collect("pool_dt", now.pool_dt, 1)
 
     def _close(self, path: str, layer: SequenceLayer) -> list[str]:
@@ -241,7 +242,7 @@ class _Network:
         graph.scope = "readout"
         width = self.model.decoder.in_features
         if self.config.head == "last":
-            event.open(State("readout/sum", (width,), _FLOAT))
+            event.open(Carried("readout/sum", (width,), _FLOAT))
             event.keep_unless_valid("readout/sum", value, now.rate)
             return
         if self.config.head == "timepool":
@@ -249,7 +250,7 @@ class _Network:
         self._add("readout/sum", value, width, now.rate)
 
     def _add(self, name: str, value: str, channels: int, rate: int) -> None:
-        old = self.event.open(State(name, (channels,), _FLOAT))
+        old = self.event.open(Carried(name, (channels,), _FLOAT))
         self.event.keep_unless_valid(name, self.graph.op("Add", old, value), rate)
 
 
@@ -265,11 +266,13 @@ def _affine(graph: Graph, tensor: str, layer: nn.Linear) -> str:
 def _normalize(graph: Graph, norm: nn.Module, tensor: str) -> str:
     if isinstance(norm, MaskedBatchNorm):
         with torch.no_grad():
-            scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-            offset = norm.bias - norm.running_mean * scale
+            mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+            scale = norm.weight * torch.rsqrt(variance + norm.eps)
+            offset = norm.bias - mean * scale
         return graph.op("Add", graph.op("Mul", tensor, _constant(graph, scale)), _constant(graph, offset))
-    parameters = _constant(graph, norm.weight), _constant(graph, norm.bias)
-    return graph.op("LayerNormalization", tensor, *parameters, dtype=_FLOAT, axis=-1, epsilon=float(norm.eps))
+    plain = cast(nn.LayerNorm, norm)
+    parameters = _constant(graph, plain.weight), _constant(graph, plain.bias)
+    return graph.op("LayerNormalization", tensor, *parameters, dtype=_FLOAT, axis=-1, epsilon=float(plain.eps))
 
 
 def _describe(layer: SequenceLayer) -> str:

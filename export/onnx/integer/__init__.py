@@ -8,17 +8,18 @@ from ....program import nodes
 from ....program.nodes import Node
 from ..dialect import Dialect, Updater, Writer
 from ..tables import token_tables
-from .neurons import write_leaky_integrator, write_neurons
+from .neurons import write_adaptive_lif, write_leaky_integrator, write_lif
 from .ssm import write_diagonal_ssm
 from .stateless import (
     write_add,
     write_batch_norm,
     write_embedding,
-    write_input,
+    write_gap_input,
     write_layer_norm,
     write_linear,
     write_lookup,
     write_multiply,
+    write_value_input,
 )
 from .windows import read_event_pool, read_readout, update_event_pool, update_readout
 
@@ -31,12 +32,14 @@ _WRITERS: Mapping[type[Node], Writer] = {
     nodes.BatchNorm: write_batch_norm,
     nodes.LayerNorm: write_layer_norm,
     nodes.DiagonalSSM: write_diagonal_ssm,
-    nodes.LIF: write_neurons,
-    nodes.AdaptiveLIF: write_neurons,
+    nodes.LIF: write_lif,
+    nodes.AdaptiveLIF: write_adaptive_lif,
     nodes.LeakyIntegrator: write_leaky_integrator,
     nodes.EventPool: read_event_pool,
     nodes.Readout: read_readout,
-    **dict.fromkeys((nodes.TokenInput, nodes.DenseInput, nodes.GapInput), write_input),
+    nodes.TokenInput: write_value_input,
+    nodes.DenseInput: write_value_input,
+    nodes.GapInput: write_gap_input,
 }
 
 _UPDATERS: Mapping[type[Node], Updater] = {

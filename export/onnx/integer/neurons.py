@@ -6,52 +6,60 @@ import numpy as np
 
 from ....program.bounds import register
 from ....program.formats import Format
-from ....program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
+from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
 from ..arithmetic import accumulator_dtype, matmul, saturate, shift_half_up, shift_left
-from ..event import EventGraph, State
+from ..event import Carried, ProgramEvent
 
 _CODES, SPIKES = np.dtype(np.int32), np.dtype(np.uint8)
 """Element types of potentials and adaptations, and of spikes, which matrix products take as they are."""
 
 
-def write_neurons(event: EventGraph, node: Neurons) -> str:
-    """One time step: potential, spikes, reset and, of adaptive neurons, adaptation. States: u, w, and z where read."""
-    graph, rate = event.graph, event.program.rates[node.name]
+def write_lif(event: ProgramEvent, node: LIF) -> str:
+    """One time step: potential, spikes and reset. States: u, and z where read."""
     (x,) = event.inputs_of(node)
-    shape, adaptive = (node.neurons,), isinstance(node, AdaptiveLIF)
-    u = event.open(State(f"{node.name}/u", shape, _CODES))
-    w = event.open(State(f"{node.name}/w", shape, _CODES)) if adaptive else None
-    remembers = node.is_recurrent or (adaptive and node.order == "ef")
-    z = event.open(State(f"{node.name}/z", shape, SPIKES)) if remembers else None
-
-    reached = _integrate(event, node, u, w, _current(event, node, x, z))
-    compared = graph.cast(reached, np.int64) if node.threshold.min() < np.iinfo(_CODES).min else reached
-    spiked = graph.op("Greater", compared, graph.like(node.threshold, compared))
-    rest = graph.op("Where", spiked, graph.like(0, reached), reached)
-    spikes = graph.cast(spiked, SPIKES)
-    event.keep_unless_valid(f"{node.name}/u", rest, rate)
-    if adaptive:
-        seen = (rest, spiked) if node.order == "se" else (u, graph.cast(z, bool))
-        event.keep_unless_valid(f"{node.name}/w", _adapt(event, node, w, *seen), rate)
-    if remembers:
-        event.keep_unless_valid(f"{node.name}/z", spikes, rate)
-    return spikes
+    u = _open(event, node, "u", _CODES)
+    z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
+    rest, spiked = _fire(event, node, _integrate(event, node, u, _current(event, node, x, z)))
+    _keep(event, node, u=rest)
+    return _spikes(event, node, spiked)
 
 
-def write_leaky_integrator(event: EventGraph, node: LeakyIntegrator) -> str:
+def write_adaptive_lif(event: ProgramEvent, node: AdaptiveLIF) -> str:
+    """As ``write_lif``, less the adaptation, which is a state as well."""
+    graph = event.graph
+    (x,) = event.inputs_of(node)
+    u, w = _open(event, node, "u", _CODES), _open(event, node, "w", _CODES)
+    z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
+    drive = _adapted(event, node, _current(event, node, x, z), w)
+    rest, spiked = _fire(event, node, _integrate(event, node, u, drive))
+    seen = (rest, spiked) if node.order == "se" else (u, graph.cast(z, bool))
+    _keep(event, node, u=rest, w=_adapt(event, node, w, *seen))
+    return _spikes(event, node, spiked)
+
+
+def write_leaky_integrator(event: ProgramEvent, node: LeakyIntegrator) -> str:
     """One time step of the potentials; an event that is not valid gives those of the step before."""
     graph = event.graph
     bound = node.bounds()["the potential"]
     dtype = accumulator_dtype(register(bound))
     (x,) = event.inputs_of(node)
-    old = event.open(State(node.name, (node.channels,), _CODES))
+    old = event.open(Carried(node.name, (node.channels,), _CODES))
     kept = _times(event, old, node.decay, node.decay_shift, dtype)
     driven = shift_left(graph, matmul(graph, x, node.format, node.weight, dtype), node.weight_shift)
     new = _store(event, graph.op("Add", kept, driven), node.output_shift, node.output, bound, node.bias)
     return event.keep_unless_valid(node.name, new, event.program.rates[node.name])
 
 
-def _current(event: EventGraph, node: Neurons, x: str, z: str | None) -> str:
+def _open(event: ProgramEvent, node: Neurons, name: str, dtype: np.dtype) -> str:
+    return event.open(Carried(f"{node.name}/{name}", (node.neurons,), dtype))
+
+
+def _keep(event: ProgramEvent, node: Neurons, **states: str) -> None:
+    for name, value in states.items():
+        event.keep_unless_valid(f"{node.name}/{name}", value, event.program.rates[node.name])
+
+
+def _current(event: ProgramEvent, node: Neurons, x: str, z: str) -> str:
     """``I = rhu(W x + V z + bias)``."""
     graph = event.graph
     dtype = accumulator_dtype(register(node.bounds()["the current"]))
@@ -62,22 +70,43 @@ def _current(event: EventGraph, node: Neurons, x: str, z: str | None) -> str:
     return shift_half_up(graph, total, node.current_shift, node.bias)
 
 
-def _integrate(event: EventGraph, node: Neurons, u: str, w: str | None, drive: str) -> str:
-    """``sat(rhu(alpha u + rise (I - w)))``."""
+def _adapted(event: ProgramEvent, node: AdaptiveLIF, current: str, w: str) -> str:
+    """``I - w``, at the finer one's fractional bits."""
+    graph = event.graph
+    dtype = accumulator_dtype(register(node.bounds()["the potential"]))
+    own, adapted = node.drive_shifts
+    current = shift_left(graph, graph.cast(current, dtype), own)
+    return graph.op("Sub", current, shift_left(graph, graph.cast(w, dtype), adapted))
+
+
+def _integrate(event: ProgramEvent, node: Neurons, u: str, drive: str) -> str:
+    """``sat(rhu(alpha u + rise drive))``."""
     graph = event.graph
     bound = node.bounds()["the potential"]
     dtype = accumulator_dtype(register(bound))
-    drive = graph.cast(drive, dtype)
-    if w is not None:
-        own, adapted = node.drive_shifts
-        drive = graph.op("Sub", shift_left(graph, drive, own), shift_left(graph, graph.cast(w, dtype), adapted))
     decayed, driven, right = node.potential_shifts
     kept = _times(event, u, node.alpha, decayed, dtype)
     total = graph.op("Add", kept, _times(event, drive, node.rise, driven, dtype))
     return _store(event, total, right, node.potential, bound)
 
 
-def _adapt(event: EventGraph, node: AdaptiveLIF, w: str, u: str, spiked: str) -> str:
+def _fire(event: ProgramEvent, node: Neurons, reached: str) -> tuple[str, str]:
+    """Potentials after the reset, and where neurons spiked, (B, H) bool."""
+    graph = event.graph
+    compared = graph.cast(reached, np.int64) if node.threshold.min() < np.iinfo(_CODES).min else reached
+    spiked = graph.op("Greater", compared, graph.like(node.threshold, compared))
+    return graph.op("Where", spiked, graph.like(0, reached), reached), spiked
+
+
+def _spikes(event: ProgramEvent, node: Neurons, spiked: str) -> str:
+    """The edge; it is remembered where the next step reads it."""
+    spikes = event.graph.cast(spiked, SPIKES)
+    if node.remembers_spikes:
+        _keep(event, node, z=spikes)
+    return spikes
+
+
+def _adapt(event: ProgramEvent, node: AdaptiveLIF, w: str, u: str, spiked: str) -> str:
     """``sat(rhu(beta w + coupling u + jump z))``."""
     graph = event.graph
     bound = node.bounds()["the adaptation"]
@@ -89,7 +118,7 @@ def _adapt(event: EventGraph, node: AdaptiveLIF, w: str, u: str, spiked: str) ->
     return _store(event, total, right, node.adaptation, bound)
 
 
-def _times(event: EventGraph, tensor: str, constant: np.ndarray, shift: int | np.ndarray, dtype: np.dtype) -> str:
+def _times(event: ProgramEvent, tensor: str, constant: np.ndarray, shift: int | np.ndarray, dtype: np.dtype) -> str:
     """``constant * tensor * 2**shift`` in ``dtype``."""
     graph = event.graph
     factor = graph.constant(np.left_shift(constant.astype(np.int64), shift), dtype)
@@ -97,7 +126,7 @@ def _times(event: EventGraph, tensor: str, constant: np.ndarray, shift: int | np
 
 
 def _store(
-    event: EventGraph, total: str, shift: int | np.ndarray, format: Format, bound: int, bias: int | np.ndarray = 0
+    event: ProgramEvent, total: str, shift: int | np.ndarray, format: Format, bound: int, bias: int | np.ndarray = 0
 ) -> str:
     """``sat(rhu((total + bias) / 2**shift))``; ``bound`` is that of the sum with its rounding term."""
     least = int(np.min(shift))

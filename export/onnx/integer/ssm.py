@@ -7,17 +7,17 @@ import numpy as np
 from ....program.bounds import register
 from ....program.nodes import DiagonalSSM
 from ..arithmetic import OFFSET_BITS, accumulator_dtype, at_most, matmul, saturate, shift_half_up
-from ..event import EventGraph, State
+from ..event import Carried, ProgramEvent
 from ..graph import Graph
 from ..tables import DRIVE
 
 
-def write_diagonal_ssm(event: EventGraph, node: DiagonalSSM) -> str:
+def write_diagonal_ssm(event: ProgramEvent, node: DiagonalSSM) -> str:
     """Decay over the gap, drive, and read; real parts and imaginary parts side by side in one (B, 2 P) tensor."""
     graph = event.graph
     value, gap = event.inputs_of(node)
     rate = event.program.rates[node.inputs[0]]
-    state = State(node.name, (node.channels,), np.dtype(np.int32))
+    state = Carried(node.name, (node.channels,), np.dtype(np.int32))
     ticks = at_most(graph, gap, node.max_gap)
     drive = _drive(event, node, value)
     old = event.open(state)
@@ -31,7 +31,7 @@ def write_diagonal_ssm(event: EventGraph, node: DiagonalSSM) -> str:
     return saturate(graph, _read(event, node, new), node.output)
 
 
-def _drive(event: EventGraph, node: DiagonalSSM, value: str) -> str:
+def _drive(event: ProgramEvent, node: DiagonalSSM, value: str) -> str:
     """``rhu(B u + b)`` in state units, unsaturated."""
     graph = event.graph
     dtype = accumulator_dtype(node.drive_accumulator)
@@ -45,13 +45,13 @@ def _drive(event: EventGraph, node: DiagonalSSM, value: str) -> str:
     return shift_half_up(graph, drive, np.tile(node.drive_shift, 2))
 
 
-def _add(event: EventGraph, node: DiagonalSSM, state: str, drive: str) -> str:
+def _add(event: ProgramEvent, node: DiagonalSSM, state: str, drive: str) -> str:
     dtype = accumulator_dtype(register(node.bounds()["the state sum"]))
     total = event.graph.op("Add", event.graph.cast(state, dtype), event.graph.cast(drive, dtype))
     return saturate(event.graph, total, node.state_format)
 
 
-def _decay(event: EventGraph, node: DiagonalSSM, state: str, ticks: str) -> str:
+def _decay(event: ProgramEvent, node: DiagonalSSM, state: str, ticks: str) -> str:
     """A loop over the binary digits of the gaps, least significant first, until no gap of the batch has one left."""
     graph = event.graph
     body = graph.child("digit")
@@ -97,7 +97,7 @@ def _decay_step(graph: Graph, node: DiagonalSSM, state: str, digit: str) -> str:
     return saturate(graph, graph.op("Add", wide, change), node.state_format)
 
 
-def _read(event: EventGraph, node: DiagonalSSM, state: str) -> str:
+def _read(event: ProgramEvent, node: DiagonalSSM, state: str) -> str:
     graph = event.graph
     if node.read_shift == 0:
         return state

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 
 from ....program.arithmetic import round_half_up_shift
 from ....program.arithmetic import saturate as saturate_codes
-from ....program.bounds import register
 from ....program.nodes import (
     Add,
     BatchNorm,
-    DenseInput,
     Embedding,
     GapInput,
     LayerNorm,
     Linear,
     Lookup,
     Multiply,
-    TokenInput,
+    ValueInput,
 )
 from ..arithmetic import (
     accumulator_dtype,
@@ -29,52 +30,56 @@ from ..arithmetic import (
     shift_half_up,
     shift_left,
 )
-from ..event import EventGraph
+from ..event import ProgramEvent
+from ..graph import Graph
+from ..inputs import value_input
 
 
-def input_name(node: TokenInput | DenseInput | GapInput) -> str:
-    """The name of the model's input: ``token``, ``value``, or the gap node's own name."""
-    return {TokenInput: "token", DenseInput: "value"}.get(type(node), node.name)
+def write_value_input(event: ProgramEvent, node: ValueInput) -> str:
+    """Tokens (B,) become one channel (B, 1); dense codes are (B, channels) already."""
+    name, dtype = value_input(node)
+    tensor = event.graph.input(name, dtype, ["batch", *node.event_shape])
+    return tensor if node.event_shape else _one_channel(event, tensor)
 
 
-def write_input(event: EventGraph, node: TokenInput | DenseInput | GapInput) -> str:
-    """Tokens and gaps (B,) become one channel (B, 1); dense codes are (B, channels) int32 already."""
+def write_gap_input(event: ProgramEvent, node: GapInput) -> str:
+    """Gaps (B,) become one channel (B, 1)."""
+    return _one_channel(event, event.graph.input(node.name, np.int64, ["batch"]))
+
+
+def _one_channel(event: ProgramEvent, tensor: str) -> str:
     graph = event.graph
-    if isinstance(node, DenseInput):
-        return graph.input(input_name(node), np.int32, ["batch", node.size])
-    tensor = graph.input(input_name(node), np.int64, ["batch"])
     return graph.op("Unsqueeze", tensor, graph.constant([1], np.int64), dtype=np.int64)
 
 
-def write_embedding(event: EventGraph, node: Embedding) -> str:
+def write_embedding(event: ProgramEvent, node: Embedding) -> str:
     """A look-up in the table of finished output codes."""
     table, _ = saturate_codes(round_half_up_shift(node.table, node.shift), node.output)
     return event.look_up(table, edge_dtype(node.output))
 
 
-def write_linear(event: EventGraph, node: Linear) -> str:
+def write_linear(event: ProgramEvent, node: Linear) -> str:
     """One exact sum over all operands, rounded once."""
     graph = event.graph
     dtype = accumulator_dtype(node.accumulator)
-    total = graph.constant(node.bias, dtype) if node.bias.any() else None
+    terms = [graph.constant(node.bias, dtype)] if node.bias.any() else []
     operands = zip(event.inputs_of(node), node.formats, node.weights, node.operand_shifts, strict=True)
     for tensor, format, weight, shift in operands:
-        product = shift_left(graph, matmul(graph, tensor, format, weight, dtype), shift)
-        total = product if total is None else graph.op("Add", product, total)
-    return saturate(graph, shift_half_up(graph, total, node.output_shift), node.output)
+        terms.append(shift_left(graph, matmul(graph, tensor, format, weight, dtype), shift))
+    return saturate(graph, shift_half_up(graph, _sum(graph, terms), node.output_shift), node.output)
 
 
-def write_batch_norm(event: EventGraph, node: BatchNorm) -> str:
+def write_batch_norm(event: ProgramEvent, node: BatchNorm) -> str:
     """Multiplier, bias and shift of each channel."""
     graph = event.graph
-    dtype = accumulator_dtype(register(max(node.bounds().values())))
+    dtype = accumulator_dtype(node.register)
     (value,) = event.inputs_of(node)
     scaled = graph.op("Mul", graph.cast(value, dtype), graph.constant(node.multiplier, dtype))
     mapped = graph.op("Add", scaled, graph.constant(node.bias, dtype))
     return saturate(graph, shift_half_up(graph, mapped, node.shift), node.output)
 
 
-def write_layer_norm(event: EventGraph, node: LayerNorm) -> str:
+def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
     """Integer layer norm, all in int64."""
     graph = event.graph
     a, b, c = node.shifts
@@ -100,7 +105,7 @@ def write_layer_norm(event: EventGraph, node: LayerNorm) -> str:
     return saturate(graph, rounded_divide(graph, numerator, shift_left(graph, root, c)), node.output)
 
 
-def write_lookup(event: EventGraph, node: Lookup) -> str:
+def write_lookup(event: ProgramEvent, node: Lookup) -> str:
     """A gather; the table is rotated so that negative codes count from its end, as ONNX indices do."""
     graph = event.graph
     code = graph.cast(event.inputs_of(node)[0], edge_dtype(node.format))  # spikes are bytes, which no index is
@@ -108,20 +113,22 @@ def write_lookup(event: EventGraph, node: Lookup) -> str:
     return graph.op("Gather", table, code, dtype=graph.dtypes[table], axis=0)
 
 
-def write_multiply(event: EventGraph, node: Multiply) -> str:
+def write_multiply(event: ProgramEvent, node: Multiply) -> str:
     """The exact product, rounded once."""
     graph = event.graph
-    dtype = accumulator_dtype(register(max(node.bounds().values())))
+    dtype = accumulator_dtype(node.register)
     left, right = (graph.cast(tensor, dtype) for tensor in event.inputs_of(node))
     return saturate(graph, shift_half_up(graph, graph.op("Mul", left, right), node.shift), node.output)
 
 
-def write_add(event: EventGraph, node: Add) -> str:
+def write_add(event: ProgramEvent, node: Add) -> str:
     """The exact sum, rounded once."""
     graph = event.graph
-    dtype = accumulator_dtype(register(max(node.bounds().values())))
-    total = None
-    for tensor, shift in zip(event.inputs_of(node), node.operand_shifts, strict=True):
-        operand = shift_left(graph, graph.cast(tensor, dtype), shift)
-        total = operand if total is None else graph.op("Add", total, operand)
-    return saturate(graph, shift_half_up(graph, total, node.output_shift), node.output)
+    dtype = accumulator_dtype(node.register)
+    operands = zip(event.inputs_of(node), node.operand_shifts, strict=True)
+    terms = [shift_left(graph, graph.cast(tensor, dtype), shift) for tensor, shift in operands]
+    return saturate(graph, shift_half_up(graph, _sum(graph, terms), node.output_shift), node.output)
+
+
+def _sum(graph: Graph, terms: Sequence[str]) -> str:
+    return functools.reduce(lambda total, term: graph.op("Add", term, total), terms)

@@ -16,10 +16,10 @@ from ..arithmetic import (
     shift_half_up,
     shift_left,
 )
-from ..event import EventGraph, State
+from ..event import Carried, ProgramEvent
 
 
-def update_event_pool(event: EventGraph, node: EventPool, rate: int) -> None:
+def update_event_pool(event: ProgramEvent, node: EventPool, rate: int) -> None:
     """Take in an event of the input's rate. Each window's first event starts the sums anew."""
     if event.program.rates[node.inputs[0]] != rate:
         return
@@ -29,7 +29,7 @@ def update_event_pool(event: EventGraph, node: EventPool, rate: int) -> None:
 
     def collect(name: str, value: str, channels: int) -> None:
         value = graph.cast(value, _dtype(node))
-        old = event.open(State(f"{node.name}/{name}", (channels,), _dtype(node)))
+        old = event.open(Carried(f"{node.name}/{name}", (channels,), _dtype(node)))
         later = old if name == "first" else graph.op("Where", event.valid(rate), graph.op("Add", old, value), old)
         event.set(f"{node.name}/{name}", graph.op("Where", first, value, later))
 
@@ -39,7 +39,7 @@ def update_event_pool(event: EventGraph, node: EventPool, rate: int) -> None:
         collect("weight", weights[0], 1)
 
 
-def read_event_pool(event: EventGraph, node: EventPool) -> str:
+def read_event_pool(event: ProgramEvent, node: EventPool) -> str:
     """The value of a complete window."""
     graph = event.graph
     if node.mode == "first":
@@ -67,12 +67,12 @@ def _dtype(node: EventPool) -> np.dtype:
 _INT64 = np.dtype(np.int64)
 
 
-def update_readout(event: EventGraph, node: Readout, rate: int) -> None:
+def update_readout(event: ProgramEvent, node: Readout, rate: int) -> None:
     """Take in an event of the values' rate; time passes at the rate of the third input."""
     graph = event.graph
 
     def accumulate(name: str, term: str, channels: int) -> None:
-        old = event.open(State(f"{node.name}/{name}", (channels,), _INT64))
+        old = event.open(Carried(f"{node.name}/{name}", (channels,), _INT64))
         event.keep_unless_valid(f"{node.name}/{name}", graph.op("Add", old, graph.cast(term, _INT64)), rate)
 
     if node.mode == "time" and event.program.rates[node.inputs[2]] == rate:
@@ -85,7 +85,7 @@ def update_readout(event: EventGraph, node: Readout, rate: int) -> None:
     if node.mode == "time":
         accumulate("weighted", graph.op("Mul", value, event.edges[node.inputs[1]]), node.size)
     if node.mode == "last":
-        event.open(State(f"{node.name}/last", (node.size,), _INT64))
+        event.open(Carried(f"{node.name}/last", (node.size,), _INT64))
         event.keep_unless_valid(f"{node.name}/last", value, rate)
     if node.mode == "forget":
         _forget(event, node, value, rate)
@@ -93,7 +93,7 @@ def update_readout(event: EventGraph, node: Readout, rate: int) -> None:
         _shift_in(event, node, value, rate)
 
 
-def read_readout(event: EventGraph, node: Readout) -> str:
+def read_readout(event: ProgramEvent, node: Readout) -> str:
     """The value of the events so far: (B, size)."""
     graph = event.graph
     if node.mode == "forget":
@@ -117,9 +117,9 @@ def read_readout(event: EventGraph, node: Readout) -> str:
     return saturate(graph, quotient, node.output)
 
 
-def _forget(event: EventGraph, node: Readout, value: str, rate: int) -> None:
+def _forget(event: ProgramEvent, node: Readout, value: str, rate: int) -> None:
     graph = event.graph
-    old = event.open(State(f"{node.name}/forget", (node.size,), _INT64))
+    old = event.open(Carried(f"{node.name}/forget", (node.size,), _INT64))
     target = shift_left(graph, value, node.extra_bits)
     step = shift_half_up(graph, graph.op("Sub", target, old), node.decay_shift)
     count = event.count(rate)
@@ -127,9 +127,9 @@ def _forget(event: EventGraph, node: Readout, value: str, rate: int) -> None:
     event.keep_unless_valid(f"{node.name}/forget", graph.op("Where", first, target, graph.op("Add", old, step)), rate)
 
 
-def _shift_in(event: EventGraph, node: Readout, value: str, rate: int) -> None:
+def _shift_in(event: ProgramEvent, node: Readout, value: str, rate: int) -> None:
     graph = event.graph
-    old = event.open(State(f"{node.name}/window", (node.window, node.size), _INT64))
+    old = event.open(Carried(f"{node.name}/window", (node.window, node.size), _INT64))
     edges = [graph.constant([edge], np.int64) for edge in (1, node.window, 1)]
     rest = graph.op("Slice", old, *edges, dtype=_INT64)
     moved = graph.op("Concat", rest, graph.op("Unsqueeze", value, edges[0], dtype=_INT64), axis=1)

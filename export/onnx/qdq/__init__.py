@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from ....program import nodes
 from ..dialect import Dialect
-from ..integer.stateless import write_input
-from .neurons import write_leaky_integrator, write_neurons
+from ..integer.stateless import write_gap_input, write_value_input
+from .neurons import write_adaptive_lif, write_leaky_integrator, write_lif
 from .ssm import write_diagonal_ssm
 from .stateless import (
     write_add,
@@ -28,8 +28,8 @@ QDQ = Dialect(
     "an approximation of a program for runtimes that take QuantizeLinear and DequantizeLinear; not bit-exact",
     "approximate",
     {
-        nodes.TokenInput: write_input,
-        nodes.GapInput: write_input,
+        nodes.TokenInput: write_value_input,
+        nodes.GapInput: write_gap_input,
         nodes.DenseInput: write_dense_input,
         nodes.Embedding: write_embedding,
         nodes.Linear: write_linear,
@@ -39,8 +39,8 @@ QDQ = Dialect(
         nodes.BatchNorm: write_batch_norm,
         nodes.LayerNorm: write_layer_norm,
         nodes.DiagonalSSM: write_diagonal_ssm,
-        nodes.LIF: write_neurons,
-        nodes.AdaptiveLIF: write_neurons,
+        nodes.LIF: write_lif,
+        nodes.AdaptiveLIF: write_adaptive_lif,
         nodes.LeakyIntegrator: write_leaky_integrator,
         nodes.EventPool: read_event_pool,
         nodes.Readout: read_readout,

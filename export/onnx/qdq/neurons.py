@@ -4,55 +4,79 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
-from ..event import EventGraph, State
+from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+from ..event import Carried, ProgramEvent
 from .quantize import codes_to_real, matmul, quantize, real
 
 _FLOAT = np.dtype(np.float32)
 
 
-def write_neurons(event: EventGraph, node: Neurons) -> str:
-    """One time step. Potentials and adaptations are real, rounded where they are stored; spikes are 0.0 or 1.0."""
-    graph, rate = event.graph, event.program.rates[node.name]
-    (x,) = event.inputs_of(node)
-    names = "uzw" if isinstance(node, AdaptiveLIF) else "uz"
-    u, z, *adaptation = (event.open(State(f"{node.name}/{name}", (node.neurons,), _FLOAT)) for name in names)
-
-    def times(name: str, tensor: str) -> str:
-        return matmul(graph, tensor, getattr(node, name), node.constant_width, getattr(node, f"{name}_frac"))
-
-    drive = _affine(event, x, node.input, node.input_width, node.input_frac, node.bias, node.accumulator_frac)
-    if node.is_recurrent:
-        drive = graph.op("Add", drive, matmul(graph, z, node.recurrent, node.recurrent_width, node.recurrent_frac))
-    if adaptation:
-        drive = graph.op("Sub", drive, adaptation[0])
-    reached = quantize(graph, graph.op("Add", times("alpha", u), times("rise", drive)), node.potential)
-    threshold = real(graph, node.threshold * node.potential.scale)
-    spiked = graph.op("Greater", reached, threshold)
-    rest, spikes = graph.op("Where", spiked, graph.like(0, reached), reached), graph.cast(spiked, _FLOAT)
-    if adaptation:
-        seen_u, seen_z = (rest, spikes) if node.order == "se" else (u, z)
-        kept = graph.op("Add", times("beta", adaptation[0]), times("coupling", seen_u))
-        adapted = quantize(graph, graph.op("Add", kept, times("jump", seen_z)), node.adaptation)
-        event.keep_unless_valid(f"{node.name}/w", adapted, rate)
-    event.keep_unless_valid(f"{node.name}/u", rest, rate)
-    event.keep_unless_valid(f"{node.name}/z", spikes, rate)
+def write_lif(event: ProgramEvent, node: LIF) -> str:
+    """One time step. Potentials are real, rounded where they are stored; spikes are 0.0 or 1.0."""
+    u, z = (_open(event, node, name) for name in "uz")
+    rest, spikes = _fire(event, node, u, _drive(event, node, z))
+    _keep(event, node, u=rest, z=spikes)
     return spikes
 
 
-def write_leaky_integrator(event: EventGraph, node: LeakyIntegrator) -> str:
+def write_adaptive_lif(event: ProgramEvent, node: AdaptiveLIF) -> str:
+    """As ``write_lif``, less the adaptation, which is rounded as well."""
+    graph = event.graph
+    u, z, w = (_open(event, node, name) for name in "uzw")
+    rest, spikes = _fire(event, node, u, graph.op("Sub", _drive(event, node, z), w))
+    seen_u, seen_z = (rest, spikes) if node.order == "se" else (u, z)
+    kept = graph.op("Add", _times(event, node, "beta", w), _times(event, node, "coupling", seen_u))
+    adapted = quantize(graph, graph.op("Add", kept, _times(event, node, "jump", seen_z)), node.adaptation)
+    _keep(event, node, w=adapted, u=rest, z=spikes)
+    return spikes
+
+
+def write_leaky_integrator(event: ProgramEvent, node: LeakyIntegrator) -> str:
     """One time step of the potentials."""
     graph = event.graph
     (x,) = event.inputs_of(node)
-    old = event.open(State(node.name, (node.channels,), _FLOAT))
+    old = event.open(Carried(node.name, (node.channels,), _FLOAT))
     kept = graph.op("Mul", old, codes_to_real(graph, node.decay, node.decay_width, node.decay_frac))
     driven = _affine(event, x, node.weight, node.weight_width, node.weight_frac, node.bias, node.accumulator_frac)
     new = quantize(graph, graph.op("Add", kept, driven), node.output)
     return event.keep_unless_valid(node.name, new, event.program.rates[node.name])
 
 
+def _open(event: ProgramEvent, node: Neurons, name: str) -> str:
+    return event.open(Carried(f"{node.name}/{name}", (node.neurons,), _FLOAT))
+
+
+def _keep(event: ProgramEvent, node: Neurons, **states: str) -> None:
+    for name, value in states.items():
+        event.keep_unless_valid(f"{node.name}/{name}", value, event.program.rates[node.name])
+
+
+def _times(event: ProgramEvent, node: Neurons, name: str, tensor: str) -> str:
+    """A constant of each neuron times ``tensor``."""
+    return matmul(event.graph, tensor, getattr(node, name), node.constant_width, getattr(node, f"{name}_frac"))
+
+
+def _drive(event: ProgramEvent, node: Neurons, z: str) -> str:
+    """``W x + V z + bias``."""
+    graph = event.graph
+    (x,) = event.inputs_of(node)
+    drive = _affine(event, x, node.input, node.input_width, node.input_frac, node.bias, node.accumulator_frac)
+    if not node.is_recurrent:
+        return drive
+    return graph.op("Add", drive, matmul(graph, z, node.recurrent, node.recurrent_width, node.recurrent_frac))
+
+
+def _fire(event: ProgramEvent, node: Neurons, u: str, drive: str) -> tuple[str, str]:
+    """Potentials after the reset, and spikes."""
+    graph = event.graph
+    driven = graph.op("Add", _times(event, node, "alpha", u), _times(event, node, "rise", drive))
+    reached = quantize(graph, driven, node.potential)
+    spiked = graph.op("Greater", reached, real(graph, node.threshold * node.potential.scale))
+    return graph.op("Where", spiked, graph.like(0, reached), reached), graph.cast(spiked, _FLOAT)
+
+
 def _affine(
-    event: EventGraph,
+    event: ProgramEvent,
     x: str,
     weight: np.ndarray,
     width: int,

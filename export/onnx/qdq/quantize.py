@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ....program.formats import Format, smallest_dtype
 from ..graph import Graph
@@ -31,12 +34,13 @@ def quantize(graph: Graph, tensor: str, format: Format) -> str:
 
 def codes_to_real(graph: Graph, codes: np.ndarray, width: int, frac: int | np.ndarray, axis: int = 0) -> str:
     """Constant codes times ``2**-frac``; ``frac`` is one number, or one for each index of ``axis``."""
-    frac = np.asarray(frac, dtype=np.int64)
-    if frac.ndim and np.all(frac == frac[0]):
-        frac = frac[0]
+    fracs = np.asarray(frac, dtype=np.int64)
+    if fracs.ndim and np.all(fracs == fracs[0]):
+        fracs = fracs[0, ...]
     tensor = graph.constant(codes, smallest_dtype(width))
-    scale = graph.constant(power(-frac), np.float32)
-    return graph.op("DequantizeLinear", tensor, scale, dtype=np.float32, **({"axis": axis} if frac.ndim else {}))
+    scale = graph.constant(power(-fracs), np.float32)
+    attributes: dict[str, Any] = {"axis": axis} if fracs.ndim else {}
+    return graph.op("DequantizeLinear", tensor, scale, dtype=np.float32, **attributes)
 
 
 def matmul(graph: Graph, tensor: str, codes: np.ndarray, width: int, frac: int | np.ndarray) -> str:
@@ -47,6 +51,6 @@ def matmul(graph: Graph, tensor: str, codes: np.ndarray, width: int, frac: int |
     return graph.op("MatMul", tensor, weight, dtype=np.float32)
 
 
-def real(graph: Graph, values: np.ndarray) -> str:
+def real(graph: Graph, values: ArrayLike) -> str:
     """A float32 constant."""
     return graph.constant(np.asarray(values, dtype=np.float64), np.float32)

@@ -6,20 +6,20 @@ import numpy as np
 
 from ....program.nodes import DiagonalSSM
 from ..arithmetic import at_most
-from ..event import EventGraph, State
+from ..event import Carried, ProgramEvent
 from ..graph import Graph
 from .quantize import codes_to_real, matmul, quantize, real
 from .windows import _FLOAT
 
 
-def write_diagonal_ssm(event: EventGraph, node: DiagonalSSM) -> str:
+def write_diagonal_ssm(event: ProgramEvent, node: DiagonalSSM) -> str:
     """Decay, drive and read. The state is kept in units of its codes, and rounded once an event."""
     graph = event.graph
     value, gap = event.inputs_of(node)
     rate = event.program.rates[node.inputs[0]]
     ticks = at_most(graph, gap, node.max_gap)
     drive = _drive(graph, node, value)
-    old = event.open(State(node.name, (node.channels,), _FLOAT))
+    old = event.open(Carried(node.name, (node.channels,), _FLOAT))
     if node.discretization == "zoh":
         moved = graph.op("Sub", _decay(graph, node, graph.op("Add", old, drive), ticks), drive)
         new = graph.op("Where", graph.op("Greater", ticks, graph.like(0, ticks)), moved, old)

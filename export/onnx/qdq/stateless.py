@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ....program.formats import smallest_dtype
 from ....program.nodes import Add, BatchNorm, DenseInput, Embedding, LayerNorm, Linear, Lookup, Multiply
-from ..event import EventGraph
-from ..integer.stateless import write_input
+from ..event import ProgramEvent
+from ..integer.stateless import write_value_input
 from .quantize import WIDEST, codes_to_real, matmul, power, quantize, real
 
 FUNCTIONS = {"gelu": ("Gelu", {"approximate": "tanh"}), "sigmoid": ("Sigmoid", {})}
 
 
-def write_dense_input(event: EventGraph, node: DenseInput) -> str:
+def write_dense_input(event: ProgramEvent, node: DenseInput) -> str:
     """Codes times their scale."""
     graph = event.graph
-    codes = graph.cast(write_input(event, node), np.float32)
+    codes = graph.cast(write_value_input(event, node), np.float32)
     return graph.op("Mul", codes, graph.constant(node.output.scale, np.float32))
 
 
-def write_embedding(event: EventGraph, node: Embedding) -> str:
+def write_embedding(event: ProgramEvent, node: Embedding) -> str:
     """A look-up in the table of codes."""
     graph = event.graph
     codes = event.look_up(node.table, smallest_dtype(node.table_width))
@@ -28,20 +30,18 @@ def write_embedding(event: EventGraph, node: Embedding) -> str:
     return quantize(graph, graph.op("DequantizeLinear", codes, scale, dtype=np.float32), node.output)
 
 
-def write_linear(event: EventGraph, node: Linear) -> str:
+def write_linear(event: ProgramEvent, node: Linear) -> str:
     """The sum over all operands. Wide outputs, such as logits, are not rounded."""
     graph = event.graph
-    total = None
     operands = zip(event.inputs_of(node), node.weights, node.weight_widths, node.weight_fracs, strict=True)
-    for tensor, weight, width, frac in operands:
-        product = matmul(graph, tensor, weight, width, frac)
-        total = product if total is None else graph.op("Add", total, product)
+    products = [matmul(graph, tensor, weight, width, frac) for tensor, weight, width, frac in operands]
+    total = functools.reduce(lambda total, product: graph.op("Add", total, product), products)
     if node.bias.any():
         total = graph.op("Add", total, real(graph, node.bias * 2.0**-node.accumulator_frac))
     return total if node.output.width > WIDEST else quantize(graph, total, node.output)
 
 
-def write_lookup(event: EventGraph, node: Lookup) -> str:
+def write_lookup(event: ProgramEvent, node: Lookup) -> str:
     """The function itself where ONNX has it, else its table."""
     graph = event.graph
     (tensor,) = event.inputs_of(node)
@@ -55,12 +55,12 @@ def write_lookup(event: EventGraph, node: Lookup) -> str:
     return graph.op("Gather", table, index, dtype=np.float32, axis=0)
 
 
-def write_multiply(event: EventGraph, node: Multiply) -> str:
+def write_multiply(event: ProgramEvent, node: Multiply) -> str:
     """The product."""
     return quantize(event.graph, event.graph.op("Mul", *event.inputs_of(node)), node.output)
 
 
-def write_add(event: EventGraph, node: Add) -> str:
+def write_add(event: ProgramEvent, node: Add) -> str:
     """The sum."""
     first, *others = event.inputs_of(node)
     for other in others:
@@ -68,7 +68,7 @@ def write_add(event: EventGraph, node: Add) -> str:
     return quantize(event.graph, first, node.output)
 
 
-def write_batch_norm(event: EventGraph, node: BatchNorm) -> str:
+def write_batch_norm(event: ProgramEvent, node: BatchNorm) -> str:
     """An affine map a channel."""
     graph = event.graph
     (tensor,) = event.inputs_of(node)
@@ -77,7 +77,7 @@ def write_batch_norm(event: EventGraph, node: BatchNorm) -> str:
     return quantize(graph, graph.op("Add", scaled, real(graph, node.bias * 2.0**-frac)), node.output)
 
 
-def write_layer_norm(event: EventGraph, node: LayerNorm) -> str:
+def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
     """The operator LayerNormalization."""
     graph = event.graph
     (tensor,) = event.inputs_of(node)

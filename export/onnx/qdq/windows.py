@@ -6,14 +6,14 @@ import numpy as np
 
 from ....program.nodes import GAP_FORMAT, EventPool, Readout
 from ..arithmetic import at_least, at_most
-from ..event import EventGraph, State
+from ..event import Carried, ProgramEvent
 from ..integer import windows as exact_pool
 from .quantize import quantize, real
 
 _FLOAT = np.dtype(np.float32)
 
 
-def update_event_pool(event: EventGraph, node: EventPool, rate: int) -> None:
+def update_event_pool(event: ProgramEvent, node: EventPool, rate: int) -> None:
     """Take in an event of the input's rate. Each window's first event starts the sums anew."""
     if node.format == GAP_FORMAT:
         exact_pool.update_event_pool(event, node, rate)
@@ -25,7 +25,7 @@ def update_event_pool(event: EventGraph, node: EventPool, rate: int) -> None:
     first = event.first(rate, node.window)
 
     def collect(name: str, value: str, channels: int) -> None:
-        old = event.open(State(f"{node.name}/{name}", (channels,), _FLOAT))
+        old = event.open(Carried(f"{node.name}/{name}", (channels,), _FLOAT))
         later = old if name == "first" else graph.op("Where", event.valid(rate), graph.op("Add", old, value), old)
         event.set(f"{node.name}/{name}", graph.op("Where", first, value, later))
 
@@ -36,7 +36,7 @@ def update_event_pool(event: EventGraph, node: EventPool, rate: int) -> None:
         collect("weight", weight, 1)
 
 
-def read_event_pool(event: EventGraph, node: EventPool) -> str:
+def read_event_pool(event: ProgramEvent, node: EventPool) -> str:
     """The value of a complete window."""
     graph = event.graph
     if node.format == GAP_FORMAT:
@@ -52,12 +52,12 @@ def read_event_pool(event: EventGraph, node: EventPool) -> str:
     return quantize(graph, mean, node.output)
 
 
-def update_readout(event: EventGraph, node: Readout, rate: int) -> None:
+def update_readout(event: ProgramEvent, node: Readout, rate: int) -> None:
     """Take in an event of the values' rate; time passes at the rate of the third input."""
     graph = event.graph
 
     def store(name: str, new: str, channels: int, add: bool) -> None:
-        old = event.open(State(f"{node.name}/{name}", (channels,), _FLOAT))
+        old = event.open(Carried(f"{node.name}/{name}", (channels,), _FLOAT))
         event.keep_unless_valid(f"{node.name}/{name}", graph.op("Add", old, new) if add else new, rate)
 
     if node.mode == "time" and event.program.rates[node.inputs[2]] == rate:
@@ -73,14 +73,14 @@ def update_readout(event: EventGraph, node: Readout, rate: int) -> None:
     if node.mode == "last":
         store("last", value, node.size, add=False)
     if node.mode == "forget":
-        old = event.open(State(f"{node.name}/forget", (node.size,), _FLOAT))
+        old = event.open(Carried(f"{node.name}/forget", (node.size,), _FLOAT))
         step = graph.op("Mul", graph.op("Sub", value, old), real(graph, 2.0**-node.decay_shift))
         count = event.count(rate)
         first = graph.op("Equal", count, graph.like(1, count))
         moved = graph.op("Where", first, value, graph.op("Add", old, step))
         event.keep_unless_valid(f"{node.name}/forget", moved, rate)
     if node.mode == "window":
-        old = event.open(State(f"{node.name}/window", (node.window, node.size), _FLOAT))
+        old = event.open(Carried(f"{node.name}/window", (node.window, node.size), _FLOAT))
         edges = [graph.constant([edge], np.int64) for edge in (1, node.window, 1)]
         rest = graph.op("Slice", old, *edges, dtype=_FLOAT)
         moved = graph.op("Concat", rest, graph.op("Unsqueeze", value, edges[0], dtype=_FLOAT), axis=1)
@@ -88,7 +88,7 @@ def update_readout(event: EventGraph, node: Readout, rate: int) -> None:
         event.set(f"{node.name}/window", graph.op("Where", flag, moved, old))
 
 
-def read_readout(event: EventGraph, node: Readout) -> str:
+def read_readout(event: ProgramEvent, node: Readout) -> str:
     """The value of the events so far: (B, size)."""
     graph = event.graph
     if node.mode in ("last", "forget"):
@@ -106,7 +106,7 @@ def read_readout(event: EventGraph, node: Readout) -> str:
     return quantize(graph, mean, node.output)
 
 
-def _weighted_mean(event: EventGraph, name: str, mean: str) -> str:
+def _weighted_mean(event: ProgramEvent, name: str, mean: str) -> str:
     """Weighted sum over weight; ``mean`` where the weight is 0."""
     graph = event.graph
     weight = event.after[f"{name}/weight"]

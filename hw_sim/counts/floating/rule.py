@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsInt
 
 from ....program.nodes import Node
 from ..edges import NodeCounter
@@ -34,7 +34,7 @@ class FloatRule:
     state: Callable[[Any], int] = state_numbers
 
 
-def op(tally: Tally, kind: str, what: str, number: int) -> None:
+def op(tally: Tally, kind: str, what: str, number: SupportsInt) -> None:
     """Count operations on operands of 32 bits."""
     tally.add(kind, what, (WIDTH, WIDTH), WIDTH, number)
 
