@@ -15,6 +15,7 @@ from .errors import ProgramError
 
 I32_LIMIT = 1 << 30
 I64_LIMIT = 1 << 52
+_PIECE = 1 << 20
 
 
 def register(bound: int) -> str:
@@ -52,12 +53,14 @@ def dot_bound(weight: np.ndarray, magnitude: int) -> np.ndarray:
 
     Python integers, so that the bound itself cannot overflow.
     """
-    if largest(weight) < 1 << 31 and weight.shape[-1] < 1 << 31:  # these sums fit 64 bits, and are fast
-        codes = np.abs(weight.astype(np.int64))
-    else:
-        codes = magnitudes(weight)
-    rows = codes if weight.ndim == 1 else codes.sum(axis=1)
-    return rows.astype(object) * int(magnitude)
+    columns = weight if weight.ndim == 2 else weight[:, None]
+    step = max(1, _PIECE // max(len(columns), 1))
+    sums = np.zeros(len(columns), dtype=object)
+    for start in range(0, columns.shape[1], step):
+        piece = columns[:, start : start + step]
+        fits = largest(piece) < 1 << 31  # sums of these fit 64 bits, and are fast
+        sums = sums + (np.abs(piece.astype(np.int64)) if fits else magnitudes(piece)).sum(axis=1).astype(object)
+    return sums * int(magnitude)
 
 
 def magnitudes(codes: np.ndarray) -> np.ndarray:

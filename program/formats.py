@@ -25,6 +25,8 @@ class Format:
     frac: int
 
     def __post_init__(self) -> None:
+        if type(self.signed) is not bool or any(type(value) is not int for value in (self.width, self.frac)):
+            raise ProgramError(f"a format of width {self.width!r}, signed {self.signed!r}, frac {self.frac!r} is none")
         if not 1 <= self.width <= MAX_WIDTH:
             raise ProgramError(f"width {self.width} is outside 1..{MAX_WIDTH} bits")
         if abs(self.frac) > MAX_FRAC:

@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from .errors import ProgramError
-from .nodes import GAP_FORMAT, QUERY, WEIGHT, GapInput, Node, ValueInput
+from .nodes import GAP_FORMAT, QUERY, VALUE, WEIGHT, GapInput, Node, ValueInput
+from .nodes.check import MOST_CHANNELS
 
 PAIRINGS = ("causal", "next")
 _LONGEST = 1 << 60
+MOST_NODES = 1 << 13
 LONGEST_STEP_US = 1 << 40
 
 Kind = TypeVar("Kind", bound=Node)
@@ -41,6 +43,7 @@ class Program:
     def __post_init__(self) -> None:
         if self.pairing not in PAIRINGS:
             raise ProgramError(f"pairing {self.pairing!r} is unknown; use one of {', '.join(PAIRINGS)}")
+        self._check_size()
         self._check_edges()
         self._check_inputs()
         if self.step_us is not None:
@@ -139,8 +142,20 @@ class Program:
             depth[node.name] = 1 + max((depth[edge] for edge in node.inputs), default=0)
         return max(depth.values())
 
+    def _check_size(self) -> None:
+        """What runs a program takes memory by node and channel, whatever a file declares."""
+        if len(self.nodes) > MOST_NODES:
+            raise ProgramError(f"{len(self.nodes)} nodes are above the limit of {MOST_NODES}")
+        if (channels := sum(node.channels for node in self.nodes)) > MOST_CHANNELS:
+            raise ProgramError(f"all nodes together have {channels} channels, the limit is {MOST_CHANNELS}")
+        if not all(isinstance(name, str) and name.isprintable() for name in self.class_names):
+            raise ProgramError("class names are printable texts")
+        if not isinstance(self.provenance, Mapping):
+            raise ProgramError("provenance is a mapping, of plain JSON data")
+
     def _check_edges(self) -> None:
         seen: dict[str, Node] = {}
+        gaps: set[str] = set()
         for node in self.nodes:
             if node.name in seen:
                 raise ProgramError(f"two nodes are called {node.name!r}; names must be unique")
@@ -148,8 +163,8 @@ class Program:
                 raise ProgramError(f"node {node.name}: has no input")
             if len(node.inputs) != len(node.input_formats):
                 raise ProgramError(f"node {node.name}: {len(node.inputs)} inputs, {len(node.input_formats)} expected")
-            expected = zip(node.inputs, node.input_formats, node.input_channels, strict=True)
-            for edge, format, channels in expected:
+            expected = zip(node.inputs, node.input_formats, node.input_channels, node.roles, strict=True)
+            for edge, format, channels, role in expected:
                 if edge not in seen:
                     raise ProgramError(f"node {node.name}: reads {edge!r}, which no earlier node makes")
                 source = seen[edge]
@@ -159,8 +174,12 @@ class Program:
                     raise ProgramError(
                         f"edge {edge} -> {node.name}: carries {source.channels} channels, {channels} are expected"
                     )
+                if role != VALUE and edge not in gaps:
+                    raise ProgramError(f"edge {edge} -> {node.name}: carries values, gaps are expected")
                 node.check_source(source)
             seen[node.name] = node
+            if node.output == GAP_FORMAT and (isinstance(node, GapInput) or gaps.issuperset(node.inputs)):
+                gaps.add(node.name)
 
     def _check_step(self, step_us: int) -> None:
         if isinstance(step_us, bool) or not isinstance(step_us, int) or not 1 <= step_us <= LONGEST_STEP_US:

@@ -7,7 +7,7 @@ Who counts, describes or traces a program loops over these facts and asks no nod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from ..bounds import check_bounds, register
 from ..errors import ProgramError
 from ..formats import Format
+from .check import check_fields
 from .facts import TRACED, State, Tensor, whole_codes
 
 QUERY = 0
@@ -57,15 +58,7 @@ class Node:
     """The chip whose own arithmetic it has; empty: Pumice's."""
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ProgramError("a node needs a name")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            for array in value if isinstance(value, tuple) else (value,):
-                if isinstance(array, np.ndarray):
-                    if array.dtype.kind not in "iu":
-                        raise ProgramError(f"node {self.name}: {field.name} must hold integers, not {array.dtype}")
-                    array.setflags(write=False)
+        check_fields(self)
         self.validate()
         check_bounds(self.name, self.bounds())
 

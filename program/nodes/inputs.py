@@ -145,5 +145,5 @@ class GapInput(Node):
         return 1
 
     def validate(self) -> None:
-        self.require(self.unit_us >= 1, f"a tick of {self.unit_us} us is not positive")
+        self.require(1 <= self.unit_us <= 1 << 40, f"a tick of {self.unit_us} us is outside 1..2**40")
         self.require(self.output == GAP_FORMAT, f"gaps have format {GAP_FORMAT}")

@@ -10,6 +10,7 @@ from .base import QUERY, TOTAL, VALUE, WEIGHT, Node, register_node, sum_limit
 from .facts import HIDDEN, SUM_BITS, State, whole_codes
 from .inputs import GAP_FORMAT
 
+MOST_HELD = 1 << 22
 MODES = ("mean", "time", "last", "window", "forget")
 
 
@@ -95,8 +96,11 @@ class Readout(Node):
             f"output has {self.output.frac} fractional bits, not {self.format.frac + self.extra_bits}",
         )
         self.require((self.window >= 1) == (self.mode == "window"), "window is for mode 'window' alone")
+        self.require(0 <= self.window <= 1 << 16, f"a window of {self.window} events is outside 1..65536")
+        held = self.window * self.size
+        self.require(held <= MOST_HELD, f"a window of {held} values is above the limit of {MOST_HELD}")
         self.require((self.decay_shift >= 1) == (self.mode == "forget"), "decay_shift is for mode 'forget' alone")
-        self.require(self.decay_shift <= 24, f"decay_shift {self.decay_shift} is above 24")
+        self.require(0 <= self.decay_shift <= 24, f"decay_shift {self.decay_shift} is outside 0..24")
 
     def bounds(self) -> Mapping[str, int]:
         if self.mode == "window":

@@ -165,9 +165,11 @@ class DiagonalSSM(Node):
             check_narrow(self, what, getattr(self, what), self.decay_width)
         self.require_range("decay_exponent", self.decay_exponent, 1, 50)
         check_shift(self, "drive_shift", self.drive_shift)
-        one = np.left_shift(np.int64(1), self.decay_exponent.astype(np.int64)).astype(object)
-        growth = (one + self.decay_re.astype(object)) ** 2 + self.decay_im.astype(object) ** 2 > one * one
-        self.require(not np.any(growth), f"mode {int(np.argmax(growth.any(axis=0)))} grows: its decay exceeds 1")
+        grows = np.zeros(modes, dtype=bool)
+        for re, im, exponent in zip(self.decay_re, self.decay_im, self.decay_exponent, strict=True):
+            one = 1 << exponent.astype(object)
+            grows |= ((one + re.astype(object)) ** 2 + im.astype(object) ** 2 > one * one).astype(bool)
+        self.require(not np.any(grows), f"mode {int(np.argmax(grows))} grows: its decay exceeds 1")
 
     def bounds(self) -> Mapping[str, int]:
         state = self.state_format.magnitude
@@ -183,10 +185,12 @@ class DiagonalSSM(Node):
             (int(d) + int(h)) >> int(r) if r else int(d) << int(lf)
             for d, h, r, lf in zip(drive, half, right, left, strict=True)
         )
-        step = (magnitudes(self.decay_re) + magnitudes(self.decay_im)) * state
-        step = step + (1 << self.decay_exponent.astype(object)) // 2
+        step = max(
+            max((magnitudes(re) + magnitudes(im)) * state + (1 << exponent.astype(object)) // 2)
+            for re, im, exponent in zip(self.decay_re, self.decay_im, self.decay_exponent, strict=True)
+        )
         return {
             "the drive": max(in_state),
             "the state sum": rounded + state,
-            "the decay step": int(step.max()),
+            "the decay step": int(step),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from math import ceil, floor, isqrt
 from pathlib import Path
@@ -19,7 +19,7 @@ from pumice.program import Format, Program, ProgramError
 from pumice.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
 from pumice.program.bounds import dot_bound
 from pumice.program.clock import gaps, ticks
-from pumice.program.nodes import REGISTRY, DiagonalSSM, Embedding, Linear
+from pumice.program.nodes import GAP_FORMAT, REGISTRY, DenseInput, DiagonalSSM, Embedding, Linear, Readout
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program
@@ -247,3 +247,73 @@ def test_bounds_of_products_are_exact(rows, magnitude):
     expected = [sum(map(abs, row)) * magnitude for row in rows]
     assert list(dot_bound(np.array(rows, dtype=np.int64), magnitude)) == expected
     assert list(dot_bound(np.array(rows, dtype=np.int64)[:, 0], magnitude)) == [abs(row[0]) * magnitude for row in rows]
+
+
+STRANGE = [
+    None,
+    True,
+    1.0,
+    "?",
+    1 << 62,
+    -(1 << 62),
+    [1],
+    (1,),
+    {},
+    Format(8, True, 0),
+    np.array([1]),
+    "",
+    "a\nb",
+    "[/red]",
+]
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_fields_hold_what_they_are_declared_as(draw):
+    """Files declare anything: every field of every node refuses every kind of value that is not its own."""
+    for node in draw(3):
+        for item in fields(node):
+            value = getattr(node, item.name)
+            for strange in STRANGE:
+                same = type(strange) is type(value) and item.name != "name"
+                if not same and strange is not value:
+                    with pytest.raises(ProgramError, match=f"{node.name}|a node needs a name"):
+                        replace(node, **{item.name: strange})
+
+
+@pytest.mark.parametrize("dtype", ["u8", ">i4", "?", "f8", "O", "U1", "M8[s]"])
+def test_tensors_are_of_native_integers(dtype):
+    node = nodes_of(Linear)
+    with pytest.raises(ProgramError, match=f"node {node.name}: bias must hold .*integers"):
+        replace(node, bias=np.zeros(node.channels, dtype=dtype))
+
+
+def test_programs_that_no_machine_holds_are_refused():
+    program = random_network(1, value="dense", input="counts")
+    wide = replace(program.value_input, size=1 << 19)
+    with pytest.raises(ProgramError, match=r"all nodes together have \d+ channels, the limit is 262144"):
+        replace(program, nodes=(wide, *program.nodes[1:]))
+    readout = next(node for node in program if isinstance(node, Readout))
+    for window in (1 << 17, 1 << 40):
+        with pytest.raises(ProgramError, match=f"a window of {window} events is outside"):
+            replace(readout, mode="window", window=window, decay_shift=0)
+    for node in program:
+        for item in fields(node):
+            if isinstance(getattr(node, item.name), np.ndarray):
+                with pytest.raises(ProgramError, match="the limit is 262144"):
+                    replace(node, **{item.name: np.zeros((1 << 18) + 1, dtype=np.int8)})
+
+
+def test_gaps_come_from_gap_inputs():
+    program = random_program(1, value="dense")
+    gap = program.gap_inputs[0]
+    forged = [
+        DenseInput(name=gap.name, inputs=(), output=GAP_FORMAT, size=1) if node is gap else node for node in program
+    ]
+    with pytest.raises(ProgramError, match=r"one token or dense input, not 2|carries values, gaps are expected"):
+        replace(program, nodes=tuple(forged))
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c\n"), ("a", "b", "\x1b[31m"), ("a", "b", 3), ("a", "b", "\ud800")])
+def test_class_names_are_printable(names):
+    with pytest.raises(ProgramError, match="class names are printable"):
+        replace(random_program(1), class_names=names)
