@@ -1,88 +1,112 @@
-"""Reader of lava-dl netx .net files that hold dense layers of CUBA neurons."""
+"""Reader of lava-dl netx .net files that hold dense layers of CUBA neurons: carried exactly, or refused by name."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
-import numpy as np
 
 from ...errors import PumiceError
 from ...program import Format, ProgramError
 from ...program.nodes import SPIKES, LoihiLIF
+from .fields import Fields
+from .layers import LAYERS, Chain
 
-NEURONS = ("CUBA", "LOIHI")
-_NEEDED = ("iDecay", "vDecay", "vThMant")
+INPUT = "dense"
+"""The edge that the first layer reads."""
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """What a .net file holds.
+
+    Attributes:
+        nodes: the layers, one behind the other.
+        shape: of the input of one step, as the file gives it; rows of samples are flat, its last axis running fastest.
+        attributes: of the file's root.
+    """
+
+    nodes: tuple[LoihiLIF, ...]
+    shape: tuple[int, ...]
+    attributes: dict[str, Any]
 
 
 def read_net(path: str | Path) -> list[LoihiLIF]:
     """The layers as nodes ``layer/0``, ``layer/1``, ..., each reading the one before, the first one ``dense``.
 
-    A layer ``input`` without neurons is passed over. Without the attribute ``input_message_bits`` the input is spikes.
+    See `read_file` for the input.
 
     Raises:
         PumiceError: not such a file, or a layer, neuron or value that a LoihiLIF node does not have.
     """
+    return list(read_file(path).nodes)
+
+
+def read_file(path: str | Path, input_bits: int | None = None, signed: bool | None = None) -> Net:
+    """The layers, and how to feed them.
+
+    Args:
+        path: of the file.
+        input_bits: of the input, as netx's ``input_message_bits``: 0 for spikes, otherwise the width of the whole
+            numbers that arrive. None: the root's attribute ``input_message_bits``, or spikes, as netx has it too.
+        signed: whether these numbers may be negative. None: the root's attribute ``signed``, or not.
+
+    Raises:
+        PumiceError: not such a file, or a layer, neuron or value that a LoihiLIF node does not have: names the file,
+            the layer, the field, the value and the limit.
+    """
     path = Path(path)
     try:
         with h5py.File(path, "r") as file:
-            groups = file["layer"]
-            bits = int(file.attrs.get("input_message_bits", 0))
-            edge, format = "dense", SPIKES if bits == 0 else Format(bits, bool(file.attrs.get("signed", False)), 0)
-            nodes: list[LoihiLIF] = []
-            for index in range(len(groups)):
-                group = groups[str(index)]
-                kind = _text(group["type"])
-                if kind == "input" and "neuron" not in group:
-                    continue
-                node = _node(f"layer/{index}", kind, group, edge, format)
-                nodes.append(node)
-                edge, format = node.name, SPIKES
+            attributes = dict(file.attrs)
+            stated = attributes.get("input_message_bits") if input_bits is None else input_bits
+            sign = attributes.get("signed", False) if signed is None else signed
+            chain = _read_layers(_layers(file, path), None if stated is None else input_format(int(stated), bool(sign)))
+    except FileNotFoundError:
+        raise PumiceError(f"{path} does not exist; name a .net file of lava-dl") from None
     except ProgramError as error:
         raise PumiceError(f"{path}: {error}") from error
+    except PumiceError:
+        raise
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:  # a damaged file raises any of these
         raise PumiceError(f"{path} is not a .net file of lava-dl, or damaged ({error}); write it anew") from error
-    return nodes
+    return Net(tuple(chain.nodes), chain.input_shape, attributes)
 
 
-def _node(name: str, kind: str, group: h5py.Group, edge: str, format: Format) -> LoihiLIF:
-    if kind not in ("dense", "dense_rec"):
-        raise PumiceError(f"{name} has type {kind}; dense and dense_rec are read")
-    if "delay" in group:
-        raise PumiceError(f"{name} has delays, which LoihiLIF nodes do not have")
-    neuron = group["neuron"]
-    if _text(neuron["type"]) not in NEURONS:
-        raise PumiceError(f"{name} has {_text(neuron['type'])} neurons; {' and '.join(NEURONS)} are read")
-    current_decay, voltage_decay, threshold = (_shared_or_own(neuron[key]) for key in _NEEDED)
-    weight = _matrix(group["weight"])
-    recurrent = _matrix(group["weight_rec"]) if kind == "dense_rec" else np.zeros((len(weight), 0), dtype=np.int32)
-    exponent = 0 if not np.any(np.hstack([weight, recurrent]) % 2) else -1  # odd weights are even ones, halved
-    return LoihiLIF(
-        name=name,
-        inputs=(edge,),
-        output=SPIKES,
-        format=format,
-        weight=(weight << -exponent).astype(np.int16),
-        recurrent=(recurrent << -exponent).astype(np.int16),
-        weight_bits=8,
-        weight_exponent=exponent,
-        bias=np.ravel(group["bias"][()]).astype(np.int64) if "bias" in group else np.zeros(len(weight), dtype=np.int64),
-        du=current_decay - 1,
-        dv=voltage_decay,
-        vth=threshold,
-    )
+def input_format(bits: int, signed: bool) -> Format:
+    """The format of spikes (``bits`` 0), or of whole numbers of ``bits`` bits.
+
+    Raises:
+        PumiceError: bits that no input has.
+    """
+    if not 0 <= bits <= 16 or (signed and bits < 2):
+        raise PumiceError(f"inputs of {bits} bits{', signed,' if signed else ''} are outside 0 to 16; choose fewer")
+    return SPIKES if bits == 0 else Format(bits, signed, 0)
 
 
-def _shared_or_own(data: h5py.Dataset) -> int | np.ndarray:
-    codes = np.ravel(data[()]).astype(np.int64)
-    return int(codes[0]) if np.all(codes == codes[0]) else codes
+def _layers(file: h5py.File, path: Path) -> list[Fields]:
+    groups = file.get("layer")
+    if not isinstance(groups, h5py.Group) or not len(groups):
+        raise PumiceError(f"{path} holds no layers; name a .net file that slayer's export_hdf5 wrote")
+    found = []
+    for index in range(len(groups)):
+        group = groups.get(str(index))
+        if not isinstance(group, h5py.Group):
+            raise PumiceError(f"{path} has {len(groups)} layers, but no layer/{index}; export it anew")
+        found.append(Fields(group, f"layer/{index}"))
+    return found
 
 
-def _matrix(data: h5py.Dataset) -> np.ndarray:
-    return data[()].astype(np.int32)
-
-
-def _text(data: h5py.Dataset) -> str:
-    value = data[()]
-    value = value[0] if isinstance(value, np.ndarray) else value
-    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+def _read_layers(layers: list[Fields], format: Format | None) -> Chain:
+    for layer in layers:  # all kinds are known before the first weight is read
+        kind = layer.word("type")
+        if kind not in LAYERS:
+            raise layer.refusal(f" is of type {kind}; {', '.join(LAYERS)} are read; train the network without it")
+    chain = Chain(INPUT, format)
+    for layer in layers:
+        LAYERS[layer.word("type")](layer, chain)
+    if not chain.nodes:
+        raise layers[-1].refusal(" is the last one, and none has neurons; export the whole network")
+    return chain

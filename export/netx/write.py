@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,8 +23,7 @@ REFRACTORY_DELAY = 1
 def write_net(program: Program, path: str | Path) -> list[LoihiLIF]:
     """Write the program's layers as ``dense`` and ``dense_rec`` with CUBA neurons; return the nodes written.
 
-    The read-out is not part of such a file: the class is the output neuron that spikes most often. Attributes of the
-    root tell the rest: ``input_message_bits``, ``signed`` (the input), ``class_names``, ``program`` (its digest).
+    lava-dl knows layers alone. Attributes of the root tell the rest, see `attributes_of`; `program_of` reads them.
 
     Raises:
         PumiceError: a program that is not a chain of LoihiLIF nodes, weights that netx would not load as they are, or
@@ -31,15 +33,40 @@ def write_net(program: Program, path: str | Path) -> list[LoihiLIF]:
     folded = [_folded(node) for node in nodes]
     memory = io.BytesIO()  # a full disk is then an error of one write, and none that HDF5 meets while it closes
     with h5py.File(memory, "w") as file:
-        file.attrs["input_message_bits"] = nodes[0].message_bits
-        file.attrs["signed"] = nodes[0].format.signed
-        file.attrs["class_names"] = list(program.class_names)
-        file.attrs["program"] = digest(program)
+        file.attrs.update(attributes_of(program, nodes))
         for index, (node, (weight, recurrent)) in enumerate(zip(nodes, folded, strict=True)):
             _write_layer(file.create_group(f"layer/{index}"), node, weight, recurrent)
     with atomic_path(path) as temporary:
         temporary.write_bytes(memory.getvalue())
     return nodes
+
+
+def attributes_of(program: Program, nodes: Sequence[LoihiLIF]) -> dict[str, Any]:
+    """What the user of a file has to know, by attribute of its root.
+
+    - ``input_message_bits`` and ``signed``: of the input, for netx's ``Network(..., input_message_bits=...)``;
+    - ``input_min``, ``input_max``: what inputs have to be clipped to, since netx does not: the program saturates them;
+    - ``step_us``: microseconds of one step, where the program knows them;
+    - ``class_names``: of the last layer's neurons, in their order;
+    - ``readout``: how spikes of the last layer become logits, JSON of the node `Readout`; ``mean`` is spikes a step,
+      so that the class is the neuron that spikes most often, the lowest of equals;
+    - ``program``: its digest.
+    """
+    source, readout = nodes[0].format, program[program.logits]
+    assert isinstance(readout, Readout)
+    told = {"mode": readout.mode, "extra_bits": readout.extra_bits}
+    told |= {"window": readout.window, "decay_shift": readout.decay_shift}
+    step = {} if program.step_us is None else {"step_us": program.step_us}
+    return {
+        "input_message_bits": nodes[0].message_bits,
+        "signed": source.signed,
+        "input_min": source.min,
+        "input_max": source.max,
+        **step,
+        "class_names": list(program.class_names),
+        "readout": json.dumps(told),
+        "program": digest(program),
+    }
 
 
 def loihi_chain(program: Program) -> list[LoihiLIF]:
@@ -60,6 +87,8 @@ def loihi_chain(program: Program) -> list[LoihiLIF]:
                 f"node {node.name} is a {kind}; lava-dl files hold chains of LoihiLIF nodes alone, as quantize=loihi "
                 "makes them of networks of LIF neurons"
             )
+    if not chain or program[program.logits].inputs != (last,):
+        raise PumiceError(f"node {program.logits} reads no chain of LoihiLIF nodes; lava-dl files hold no other")
     return chain
 
 
