@@ -39,10 +39,21 @@ def killed_at_random(start, run_arguments, folder, rng, seconds):
     return run.ended()[0] == -signal.SIGKILL
 
 
+def killed_in_stage(start, arguments, folder, stage, delay):
+    """Kill -9 ``delay`` seconds after ``stage`` has begun, however long what compiles before it takes."""
+    run = start(*arguments, f"run_dir={folder}")
+    while run.process.is_alive() and not (folder / "stages" / f"{stage}.json").exists():
+        time.sleep(0.001)
+    time.sleep(delay)
+    run.process.kill()
+    return run.ended()[0] == -signal.SIGKILL
+
+
 def test_killed_three_times(start, run_arguments, whole, results, tmp_path):
-    rng = random.Random(0)
-    kills = sum(killed_at_random(start, run_arguments, tmp_path / "run", rng, whole[1] / 3) for _ in range(3))
-    assert kills
+    folder = tmp_path / "run"
+    assert killed_in_stage(start, run_arguments, folder, "train", 0.05)
+    assert start(*run_arguments, f"run_dir={folder}", crash_at=(9, True)).ended()[0] == -signal.SIGKILL
+    assert killed_in_stage(start, run_arguments, folder, "quantize", 0.1)
     finish(start, run_arguments, tmp_path / "run")
     assert_same(results, tmp_path / "run", whole[0])
 
