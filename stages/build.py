@@ -45,6 +45,11 @@ def build_model(config: Mapping[str, Any], data: TaskDataModule) -> nn.Module:
     return model_of(config["model"], num_classes=data.num_classes, seed=config["seed"], **data.model_inputs)
 
 
+def check_windows(model: nn.Module, data: TaskDataModule) -> str | None:
+    """What the model cannot see of the training data (`TaskDataModule.check_windows`)."""
+    return data.check_windows(getattr(model.config, "window", 1))
+
+
 def apply_system(system: SystemSettings) -> None:
     """Set the number of threads of torch, which the compiled scans follow."""
     torch.set_num_threads(system.threads or os.cpu_count() or 1)

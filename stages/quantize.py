@@ -21,7 +21,7 @@ from ..train.evaluate import Predictions, figures_of, interval_text
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from . import train as stage_train
-from .build import apply_system, build_data, build_model
+from .build import apply_system, build_data, build_model, check_windows
 from .folder import RunFolder, file_digest
 
 SPLITS = ("validation", "test")
@@ -56,6 +56,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     apply_system(system)
     data = build_data(config, training, system)
     model = build_model(config, data)
+    check_windows(model, data)
     weights = folder.path / "weights.safetensors"
     load_weights(weights, model)
     done = quantize(

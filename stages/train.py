@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
+
 from ..files import atomic_path
 from ..records import versions
 from ..train.fit import fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, check_seed, read_section
-from .build import apply_system, build_data, build_model, device_of
+from .build import apply_system, build_data, build_model, check_windows, device_of
 from .folder import RunFolder, timed
 
 
@@ -35,6 +37,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     apply_system(system)
     data = build_data(config, training, system)
     model = build_model(config, data)
+    if note := check_windows(model, data):
+        Console().print(f"note: {note}", soft_wrap=True, highlight=False)
     info = {"format": 1, "task": dict(config["task"]), "model": dict(config["model"]), "versions": versions()}
     with timed() as seconds:
         kept = fit(

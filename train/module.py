@@ -59,7 +59,7 @@ class ClassifierModule(pl.LightningModule):
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
-        self.validation_loss = MeanMetric()
+        self.training_loss, self.validation_loss = MeanMetric(), MeanMetric()
         self.regression = num_classes is None
         self.validation_accuracy = None if num_classes is None else MulticlassAccuracy(num_classes, average="micro")
 
@@ -81,8 +81,13 @@ class ClassifierModule(pl.LightningModule):
                 f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}; "
                 f"lower training.{'lr' if self.settings.lr else 'ssm_base_lr'} or set training.gradient_clip"
             )
+        self.training_loss.update(loss.detach(), len(targets))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(targets))
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the mean of the epoch's training loss."""
+        self.training_loss.reset()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed dropout by the number of the batch."""

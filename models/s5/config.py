@@ -111,6 +111,11 @@ class S5Config:
         """Whether the model reads tokens rather than vectors."""
         return self.vocab is not None
 
+    @property
+    def window(self) -> int:
+        """Events of one window of the head: the read-out sees nothing of a recording with fewer."""
+        return self.stride**self.stages
+
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> S5Config:
         """Build the settings from plain data, ``more`` taking precedence.

@@ -1,4 +1,6 @@
+import csv
 import json
+import re
 
 import pytest
 import torch
@@ -138,3 +140,15 @@ def test_mixed_precision_trains(run):
 def test_divergence_is_said_in_a_sentence(run):
     with pytest.raises(PumiceError, match=r"lower training\.ssm_base_lr"):
         run(ssm_base_lr=1e30, epochs=2)
+
+
+def test_the_training_loss_that_is_printed_is_the_mean_of_the_epoch(run, tmp_path, capsys):
+    run("printed", logs=LoggingSettings(every_steps=1, tensorboard=False, progress=True), epochs=2)
+    with (tmp_path / "printed/logs/csv/version_0/metrics.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    epochs = {epoch: [float(row["train/loss"]) for row in rows if row["epoch"] == str(epoch)] for epoch in (0, 1)}
+    printed = re.findall(r"training loss (\d+\.\d+)", capsys.readouterr().out)
+    for losses, shown in zip(epochs.values(), printed, strict=True):
+        assert len(losses) > 3
+        assert float(shown) == pytest.approx(sum(losses) / len(losses), abs=6e-4)
+        assert float(shown) != pytest.approx(losses[-1], abs=6e-4)

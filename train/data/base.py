@@ -195,6 +195,17 @@ class TaskDataModule(LightningDataModule, ABC):
     def labels(self, split: str) -> NDArray[np.int64]:
         """The classes (M,) that a model is to name in a split: one a sample, or one a labelled block."""
 
+    def check_windows(self, window: int) -> str | None:
+        """Whether training samples fill a window of so many events, what a model's pooled stages need to see any.
+
+        Returns:
+            a sentence where some do not; None where all do.
+
+        Raises:
+            PumiceError: none does.
+        """
+        return None
+
     def other_protocols(self) -> Mapping[str, TaskDataModule]:
         """The same data counted in other ways, by name; figures are reported by those as well."""
         return {}

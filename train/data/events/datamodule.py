@@ -58,6 +58,28 @@ class EventDataModule(TaskDataModule):
         cropped = (events[:longest] for events, _ in self.samples(split))
         return [(to_tokens(events, sensor), events["t"].astype(np.int64)) for events in cropped]
 
+    def check_windows(self, window: int) -> str | None:
+        """See `TaskDataModule.check_windows`."""
+        samples = self.train_dataset
+        longest = self.task.max_events or samples.lengths.max()
+        lengths = np.minimum(samples.lengths, longest) - (self.task.pairing == "next")
+        short = np.flatnonzero(lengths < window)
+        if not len(short):
+            return None
+        name, number = samples.recordings.name, samples.indices
+        if len(short) < len(lengths):
+            return (
+                f"{len(short):,} of {len(lengths):,} training samples have fewer events than the model's window of "
+                f"{window}, the first is recording {number[short[0]]} of {name} with {lengths[short[0]]}; it sees "
+                "nothing of these"
+            )
+        longest = int(lengths.argmax())
+        raise PumiceError(
+            f"no training sample of {name} fills the model's window of {window} events, the longest is recording "
+            f"{number[longest]} with {lengths[longest]}; lower model.stride or model.stages, or raise task.max_events "
+            "or task.slice_events where they cut"
+        )
+
     def labels(self, split: str) -> NDArray[np.int64]:
         """One class a recording."""
         return self.samples(split).labels

@@ -288,3 +288,20 @@ def test_an_own_build_of_the_embedded_set_is_read_from_its_folder(tmp_path, shd_
     (tmp_path / "test.h5").unlink()
     with pytest.raises(PumiceError, match="pumice data build"):
         _ = EventDataModule(module.task).test_dataset
+
+
+def test_samples_that_fill_no_window_are_named(shd):
+    module = shd()
+    lengths, numbers = module.train_dataset.lengths, module.train_dataset.indices
+    assert module.check_windows(int(lengths.min())) is None
+    note = module.check_windows(int(lengths.min()) + 1)
+    first = int(lengths.argmin())
+    count = int((lengths == lengths.min()).sum())
+    assert note.startswith(f"{count} of {len(lengths)} training samples have fewer events than the model's window of")
+    assert f"recording {numbers[first]} of {module.train_dataset.recordings.name} with {lengths[first]};" in note
+    longest = int(lengths.argmax())
+    with pytest.raises(PumiceError, match=rf"window of 500 events, the longest is recording {numbers[longest]} with"):
+        module.check_windows(500)
+    assert shd(pairing="next").check_windows(int(lengths.min())).startswith(f"{count} of")
+    with pytest.raises(PumiceError, match=r"window of 64 events.*raise task\.max_events"):
+        shd(max_events=63).check_windows(64)
