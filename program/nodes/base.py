@@ -21,8 +21,17 @@ from .facts import TRACED, State, Tensor, whole_codes
 QUERY = 0
 """The rate of edges behind a read-out: a running value, defined at every moment and read when asked for."""
 
-VALUE, GAP, WEIGHT, TOTAL = "value", "gap", "weight", "total"
-"""Roles of input edges: values; gaps that decays count; gaps that weigh values; gaps at the full rate, to be summed."""
+VALUE = "value"
+"""The role of an input edge that carries values."""
+
+GAP = "gap"
+"""The role of an input edge whose gaps decays count."""
+
+WEIGHT = "weight"
+"""The role of an input edge whose gaps weigh values."""
+
+TOTAL = "total"
+"""The role of an input edge of gaps at the full rate, to be summed."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

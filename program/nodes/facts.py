@@ -17,8 +17,14 @@ SUM_BITS = 64
 REAL_ROUNDED, COMPLEX_ROUNDED = 0.5, 0.71
 """Units that rounding a decay step of a real state can lose, and both components of a complex one: 1 / sqrt(2)."""
 
-TRACED, OUTPUT, HIDDEN = "traced", "output", "hidden"
-"""Where a state is seen: in the trace's ``states``, as the node's output itself, or nowhere."""
+TRACED = "traced"
+"""A state that is seen in the trace's ``states``."""
+
+OUTPUT = "output"
+"""A state that is seen as the node's output itself."""
+
+HIDDEN = "hidden"
+"""A state that is seen nowhere."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from ..formats import Format
 from .base import Node, register_node
 
 GAP_FORMAT = Format(width=48, signed=False, frac=0)
+"""Of every edge of gaps, pooled ones included."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

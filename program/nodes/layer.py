@@ -9,6 +9,7 @@ from .base import Node
 from .facts import HIDDEN, State, whole_codes
 
 SPIKES = Format(width=1, signed=False, frac=0)
+"""Of every edge of spikes: one bit."""
 
 
 class NeuronLayer(Node):

@@ -1,14 +1,10 @@
 """The notation of equations: what is drawn, in an independent reading of MathML, and what is refused."""
 
 import re
-import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "tools"))
 import equations
+import pytest
 
 
 def spoken(element):
