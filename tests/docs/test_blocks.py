@@ -4,6 +4,7 @@ A page speaks of `program`, `samples`, `model` as given; `given` says what these
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from pumice.models.s5.build import build_s5
 from pumice.program import save
+from pumice.program.random.networks import random_network
 from pumice.quantization.config import QuantizationConfig
 from pumice.quantization.families import lower, prepare
 from pumice.quantization.qat import calibrate
@@ -50,7 +52,9 @@ def given(small):
     stream = {"tokens": small.samples[0][0], "times_us": small.samples[0][1], "token": 3, "time_us": 0}
     counted: dict[str, object] = {"samples": small.samples}
     exec(PAGES["op_counts"][0], counted)  # energies are of the operations that the page before counted
+    clocked = replace(random_network(0, value="dense", input="counts", inputs=5), step_us=1000)
     return {
+        "data": {"program": clocked, "size": 5, "channels": np.array([0, 4, 4]), "times": np.array([0, 900, 7200])},
         "quantization": batch,
         "simulator": {**stream, "samples": small.samples},
         "op_counts": {"samples": small.samples},
