@@ -168,6 +168,8 @@ class QuantizationConfig:
         tick_ms: length of a tick; None for that of the task, or 0.5 where the task has exact times.
         pool_tick_us: unit of the weights of timepool, microseconds.
         max_dead_zone: share of a state's range that the dead zone of its mode may take.
+        shared_param: with arithmetic "loihi", whether a layer's neurons share one decay and one threshold, as lava-dl
+            calls it; None and False: each has its own.
         calibration: how ranges are found.
         qat: fine-tuning.
     """
@@ -179,6 +181,7 @@ class QuantizationConfig:
     tick_ms: float | None = None
     pool_tick_us: int = 1
     max_dead_zone: float = 0.1
+    shared_param: bool | None = None
     calibration: Calibration = field(default_factory=Calibration)
     qat: FineTuning = field(default_factory=FineTuning)
 
@@ -192,6 +195,11 @@ class QuantizationConfig:
                 raise PumiceError(f"quantize.tick_ms={self.tick_ms} is no whole number of microseconds; round it")
         _require_number("pool_tick_us", self.pool_tick_us, 1, 10**6, whole=True)
         _require_number("max_dead_zone", self.max_dead_zone, 0.0, 1.0)
+        if self.shared_param is not None:
+            if not isinstance(self.shared_param, bool):
+                raise PumiceError(f"quantize.shared_param={self.shared_param} has to be true, false or null")
+            if self.arithmetic != "loihi":
+                raise PumiceError("quantize.shared_param is for quantize.arithmetic=loihi alone; leave it out")
         for path in self.layers:
             self.layer(path)
 

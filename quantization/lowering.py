@@ -25,6 +25,7 @@ class DeadZone:
         share: of the state's range.
         width: bits of the state.
         cure: what to do where the largest width does not suffice.
+        fixed: the width is the chip's, and no setting changes it.
     """
 
     layer: str
@@ -34,6 +35,7 @@ class DeadZone:
     share: float
     width: int
     cure: str
+    fixed: bool = False
 
 
 def check_dead_zones(zones: Iterable[DeadZone], limit: float) -> None:
@@ -46,11 +48,12 @@ def check_dead_zones(zones: Iterable[DeadZone], limit: float) -> None:
         if zone.share > limit:
             needed = zone.width + max(1, ceil(log2(zone.share / max(limit, 1e-9))))
             largest = LIMITS[zone.state][1]
-            cure = f"set quantize.layers to {{{zone.layer}: {{{zone.state}: {needed}}}}}"
+            widen = f"set quantize.layers to {{{zone.layer}: {{{zone.state}: {needed}}}}}"
+            cure = zone.cure if zone.fixed or needed > largest else widen
             which = "mode" if zone.state == "state" else f"the {zone.state} of neuron"
             raise PumiceError(
                 f"{zone.layer}: {which} {zone.number} decays so slowly that its dead zone takes {zone.share:.1%} of a "
-                f"state of {zone.width} bits, the limit is {limit:.1%}; {cure if needed <= largest else zone.cure}, or "
+                f"state of {zone.width} bits, the limit is {limit:.1%}; {cure}, or "
                 "raise quantize.max_dead_zone"
             )
 

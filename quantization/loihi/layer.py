@@ -1,8 +1,9 @@
-"""A layer's codes for Loihi: its scale, its shared decay, even weights, bias and threshold."""
+"""A layer's codes for Loihi: scales, decays, even weights, biases and thresholds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,37 +48,41 @@ class QuantizedLayer:
 class QuantLoihiLayer(nn.Module):
     """What calibration fixes of one layer. Its parameters belong to the float model.
 
-    A float neuron is ``v = a v' + (1 - a) (W x + V z' + b)`` with its own decay a; here all of a layer decay alike, and
-    each keeps the height of its response to an input, (1 - a_i) w_ij. ``scale`` codes are one threshold.
+    A float neuron is ``v = a v' + (1 - a) (W x + V z' + b)`` with its own decay a. Here it keeps that, rounded to
+    4096ths, and what it reaches under a constant input; ``vth`` codes are its threshold, and weights fill their range.
+    Where a layer shares them, all decay alike, and each keeps the height of its response to a single input,
+    (1 - a_i) w_ij: under an input that lasts, neurons slower than their layer reach less than they should.
 
-    Buffers: ``gain`` (H,) float64, codes of one unit of a weight; ``code`` (2,) int64, dv and vth.
+    Buffers: ``gain`` (H,) float64, codes of one unit of a weight; ``code`` (2, H) int64, dv and vth.
 
     Args:
         neurons: H.
         bits: of the weights.
         path: in the model.
+        shared: one decay and one threshold for the layer.
     """
 
-    def __init__(self, neurons: int, bits: int, path: str) -> None:
+    def __init__(self, neurons: int, bits: int, path: str, shared: bool = False) -> None:
         super().__init__()
-        self.bits, self.path = bits, path
+        self.bits, self.path, self.shared = bits, path, shared
         self.register_buffer("gain", torch.zeros(neurons, dtype=torch.float64))
-        self.register_buffer("code", torch.zeros(2, dtype=torch.int64))
+        self.register_buffer("code", torch.zeros(2, neurons, dtype=torch.int64))
+        self.register_load_state_dict_pre_hook(_spread_code)
 
     @property
     def dynamics(self) -> Dynamics:
-        """Decays and threshold.
+        """Decays and thresholds: one each where all neurons have the same.
 
         Raises:
             PumiceError: the twin is not calibrated.
         """
-        dv, vth = self.code.tolist()
-        if vth == 0:
+        dv, vth = (int(own[0]) if (own == own[0]).all() else own for own in self.code.cpu().numpy())
+        if np.any(vth == 0):
             raise PumiceError(f"{self.path} is not calibrated; show the twin training data before it runs quantized")
         return Dynamics(NO_CURRENT_DECAY, dv, vth)
 
     def set_scale(self, source: Source, threshold: float, peak: float, method: str) -> None:
-        """Choose the layer's decay and scale.
+        """Choose decays and scales.
 
         Args:
             source: the float parameters.
@@ -85,14 +90,16 @@ class QuantLoihiLayer(nn.Module):
             peak: the largest magnitude of the potential, in thresholds.
             method: "max" covers the largest weight, "mse" minimises the squared error.
         """
-        decay = _floats(source.decay)
-        relative = (1 - decay) / threshold
+        loss, one = 1 - _floats(source.decay), 1 << DECAY_BITS
+        codes = np.full(len(loss), round(one * float(loss.mean()))) if self.shared else np.rint(one * loss)
+        codes = np.clip(codes, 0, one - 1).astype(np.int64)
+        relative = (loss if self.shared else codes / one) / threshold
         rows = np.hstack([_floats(source.weight), _floats(source.recurrent)]) * relative[:, None]
+        scales = np.array([_scale(part, self.bits, method) for part in ([rows] if self.shared else rows[:, None])])
         highest = min(THRESHOLD_LIMIT, STATE_LIMIT / (2 << ALIGNMENT) / max(peak, 1.0))  # half the state is spare
-        scale = int(max(min(_scale(rows, self.bits, method), highest), 1.0))
-        kept = round((1 << DECAY_BITS) * (1 - float(decay.mean())))
-        self.gain.copy_(torch.from_numpy(relative * scale))
-        self.code.copy_(torch.tensor([min(max(kept, 0), (1 << DECAY_BITS) - 1), scale]))
+        scales = np.maximum(np.minimum(scales, highest), 1).astype(np.int64)
+        self.gain.copy_(torch.from_numpy(relative * scales))
+        self.code[0], self.code[1] = torch.from_numpy(codes), torch.from_numpy(scales)
 
     def quantized(self, source: Source) -> QuantizedLayer:
         """Codes, straight-through: no gradient where a code lies at the end of its range."""
@@ -133,12 +140,25 @@ class QuantLoihiLayer(nn.Module):
         clipped = {what: int((np.abs(_floats(part) * gain) >= limit + unit / 2).sum()) for what, part in both.items()}
         return clipped | {"bias": int((np.abs(_floats(source.bias) * gain[:, 0]) >= BIAS_LIMIT + 0.5).sum())}
 
+    def slower(self, source: Source) -> int:
+        """How many neurons lose at least a twentieth more a step than their own float decay says."""
+        if not self.shared:
+            return 0
+        return int(np.sum(np.divide(self.dynamics.dv, 1 << DECAY_BITS) > 1.05 * (1 - _floats(source.decay))))
+
     def _synapses(self, weight: Tensor) -> NDArray[np.int64]:
         return synapse_codes(_floats(weight) * self.gain.cpu().numpy()[:, None], self.bits)
 
     def _biases(self, bias: Tensor) -> NDArray[np.int64]:
         codes = np.floor(_floats(bias) * self.gain.cpu().numpy() + 0.5)
         return np.clip(codes, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int64)
+
+
+def _spread_code(layer: QuantLoihiLayer, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Checkpoints of before hold one decay and one threshold a layer."""
+    code = state.get(f"{prefix}code")
+    if code is not None and code.dim() == 1:
+        state[f"{prefix}code"] = code[:, None].expand_as(layer.code).clone()
 
 
 def synapse_codes(weight: Floats, bits: int) -> NDArray[np.int64]:

@@ -61,7 +61,7 @@ class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
         super().__init__(model, config, timing)
         if model.config.cell != "lif":
             raise PumiceError(cell_refusal(model.config.cell))
-        paths = [*(f"cells.{number}" for number in range(len(model.cells))), READOUT]
+        self.paths = paths = [*(f"cells.{number}" for number in range(len(model.cells))), READOUT]
         config.check_layers(dict.fromkeys(paths, ("synapses",)))
         widths = [*[model.config.hidden] * len(model.cells), model.config.num_classes]
         for path in paths:
@@ -70,7 +70,8 @@ class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
                 raise PumiceError(f"{path} has synapses of {bits} bits, Loihi's have up to {MOST_BITS}; narrow them")
         self.input = InputQuantizer()
         self.layers = nn.ModuleList(
-            QuantLoihiLayer(width, config.layer(path).synapses, path) for path, width in zip(paths, widths, strict=True)
+            QuantLoihiLayer(width, config.layer(path).synapses, path, bool(config.shared_param))
+            for path, width in zip(paths, widths, strict=True)
         )
 
     def observer(self) -> LoihiObserver:

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
 from pumice.models.adlif.build import build_adlif
-from pumice.program import digest, load, reference, save
-from pumice.program.nodes import LoihiLIF
+from pumice.program import Program, digest, load, reference, save
+from pumice.program.nodes import SPIKES, DenseInput, LoihiLIF, Readout
 from pumice.program.random.loihi import random_loihi
-from pumice.quantization.config import QuantizationConfig, Widths
-from pumice.quantization.families import lower, prepare
+from pumice.quantization.config import Calibration, QuantizationConfig, Widths
+from pumice.quantization.families import FAMILIES, lower, prepare
 from pumice.quantization.loihi.family import lowering_report
 from pumice.quantization.loihi.layer import QuantLoihiLayer, Source, synapse_codes
 from pumice.quantization.loihi.loop import Dynamics
@@ -205,3 +205,95 @@ def test_what_cannot_run_on_loihi_is_refused_by_name():
         calibrated(batch._replace(inputs=batch.inputs / 2))
     with pytest.raises(PumiceError, match="not calibrated"):
         prepare(float_model(), LOIHI).freeze()
+
+
+TAU = np.linspace(5, 25, 8)
+FLOAT_SPIKES = [50, 33, 25, 20, 16, 13, 12, 10]
+
+
+def driven_spikes(shared, steps=400, drive=1.3):
+    """Spikes of eight neurons of other time constants under a constant drive, and their layer."""
+    layer = QuantLoihiLayer(8, 8, "cells.0", shared)
+    weight = torch.full((8, 1), drive, dtype=torch.float64)
+    source = Source(weight, torch.zeros(8, dtype=torch.float64), weight[:, :0], torch.tensor(np.exp(-1 / TAU)))
+    layer.set_scale(source, threshold=1.0, peak=drive, method="mse")
+    node = layer.node("cells/0", "dense", SPIKES, source)
+    values = {"output": SPIKES, "format": SPIKES, "size": 8, "mode": "last", "extra_bits": 0, "window": 0}
+    nodes = (
+        DenseInput(name="dense", inputs=(), output=SPIKES, size=1),
+        node,
+        Readout(name="logits", inputs=("cells/0",), decay_shift=0, **values),
+    )
+    program = Program(nodes=nodes, logits="logits", pairing="causal", class_names=tuple("abcdefgh"))
+    (trace,) = reference.run(program, [(np.ones((steps, 1)), np.arange(steps))])
+    return trace.values["cells/0"].sum(axis=0).tolist(), layer, source
+
+
+def test_neurons_under_a_drive_that_lasts_spike_as_in_float():
+    u, expected = np.zeros(8), np.zeros(8, dtype=int)
+    for _ in range(400):
+        u = np.exp(-1 / TAU) * u + (1 - np.exp(-1 / TAU)) * 1.3
+        expected, u = expected + (u > 1), np.where(u > 1, 0, u)
+    assert expected.tolist() == FLOAT_SPIKES
+    spikes, layer, source = driven_spikes(shared=False)
+    assert spikes == FLOAT_SPIKES
+    assert layer.slower(source) == 0
+
+
+def test_a_shared_decay_says_whom_it_silences():
+    spikes, layer, source = driven_spikes(shared=True)
+    assert spikes == [80, 44, 26, 16, 0, 0, 0, 0]
+    assert layer.slower(source) == 5  # the fourth loses 0.0757 a step by itself, and 0.0818 as the layer does
+    batch = make_batch(np.random.default_rng(0))
+    model = calibrated(batch, QuantizationConfig(arithmetic="loihi", shared_param=True))
+    program = lower(model, class_names=tuple("abcd"))
+    assert isinstance(program["cells/0"].dv, int)
+    report = lowering_report(model, program)
+    assert report[0]["slower"] > 0
+    table = FAMILIES["loihi"].table(report, model)
+    assert f"{report[0]['slower']} of cells.0" in table.caption
+    assert "quantize.shared_param=false gives each neuron its own" in table.caption
+    own = calibrated(batch)
+    report = lowering_report(own, lower(own, class_names=tuple("abcd")))
+    assert "slower" not in FAMILIES["loihi"].table(report, own).caption
+
+
+def test_each_neuron_keeps_its_decay_and_fills_its_range():
+    model = calibrated(
+        make_batch(np.random.default_rng(0)),
+        QuantizationConfig(arithmetic="loihi", calibration=Calibration(method="max")),
+    )
+    node = lower(model, class_names=tuple("abcd"))["cells/0"]
+    decay = model.model.cells[0].tau_u.decay().detach().double().numpy()
+    np.testing.assert_array_equal(node.dv, np.rint(4096 * (1 - decay)))
+    both = np.abs(np.hstack([node.weight, node.recurrent])).max(axis=1)
+    assert ((both >= 252) | (node.vth == node.vth.max())).all()
+    assert len(np.unique(node.vth)) > 1
+
+
+def test_a_decay_of_zero_is_refused():
+    """A time constant of 1e5 steps loses less than half a 4096th a step."""
+    model = calibrated(make_batch(np.random.default_rng(0)), tau_u=[1e5, 1e5])
+    with pytest.raises(PumiceError, match=r"cells\.0: the potential of neuron 0 decays so slowly that its dead zone"):
+        lower(model, class_names=tuple("abcd"))
+    with pytest.raises(PumiceError, match=r"state of 24 bits.*; train with time constants below 8192 steps, or raise"):
+        lower(model, class_names=tuple("abcd"))
+    assert lower(calibrated(make_batch(np.random.default_rng(0)), tau_u=[8e3, 8e3]), class_names=tuple("abcd"))
+
+
+def test_a_checkpoint_of_a_shared_decay_continues():
+    """Calibrated models of before held one dv and one vth a layer."""
+    model = calibrated(make_batch(np.random.default_rng(0)), QuantizationConfig(arithmetic="loihi", shared_param=True))
+    codes = {f"layers.{number}.code" for number in range(3)}
+    before = {name: value[:, 0] if name in codes else value for name, value in model.state_dict().items()}
+    other = prepare(float_model(), LOIHI)
+    other.load_state_dict(before)
+    for mine, found in zip(model.layers, other.layers, strict=True):
+        assert torch.equal(mine.code, found.code)
+
+
+def test_sharing_is_a_setting_of_loihi():
+    with pytest.raises(PumiceError, match=r"shared_param=3 has to be true, false or null"):
+        QuantizationConfig(arithmetic="loihi", shared_param=3)
+    with pytest.raises(PumiceError, match=r"shared_param is for quantize\.arithmetic=loihi alone"):
+        QuantizationConfig(shared_param=False)
