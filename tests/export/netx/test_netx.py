@@ -114,14 +114,16 @@ def test_a_damaged_file_is_a_sentence_or_still_a_network(tmp_path_factory, place
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recurrent", [False, True], ids=["dense", "dense_rec"])
-@pytest.mark.parametrize("source", ["spikes", "counts"])
-def test_netx_runs_it_and_gives_the_same_spikes(tmp_path, recurrent, source):
+@pytest.mark.parametrize(("source", "own"), [("spikes", False), ("counts", False), ("counts", True)])
+def test_netx_runs_it_and_gives_the_same_spikes(tmp_path, recurrent, source, own):
     """lava-dl 0.6.0 itself loads the file; every spike of every layer at every step."""
     try:
         python = ensure_environment((NETX / "requirements.txt").read_text(encoding="utf-8"))
     except LavaUnavailable as error:
         pytest.skip(str(error))
-    program = random_loihi(5, value="dense", layers=2, recurrent=recurrent, input=source, extreme=False, **LOADABLE)
+    program = random_loihi(
+        5, value="dense", layers=2, recurrent=recurrent, input=source, own=own, extreme=False, **LOADABLE
+    )
     nodes = write_net(program, tmp_path / "network.net")
     samples = [random_sample(program, row, steps) for row, steps in enumerate((40, 1, 25))]
     values = {str(row): codes(program, sample)[0] for row, sample in enumerate(samples)}

@@ -1,16 +1,21 @@
 """What lava-dl files hold is carried exactly, or refused by file, layer, field, value and limit."""
 
+import subprocess
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
+from pumice.export.lava.environment import LavaUnavailable, ensure_environment
 from pumice.export.netx import program_of, read_net
 from pumice.export.netx.layers import MOST_INPUTS
 from pumice.program import Format, reference
 from pumice.program.nodes import SPIKES
 
+HERE = Path(__file__).parent
 WEIGHT = np.array([[20.0], [20.0], [20.0]])
 
 
@@ -245,3 +250,36 @@ def test_strange_contents_are_no_net(tmp_path, net_file, dense):
         read_net(net_file([dense(WEIGHT) | {"weight": np.array([b"abc"])}]))
     with pytest.raises(PumiceError, match="neuron is no group"):
         read_net(net_file([dense(WEIGHT) | {"neuron": 3}]))
+
+
+@pytest.mark.slow
+def test_netx_itself_runs_inputs_with_neurons_and_flatten_alike(net_file, dense, tmp_path):
+    """lava-dl 0.6.0: 2 x 3 x 4 inputs with neurons, flattened, into 7 neurons of their own decays."""
+    try:
+        python = ensure_environment((HERE / "requirements.txt").read_text(encoding="utf-8"))
+    except LavaUnavailable as error:
+        pytest.skip(str(error))
+    rng = np.random.default_rng(5)
+    neuron = {"type": "LOIHI", "iDecay": 2048, "vDecay": 700, "vThMant": 250, "wgtExp": 0}
+    own = {
+        "vDecay": rng.integers(0, 3000, 7),
+        "vThMant": rng.integers(200, 4000, 7),
+        "iDecay": rng.integers(900, 4097, 7),
+    }
+    path = net_file(
+        [
+            {"type": "input", "shape": np.array([2, 3, 4]), "neuron": neuron, "weight": [36.0], "bias": [-34.0]},
+            {"type": "flatten", "shape": np.array([24, 1, 1])},
+            dense(2.0 * rng.integers(-80, 90, (7, 24)), own),
+        ]
+    )
+    rows = rng.integers(0, 16, (50, 24))
+    np.save(tmp_path / "inputs.npy", rows)
+    files = [str(path), str(tmp_path / "inputs.npy"), str(tmp_path / "outputs.npz")]
+    done = subprocess.run([python, HERE / "run_input.py", *files], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (trace,) = reference.run(program_of(path, input_bits=4), [(rows.astype(np.float64), np.arange(50))])
+    with np.load(tmp_path / "outputs.npz") as found:
+        for index, name in enumerate(("layer/0", "layer/2")):
+            assert 40 < trace.values[name].sum() < 0.9 * trace.values[name].size
+            np.testing.assert_array_equal(found[str(index)], trace.values[name])
