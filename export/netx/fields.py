@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from ...errors import PumiceError
+from ...hdf5 import Group
 
 
 class Fields:
@@ -19,7 +20,7 @@ class Fields:
         prefix: of the fields in messages.
     """
 
-    def __init__(self, group: h5py.Group, name: str, prefix: str = "") -> None:
+    def __init__(self, group: Group, name: str, prefix: str = "") -> None:
         self.group, self.name, self._prefix = group, name, prefix
 
     def __contains__(self, field: str) -> bool:
@@ -27,12 +28,12 @@ class Fields:
 
     def refusal(self, sentence: str) -> PumiceError:
         """The error that names file and layer."""
-        return PumiceError(f"{self.group.file.filename}: {self.name}{sentence}")
+        return PumiceError(f"{self.group.filename}: {self.name}{sentence}")
 
     def inner(self, field: str) -> Fields:
         """The group ``field`` of this one."""
         group = self.group.get(field)
-        if not isinstance(group, h5py.Group):
+        if not isinstance(group, Group):
             raise self.refusal(f": {field} is no group; export it anew")
         return Fields(group, self.name, f"{field}/")
 

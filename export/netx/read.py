@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from ...errors import PumiceError
+from ...hdf5 import Group, open_hdf5
 from ...program import Format, ProgramError
 from ...program.nodes import SPIKES, LoihiLIF
 from .fields import Fields
@@ -59,8 +58,8 @@ def read_file(path: str | Path, input_bits: int | None = None, signed: bool | No
     """
     path = Path(path)
     try:
-        with h5py.File(path, "r") as file:
-            attributes = dict(file.attrs)
+        with open_hdf5(path) as file:
+            attributes = file.attributes()
             stated = attributes.get("input_message_bits") if input_bits is None else input_bits
             sign = attributes.get("signed", False) if signed is None else signed
             chain = _read_layers(_layers(file, path), None if stated is None else input_format(int(stated), bool(sign)))
@@ -86,14 +85,14 @@ def input_format(bits: int, signed: bool) -> Format:
     return SPIKES if bits == 0 else Format(bits, signed, 0)
 
 
-def _layers(file: h5py.File, path: Path) -> list[Fields]:
+def _layers(file: Group, path: Path) -> list[Fields]:
     groups = file.get("layer")
-    if not isinstance(groups, h5py.Group) or not len(groups):
+    if not isinstance(groups, Group) or not len(groups):
         raise PumiceError(f"{path} holds no layers; name a .net file that slayer's export_hdf5 wrote")
     found = []
     for index in range(len(groups)):
         group = groups.get(str(index))
-        if not isinstance(group, h5py.Group):
+        if not isinstance(group, Group):
             raise PumiceError(f"{path} has {len(groups)} layers, but no layer/{index}; export it anew")
         found.append(Fields(group, f"layer/{index}"))
     return found

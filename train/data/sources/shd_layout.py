@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ....hdf5 import open_hdf5
 from ..plausibility import Plausibility, look_at, unwrap
 from ..recordings import Events, make_events, sort_by_time
 from ..times import microseconds
@@ -39,16 +40,16 @@ class ShdRecordings:
     def __init__(self, path: str | Path, channels: int, num_classes: int, unwrap_times: bool = False) -> None:
         self.name, self._unwrap = str(path), unwrap_times
         try:
-            with h5py.File(path, "r") as file:
+            with open_hdf5(path) as file:
                 missing = [entry for entry in ENTRIES if entry not in file]
                 if missing:
                     raise ValueError(f"it has no {missing[0]}")
-                self._times, counts = _read_ragged(file["spikes/times"])
-                self._units, unit_counts = _read_ragged(file["spikes/units"])
-                self.labels = np.asarray(file["labels"][()]).astype(np.int64)
-                names = [_text(name) for name in file["extra/keys"][()]]
+                self._times, counts = _read_ragged(file.data("spikes/times"))
+                self._units, unit_counts = _read_ragged(file.data("spikes/units"))
+                self.labels = np.asarray(file.data("labels")[()]).astype(np.int64)
+                names = [_text(name) for name in file.data("extra/keys")[()]]
                 known = "extra/speaker" in file
-                self.speakers = file["extra/speaker"][()].astype(np.int64) if known else None
+                self.speakers = file.data("extra/speaker")[()].astype(np.int64) if known else None
         except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
             raise PumiceError(
                 f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); delete it and fetch it anew"

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from ....errors import PumiceError
+from ....hdf5 import open_hdf5
 from .voices import CLASSES, Speaker
 
 NOTE = "Synthetic speech in the file layout of SHD; it is not SHD, and no accuracy on it is an SHD accuracy."
@@ -95,24 +96,23 @@ def read(path: str | Path) -> SpikeData:
     """
     path = Path(path)
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return SpikeData(
-                times=list(file["spikes/times"][()]),
-                units=list(file["spikes/units"][()]),
-                labels=file["labels"][()],
-                speakers=file["extra/speaker"][()],
+                times=list(file.data("spikes/times")[()]),
+                units=list(file.data("spikes/units")[()]),
+                labels=file.data("labels")[()],
+                speakers=file.data("extra/speaker")[()],
             )
     except FileNotFoundError:
         raise PumiceError(f"{path} does not exist; build it with: pumice data build") from None
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise PumiceError(f"{path} is no readable file in SHD's layout ({error}); build or fetch it anew") from error
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
     """How a file written by `write` was made; None where the file says nothing or cannot be read."""
     try:
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get("provenance")
-    except OSError:
+        with open_hdf5(path) as file:
+            return json.loads(file.attributes().get("provenance", "null"))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
-    return None if text is None else json.loads(text)
