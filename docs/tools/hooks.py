@@ -1,7 +1,8 @@
-"""What mkdocs does for Pumice besides its own: equations, the table of nodes, and a package that mkdocstrings finds."""
+"""What mkdocs does besides its own: equations, files, the table of nodes, a package that mkdocstrings finds."""
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -47,7 +48,12 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put in what is read from the node classes."""
+    """Put in files from beside the folder of pages, and what is read from the node classes."""
+
+    def file(match: re.Match[str]) -> str:
+        return (ROOT / match[1]).read_text(encoding="utf-8").replace("](docs/", "](")
+
+    markdown = re.sub(r"<!-- file: (\S+) -->", file, markdown)
     if "<!-- nodes: " not in markdown:
         return markdown
     import nodes

@@ -16,8 +16,8 @@ PAGES = [*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md
 SOURCES = ["/" + path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
 ROOMS = ["", "docs", "export/onnx", "export/lava", "hw_sim", "hw_sim/simulator"]
 """Where folders named in pages lie."""
-WRITTEN = ["onnx", "lava", "netx", "runs", "checkpoints", "failures", "stages", "report"]
-"""Folders that run folders and bundles have."""
+WRITTEN = ["onnx", "lava", "netx", "runs", "checkpoints", "failures", "stages", "report", "site"]
+"""Folders that are written: of run folders and bundles, and the site."""
 DOCUMENTED = ["program", "program.nodes", "program.samples", "program.clock"]
 
 
@@ -74,3 +74,10 @@ def exists(name):
     for part in rest:
         found = getattr(found, part, None)
     return found is not None
+
+
+def test_new_places_in_the_changelog_exist():
+    rows = re.findall(r"^ *\|.*\|(.*)\|$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    names = {name for row in rows for name in re.findall(r"\bpumice\.(?:\w+\.)*\w+", row)}
+    assert len(names) > 10
+    assert all(map(exists, names)), sorted(name for name in names if not exists(name))
