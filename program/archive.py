@@ -11,7 +11,7 @@ import os
 import zipfile
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def _check_members(members: list[zipfile.ZipInfo], size: int, most_bytes: int) -
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(member) as stream:
+    with cast(zipfile.ZipExtFile, archive.open(member)) as stream:
         if np.lib.format.read_magic(stream) != (1, 0):
             raise ValueError(f"{member.filename!r} is no array of numbers")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -89,7 +89,7 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray
         if declared != member.file_size - stream.tell():
             raise ValueError(f"{member.filename!r} declares the shape {shape}, which its bytes do not fill")
         array = np.empty(prod(shape), dtype)
-        buffer, filled = memoryview(array.view(np.uint8)), 0
+        buffer, filled = array.view(np.uint8).data, 0
         while filled < declared:
             got = stream.readinto(buffer[filled : filled + _PIECE])  # also checks the CRC, at the end
             if not got:

@@ -6,7 +6,7 @@ import re
 from html import escape
 
 import equations
-from pumice.export.lava.runtime.block import STATEFUL
+from pumice.export.lava.runtime.evaluator import STATEFUL
 from pumice.export.lava.runtime.stateless import STATELESS
 from pumice.export.onnx.integer import INTEGER
 from pumice.export.onnx.qdq import QDQ

@@ -4,6 +4,6 @@ from .backend import run_lava
 from .bundle import write_bundle
 from .driver import run_bundle
 from .environment import LavaUnavailable, ensure_environment
-from .runtime.wiring import PARTS
+from .runtime.parts import PARTS
 
 __all__ = ["PARTS", "LavaUnavailable", "ensure_environment", "run_bundle", "run_lava", "write_bundle"]

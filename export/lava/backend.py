@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from ...program import Program
-from ...program.nodes import LeakyIntegrator, Node
+from ...program.nodes import Node
 from ...program.samples import Sample, Trace
 from .bundle import write_bundle
 from .driver import LavaFailure, run_bundle
-from .runtime.block import state_size
+from .runtime.parts import LAYERS, split, state_size
 from .runtime.recordings import PortRecord
-from .runtime.wiring import LAYERS, wire
 
 
 def run_lava(
@@ -51,10 +50,10 @@ def trace_of(program: Program, records: Sequence[PortRecord], sample: int) -> Tr
     """What the processes of a run recorded of one sample."""
     rows = records[-1].values[sample]  # the first one is read before any event
     result = Trace(rows[-1], len(records[-1].states[sample]) == 0, {}, {})
-    for part, record in zip(wire(program), records, strict=True):
+    for part, record in zip(split(program), records, strict=True):
         result.values[part.value_out] = rows[1:] if part.reads_out else record.values[sample]
         for node, codes in _by_node(part.nodes, record.states[sample]):
-            kept = result.values if isinstance(node, LeakyIntegrator) else result.states
+            kept = result.states if node.state_fracs.size else result.values  # an integrator's state is its output
             kept[node.name] = codes
     if program.series is not None:
         result.series = result.values[program.series]

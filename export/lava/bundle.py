@@ -17,7 +17,7 @@ from ...program import Program, save
 from ...program.samples import Sample, codes
 from .readme import readme
 from .runtime.head import RESET, VALID
-from .runtime.wiring import wire
+from .runtime.parts import split
 
 PACKAGES = ("program", "export/lava/runtime")
 """What a bundle copies of this package; it keeps its place, so that imports read the same."""
@@ -70,14 +70,14 @@ def _copy_modules(folder: Path) -> None:
             parent.mkdir(parents=True, exist_ok=True)
             (parent / "__init__.py").touch()
         with resources.as_file(root.joinpath(*parts)) as source:
-            ignore = shutil.ignore_patterns("__pycache__", "run.py")
+            ignore = shutil.ignore_patterns("__pycache__", "run.py", "random")  # random programs are for tests
             shutil.copytree(source, folder.joinpath("pumice", *parts), ignore=ignore)
     (folder / "run.py").write_bytes(root.joinpath(*PACKAGES[1].split("/"), "run.py").read_bytes())
 
 
 def source_arrays(program: Program, samples: Sequence[Sample]) -> dict[str, Any]:
     """What the Source process sends: all samples in turn, each led by a step that resets and carries no event."""
-    decay_gap = wire(program)[0].gap_in
+    decay_gap = split(program)[0].gap_in
     rows: dict[str, list[np.ndarray]] = {"values": [], "gaps": [], "pool_gaps": [], "flags": []}
     for index, sample in enumerate(samples):
         values, between = codes(program, sample, index)

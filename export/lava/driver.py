@@ -17,9 +17,10 @@ from ...errors import PumiceError
 from ...program import load
 from .environment import ensure_environment
 from .runtime.failures import FOLDER
+from .runtime.parts import LAYERS, split
 from .runtime.progress import PROGRESS
 from .runtime.recordings import PortRecord, read
-from .runtime.wiring import LAYERS, check_parts, wire
+from .runtime.synapses import check_parts
 
 _POLL_S = 0.1
 _GRACE_S = 10.0
@@ -37,7 +38,7 @@ def run_bundle(
 ) -> list[PortRecord]:
     """Run a bundle in the Lava environment and read what its processes sent, in the order of the layers.
 
-    ``parts`` is one of ``runtime.wiring.PARTS``. ``progress`` is called now and then with the steps sent and all steps.
+    ``parts`` is one of ``runtime.parts.PARTS``. ``progress`` is called now and then with the steps sent and all steps.
     Its processes end with this call, whatever happens: an error, Ctrl-C, or the death of this process.
 
     Raises:
@@ -72,7 +73,7 @@ def run_bundle(
             "no message; is its disk full?"
         ]
         raise LavaFailure(f"the Lava run in {folder} failed: {lines[-1]}; see run.log there")
-    return read(folder / "outputs", wire(program), _flags(folder))
+    return read(folder / "outputs", split(program), _flags(folder))
 
 
 def _teller(folder: Path, progress: Callable[[int, int], None] | None) -> Callable[[], None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 
 from ...program import Program, ProgramError
-from ...program.nodes import DiagonalSSM, EventPool, LeakyIntegrator, LoihiLIF, Neurons, Node
-from .runtime.wiring import FUSED, STOCK, Wires, check_parts, is_stock, synapses, wire
+from ...program.nodes import HIDDEN, OUTPUT, Node
+from .runtime.parts import FUSED, STOCK, Part, split
+from .runtime.synapses import check_parts, synapses
 
 _TEXT = """\
 # {classes} classes as a Lava network
@@ -27,9 +28,11 @@ An integer program of Pumice, ready to run in lava-nc 0.10.0. It needs Python 3.
 | `expected.npz` | `logits` (samples, classes) of the simulator, if it was there |
 | `run.py` | loads both, runs, compares |
 | `pumice/export/lava/runtime/` | the processes and their models, one folder each; `{module}` connects them |
-| `pumice/program/` | reads `program.npz` |
+| `pumice/program/` | the program: nodes, their arithmetic and reference, its file format |
 | `outputs/` | after a run: `<process>.value.npy`, `.flag.npy`, `.state.npy`, (steps, channels) int64 |
 | `failures/` | the traceback of a process model that failed |
+| `progress` | the step that the source has reached |
+| `run.log` | what a run has said that Pumice started |
 
 ## Steps
 
@@ -47,6 +50,12 @@ Nodes of each process, in order of evaluation; names are those of the program:
 
 ```
 {nodes}
+```
+
+What each type computes; docs/numerics.md of Pumice says it in full:
+
+```
+{equations}
 ```
 {stock}
 ## Changing it
@@ -115,28 +124,29 @@ def readme(program: Program, samples: int, steps: int) -> str:
     Raises:
         ProgramError: a program that does not split into layers.
     """
-    wires, own = wire(program), is_stock(program)
-    units = [node.unit_us for node in program.gap_inputs if node.name == wires[0].gap_in]
+    parts, own = split(program), bool(program.chip)
+    units = [node.unit_us for node in program.gap_inputs if node.name == parts[0].gap_in]
     sentences = [
         _EVENT.format(tick_us=units[0] if units else 1) if program.gap_inputs else _TICK + _TRAVEL * (not own),
         _FLAGS,
     ]
-    sentences += [_STRIDED] if any(isinstance(node, EventPool) for node in program) else []
-    sentences += [_POTENTIALS] if any(isinstance(node, LeakyIntegrator) for node in program) else []
+    sentences += [_STRIDED] if any(node.stride > 1 for node in program) else []
+    sentences += [_POTENTIALS] if any(state.seen == OUTPUT for node in program for state in node.states()) else []
     sentences += [_LOGITS.format(frac=program[program.logits].output.frac)]
     decision = "" if program.gap_inputs else _DECISION
     stock = ""
     if own:
         stock = _OWN.format(edges="\n".join(_own_edges(program)))
     elif _takes(program, STOCK):
-        stock = _DENSE.format(edges="\n".join(_edges(wires)))
+        stock = _DENSE.format(edges="\n".join(_edges(parts)))
     return _TEXT.format(
         classes=len(program.class_names),
         told=textwrap.fill(_TOLD.format(samples=samples, steps=steps) + decision, 120),
         variants="".join(_variants(program)),
         steps_are=textwrap.fill(" ".join(sentences), 120),
-        graph="\n".join(_lines(program, wires)),
-        nodes="\n".join(f"{part.name}\n" + "\n".join(_nodes(part)) for part in wires),
+        graph="\n".join(_lines(program, parts)),
+        nodes="\n".join(f"{part.name}\n" + "\n".join(_nodes(part)) for part in parts),
+        equations="\n".join(_equations(program)),
         stock=stock,
         module="stock.py" if own else "network.py",
         recorded=textwrap.fill(_LAVAS if own else _OURS, 120),
@@ -154,17 +164,17 @@ def _takes(program: Program, parts: str) -> bool:
 
 def _variants(program: Program) -> list[str]:
     texts = {FUSED: "one process for the whole network: faster", STOCK: "Lava's own Dense for all products"}
-    offered = [] if is_stock(program) else [parts for parts in texts if _takes(program, parts)]
+    offered = [] if program.chip else [parts for parts in texts if _takes(program, parts)]
     return [f"\n    python3.10 run.py --parts {parts:<5}  # {texts[parts]}" for parts in offered]
 
 
-def _lines(program: Program, wires: list[Wires]) -> list[str]:
-    width = max(len(part.name) for part in wires)
-    lines = [f"{'source':<{width}}  {'-':>4} -> {wires[0].channels_in:<4}"]
-    kind = "Lava's Dense and LIF" if is_stock(program) else "Layer"
-    for part in wires:
-        stride = max((node.stride for node in part.nodes if isinstance(node, EventPool)), default=1)
-        notes = ["counted by the host" if is_stock(program) and part.reads_out else kind]
+def _lines(program: Program, parts: list[Part]) -> list[str]:
+    width = max(len(part.name) for part in parts)
+    lines = [f"{'source':<{width}}  {'-':>4} -> {parts[0].channels_in:<4}"]
+    kind = "Lava's Dense and LIF" if program.chip else "Layer"
+    for part in parts:
+        stride = max(node.stride for node in part.nodes)
+        notes = ["counted by the host" if program.chip and part.reads_out else kind]
         if part.state_size:
             notes.append(f"{part.state_size} state codes")
         if stride > 1:
@@ -173,9 +183,9 @@ def _lines(program: Program, wires: list[Wires]) -> list[str]:
     return lines
 
 
-def _edges(wires: list[Wires]) -> list[str]:
+def _edges(parts: list[Part]) -> list[str]:
     lines, before = [], "source"
-    for part in wires:
+    for part in parts:
         for dense in synapses(part):
             sender, port = (part.name, "recurrent_in") if dense.recurrent else (before, "product_in")
             rows, columns = dense.codes.shape
@@ -188,26 +198,32 @@ def _edges(wires: list[Wires]) -> list[str]:
 def _own_edges(program: Program) -> list[str]:
     lines, before = [], "RingBuffer"
     for node in program:
-        if isinstance(node, LoihiLIF):
-            feeding = [(before, "W", node.weight)] + [(f"LIF {node.name}", "V", node.recurrent)] * node.is_recurrent
-            for sender, what, matrix in feeding:
-                rows, columns = matrix.shape
-                lines.append(f"{sender} -> Dense {node.name}/{what} ({rows} x {columns}) -> LIF {node.name}")
-            before = f"LIF {node.name}"
+        for what, matrix in node.synapses().items():
+            sender = before if what == "W" else f"LIF {node.name}"
+            rows, columns = matrix.shape
+            lines.append(f"{sender} -> Dense {node.name}/{what} ({rows} x {columns}) -> LIF {node.name}")
+        before = f"LIF {node.name}" if node.synapses() else before
     return lines
 
 
-def _nodes(part: Wires) -> list[str]:
+def _nodes(part: Part) -> list[str]:
     return [
         f"  {node.name}: {type(node).__name__}({', '.join(node.inputs)}) -> {node.output}{_state(node)}"
         for node in part.nodes
     ]
 
 
+def _equations(program: Program) -> list[str]:
+    """One line a node type, in the order of their first node."""
+    kinds = dict.fromkeys(type(node) for node in program if not node.is_input)
+    return [f"{kind.__name__}: {kind.equation}" for kind in kinds]
+
+
 def _state(node: Node) -> str:
-    if isinstance(node, DiagonalSSM):
-        return f", state {node.state_format}"
-    if isinstance(node, Neurons):
-        adaptation = getattr(node, "adaptation", None)
-        return f", u {node.potential}" + (f", w {adaptation}" if adaptation else "")
-    return ""
+    """The states that are recorded, with their formats where all components share one."""
+    texts = []
+    for state in node.states():
+        if state.seen != HIDDEN:
+            frac = f".{state.fracs[0]}" if (state.fracs == state.fracs[0]).all() else ""
+            texts.append(f", {state.name or 'state'} s{state.width}{frac}")
+    return "".join(texts)

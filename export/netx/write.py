@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import PumiceError
 from ...files import atomic_path
 from ...program import Program, digest
-from ...program.nodes import DenseInput, LoihiLIF, Readout
+from ...program.nodes import LoihiLIF
 from ...program.nodes.loihi import WEIGHT_LIMIT
 
 REFRACTORY_DELAY = 1
@@ -75,21 +75,20 @@ def loihi_chain(program: Program) -> list[LoihiLIF]:
     Raises:
         PumiceError: it holds other nodes, or connects them otherwise; names the first.
     """
-    chain: list[LoihiLIF] = []
+    layers = {node.name: node for node in program.of_type(LoihiLIF)}
     last = program.value_input.name
     for node in program:
-        if isinstance(node, LoihiLIF) and node.inputs == (last,):
-            chain.append(node)
+        if node.name in layers and node.inputs == (last,):
             last = node.name
-        elif not isinstance(node, (DenseInput, Readout)):
+        elif not (node is program.value_input and node.event_shape) and not node.reads_out:
             kind = type(node).__name__
             raise PumiceError(
                 f"node {node.name} is a {kind}; lava-dl files hold chains of LoihiLIF nodes alone, as quantize=loihi "
                 "makes them of networks of LIF neurons"
             )
-    if not chain or program[program.logits].inputs != (last,):
+    if not layers or program[program.logits].inputs != (last,):
         raise PumiceError(f"node {program.logits} reads no chain of LoihiLIF nodes; lava-dl files hold no other")
-    return chain
+    return list(layers.values())
 
 
 def _write_layer(group: h5py.Group, node: LoihiLIF, weight: np.ndarray, recurrent: np.ndarray) -> None:

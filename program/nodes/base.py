@@ -117,6 +117,10 @@ class Node:
         """The codes that it keeps, as they are stored."""
         return ()
 
+    def synapses(self) -> dict[str, np.ndarray]:
+        """Matrices whose products drive its states, as a chip's synapses would: W of the input, V of its own spikes."""
+        return {}
+
     def states(self) -> tuple[State, ...]:
         """What it remembers from event to event; counters of windows are left out."""
         return ()

@@ -65,6 +65,9 @@ class LeakyIntegrator(Node):
             *(shifts(name, getattr(self, name)) for name in names),
         )
 
+    def synapses(self) -> dict[str, np.ndarray]:
+        return {"W": self.weight}
+
     def states(self) -> tuple[State, ...]:
         return (decaying("", self.output, self.decay, self.decay_frac, seen=OUTPUT),)
 

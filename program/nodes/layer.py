@@ -47,6 +47,9 @@ class NeuronLayer(Node):
         """Whether the neurons see their own spikes."""
         return self.recurrent.shape[1] > 0
 
+    def synapses(self) -> dict[str, np.ndarray]:
+        return {"W": self.feed, **({"V": self.recurrent} if self.is_recurrent else {})}
+
     @property
     def remembers_spikes(self) -> bool:
         """Whether a step needs the spikes of the step before."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from ....program import Program
 from ....program.archive import read_arrays
+from .parts import split
 from .recordings import read
-from .wiring import wire
 
 
 def check(program: Program, flags: np.ndarray, outputs: Path) -> int:
@@ -19,7 +19,7 @@ def check(program: Program, flags: np.ndarray, outputs: Path) -> int:
 
     Shapes: ``flags`` (rows,), as the source sent them.
     """
-    logits = np.stack([rows[-1] for rows in read(outputs, wire(program), flags)[-1].values])
+    logits = np.stack([rows[-1] for rows in read(outputs, split(program), flags)[-1].values])
     print(f"{len(flags)} steps, {len(logits)} samples")
     for sample, row in enumerate(logits):
         print(f"sample {sample}: largest logit of {program.class_names[int(row.argmax())]}")

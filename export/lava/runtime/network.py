@@ -17,17 +17,18 @@ from ....program.nodes import SPIKES
 from .head import heads
 from .layer import Layer
 from .neuron_layer import NeuronLayer
+from .parts import FUSED, LAYERS, STOCK, Part, split
 from .recorder import Recorder
 from .source import Source
 from .stock import run_stock
 from .supervision import stop
-from .wiring import FUSED, LAYERS, STOCK, Wires, check_parts, is_stock, synapses, wire
+from .synapses import check_parts, synapses
 
 
 def run(program: Program, inputs: dict[str, np.ndarray], outputs: Path, parts: str = LAYERS) -> None:
     """Run all steps; every part leaves ``<name>.flag.npy``, ``.value.npy`` and ``.state.npy`` in ``outputs``.
 
-    ``inputs`` holds what ``inputs.npz`` does, ``parts`` is one of ``wiring.PARTS``. Processes of our own delay nothing:
+    ``inputs`` holds what ``inputs.npz`` does, ``parts`` is one of ``parts.PARTS``. Processes of our own delay nothing:
     row k of every file is row k of the input. Lava's Dense delays by a step: behind n of them row k is row k - n, flags
     included, and the network runs n steps longer. A program of Loihi's neurons runs as Lava's own processes alone
     (``stock.py``).
@@ -36,36 +37,36 @@ def run(program: Program, inputs: dict[str, np.ndarray], outputs: Path, parts: s
         ProgramError: the program cannot be made of these parts.
     """
     check_parts(program, parts)
-    if is_stock(program):
+    if program.chip:
         run_stock(program, inputs, outputs)
         return
     source = Source(values=inputs["values"], heads=heads(inputs))
-    wires, steps = wire(program), len(inputs["values"])
+    all_parts, steps = split(program), len(inputs["values"])
     if parts == STOCK:
-        _connect_stock(source, wires, steps + len(wires), outputs)
-        steps += len(wires)
+        steps += len(all_parts)
+        _connect_stock(source, all_parts, steps, outputs)
     else:
-        _connect(source, [wires] if parts == FUSED else [[part] for part in wires], steps, outputs)
+        _connect(source, [all_parts] if parts == FUSED else [[part] for part in all_parts], steps, outputs)
     source.run(condition=RunSteps(num_steps=steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     stop(source)
 
 
-def _connect(source: Source, groups: Sequence[Sequence[Wires]], steps: int, outputs: Path) -> None:
+def _connect(source: Source, groups: Sequence[Sequence[Part]], steps: int, outputs: Path) -> None:
     last: AbstractProcess = source
-    for wires in groups:
-        process = Layer(wires=wires)
+    for parts in groups:
+        process = Layer(parts=parts)
         last.value_out.connect(process.value_in)
         last.head_out.connect(process.head_in)
-        if wires[-1].reads_out:
+        if parts[-1].reads_out:
             source.head_out.connect(process.total_head_in)
-        _record(process, wires, steps, outputs)
+        _record(process, parts, steps, outputs)
         last = process
 
 
-def _connect_stock(source: Source, wires: Sequence[Wires], steps: int, outputs: Path) -> None:
+def _connect_stock(source: Source, parts: Sequence[Part], steps: int, outputs: Path) -> None:
     last: AbstractProcess = source
-    for part in wires:
-        process = NeuronLayer(wires=part)
+    for part in parts:
+        process = NeuronLayer(part=part)
         last.head_out.connect(process.head_in)
         (format,) = part.nodes[0].input_formats
         graded = 0 if format == SPIKES else format.width
@@ -87,5 +88,5 @@ def _connect_stock(source: Source, wires: Sequence[Wires], steps: int, outputs: 
         last = process
 
 
-def _record(process: AbstractProcess, wires: Sequence[Wires], steps: int, outputs: Path) -> None:
-    process.record_out.connect(Recorder(wires=wires, steps=steps, folder=outputs).record_in)
+def _record(process: AbstractProcess, parts: Sequence[Part], steps: int, outputs: Path) -> None:
+    process.record_out.connect(Recorder(parts=parts, steps=steps, folder=outputs).record_in)

@@ -9,18 +9,18 @@ from ....program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
 
 
 class NeuronState:
-    """A layer of LIF or AdaptiveLIF neurons: potentials u, adaptations w (zero without), spikes z; (H,) int64 each."""
+    """A layer of neurons: potentials u and spikes z of the step before; (H,) int64 each."""
 
     def __init__(self, node: Neurons) -> None:
         self.node = node
         self._input, self._recurrent = node.input.astype(np.int64), node.recurrent.astype(np.int64)
         self._constants = {name: getattr(node, name).astype(np.int64) for name in node.constants}
-        self._u = self._w = self._z = np.zeros(node.neurons, dtype=np.int64)
+        self._u = self._z = np.zeros(node.neurons, dtype=np.int64)
 
     @property
     def codes(self) -> np.ndarray:
-        """u, then w where the neurons adapt."""
-        return np.concatenate([self._u, self._w]) if isinstance(self.node, AdaptiveLIF) else self._u
+        """u."""
+        return self._u
 
     def step(self, value: np.ndarray) -> np.ndarray:
         """One time step. Shapes: value (F,) -> spikes (H,)."""
@@ -34,16 +34,13 @@ class NeuronState:
             total = total + (recurrent << node.recurrent_shift)
         current = round_half_up_shift(total, node.current_shift)
         u, z = self._fire(self._drive(current))
-        if isinstance(node, AdaptiveLIF):
-            self._w = self._adapt(node, u, z) if node.order == "se" else self._adapt(node, self._u, self._z)
+        self._adapt(u, z)
         self._u, self._z = u, z
         return z
 
     def _drive(self, current: np.ndarray) -> np.ndarray:
-        if not isinstance(self.node, AdaptiveLIF):
-            return current
-        own, adapted = self.node.drive_shifts
-        return (current << own) - (self._w << adapted)
+        """What ``rise`` multiplies."""
+        return current
 
     def _fire(self, drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Potentials after the reset, and spikes."""
@@ -53,11 +50,35 @@ class NeuronState:
         fired = u > node.threshold
         return np.where(fired, 0, u), fired.astype(np.int64)
 
-    def _adapt(self, node: AdaptiveLIF, u: np.ndarray, z: np.ndarray) -> np.ndarray:
-        kept, coupled, jumped, right = node.adaptation_shifts
+    def _adapt(self, u: np.ndarray, z: np.ndarray) -> None:
+        """What else changes in a step, from its potentials and spikes."""
+
+
+class AdaptiveState(NeuronState):
+    """Adaptive neurons: adaptations w (H,) int64 beside u and z."""
+
+    node: AdaptiveLIF
+
+    def __init__(self, node: AdaptiveLIF) -> None:
+        super().__init__(node)
+        self._w = np.zeros(node.neurons, dtype=np.int64)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """u, then w."""
+        return np.concatenate([self._u, self._w])
+
+    def _drive(self, current: np.ndarray) -> np.ndarray:
+        own, adapted = self.node.drive_shifts
+        return (current << own) - (self._w << adapted)
+
+    def _adapt(self, u: np.ndarray, z: np.ndarray) -> None:
+        kept, coupled, jumped, right = self.node.adaptation_shifts
+        if self.node.order == "ef":
+            u, z = self._u, self._z  # of the step before
         total = self._constants["beta"] * self._w << kept
         total = total + (self._constants["coupling"] * u << coupled) + (self._constants["jump"] * z << jumped)
-        return saturate(round_half_up_shift(total, right), node.adaptation)[0]
+        self._w = saturate(round_half_up_shift(total, right), self.node.adaptation)[0]
 
 
 class IntegratorState:

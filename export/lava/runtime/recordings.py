@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .head import RESET, VALID
-from .wiring import Wires
+from .parts import Part
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class PortRecord:
     states: list[np.ndarray]
 
 
-def write(folder: Path, wires: Sequence[Wires], rows: np.ndarray) -> None:
+def write(folder: Path, parts: Sequence[Part], rows: np.ndarray) -> None:
     """Write ``<part>.flag.npy``, ``.value.npy`` and, of parts with states, ``.state.npy``; (steps, columns) int64.
 
-    Shapes: ``rows`` (steps, columns of all parts): of each part the flag, the value sent and the states (``Part.row``).
+    Shapes: ``rows`` (steps, columns of all parts): of each part its ``RunningPart.row``.
     """
     start = 0
-    for part in wires:
+    for part in parts:
         ends = np.cumsum([start, 1, part.channels_out, part.state_size]).tolist()
         for what, (first, last) in zip(("flag", "value", "state"), itertools.pairwise(ends), strict=True):
             if last > first:
@@ -40,14 +40,14 @@ def write(folder: Path, wires: Sequence[Wires], rows: np.ndarray) -> None:
         start = ends[-1]
 
 
-def read(folder: Path, wires: Sequence[Wires], flags: np.ndarray) -> list[PortRecord]:
+def read(folder: Path, parts: Sequence[Part], flags: np.ndarray) -> list[PortRecord]:
     """What ``write`` wrote, by part and sample. Rows are counted from each process's own reset, so that processes may
     run any number of steps behind one another.
 
     Shapes: ``flags`` (rows,), as the source sends them.
     """
     taken, records = _events(flags), []
-    for part in wires:
+    for part in parts:
         flags = _array(folder, part, "flag")[:, 0]
         starts, sent = np.flatnonzero(flags & RESET), _events(flags)
         values = _array(folder, part, "value")
@@ -70,5 +70,5 @@ def _events(flags: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(piece & VALID) for piece in np.split(flags, starts)[1:]]
 
 
-def _array(folder: Path, part: Wires, what: str) -> np.ndarray:
+def _array(folder: Path, part: Part, what: str) -> np.ndarray:
     return np.load(folder / f"{part.file_name}.{what}.npy", allow_pickle=False)

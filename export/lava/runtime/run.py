@@ -16,8 +16,9 @@ from pathlib import Path
 from pumice.export.lava.runtime.check import check
 from pumice.export.lava.runtime.failures import FOLDER
 from pumice.export.lava.runtime.network import run
+from pumice.export.lava.runtime.parts import LAYERS, PARTS
 from pumice.export.lava.runtime.supervision import end_processes, supervise
-from pumice.export.lava.runtime.wiring import LAYERS, PARTS, check_parts
+from pumice.export.lava.runtime.synapses import check_parts
 from pumice.program import ProgramError, load
 from pumice.program.archive import read_arrays
 

@@ -26,11 +26,11 @@ from ....program import Program
 from ....program.nodes import LoihiLIF
 from ....program.nodes.loihi import ALIGNMENT, LIMITS
 from .head import COLUMNS, FLAG, RESET, VALID
-from .part import Part
+from .parts import split
 from .progress import PROGRESS
 from .recordings import write
+from .running import RunningPart
 from .supervision import stop
-from .wiring import wire
 
 
 @dataclass
@@ -61,7 +61,7 @@ def run_stock(program: Program, inputs: dict[str, np.ndarray], outputs: Path) ->
 
     ``inputs`` holds ``values`` and ``flags`` of ``Source``. The read-out is the host's: it counts the spikes.
     """
-    nodes = [node for node in program if isinstance(node, LoihiLIF)]
+    nodes = list(program.of_type(LoihiLIF))
     flags = inputs["flags"][:, 0]
     starts = np.flatnonzero(flags & RESET)
     pieces = [piece[flags[piece] & VALID > 0] for piece in np.split(np.arange(len(flags)), starts[1:])]
@@ -127,7 +127,7 @@ def _write(
     flags: np.ndarray,
     outputs: Path,
 ) -> None:
-    parts = wire(program)
+    parts = split(program)
     for index, (node, arrays) in enumerate(zip(nodes, recorded, strict=True)):
         spikes = np.zeros((len(flags), node.neurons), dtype=np.int64)
         states = np.zeros((len(flags), 2 * node.neurons), dtype=np.int64)
@@ -138,7 +138,7 @@ def _write(
             states[piece] = np.concatenate([arrays["u"][late], arrays["v"][late]], axis=1)
             begin += len(piece) + len(nodes)
         write(outputs, [parts[index]], np.concatenate([flags, spikes, states], axis=1))
-    readout, head = Part(parts[-1]), np.zeros(COLUMNS, dtype=np.int64)
+    readout, head = RunningPart(parts[-1]), np.zeros(COLUMNS, dtype=np.int64)
     rows = []
     for flag, row in zip(flags[:, 0], spikes, strict=True):
         head[FLAG] = flag

@@ -15,8 +15,8 @@ from pumice.export.lava import PARTS, run_bundle, run_lava, write_bundle
 from pumice.export.lava.backend import trace_of
 from pumice.export.lava.environment import SETTING, LavaUnavailable, ensure_environment, find_python
 from pumice.export.lava.runtime.head import VALID
+from pumice.export.lava.runtime.parts import split
 from pumice.export.lava.runtime.recordings import read
-from pumice.export.lava.runtime.wiring import wire
 from pumice.hw_sim.parity.compare import compare
 from pumice.program import ProgramError, reference
 from pumice.program.random.loihi import random_loihi
@@ -54,6 +54,7 @@ NETWORKS = [
 CASES = [
     *((random_program(17, **choices), parts) for choices in S5 for parts in ("layers", "fused")),
     *((random_network(31, value="dense", **choices), parts) for choices in NETWORKS for parts in PARTS),
+    *((random_network(5, value="token", cell="ef", layers=2), parts) for parts in ("layers", "fused")),
     *((random_loihi(seed, value="dense"), "stock") for seed in (3, 4)),
 ]
 ALL = """
@@ -93,7 +94,7 @@ def test_lava_gives_the_reference_integers(lava, tmp_path):
     assert done.returncode == 0, done.stderr
     for number, (program, parts) in enumerate(CASES):
         with np.load(tmp_path / f"{number}" / "inputs.npz") as inputs:
-            records = read(tmp_path / f"{number}" / "outputs", wire(program), inputs["flags"][:, 0])
+            records = read(tmp_path / f"{number}" / "outputs", split(program), inputs["flags"][:, 0])
         samples, traces = right[number]
         found = [trace_of(program, records, sample) for sample in range(len(samples))]
         backends = {"reference": lambda *_, t=traces: t, "lava": lambda *_, f=found: f}
@@ -121,7 +122,7 @@ def test_lava_is_a_backend_of_the_comparison(lava, parts):
     backends = {"reference": lambda p, s, trace: reference.run(p, s, trace=trace), "lava": lambda *_: traces}
     verdict = compare(program, samples, backends, traced=3).verdicts[0]
     assert verdict.differing == 0, verdict.first
-    assert (verdict.nodes[0], verdict.states[0]) == (len(wire(program)), verdict.states[1])
+    assert (verdict.nodes[0], verdict.states[0]) == (len(split(program)), verdict.states[1])
 
 
 def test_stock_parts_are_refused_where_they_do_not_fit(lava, tmp_path):
@@ -200,7 +201,7 @@ def test_a_failing_process_ends_a_run_without_the_driver(lava, failing):
 
 def test_a_failing_constructor_ends_the_run_with_its_reason(failing):
     model = failing / "pumice" / "export" / "lava" / "runtime" / "layer" / "__init__.py"
-    line = '        self._parts = [Part(wires) for wires in parameters["wires"]]\n'
+    line = '        self._parts = [RunningPart(part) for part in parameters["parts"]]\n'
     assert line in model.read_text()
     model.write_text(model.read_text().replace(line, "        raise ValueError('my own model')\n"))
     with pytest.raises(PumiceError, match="failed: ValueError: my own model"):
@@ -326,8 +327,8 @@ def test_metadata_names_the_tested_versions():
 
     folder = Path(package.__file__).parent
     text = (folder / "runtime" / "run.py").read_text()
-    block = text.split("# /// script\n")[1].split("# ///\n")[0]
-    metadata = tomllib.loads("".join(line.removeprefix("# ") for line in block.splitlines(keepends=True)))
+    evaluator = text.split("# /// script\n")[1].split("# ///\n")[0]
+    metadata = tomllib.loads("".join(line.removeprefix("# ") for line in evaluator.splitlines(keepends=True)))
     assert metadata == {"requires-python": "==3.10.*", "dependencies": ["lava-nc==0.10.0", "numpy<2"]}
     pinned = (folder / "requirements.txt").read_text().splitlines()
     assert "lava-nc==0.10.0" in pinned

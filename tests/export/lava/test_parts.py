@@ -7,9 +7,10 @@ import pytest
 from pumice.export.lava.backend import trace_of
 from pumice.export.lava.bundle import source_arrays
 from pumice.export.lava.runtime.head import COLUMNS, heads
-from pumice.export.lava.runtime.part import FedPart, Part
+from pumice.export.lava.runtime.parts import split
 from pumice.export.lava.runtime.recordings import read, write
-from pumice.export.lava.runtime.wiring import synapses, wire
+from pumice.export.lava.runtime.running import FedPart, RunningPart
+from pumice.export.lava.runtime.synapses import synapses
 from pumice.hw_sim.parity.compare import compare
 from pumice.program import reference
 from pumice.program.random.networks import random_network
@@ -53,10 +54,10 @@ def rows_of(program, samples, rng):
 
 def run_parts(program, samples, rng, folder, most=3):
     """Layers with a line of up to ``most`` steps before each; a read-out's heads at the full rate wait as long."""
-    wires = wire(program)
-    delays = rng.integers(0, most + 1, len(wires))
-    parts = [Part(part) for part in wires]
-    lines = [Delayed(delay, part.channels_in, rng) for delay, part in zip(delays, wires, strict=True)]
+    parts = split(program)
+    delays = rng.integers(0, most + 1, len(parts))
+    running = [RunningPart(part) for part in parts]
+    lines = [Delayed(delay, part.channels_in, rng) for delay, part in zip(delays, parts, strict=True)]
     values, rows = rows_of(program, samples, rng)
     full_rate = Delayed(delays.sum(), 1, rng)
     recorded = [[] for _ in parts]
@@ -64,19 +65,19 @@ def run_parts(program, samples, rng, folder, most=3):
         idle = np.zeros(values.shape[1], dtype=np.int64), np.zeros(COLUMNS, dtype=np.int64)
         value, head = (values[step], rows[step]) if step < len(rows) else idle
         _, total = full_rate(np.zeros(1), head)
-        for part, line, kept in zip(parts, lines, recorded, strict=True):
-            value, head = part.step(*line(value, head), total if part.wires.reads_out else None)
-            kept.append(part.row(value, head))
+        for each, line, kept in zip(running, lines, recorded, strict=True):
+            value, head = each.step(*line(value, head), total if each.part.reads_out else None)
+            kept.append(each.row(value, head))
     return traces_of(program, samples, recorded, rows, folder)
 
 
 def run_fed(program, samples, rng, folder):
     """Layers fed by a Dense each, and a Dense back where they are recurrent."""
-    wires = wire(program)
-    parts = [FedPart(part) for part in wires]
-    matrices = [products_of(part) for part in wires]
+    parts = split(program)
+    running = [FedPart(part) for part in parts]
+    matrices = [products_of(part) for part in parts]
     ahead = [Dense(found["W"]) for found in matrices]
-    channels = [part.nodes[0].channels for part in wires]
+    channels = [part.nodes[0].channels for part in parts]
     back = [
         found.get("V", np.zeros((size, size), dtype=np.int64)) for found, size in zip(matrices, channels, strict=True)
     ]
@@ -86,10 +87,10 @@ def run_fed(program, samples, rng, folder):
         last = step >= len(rows)
         value = np.zeros_like(values[0]) if last else values[step]
         head = np.zeros_like(rows[0]) if last else rows[step]
-        for layer, part in enumerate(parts):
-            value, head = part.step_fed(ahead[layer](value), back[layer] @ sent[layer], head)
+        for layer, each in enumerate(running):
+            value, head = each.step_fed(ahead[layer](value), back[layer] @ sent[layer], head)
             sent[layer] = value
-            recorded[layer].append(part.row(value, head))
+            recorded[layer].append(each.row(value, head))
     return traces_of(program, samples, recorded, rows, folder)
 
 
@@ -104,9 +105,9 @@ def products_of(part):
 
 
 def traces_of(program, samples, recorded, rows, folder):
-    for part, kept in zip(wire(program), recorded, strict=True):
+    for part, kept in zip(split(program), recorded, strict=True):
         write(folder, [part], np.stack(kept))
-    records = read(folder, wire(program), rows[:, 0])
+    records = read(folder, split(program), rows[:, 0])
     return [trace_of(program, records, sample) for sample in range(len(samples))]
 
 

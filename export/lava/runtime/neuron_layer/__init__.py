@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..head import COLUMNS
-from ..part import FedPart
+from ..parts import Part
 from ..ports import IntegerModel, IntegerProcess, model_of
-from ..wiring import Wires
+from ..running import FedPart
 
 
 class NeuronLayer(IntegerProcess):
@@ -21,17 +21,17 @@ class NeuronLayer(IntegerProcess):
     INPUTS = ("product_in", "recurrent_in", "head_in")
     OUTPUTS = ("value_out", "head_out", "record_out")
 
-    def __init__(self, *, wires: Wires) -> None:
-        neurons = wires.nodes[0].channels
+    def __init__(self, *, part: Part) -> None:
+        neurons = part.nodes[0].channels
         channels = {
             "product_in": neurons,
             "recurrent_in": neurons,
             "head_in": COLUMNS,
-            "value_out": wires.channels_out,
+            "value_out": part.channels_out,
             "head_out": COLUMNS,
-            "record_out": wires.columns,
+            "record_out": part.columns,
         }
-        super().__init__(channels, wires=wires, name=wires.name)
+        super().__init__(channels, part=part, name=part.name)
 
 
 @model_of(NeuronLayer)
@@ -40,7 +40,7 @@ class NeuronLayerModel(IntegerModel):
 
     def set_up(self, parameters: Mapping[str, Any]) -> None:
         """Zero states."""
-        self._part = FedPart(parameters["wires"])
+        self._part = FedPart(parameters["part"])
 
     def advance(self) -> None:
         """Take the sums of one step and send the spikes that they make."""

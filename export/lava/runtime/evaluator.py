@@ -1,19 +1,32 @@
-"""A part of a program, run step by step."""
+"""Nodes of a program, evaluated step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, DiagonalSSM, EventPool, LeakyIntegrator, Node, Readout
-from .neurons import IntegratorState, NeuronState
+from ....program.nodes import (
+    HIDDEN,
+    LIF,
+    TOTAL,
+    VALUE,
+    WEIGHT,
+    AdaptiveLIF,
+    DiagonalSSM,
+    EventPool,
+    LeakyIntegrator,
+    Node,
+    Readout,
+)
+from .neurons import AdaptiveState, IntegratorState, NeuronState
 from .ssm import SsmState
 from .stateless import STATELESS
 from .windows import PoolState, ReadoutState
 
-STATEFUL = {
-    AdaptiveLIF: NeuronState,
+STATEFUL: Mapping[type[Node], Callable[[Any], Any]] = {
+    AdaptiveLIF: AdaptiveState,
     DiagonalSSM: SsmState,
     EventPool: PoolState,
     LeakyIntegrator: IntegratorState,
@@ -23,12 +36,12 @@ STATEFUL = {
 """The state of each node type that has one."""
 
 
-def state_size(node: Node) -> int:
-    """Codes that a node holds after each step and that are recorded; of leaky integrators their output."""
-    return node.channels if isinstance(node, LeakyIntegrator) else node.state_fracs.size
+def shows_state(node: Node) -> bool:
+    """Whether what the node holds is recorded."""
+    return any(state.seen != HIDDEN for state in node.states())
 
 
-class Block:
+class Evaluator:
     """Consecutive nodes of a program with their states.
 
     An event that is not valid never reaches ``step``, so it can change nothing.
@@ -44,7 +57,7 @@ class Block:
 
     def state_codes(self) -> np.ndarray:
         """Codes of all nodes that hold some, in order, int64."""
-        held = [self.states[node.name].codes.ravel() for node in self.nodes if state_size(node)]
+        held = [self.states[node.name].codes.ravel() for node in self.nodes if shows_state(node)]
         return np.concatenate([np.zeros(0, dtype=np.int64), *held])
 
     def step(self, edges: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -54,7 +67,7 @@ class Block:
         """
         edges = dict(edges)
         for node in self.nodes:
-            if isinstance(node, Readout):
+            if node.reads_out:
                 self._read_out(node, edges)
                 continue
             if any(edge not in edges for edge in node.inputs):
@@ -66,11 +79,11 @@ class Block:
                 edges[node.name] = value
         return edges
 
-    def _read_out(self, node: Readout, edges: dict[str, np.ndarray]) -> None:
+    def _read_out(self, node: Node, edges: dict[str, np.ndarray]) -> None:
         """A read-out takes what has arrived, at whichever rate, and always has a value."""
         state = self.states[node.name]
-        if node.mode == "time" and node.inputs[2] in edges:
-            state.pass_time(edges[node.inputs[2]])
-        if node.inputs[0] in edges:
-            state.take(*(edges[edge] for edge in node.inputs[:2]))
+        if node.edge(TOTAL) in edges:
+            state.pass_time(edges[node.edge(TOTAL)])
+        if node.edge(VALUE) in edges:
+            state.take(*(edges[edge] for edge in (node.edge(VALUE), node.edge(WEIGHT)) if edge))
         edges[node.name] = state.value()

@@ -1,6 +1,7 @@
 """The event-by-event arithmetic of a bundle against the reference, without Lava; wiring and inputs."""
 
 import itertools
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from pumice.export.lava import run_lava, write_bundle
 from pumice.export.lava.bundle import source_arrays
 from pumice.export.lava.driver import LavaFailure
 from pumice.export.lava.readme import readme
-from pumice.export.lava.runtime.block import Block
+from pumice.export.lava.runtime.evaluator import Evaluator
 from pumice.export.lava.runtime.head import RESET, VALID
-from pumice.export.lava.runtime.wiring import synapses, wire
+from pumice.export.lava.runtime.parts import split
+from pumice.export.lava.runtime.synapses import check_parts, synapses
 from pumice.program import ProgramError, reference
 from pumice.program.clock import gaps
 from pumice.program.random.loihi import random_loihi
@@ -27,39 +29,39 @@ def test_every_edge_of_every_event(seed):
     program = random_program(300 + seed, pairing="causal")
     sample = random_sample(program, seed, 25)
     trace = reference.run(program, [sample])[0]
-    block = Block([node for node in program if not node.is_input])
+    evaluator = Evaluator([node for node in program if not node.is_input])
     between = {node.name: gaps(sample[1], node.unit_us)[:, None] for node in program.gap_inputs}
     seen = {node.name: [] for node in program}
     source = program.value_input.name
     for event in range(25):
-        edges = block.step({source: trace.values[source][event]} | {name: n[event] for name, n in between.items()})
+        edges = evaluator.step({source: trace.values[source][event]} | {name: n[event] for name, n in between.items()})
         for name, value in edges.items():
             seen[name].append(value)
         for name, states in trace.states.items():
             done = (event + 1) // program.rates[name]
             if done:
-                np.testing.assert_array_equal(block.states[name].codes.ravel(), states[done - 1])
+                np.testing.assert_array_equal(evaluator.states[name].codes.ravel(), states[done - 1])
     for name, rows in seen.items():
         np.testing.assert_array_equal(np.reshape(rows, trace.values[name].shape), trace.values[name], name)
 
 
-def test_wires_follow_the_layers():
+def test_parts_follow_the_layers():
     program = random_program(4, stages=2, layers=2, stride=2, pool="time", readout="time")
-    wires = wire(program)
+    parts = split(program)
     names = ["front", *(f"stages/{i}/layers/{j}" for i in range(2) for j in range(2)), "readout"]
-    assert [part.name for part in wires] == names
-    for part, after in itertools.pairwise(wires):
+    assert [part.name for part in parts] == names
+    for part, after in itertools.pairwise(parts):
         assert (part.value_out, part.gap_out) == (after.value_in, after.gap_in)
-    assert (wires[1].gap_in, wires[1].gap_out) == ("gap", "stages/0/layers/0/gap_pool")
-    assert wires[-1].pool_gap_in == "stages/1/layers/0/pool_gap_pool"
-    assert wires[-1].total_gap_in == "pool_gap"
+    assert (parts[1].gap_in, parts[1].gap_out) == ("gap", "stages/0/layers/0/gap_pool")
+    assert parts[-1].pool_gap_in == "stages/1/layers/0/pool_gap_pool"
+    assert parts[-1].total_gap_in == "pool_gap"
 
 
-def test_wires_of_a_clocked_network_are_its_layers():
-    wires = wire(random_network(4, value="dense", cell="ef", layers=2, hidden=5))
-    assert [part.name for part in wires] == ["cells/0", "cells/1", "readout"]
-    assert [part.state_size for part in wires] == [10, 10, 3]
-    assert [node.name for node in wires[-1].nodes] == ["readout", "logits"]
+def test_the_parts_of_a_clocked_network_are_its_layers():
+    parts = split(random_network(4, value="dense", cell="ef", layers=2, hidden=5))
+    assert [part.name for part in parts] == ["cells/0", "cells/1", "readout"]
+    assert [part.state_size for part in parts] == [10, 10, 3]
+    assert [node.name for node in parts[-1].nodes] == ["readout", "logits"]
 
 
 @pytest.mark.parametrize(("bits", "processes"), [(8, 1), (9, 2), (12, 2), (14, 2), (16, 0)])
@@ -69,7 +71,7 @@ def test_weights_of_lavas_dense(bits, processes):
     top = (1 << (bits - 1)) - 1
     matrix = np.random.default_rng(bits).integers(-top, top + 1, node.input.shape)
     matrix.flat[0] = -top
-    part = replace(wire(program)[0], nodes=(replace(node, input=matrix, input_width=bits),))
+    part = replace(split(program)[0], nodes=(replace(node, input=matrix, input_width=bits),))
     if processes == 0:
         with pytest.raises(
             ProgramError, match="node cells/0: W does not fit Lava's Dense, 14-bit codes and 30-bit sums"
@@ -116,7 +118,7 @@ def test_the_readme_shows_the_process_graph(tmp_path):
     for node in program:
         assert node.is_input or f"  {node.name}: {type(node).__name__}(" in text
     graph = [line.split()[0] for line in text.split("```\n")[1].splitlines()]
-    assert graph == ["source", *(part.name for part in wire(program))]
+    assert graph == ["source", *(part.name for part in split(program))]
     assert "one event out for 2 in" in text
 
 
@@ -163,3 +165,31 @@ def test_the_bundle_of_a_failed_run_alone_is_kept(tmp_path, monkeypatch, error):
         run_lava(program, [random_sample(program, 1, 5)], trace=False)
     assert Path(str(raised.value)).exists() is (error is LavaFailure)
     assert any(tmp_path.iterdir()) is (error is LavaFailure)
+
+
+def test_the_readme_lists_every_file_of_the_bundle(tmp_path):
+    program = random_program(4)
+    folder = write_bundle(program, [random_sample(program, 1, 5)], tmp_path / "b", np.zeros((1, 3), dtype=np.int64))
+    table = re.findall(r"^\| `([^`]+)` \|", (folder / "README.md").read_text(), re.MULTILINE)
+    after_a_run = {"outputs/", "failures/", "progress", "run.log"}
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    for listed in set(table) - after_a_run:
+        assert any(name == listed or (listed.endswith("/") and name.startswith(listed)) for name in written), listed
+    packages = {"pumice/__init__.py", "pumice/export/__init__.py", "pumice/export/lava/__init__.py"}  # empty
+    for name in written - packages - {"README.md"}:
+        assert any(name == listed or (listed.endswith("/") and name.startswith(listed)) for listed in table), name
+    assert sum((folder / name).stat().st_size for name in written if name.startswith("pumice/")) < 250_000
+    assert all((folder / name).stat().st_size == 0 for name in packages)
+
+
+def test_neurons_fed_by_tokens_have_a_front_of_their_own():
+    program = random_network(5, value="token", layers=2)
+    parts = split(program)
+    assert [part.name for part in parts] == ["front", "cells/0", "cells/1", "readout"]
+    assert [node.name for node in parts[0].nodes] == ["embedding"]
+    with pytest.raises(
+        ProgramError, match="front: parts=stock needs a clocked network of neurons; use layers or fused"
+    ):
+        check_parts(program, "stock")
+    with pytest.raises(ProgramError, match="node embedding: a Embedding cannot lie beside LoihiLIF nodes"):
+        split(random_loihi(5, value="token"))
