@@ -155,7 +155,7 @@ class Program:
 
     def _check_edges(self) -> None:
         seen: dict[str, Node] = {}
-        gaps: set[str] = set()
+        gaps = {node.name for node in self.gap_inputs}
         for node in self.nodes:
             if node.name in seen:
                 raise ProgramError(f"two nodes are called {node.name!r}; names must be unique")
@@ -178,7 +178,7 @@ class Program:
                     raise ProgramError(f"edge {edge} -> {node.name}: carries values, gaps are expected")
                 node.check_source(source)
             seen[node.name] = node
-            if node.output == GAP_FORMAT and (isinstance(node, GapInput) or gaps.issuperset(node.inputs)):
+            if node.output == GAP_FORMAT and node.inputs and gaps.issuperset(node.inputs):
                 gaps.add(node.name)
 
     def _check_step(self, step_us: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import PumiceError
 from ...files import atomic_path
 from ...program import Program, digest
-from ...program.nodes import LoihiLIF
+from ...program.nodes import LoihiLIF, Readout
 from ...program.nodes.loihi import WEIGHT_LIMIT
 
 REFRACTORY_DELAY = 1
