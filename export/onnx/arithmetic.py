@@ -1,7 +1,8 @@
 """The program's integer arithmetic in ONNX operations; ``program/arithmetic.py`` is the definition.
 
 Signed ``BitShift`` does not exist in ONNX and ``Div`` truncates towards zero, so shifts go through an offset that
-makes the dividend positive. The bounds checked at lowering (below 2**30 in int32, 2**52 in int64) leave the room.
+makes the dividend positive, or clear the lower bits first. The bounds checked at lowering (below 2**30 in int32, 2**52
+in int64) leave the room.
 ``Clip``, ``Min`` and ``Max`` are kept to int32: in int64, released versions of onnxruntime (1.31 among them) and
 OpenVINO return wrong values beyond 2**31. Comparisons and ``Where`` are exact.
 """
@@ -13,6 +14,7 @@ import numpy as np
 from ...program.bounds import dot_bound
 from ...program.formats import Format
 from .graph import Graph
+from .opset import BITWISE
 
 OFFSET_BITS = {np.dtype(np.int32): 30, np.dtype(np.int64): 62}
 
@@ -43,14 +45,50 @@ def shift_half_up(graph: Graph, tensor: str, shift: int | np.ndarray, bias: int 
     """
     shifts = _uniform(shift)
     left, right = np.maximum(-shifts, 0), np.maximum(shifts, 0)
-    tensor = shift_left(graph, tensor, left)
-    added = np.asarray(bias).astype(np.int64) * _powers(left)
-    if not right.any():
-        return graph.op("Add", tensor, graph.like(added, tensor)) if added.any() else tensor
-    bits = OFFSET_BITS[graph.dtypes[tensor]]
-    raised = graph.op("Add", tensor, graph.like((1 << bits) + _powers(right) // 2 + added, tensor))
-    quotient = graph.op("Div", raised, graph.like(_powers(right), tensor))
-    return graph.op("Sub", quotient, graph.like(_powers(bits - right), tensor))
+    added = np.asarray(bias).astype(np.int64) * _powers(left) + _powers(right) // 2
+    return floor_shift(graph, shift_left(graph, tensor, left), right, added)
+
+
+def floor_shift(
+    graph: Graph, tensor: str, shift: int | np.ndarray, added: int | np.ndarray = 0, bound: int | None = None
+) -> str:
+    """``floor((tensor + added) / 2**shift)``; ``shift`` and ``added`` broadcast against the last axis."""
+    tensor, rest = raised_shift(graph, tensor, shift, added, bound)
+    return graph.op("Sub", tensor, graph.like(rest, tensor)) if rest.any() else tensor
+
+
+def raised_shift(
+    graph: Graph, tensor: str, shift: int | np.ndarray, added: int | np.ndarray = 0, bound: int | None = None
+) -> tuple[str, np.ndarray]:
+    """``floor((tensor + added) / 2**shift) + rest``, and the rest, which further sums may take off with their constant.
+
+    ``Div`` truncates. From operator set 18 on the lower bits are cleared before it; before, an offset makes the
+    dividend positive: a power of two above ``bound``, that of ``|tensor + added|``. The smaller numbers are, the more
+    runtimes are exact: some divide in float32.
+    """
+    shifts, more = _uniform(shift), _uniform(added)
+    powers, none = _powers(shifts), np.int64(0)
+    if not shifts.any():
+        return (graph.op("Add", tensor, graph.like(more, tensor)) if more.any() else tensor), none
+    if graph.opset >= BITWISE:
+        total = graph.op("Add", tensor, graph.like(more, tensor)) if more.any() else tensor
+        cleared = graph.op("BitwiseAnd", total, graph.like(-powers, tensor))
+        return graph.op("Div", cleared, graph.like(powers, tensor)), none
+    most = OFFSET_BITS[graph.dtypes[tensor]]
+    bits = most if bound is None else max(bound.bit_length(), int(shifts.max()))
+    raised = graph.op("Add", tensor, graph.like((1 << bits) + more, tensor))
+    return graph.op("Div", raised, graph.like(powers, tensor)), _powers(bits - shifts)
+
+
+def split_bits(graph: Graph, tensor: str, bits: int) -> tuple[str, str]:
+    """The lower ``bits`` bits, a number from 0 up, and ``floor(tensor / 2**bits)``; written once for both."""
+    key = f"{tensor}/lower_{bits}"
+    if key not in graph.halves:
+        kind, constant = ("BitwiseAnd", (1 << bits) - 1) if graph.opset >= BITWISE else ("Mod", 1 << bits)
+        low = graph.op(kind, tensor, graph.like(constant, tensor))
+        high = graph.op("Div", graph.op("Sub", tensor, low), graph.like(1 << bits, tensor))
+        graph.halves[key] = (low, high)
+    return graph.halves[key]
 
 
 def at_most(graph: Graph, tensor: str, limit: int) -> str:

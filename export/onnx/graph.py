@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from .opset import LOWEST
+
 _BOOLEAN = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "Not")
 
 
@@ -16,14 +18,17 @@ class Graph:
     """Collects operations and constants; a tensor is known by its name, and its element type is remembered.
 
     ``scope`` goes before the names of operations, so that a viewer groups them by the program's nodes; ``prefix``
-    before every name, as the names of a sub-graph must differ from those of the graph around it.
+    before every name, as the names of a sub-graph must differ from those of the graph around it; ``opset`` is the
+    lowest operator set that the model may be written for. ``halves`` remembers what was split (``arithmetic.py``).
     """
 
-    def __init__(self, name: str, prefix: str = "") -> None:
+    def __init__(self, name: str, prefix: str = "", opset: int = LOWEST) -> None:
         self.name = name
         self.prefix = prefix
+        self.opset = opset
         self.scope = ""
         self.dtypes: dict[str, np.dtype] = {}
+        self.halves: dict[str, tuple[str, str]] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
         self._operations: list[onnx.NodeProto] = []
@@ -49,7 +54,7 @@ class Graph:
 
     def child(self, name: str) -> Graph:
         """A graph for an attribute of an operation. It may read this graph's tensors; its own names are new."""
-        child = Graph(name, prefix=f"{self.fresh(name)}/")
+        child = Graph(name, prefix=f"{self.fresh(name)}/", opset=self.opset)
         child.dtypes = self.dtypes
         child.scope = "body"
         return child

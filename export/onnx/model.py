@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import onnx
 from onnx import helper
@@ -12,9 +12,7 @@ from ... import __version__
 from ...program import Program, digest
 from .describe import node_docs, tensor_docs
 from .graph import Graph
-
-OPSET = 21
-IR_VERSION = 10
+from .opset import choose_opset, ir_version, operations
 
 
 def finish(
@@ -23,6 +21,7 @@ def finish(
     doc: str,
     tensors: Mapping[str, str],
     nodes: Mapping[str, str],
+    opset: int | None = None,
 ) -> onnx.ModelProto:
     """The model of ``graph``, documented, checked strictly and with all shapes inferred.
 
@@ -32,14 +31,20 @@ def finish(
         doc: what the model is.
         tensors: documentation of inputs and outputs, by name or by the part before the first slash.
         nodes: documentation of operations, by a path that their names contain.
+        opset: of ONNX's operators; None for the lowest that the graph needs.
+
+    Raises:
+        PumiceError: ``opset`` is out of range or lacks an operation.
     """
+    built = graph.build()
+    version = choose_opset(built, graph.dtypes, opset)
     model = helper.make_model(
-        graph.build(),
+        built,
         producer_name="pumice",
         producer_version=__version__,
         doc_string=doc,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", version)],
+        ir_version=ir_version(version),
     )
     helper.set_model_props(model, dict(properties))
     model.graph.doc_string = doc
@@ -53,19 +58,12 @@ def finish(
     return onnx.shape_inference.infer_shapes(model, strict_mode=True)
 
 
-def finish_program(graph: Graph, program: Program, doc: str, arithmetic: str) -> onnx.ModelProto:
+def finish_program(
+    graph: Graph, program: Program, doc: str, arithmetic: str, opset: int | None = None
+) -> onnx.ModelProto:
     """The model of a graph made from ``program``; ``arithmetic`` says "exact" or "approximate" in the metadata."""
     properties = {**metadata(program), "arithmetic": arithmetic}
-    return finish(graph, properties, doc, tensor_docs(program), node_docs(program))
-
-
-def operations(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Every operation of a graph and of the graphs inside it."""
-    for operation in graph.node:
-        yield operation
-        for attribute in operation.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from operations(attribute.g)
+    return finish(graph, properties, doc, tensor_docs(program), node_docs(program), opset)
 
 
 def metadata(program: Program) -> dict[str, str]:

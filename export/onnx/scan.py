@@ -37,7 +37,8 @@ def over_events(
     for output, (tensor, shape) in kept.items():
         body.output(tensor, output, ["batch", *shape])
 
-    graph = Graph(name)
+    graph = Graph(name, opset=body.opset)
+    graph.dtypes |= body.dtypes
     final = event.in_graph(graph)
     final.after = {state.name: f"final/{state.name}" for state in event.states}
     names = [info.name.removeprefix(body.prefix) for info in body.inputs]

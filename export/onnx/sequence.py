@@ -14,22 +14,27 @@ from .event import BEFORE, ProgramEvent
 from .graph import Graph
 from .integer import INTEGER
 from .model import finish_program
+from .opset import LOWEST, check_opset
 from .scan import BODY_PREFIX, over_events
 
 
-def build_sequence(program: Program, trace: Sequence[str] = (), *, dialect: Dialect = INTEGER) -> onnx.ModelProto:
+def build_sequence(
+    program: Program, trace: Sequence[str] = (), *, dialect: Dialect = INTEGER, opset: int | None = None
+) -> onnx.ModelProto:
     """Whole samples from zero states, by default in integer operators alone; the Scan's body is the step's event.
 
     Inputs: as the step model's, with a length axis: ``token`` (B, L) or ``value`` (B, L, d), gaps (B, L), ``valid``
     (B, L). Both axes are dynamic, and events that are not valid may lie anywhere. Outputs: ``logits`` (B, C) after
     the last event; ``series`` (B, L, C) where the program has one, which repeats its last value at events that are not
     valid; and ``trace/<name>`` (B, L, ...) for the edges, and the states after each event (as ``state/<name>``), named
-    in ``trace``.
+    in ``trace``. ``opset`` is that of ONNX's operators, 16 to 21; None for the lowest that the graph needs.
 
     Raises:
-        PumiceError: a node type has no writer, or ``trace`` names what has no value at each event.
+        PumiceError: a node type has no writer, ``trace`` names what has no value at each event, or ``opset`` lacks an
+            operation.
     """
-    body = Graph("event", prefix=BODY_PREFIX)
+    check_opset(opset)
+    body = Graph("event", prefix=BODY_PREFIX, opset=opset or LOWEST)
     event = ProgramEvent(body, program, trace)
     event.begin(body.input("valid", np.bool_, ["batch"]))
     write_event(event, dialect)
@@ -40,7 +45,7 @@ def build_sequence(program: Program, trace: Sequence[str] = (), *, dialect: Dial
     graph, final = over_events("sequence", body, event, kept)
     graph.output(write_query(final, dialect), "logits", ["batch", len(program.class_names)])
     doc = f"Whole samples, padded and marked by valid, through a Scan over events: {dialect.doc}"
-    return finish_program(graph, program, doc, dialect.arithmetic)
+    return finish_program(graph, program, doc, dialect.arithmetic, opset)
 
 
 def _traced(event: ProgramEvent, name: str) -> str:

@@ -14,10 +14,16 @@ from .event import AFTER, ProgramEvent
 from .graph import Graph
 from .integer import INTEGER
 from .model import finish_program
+from .opset import LOWEST, check_opset
 
 
 def build_step(
-    program: Program, trace: Sequence[str] = (), *, dialect: Dialect = INTEGER, branches: bool = True
+    program: Program,
+    trace: Sequence[str] = (),
+    *,
+    dialect: Dialect = INTEGER,
+    branches: bool = True,
+    opset: int | None = None,
 ) -> onnx.ModelProto:
     """One event of a batch of live streams, by default in integer operators alone.
 
@@ -31,11 +37,13 @@ def build_step(
         trace: edges to give as outputs.
         dialect: how its nodes are written.
         branches: skip pooled layers between windows by ``If``; False for a graph without control flow.
+        opset: of ONNX's operators, 16 to 21; None for the lowest that the graph needs.
 
     Raises:
-        PumiceError: a node type has no writer, or ``trace`` names what the program lacks.
+        PumiceError: a node type has no writer, ``trace`` names what the program lacks, or ``opset`` an operation.
     """
-    graph = Graph("step")
+    check_opset(opset)
+    graph = Graph("step", opset=opset or LOWEST)
     event = ProgramEvent(graph, program, trace, branches=branches)
     event.begin(graph.input("valid", np.bool_, ["batch"]))
     write_event(event, dialect)
@@ -48,4 +56,4 @@ def build_step(
             raise PumiceError(f"the program has no edge {edge!r} to trace; name one of its nodes")
         graph.output(event.edges[edge], f"trace/{edge}", ["batch", program[edge].channels])
     doc = f"One event of a batch of streams, states in and states out: {dialect.doc}"
-    return finish_program(graph, program, doc, dialect.arithmetic)
+    return finish_program(graph, program, doc, dialect.arithmetic, opset)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.bounds import register
-from ....program.formats import Format
 from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
-from ..arithmetic import accumulator_dtype, matmul, saturate, shift_half_up, shift_left
+from ..arithmetic import shift_left
 from ..event import Carried, ProgramEvent
+from ..sums import Term, rounded_sum, store_sum
 
 _CODES, SPIKES = np.dtype(np.int32), np.dtype(np.uint8)
 """Element types of potentials and adaptations, and of spikes, which matrix products take as they are."""
@@ -19,7 +18,7 @@ def write_lif(event: ProgramEvent, node: LIF) -> str:
     (x,) = event.inputs_of(node)
     u = _open(event, node, "u", _CODES)
     z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
-    rest, spiked = _fire(event, node, _integrate(event, node, u, _current(event, node, x, z)))
+    rest, spiked = _fire(event, node, _integrate(event, node, u, *_current(event, node, x, z)))
     _keep(event, node, u=rest)
     return _spikes(event, node, spiked)
 
@@ -30,8 +29,8 @@ def write_adaptive_lif(event: ProgramEvent, node: AdaptiveLIF) -> str:
     (x,) = event.inputs_of(node)
     u, w = _open(event, node, "u", _CODES), _open(event, node, "w", _CODES)
     z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
-    drive = _adapted(event, node, _current(event, node, x, z), w)
-    rest, spiked = _fire(event, node, _integrate(event, node, u, drive))
+    drive = _adapted(event, node, *_current(event, node, x, z), w)
+    rest, spiked = _fire(event, node, _integrate(event, node, u, *drive))
     seen = (rest, spiked) if node.order == "se" else (u, graph.cast(z, bool))
     _keep(event, node, u=rest, w=_adapt(event, node, w, *seen))
     return _spikes(event, node, spiked)
@@ -39,14 +38,13 @@ def write_adaptive_lif(event: ProgramEvent, node: AdaptiveLIF) -> str:
 
 def write_leaky_integrator(event: ProgramEvent, node: LeakyIntegrator) -> str:
     """One time step of the potentials; an event that is not valid gives those of the step before."""
-    graph = event.graph
-    bound = node.bounds()["the potential"]
-    dtype = accumulator_dtype(register(bound))
     (x,) = event.inputs_of(node)
     old = event.open(Carried(node.name, (node.channels,), _CODES))
-    kept = _times(event, old, node.decay, node.decay_shift, dtype)
-    driven = shift_left(graph, matmul(graph, x, node.format, node.weight, dtype), node.weight_shift)
-    new = _store(event, graph.op("Add", kept, driven), node.output_shift, node.output, bound, node.bias)
+    terms = [
+        Term(old, node.decay, node.decay_shift, node.output.magnitude),
+        Term(x, node.weight, node.weight_shift, node.format.magnitude, node.format),
+    ]
+    new = store_sum(event.graph, terms, node.bias, node.output_shift, node.output)
     return event.keep_unless_valid(node.name, new, event.program.rates[node.name])
 
 
@@ -59,35 +57,28 @@ def _keep(event: ProgramEvent, node: Neurons, **states: str) -> None:
         event.keep_unless_valid(f"{node.name}/{name}", value, event.program.rates[node.name])
 
 
-def _current(event: ProgramEvent, node: Neurons, x: str, z: str) -> str:
-    """``I = rhu(W x + V z + bias)``."""
-    graph = event.graph
-    dtype = accumulator_dtype(register(node.bounds()["the current"]))
-    total = shift_left(graph, matmul(graph, x, node.format, node.input, dtype), node.input_shift)
+def _current(event: ProgramEvent, node: Neurons, x: str, z: str) -> tuple[str, int]:
+    """``I = rhu(W x + V z + bias)``, and a bound of its magnitude."""
+    terms = [Term(x, node.input, node.input_shift, node.format.magnitude, node.format)]
     if node.is_recurrent:
-        fed_back = matmul(graph, z, node.output, node.recurrent, dtype)
-        total = graph.op("Add", total, shift_left(graph, fed_back, node.recurrent_shift))
-    return shift_half_up(graph, total, node.current_shift, node.bias)
+        terms.append(Term(z, node.recurrent, node.recurrent_shift, 1, node.output))
+    return rounded_sum(event.graph, terms, node.bias, node.current_shift)
 
 
-def _adapted(event: ProgramEvent, node: AdaptiveLIF, current: str, w: str) -> str:
-    """``I - w``, at the finer one's fractional bits."""
-    graph = event.graph
-    dtype = accumulator_dtype(register(node.bounds()["the potential"]))
-    own, adapted = node.drive_shifts
+def _adapted(event: ProgramEvent, node: AdaptiveLIF, current: str, bound: int, w: str) -> tuple[str, int]:
+    """``I - w``, at the finer one's fractional bits, and a bound of its magnitude."""
+    graph, (own, adapted) = event.graph, node.drive_shifts
+    bound = (bound << own) + (node.adaptation.magnitude << adapted)
+    dtype = np.dtype(np.int32 if bound < 1 << 31 else np.int64)
     current = shift_left(graph, graph.cast(current, dtype), own)
-    return graph.op("Sub", current, shift_left(graph, graph.cast(w, dtype), adapted))
+    return graph.op("Sub", current, shift_left(graph, graph.cast(w, dtype), adapted)), bound
 
 
-def _integrate(event: ProgramEvent, node: Neurons, u: str, drive: str) -> str:
+def _integrate(event: ProgramEvent, node: Neurons, u: str, drive: str, bound: int) -> str:
     """``sat(rhu(alpha u + rise drive))``."""
-    graph = event.graph
-    bound = node.bounds()["the potential"]
-    dtype = accumulator_dtype(register(bound))
     decayed, driven, right = node.potential_shifts
-    kept = _times(event, u, node.alpha, decayed, dtype)
-    total = graph.op("Add", kept, _times(event, drive, node.rise, driven, dtype))
-    return _store(event, total, right, node.potential, bound)
+    terms = [Term(u, node.alpha, decayed, node.potential.magnitude), Term(drive, node.rise, driven, bound)]
+    return store_sum(event.graph, terms, 0, right, node.potential)
 
 
 def _fire(event: ProgramEvent, node: Neurons, reached: str) -> tuple[str, str]:
@@ -108,27 +99,10 @@ def _spikes(event: ProgramEvent, node: Neurons, spiked: str) -> str:
 
 def _adapt(event: ProgramEvent, node: AdaptiveLIF, w: str, u: str, spiked: str) -> str:
     """``sat(rhu(beta w + coupling u + jump z))``."""
-    graph = event.graph
-    bound = node.bounds()["the adaptation"]
-    dtype = accumulator_dtype(register(bound))
     kept, coupled, jumped, right = node.adaptation_shifts
-    jump = graph.constant(np.left_shift(node.jump.astype(np.int64), jumped), dtype)
-    total = graph.op("Add", _times(event, w, node.beta, kept, dtype), _times(event, u, node.coupling, coupled, dtype))
-    total = graph.op("Add", total, graph.op("Where", spiked, jump, graph.like(0, jump)))
-    return _store(event, total, right, node.adaptation, bound)
-
-
-def _times(event: ProgramEvent, tensor: str, constant: np.ndarray, shift: int | np.ndarray, dtype: np.dtype) -> str:
-    """``constant * tensor * 2**shift`` in ``dtype``."""
-    graph = event.graph
-    factor = graph.constant(np.left_shift(constant.astype(np.int64), shift), dtype)
-    return graph.op("Mul", graph.cast(tensor, dtype), factor)
-
-
-def _store(
-    event: ProgramEvent, total: str, shift: int | np.ndarray, format: Format, bound: int, bias: int | np.ndarray = 0
-) -> str:
-    """``sat(rhu((total + bias) / 2**shift))``; ``bound`` is that of the sum with its rounding term."""
-    least = int(np.min(shift))
-    rounded = shift_half_up(event.graph, total, shift, bias)
-    return saturate(event.graph, rounded, format, bound >> least if least > 0 else bound << -least)
+    terms = [
+        Term(w, node.beta, kept, node.adaptation.magnitude),
+        Term(u, node.coupling, coupled, node.potential.magnitude),
+        Term(spiked, node.jump, jumped, 1),
+    ]
+    return store_sum(event.graph, terms, 0, right, node.adaptation)

@@ -6,9 +6,11 @@ import numpy as np
 
 from ....program.bounds import register
 from ....program.nodes import DiagonalSSM
-from ..arithmetic import OFFSET_BITS, accumulator_dtype, at_most, matmul, saturate, shift_half_up
+from ..arithmetic import OFFSET_BITS, accumulator_dtype, at_most, saturate, shift_half_up
 from ..event import Carried, ProgramEvent
 from ..graph import Graph
+from ..opset import BITWISE
+from ..sums import Term, rounded_sum
 from ..tables import DRIVE
 
 
@@ -18,7 +20,7 @@ def write_diagonal_ssm(event: ProgramEvent, node: DiagonalSSM) -> str:
     value, gap = event.inputs_of(node)
     rate = event.program.rates[node.inputs[0]]
     state = Carried(node.name, (node.channels,), np.dtype(np.int32))
-    ticks = at_most(graph, gap, node.max_gap)
+    ticks = graph.cast(at_most(graph, gap, node.max_gap), np.int32)
     drive = _drive(event, node, value)
     old = event.open(state)
     if node.discretization == "zoh":
@@ -33,22 +35,22 @@ def write_diagonal_ssm(event: ProgramEvent, node: DiagonalSSM) -> str:
 
 def _drive(event: ProgramEvent, node: DiagonalSSM, value: str) -> str:
     """``rhu(B u + b)`` in state units, unsaturated."""
-    graph = event.graph
-    dtype = accumulator_dtype(node.drive_accumulator)
     if node.name + DRIVE in event.tables:
-        return event.look_up(event.tables[node.name + DRIVE], dtype)
+        return event.look_up(event.tables[node.name + DRIVE], _sum_dtype(node))
     weight = np.concatenate([node.input_re, node.input_im]).astype(np.int64)
     bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.int64)
-    drive = matmul(graph, value, node.format, weight, dtype)
-    if bias.any():
-        drive = graph.op("Add", drive, graph.constant(bias, dtype))
-    return shift_half_up(graph, drive, np.tile(node.drive_shift, 2))
+    term = Term(value, weight, 0, node.format.magnitude, node.format)
+    return rounded_sum(event.graph, [term], bias, np.tile(node.drive_shift, 2))[0]
 
 
 def _add(event: ProgramEvent, node: DiagonalSSM, state: str, drive: str) -> str:
-    dtype = accumulator_dtype(register(node.bounds()["the state sum"]))
+    dtype = _sum_dtype(node)
     total = event.graph.op("Add", event.graph.cast(state, dtype), event.graph.cast(drive, dtype))
     return saturate(event.graph, total, node.state_format)
+
+
+def _sum_dtype(node: DiagonalSSM) -> np.dtype:
+    return accumulator_dtype(register(node.bounds()["the state sum"]))
 
 
 def _decay(event: ProgramEvent, node: DiagonalSSM, state: str, ticks: str) -> str:
@@ -57,9 +59,9 @@ def _decay(event: ProgramEvent, node: DiagonalSSM, state: str, ticks: str) -> st
     body = graph.child("digit")
     digit = body.input("digit", np.int64, [])
     body.input("more", bool, [])
-    left, codes = body.input("left", np.int64, ["batch", 1]), body.input("codes", np.int32, ["batch", node.channels])
-    two = body.constant(2, np.int64)
-    bit = body.op("Equal", body.op("Mod", left, two), body.constant(1, np.int64))
+    left, codes = body.input("left", np.int32, ["batch", 1]), body.input("codes", np.int32, ["batch", node.channels])
+    two = body.constant(2, np.int32)
+    bit = body.op("Equal", body.op("Mod", left, two), body.constant(1, np.int32))
     rest = body.op("Div", left, two)
     stepped = body.op("Where", bit, _decay_step(body, node, codes, digit), codes)
     body.output(_any_left(body, rest), "more_out", [])
@@ -67,13 +69,13 @@ def _decay(event: ProgramEvent, node: DiagonalSSM, state: str, ticks: str) -> st
     body.output(stepped, "codes_out", ["batch", node.channels])
     outputs = [graph.fresh("left"), graph.fresh("codes")]
     carried = (graph.constant(node.digits, np.int64), _any_left(graph, ticks), ticks, state)
-    graph.ops("Loop", *carried, outputs=outputs, dtypes=[np.int64, np.int32], body=body.build())
+    graph.ops("Loop", *carried, outputs=outputs, dtypes=[np.int32, np.int32], body=body.build())
     return outputs[1]
 
 
 def _any_left(graph: Graph, ticks: str) -> str:
-    largest = graph.op("ReduceMax", ticks, dtype=np.int64, keepdims=0)
-    return graph.op("Greater", largest, graph.constant(0, np.int64))
+    largest = graph.op("ReduceMax", ticks, dtype=np.int32, keepdims=0)
+    return graph.op("Greater", largest, graph.constant(0, np.int32))
 
 
 def _decay_step(graph: Graph, node: DiagonalSSM, state: str, digit: str) -> str:
@@ -92,8 +94,13 @@ def _decay_step(graph: Graph, node: DiagonalSSM, state: str, digit: str) -> str:
     swapped = graph.op("Gather", wide, graph.constant(swap, np.int64), dtype=dtype, axis=1)
     along = graph.op("Mul", wide, row(np.tile(real, 2)))
     across = graph.op("Mul", swapped, row(np.concatenate([-imaginary, imaginary], axis=1)))
-    raised = graph.op("Add", graph.op("Add", along, across), row((1 << bits) + one // 2))
-    change = graph.op("Sub", graph.op("Div", raised, row(one)), row(np.left_shift(np.int64(1), bits - exponent)))
+    total = graph.op("Add", along, across)
+    if graph.opset >= BITWISE:
+        cleared = graph.op("BitwiseAnd", graph.op("Add", total, row(one // 2)), row(-one))
+        change = graph.op("Div", cleared, row(one))
+    else:
+        quotient = graph.op("Div", graph.op("Add", total, row((1 << bits) + one // 2)), row(one))
+        change = graph.op("Sub", quotient, row(np.left_shift(np.int64(1), bits - exponent)))
     return saturate(graph, graph.op("Add", wide, change), node.state_format)
 
 

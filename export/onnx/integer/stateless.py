@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-
 import numpy as np
 
 from ....program.arithmetic import round_half_up_shift
@@ -24,15 +21,16 @@ from ..arithmetic import (
     accumulator_dtype,
     edge_dtype,
     integer_sqrt,
-    matmul,
     rounded_divide,
     saturate,
     shift_half_up,
     shift_left,
 )
 from ..event import ProgramEvent
-from ..graph import Graph
 from ..inputs import value_input
+from ..sums import Term, store_sum
+
+ONE = np.ones(1, dtype=np.int64)
 
 
 def write_value_input(event: ProgramEvent, node: ValueInput) -> str:
@@ -60,23 +58,16 @@ def write_embedding(event: ProgramEvent, node: Embedding) -> str:
 
 def write_linear(event: ProgramEvent, node: Linear) -> str:
     """One exact sum over all operands, rounded once."""
-    graph = event.graph
-    dtype = accumulator_dtype(node.accumulator)
-    terms = [graph.constant(node.bias, dtype)] if node.bias.any() else []
     operands = zip(event.inputs_of(node), node.formats, node.weights, node.operand_shifts, strict=True)
-    for tensor, format, weight, shift in operands:
-        terms.append(shift_left(graph, matmul(graph, tensor, format, weight, dtype), shift))
-    return saturate(graph, shift_half_up(graph, _sum(graph, terms), node.output_shift), node.output)
+    terms = [Term(tensor, weight, shift, form.magnitude, form) for tensor, form, weight, shift in operands]
+    return store_sum(event.graph, terms, node.bias, node.output_shift, node.output)
 
 
 def write_batch_norm(event: ProgramEvent, node: BatchNorm) -> str:
     """Multiplier, bias and shift of each channel."""
-    graph = event.graph
-    dtype = accumulator_dtype(node.register)
     (value,) = event.inputs_of(node)
-    scaled = graph.op("Mul", graph.cast(value, dtype), graph.constant(node.multiplier, dtype))
-    mapped = graph.op("Add", scaled, graph.constant(node.bias, dtype))
-    return saturate(graph, shift_half_up(graph, mapped, node.shift), node.output)
+    term = Term(value, node.multiplier, 0, node.format.magnitude)
+    return store_sum(event.graph, [term], node.bias, node.shift, node.output)
 
 
 def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
@@ -123,12 +114,6 @@ def write_multiply(event: ProgramEvent, node: Multiply) -> str:
 
 def write_add(event: ProgramEvent, node: Add) -> str:
     """The exact sum, rounded once."""
-    graph = event.graph
-    dtype = accumulator_dtype(node.register)
-    operands = zip(event.inputs_of(node), node.operand_shifts, strict=True)
-    terms = [shift_left(graph, graph.cast(tensor, dtype), shift) for tensor, shift in operands]
-    return saturate(graph, shift_half_up(graph, _sum(graph, terms), node.output_shift), node.output)
-
-
-def _sum(graph: Graph, terms: Sequence[str]) -> str:
-    return functools.reduce(lambda total, term: graph.op("Add", term, total), terms)
+    operands = zip(event.inputs_of(node), node.formats, node.operand_shifts, strict=True)
+    terms = [Term(tensor, ONE, shift, form.magnitude) for tensor, form, shift in operands]
+    return store_sum(event.graph, terms, 0, node.output_shift, node.output)

@@ -67,6 +67,13 @@ def _dtype(node: EventPool) -> np.dtype:
 _INT64 = np.dtype(np.int64)
 
 
+def _held_dtype(node: Readout) -> np.dtype:
+    """The element type of a read-out's states and sums: int32 where a value, a window or a difference bounds them."""
+    bounds = {**node.bounds(), "the value": node.format.magnitude << node.extra_bits}
+    grows = node.mode in ("mean", "time")
+    return _INT64 if grows else accumulator_dtype(register(max(bounds.values())))
+
+
 def update_readout(event: ProgramEvent, node: Readout, rate: int) -> None:
     """Take in an event of the values' rate; time passes at the rate of the third input."""
     graph = event.graph
@@ -79,13 +86,13 @@ def update_readout(event: ProgramEvent, node: Readout, rate: int) -> None:
         accumulate("weight", event.edges[node.inputs[2]], 1)
     if event.program.rates[node.inputs[0]] != rate:
         return
-    value = graph.cast(event.edges[node.inputs[0]], _INT64)
+    value = graph.cast(event.edges[node.inputs[0]], _held_dtype(node))
     if node.mode in ("mean", "time"):
         accumulate("sum", value, node.size)
     if node.mode == "time":
         accumulate("weighted", graph.op("Mul", value, event.edges[node.inputs[1]]), node.size)
     if node.mode == "last":
-        event.open(Carried(f"{node.name}/last", (node.size,), _INT64))
+        event.open(Carried(f"{node.name}/last", (node.size,), _held_dtype(node)))
         event.keep_unless_valid(f"{node.name}/last", value, rate)
     if node.mode == "forget":
         _forget(event, node, value, rate)
@@ -104,8 +111,8 @@ def read_readout(event: ProgramEvent, node: Readout) -> str:
     denominator = event.count(event.program.rates[node.inputs[0]])
     if node.mode == "window":
         ring = event.after[f"{node.name}/window"]
-        numerator = graph.op("ReduceSum", ring, graph.constant([1], np.int64), dtype=_INT64, keepdims=0)
-        denominator = at_most(graph, denominator, node.window)
+        numerator = graph.op("ReduceSum", ring, graph.constant([1], np.int64), dtype=graph.dtypes[ring], keepdims=0)
+        denominator = graph.cast(at_most(graph, denominator, node.window), graph.dtypes[ring])
     else:
         numerator = event.after[f"{node.name}/sum"]
     if node.mode == "time":
@@ -119,7 +126,7 @@ def read_readout(event: ProgramEvent, node: Readout) -> str:
 
 def _forget(event: ProgramEvent, node: Readout, value: str, rate: int) -> None:
     graph = event.graph
-    old = event.open(Carried(f"{node.name}/forget", (node.size,), _INT64))
+    old = event.open(Carried(f"{node.name}/forget", (node.size,), _held_dtype(node)))
     target = shift_left(graph, value, node.extra_bits)
     step = shift_half_up(graph, graph.op("Sub", target, old), node.decay_shift)
     count = event.count(rate)
@@ -129,9 +136,10 @@ def _forget(event: ProgramEvent, node: Readout, value: str, rate: int) -> None:
 
 def _shift_in(event: ProgramEvent, node: Readout, value: str, rate: int) -> None:
     graph = event.graph
-    old = event.open(Carried(f"{node.name}/window", (node.window, node.size), _INT64))
+    dtype = _held_dtype(node)
+    old = event.open(Carried(f"{node.name}/window", (node.window, node.size), dtype))
     edges = [graph.constant([edge], np.int64) for edge in (1, node.window, 1)]
-    rest = graph.op("Slice", old, *edges, dtype=_INT64)
-    moved = graph.op("Concat", rest, graph.op("Unsqueeze", value, edges[0], dtype=_INT64), axis=1)
+    rest = graph.op("Slice", old, *edges, dtype=dtype)
+    moved = graph.op("Concat", rest, graph.op("Unsqueeze", value, edges[0], dtype=dtype), axis=1)
     flag = graph.op("Unsqueeze", event.valid(rate), graph.constant([2], np.int64), dtype=bool)
     event.set(f"{node.name}/window", graph.op("Where", flag, moved, old))
