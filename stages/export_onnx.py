@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..errors import ParityError, PumiceError
 from ..export.onnx import build_sequence, build_step
-from ..export.onnx.model import IR_VERSION, OPSET
+from ..export.onnx.opset import check_opset
 from ..export.onnx.qdq import QDQ
 from ..files import atomic_path, write_json
 from ..program import ProgramError, digest, load
@@ -34,16 +34,20 @@ class ExportSettings:
     """Section ``export``.
 
     Attributes:
+        opset: operator set of the integer models, 16 to 21; None for the lowest that each needs, which is what the
+            other models get.
         step_samples: test samples that run event by event through the step model.
         float_samples: test samples on which the float model is compared with torch.
         qdq_samples: test samples on which the QuantizeLinear form is compared with the program.
     """
 
+    opset: int | None = None
     step_samples: int = 20
     float_samples: int = 20
     qdq_samples: int = 100
 
     def __post_init__(self) -> None:
+        check_opset(self.opset, "export.opset")
         for name in ("step_samples", "float_samples", "qdq_samples"):
             if getattr(self, name) < 1:
                 raise PumiceError(f"export.{name}={getattr(self, name)} has to be at least 1")
@@ -77,8 +81,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         tests = make_test_set(config, data)
         target = folder.path / FOLDER
         builders: dict[str, Callable[[], onnx.ModelProto]] = {
-            "step": lambda: build_step(program),
-            "sequence": lambda: build_sequence(program),
+            "step": lambda: build_step(program, opset=settings.opset),
+            "sequence": lambda: build_sequence(program, opset=settings.opset),
             "float": lambda: build_float(model, program.class_names),
             "qdq": lambda: build_step(program, dialect=QDQ, branches=False),
         }
@@ -87,8 +91,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         figures = {
             "onnxruntime": version("onnxruntime"),
             "onnx": version("onnx"),
-            "opset": OPSET,
-            "ir_version": IR_VERSION,
+            **_versions(target, builders),
             "program": digest(program),
             "bytes": {name: (target / f"{name}.onnx").stat().st_size for name in builders},
             **parity(target, program, tests, settings.step_samples, system.threads),
@@ -106,6 +109,15 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
 def _write(path: Path, model: onnx.ModelProto) -> None:
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
+
+
+def _versions(target: Path, names: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Operator set and version of the file format, by model."""
+    models = {name: onnx.load(target / f"{name}.onnx", load_external_data=False) for name in names}
+    return {
+        "opset": {name: model.opset_import[0].version for name, model in models.items()},
+        "ir_version": {name: model.ir_version for name, model in models.items()},
+    }
 
 
 def _print(figures: Mapping[str, Any], target: Path, task: str) -> None:

@@ -13,6 +13,7 @@ from pumice.program import load
 from pumice.stages import onnx_parity
 
 FILES = ("step", "sequence", "float", "qdq")
+VERSIONS = {"step": (8, 16), "sequence": (8, 16), "float": (9, 20), "qdq": (10, 21)}
 
 
 def call(*arguments):
@@ -45,7 +46,8 @@ def test_nothing_differs_and_figures_say_so(exported):
     assert figures["step"]["values"] > 5 * 20 * 30
     assert figures["sequence"]["differing"] == figures["step"]["differing"] == 0
     assert figures["onnxruntime"] == onnxruntime.__version__
-    assert (figures["opset"], figures["ir_version"]) == (21, 10)
+    assert figures["opset"] == {"step": 16, "sequence": 16, "float": 20, "qdq": 21}
+    assert figures["ir_version"] == {"step": 8, "sequence": 8, "float": 9, "qdq": 10}
     assert figures["qdq"]["sqnr_db"] > 20
     assert figures["float"]["largest_difference"] < 1e-3 * figures["float"]["largest_logit"]
     assert json.loads((exported / "metrics.json").read_text())["export-onnx"] == figures
@@ -56,7 +58,7 @@ def test_models_are_documented(exported):
     for name in FILES:
         model = onnx.load(exported / "onnx" / f"{name}.onnx")
         onnx.checker.check_model(model, full_check=True)
-        assert (model.ir_version, model.opset_import[0].version) == (10, 21)
+        assert (model.ir_version, model.opset_import[0].version) == VERSIONS[name]
         assert model.doc_string
         assert all(value.doc_string for value in (*model.graph.input, *model.graph.output))
         properties = {item.key: item.value for item in model.metadata_props}
@@ -105,6 +107,15 @@ def test_unknown_target(capsys, run_dir):
     code, error = refused(capsys, f"run_dir={run_dir}", "target=abacus")
     assert code == 2
     assert "target=abacus is unknown; use one of: onnx" in error
+
+
+@pytest.mark.parametrize("opset", ["15", "22", "high"])
+def test_operator_sets_that_no_model_is_written_for(capsys, run_dir, opset):
+    code, error = refused(capsys, f"run_dir={run_dir}", f"export.opset={opset}", "redo=[export-onnx]")
+    assert code == 2
+    assert "export.opset" in error
+    assert "outside 16..21" in error or opset == "high"
+    assert (run_dir / "onnx" / "step.onnx").exists()
 
 
 def test_missing_program(capsys, run_dir):
