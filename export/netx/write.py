@@ -52,8 +52,8 @@ def attributes_of(program: Program, nodes: Sequence[LoihiLIF]) -> dict[str, Any]
       so that the class is the neuron that spikes most often, the lowest of equals;
     - ``program``: its digest.
     """
-    source, readout = nodes[0].format, program[program.logits]
-    assert isinstance(readout, Readout)
+    source = nodes[0].format
+    (readout,) = (node for node in program.of_type(Readout) if node.name == program.logits)
     told = {"mode": readout.mode, "extra_bits": readout.extra_bits}
     told |= {"window": readout.window, "decay_shift": readout.decay_shift}
     step = {} if program.step_us is None else {"step_us": program.step_us}
