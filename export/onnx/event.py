@@ -26,6 +26,9 @@ class Carried:
 EVENTS = Carried("events", (1,), np.dtype(np.int64))
 """The number of valid events so far; every window's phase follows from it."""
 
+_NO_ROW = np.iinfo(np.int32).max
+"""Beyond every table."""
+
 BEFORE, AFTER = "state/", "next/"
 """What goes before a state's name where it enters and where it leaves a graph."""
 
@@ -38,6 +41,7 @@ class EventGraph:
         edges: tensor names by program edge; (B, channels) each.
         before, after: tensor names by state name, before and after the event; (B, *shape) each.
         states: every state, in the order of its first use.
+        is_valid: the flag of the event, (B,) bool.
     """
 
     def __init__(self, graph: Graph, traced: Mapping[str, int] | None = None, *, branches: bool = True) -> None:
@@ -55,6 +59,7 @@ class EventGraph:
         self.before: dict[str, str] = {}
         self.after: dict[str, str] = {}
         self.states: list[Carried] = []
+        self.is_valid = ""
         self._flags: dict[tuple[int, int], str] = {}
 
     def in_graph(self, graph: Graph) -> Self:
@@ -65,6 +70,7 @@ class EventGraph:
         """Count the event. Shape of ``valid``: (B,) bool."""
         graph = self.graph
         graph.scope = "clock"
+        self.is_valid = valid
         flag = graph.op("Unsqueeze", valid, graph.constant([1], np.int64), dtype=bool)
         self._flags[1, 0] = flag
         events = self.open(EVENTS)
@@ -154,6 +160,7 @@ class ProgramEvent(EventGraph):
     Attributes:
         program: what is written.
         tables: what depends on the token alone, by edge (``tables.py``).
+        token: the tensor of the events' tokens, (B,).
     """
 
     def __init__(self, graph: Graph, program: Program, traced: Sequence[str] = (), *, branches: bool = True) -> None:
@@ -162,7 +169,8 @@ class ProgramEvent(EventGraph):
         super().__init__(graph, known, branches=branches)
         self.program = program
         self.tables: Mapping[str, np.ndarray] = {}
-        self._token: str | None = None
+        self.token = ""
+        self._row: str | None = None
 
     def in_graph(self, graph: Graph) -> Self:
         return type(self)(graph, self.program)
@@ -172,10 +180,15 @@ class ProgramEvent(EventGraph):
         return [self.edges[edge] for edge in node.inputs]
 
     def look_up(self, table: np.ndarray, dtype: np.dtype) -> str:
-        """The row of ``table`` (vocab, channels) for the event's token; an event that is not valid reads token 0."""
+        """The row of ``table`` (vocab, channels) for the event's token; an event that is not valid reads token 0.
+
+        ``Gather`` counts negative numbers from the end; here they lie outside, where runtimes refuse tokens.
+        """
         graph = self.graph
-        if self._token is None:
-            token = self.edges[self.program.value_input.name]
-            known = graph.op("Where", self.valid(1), token, graph.like(0, token))
-            self._token = graph.op("Squeeze", known, graph.constant([1], np.int64), dtype=np.int64)
-        return graph.op("Gather", graph.constant(table, dtype), self._token, dtype=dtype, axis=0)
+        if self._row is None:
+            token = self.token
+            below = graph.op("Less", token, graph.like(0, token))
+            given = graph.op("Where", below, graph.like(_NO_ROW, token), token)
+            self._row = graph.op("Where", self.is_valid, given, graph.like(0, token))
+        known = graph.constant(table[: self.program.value_input.code_range[1] + 1], dtype)
+        return graph.op("Gather", known, self._row, dtype=dtype, axis=0)

@@ -12,6 +12,7 @@ from ... import __version__
 from ...program import Program, digest
 from .describe import node_docs, tensor_docs
 from .graph import Graph
+from .inputs import input_ranges
 from .opset import choose_opset, ir_version, operations
 
 
@@ -75,7 +76,10 @@ def metadata(program: Program) -> dict[str, str]:
         "pairing": program.pairing,
         "logits_frac": str(program[program.logits].output.frac),
         "edge_formats": json.dumps({node.name: str(node.output) for node in program}),
+        "input_ranges": json.dumps(input_ranges(program)),
     }
+    if program.step_us is not None:
+        properties["step_us"] = str(program.step_us)
     if program.series is not None:
         properties["series_frac"] = str(program[program.series].output.frac)
     if program.value_input.event_shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,9 +57,17 @@ class Session:
         self._session = open_session(source, threads)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
+        about = self._session.get_modelmeta().custom_metadata_map
+        self._ranges: dict[str, list[int]] = json.loads(about.get("input_ranges", "{}"))
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """All outputs by name; entries of ``inputs`` that the model does not read are left out."""
+        """All outputs by name; entries of ``inputs`` that the model does not read are left out.
+
+        Raises:
+            PumiceError: a token, a code or a gap of a valid event that the program does not take.
+        """
+        for name, (low, high) in self._ranges.items():
+            _check_range(name, inputs[name], low, high, inputs["valid"])
         known = {name: inputs[name] for name in self.inputs}
         return dict(zip(self.outputs, self._session.run(None, known), strict=True))
 
@@ -69,6 +78,16 @@ class Session:
             for name, value in self.inputs.items()
             if name.startswith(BEFORE)
         }
+
+
+def _check_range(name: str, given: np.ndarray, low: int, high: int, valid: np.ndarray) -> None:
+    if not given.size or (given.min() >= low and given.max() <= high):
+        return
+    wrong = (given < low) | (given > high)
+    wrong &= valid.reshape(valid.shape + (1,) * (given.ndim - valid.ndim))
+    if wrong.any():
+        place = tuple(int(index) for index in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+        raise PumiceError(f"{name} {given[place]} at {place} lies outside {low} to {high}; encode it as in training")
 
 
 def run_sequence(

@@ -10,15 +10,19 @@ from ....program.nodes import (
     Add,
     BatchNorm,
     Embedding,
+    EventPool,
     GapInput,
     LayerNorm,
     Linear,
     Lookup,
     Multiply,
+    Readout,
     ValueInput,
 )
 from ..arithmetic import (
     accumulator_dtype,
+    at_least,
+    at_most,
     edge_dtype,
     integer_sqrt,
     rounded_divide,
@@ -27,7 +31,7 @@ from ..arithmetic import (
     shift_left,
 )
 from ..event import ProgramEvent
-from ..inputs import value_input
+from ..inputs import input_ranges, value_input
 from ..sums import Term, store_sum
 
 ONE = np.ones(1, dtype=np.int64)
@@ -37,12 +41,21 @@ def write_value_input(event: ProgramEvent, node: ValueInput) -> str:
     """Tokens (B,) become one channel (B, 1); dense codes are (B, channels) already."""
     name, dtype = value_input(node)
     tensor = event.graph.input(name, dtype, ["batch", *node.event_shape])
-    return tensor if node.event_shape else _one_channel(event, tensor)
+    if node.event_shape:
+        return tensor
+    event.token = tensor
+    return _one_channel(event, tensor)
 
 
 def write_gap_input(event: ProgramEvent, node: GapInput) -> str:
-    """Gaps (B,) become one channel (B, 1)."""
-    return _one_channel(event, event.graph.input(node.name, np.int64, ["batch"]))
+    """Gaps (B,) become one channel (B, 1), brought into the range that a host may give.
+
+    State-space nodes limit them further, and the sum of a window; only as weights they may reach the range's end.
+    """
+    gap = at_least(event.graph, _one_channel(event, event.graph.input(node.name, np.int64, ["batch"])), 0)
+    pools = (read for read in event.program if node.name in read.inputs and isinstance(read, (EventPool, Readout)))
+    weighs = any(read.mode == "time" for read in pools)
+    return at_most(event.graph, gap, input_ranges(event.program)[node.name][1]) if weighs else gap
 
 
 def _one_channel(event: ProgramEvent, tensor: str) -> str:

@@ -11,6 +11,7 @@ from pumice.export.onnx import build_sequence, build_step
 from pumice.program import reference
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_sample
+from pumice.program.samples import codes
 
 PAGE = Path(__file__).parents[3] / "docs" / "onnx.md"
 BEFORE = """
@@ -54,6 +55,24 @@ def test_lines_for_spiking_networks_run_as_written(tmp_path, kind):
     assert trace.series.any()
     np.testing.assert_array_equal(np.load(tmp_path / "series.npy")[0], trace.series)
     assert printed.splitlines()[0] == program.class_names[int(trace.series.mean(axis=0).argmax())]
+
+
+def test_float32_just_below_a_half_is_rounded_as_the_program_rounds_it(tmp_path):
+    program = random_network(6, value="dense", input="real", layers=1)
+    values, times = random_sample(program, 3, 40)
+    unit = 2.0**-program.value_input.output.frac
+    values = (np.round(values / unit) + np.nextafter(np.float32(0.5), np.float32(0))).astype(np.float32) * unit
+    values[::3] = np.nextafter(np.float32(0.5), np.float32(0)) * unit
+    assert values.dtype == np.float32
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "sequence.onnx").write_bytes(build_sequence(program).SerializeToString())
+    np.savez(tmp_path / "sample.npz", tokens=values, times=times)
+    block = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[2]
+    code = "".join([BEFORE, "import json, onnxruntime\nvalues = tokens\n", block, "\nnp.save('codes.npy', codes)\n"])
+    execute(code, tmp_path)
+    expected, _ = codes(program, (values, times))
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
+    assert (np.floor(values / np.float32(unit) + np.float32(0.5)) != expected).any()
 
 
 def execute(code, folder):

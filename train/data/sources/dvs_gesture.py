@@ -42,7 +42,9 @@ class DvsGestureRecordings:
         self.speakers: NDArray[np.int64] | None = np.array([dataset.users[i] for i in order], dtype=np.int64)
         opened = [_open(file) for file in self._files]
         self.lengths = np.array([len(recording) for recording in opened], dtype=np.int64)
-        self._on = polarity_on(self.name, np.concatenate([np.unique(head[:HEAD, 2]) for head in opened] or [[]]))
+        self._on = polarity_on(
+            self.name, np.concatenate([np.zeros(0), *(np.unique(head[:HEAD, 2]) for head in opened)])
+        )
         self._unwrap = unwrap_times
         self._reports: dict[int, Plausibility] = {}
         self._offsets: dict[int, NDArray[np.int64]] = {}
