@@ -78,8 +78,9 @@ def test_at_every_optimization_level(make_samples, open_session, level, cell):
 
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 @pytest.mark.parametrize("recurrent", [True, False])
-def test_step_by_step(make_samples, open_session, cell, recurrent):
-    program = random_network(11, value="dense", cell=cell, recurrent=recurrent, layers=2)
+@pytest.mark.parametrize("value", ["dense", "token"])
+def test_step_by_step(make_samples, open_session, cell, recurrent, value):
+    program = random_network(11, value=value, cell=cell, recurrent=recurrent, layers=2)
     samples = make_samples(program, 1)
     session = open_session(build_step(program, trace=["cells/0", "cells/1"]))
     states, inputs = session.states(len(samples)), feed(program, samples)
@@ -100,8 +101,9 @@ def test_step_by_step(make_samples, open_session, cell, recurrent):
                     np.testing.assert_array_equal(out[f"trace/{name}"][row], trace.values[name][now])
 
 
-def test_running_logits_and_series_of_uneven_streams(make_samples):
-    program = random_network(8, value="dense", layers=2)
+@pytest.mark.parametrize("value", ["dense", "token"])
+def test_running_logits_and_series_of_uneven_streams(make_samples, value):
+    program = random_network(8, value=value, layers=2)
     samples = make_samples(program, 5)
     traces = reference.run(program, samples)
     running = run_step(Session(build_step(program).SerializeToString()), program, samples)

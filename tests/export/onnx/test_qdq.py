@@ -111,15 +111,19 @@ def test_spiking_networks_are_near_the_program(open_session, cell):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_clocked_program_can_be_written(open_session, seed):
-    program = random_network(40 + seed, value="dense")
+@pytest.mark.parametrize("value", ["dense", "token"])
+def test_any_clocked_program_can_be_written(open_session, seed, value):
+    program = random_network(40 + seed, value=value)
     model = build_step(program, dialect=QDQ, branches=False)
     weights = {tensor.data_type for tensor in model.graph.initializer}
     assert onnx.TensorProto.INT8 in weights
     session = open_session(model)
     states = {name: array + 0.25 for name, array in session.states(2).items() if name != "state/events"}
     states["state/events"] = np.zeros((2, 1), np.int64)
-    out = session(value=np.ones((2, program["dense"].size), np.int32), valid=np.array([False, True]), **states)
+    given = (
+        {"token": np.array([1, 2])} if value == "token" else {"value": np.ones((2, program["dense"].size), np.int32)}
+    )
+    out = session(**given, valid=np.array([False, True]), **states)
     for name, array in states.items():
         np.testing.assert_array_equal(out[name.replace("state/", "next/", 1)][0], array[0])
     assert np.isfinite(out["logits"]).all()
