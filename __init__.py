@@ -1,6 +1,62 @@
 """Pumice: event-driven state-space and spiking models as one integer program, bit-exact in every backend.
 
-This file imports nothing, so that ``pumice.program`` and ``pumice.hw_sim`` load without torch.
+The names below do the main job for every model family (docs/python.md). Each is imported when it is first asked for:
+``import pumice`` loads nothing by itself, and ``pumice.program`` and ``pumice.hw_sim`` work without torch.
 """
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from .api.batches import make_batches as make_batches
+    from .api.compare import compare as compare
+    from .api.count import count as count
+    from .api.data import load_data as load_data
+    from .api.export import export_lava as export_lava
+    from .api.export import export_netx as export_netx
+    from .api.export import export_onnx as export_onnx
+    from .api.models import build_model as build_model
+    from .api.models import load_model as load_model
+    from .api.programs import load as load
+    from .api.programs import save as save
+    from .api.programs import simulate as simulate
+    from .api.quantize import quantize as quantize
+    from .api.runs import open_run as open_run
+    from .errors import PumiceError as PumiceError
+    from .hw_sim.simulator.simulator import Simulator as Simulator
+    from .quantization.config import QuantizationConfig as QuantizationConfig
+
+_WHERE = {
+    "build_model": "api.models",
+    "compare": "api.compare",
+    "count": "api.count",
+    "export_lava": "api.export",
+    "export_netx": "api.export",
+    "export_onnx": "api.export",
+    "load": "api.programs",
+    "load_data": "api.data",
+    "load_model": "api.models",
+    "make_batches": "api.batches",
+    "open_run": "api.runs",
+    "PumiceError": "errors",
+    "quantize": "api.quantize",
+    "QuantizationConfig": "quantization.config",
+    "save": "api.programs",
+    "simulate": "api.programs",
+    "Simulator": "hw_sim.simulator.simulator",
+}
+"""The module of each name."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

@@ -11,16 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .errors import PumiceError
-from .program.archive import read_arrays
 
 PARTIAL = ".partial-"
 """How the names of temporary files begin."""
 
-MOST_RESULTS = 1 << 29
-"""Bytes of all arrays of a result."""
 MAX_TEXT = 1 << 23
 """Bytes of a text or JSON file that is read: in memory they become up to 25 times as large."""
 
@@ -132,15 +127,3 @@ def read_json(source: str | Path) -> Any:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"it holds {name}, which JSON does not have")
-
-
-def load_arrays(source: Path, stage: str) -> dict[str, np.ndarray]:
-    """All arrays of the ``.npz`` that ``stage`` wrote; see `program.archive.read_arrays`.
-
-    Raises:
-        PumiceError: it is missing or damaged.
-    """
-    try:
-        return read_arrays(source, MOST_RESULTS)
-    except (OSError, ValueError) as error:
-        raise PumiceError(f"{source} cannot be read ({error}); write it anew with redo=[{stage}]") from error

@@ -25,10 +25,9 @@ from ..train.data.times import intervals
 from .presets import kind_of
 from .samples import as_array, is_pair, told
 
-WANTED = "give torch batches (pumice.make_batches, load_data) or a list of (values, times_us) pairs"
+_WANTED = "give torch batches (pumice.make_batches, load_data) or a list of (values, times_us) pairs"
 
-Pair = tuple[NDArray[Any], NDArray[np.int64]]
-"""Checked values and times of a sample."""
+_Pair = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,10 @@ def as_batches(model: nn.Module, given: Any, timing: Timing | None = None) -> Ba
         PumiceError: anything else, an input that the model does not read, or nothing at all.
     """
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        raise PumiceError(f"batches cannot be {kind_of(given)}; {WANTED}")
+        raise PumiceError(f"batches cannot be {kind_of(given)}; {_WANTED}")
     entries: list[Any] = [given] if isinstance(given, (Inputs, PaddedBatch)) else list(given)
     if not entries:
-        raise PumiceError(f"no batches are given, but calibration needs some; {WANTED}")
+        raise PumiceError(f"no batches are given, but calibration needs some; {_WANTED}")
     if is_pair(entries[0]) and getattr(entries[0][0], "ndim", 0) < 3:
         return make_batches(model, entries)
     batches = tuple(_as_batch(model, entry, number) for number, entry in enumerate(entries))
@@ -140,7 +139,7 @@ def _as_batch(model: nn.Module, entry: Any, number: int) -> PaddedBatch | Inputs
     if is_pair(entry) and reads == "sequences":
         entry = _labelled(entry, number, config.num_classes)
     if not isinstance(entry, Inputs) and not isinstance(entry, PaddedBatch):
-        raise PumiceError(f"batch {number} is {kind_of(entry)}; {WANTED}")
+        raise PumiceError(f"batch {number} is {kind_of(entry)}; {_WANTED}")
     inputs = entry if isinstance(entry, Inputs) else entry.padded()
     dense = getattr(config, "vocab", None) is None
     size = config.in_features if dense else config.vocab
@@ -172,7 +171,7 @@ def _labelled(pair: Sequence[Any], number: int, num_classes: int) -> BlockBatch:
     return BlockBatch(inputs.float(), blocks, targets, torch.full((count,), steps, dtype=torch.int64))
 
 
-def _checked(sample: Any, number: int, dense: bool, size: int) -> Pair:
+def _checked(sample: Any, number: int, dense: bool, size: int) -> _Pair:
     """Vectors (L, size) float32 or tokens (L,) below ``size``, and times (L,)."""
     if not is_pair(sample):
         raise PumiceError(
@@ -215,13 +214,13 @@ def _part(rows: NDArray[Any] | None, start: int, size: int) -> NDArray[Any] | No
     return None if rows is None else rows[start : start + size]
 
 
-def _events(pairs: Sequence[Pair], targets: NDArray[np.float32] | None, timing: Timing) -> PaddedBatch | Inputs:
+def _events(pairs: Sequence[_Pair], targets: NDArray[np.float32] | None, timing: Timing) -> PaddedBatch | Inputs:
     timed = [intervals(times, timing.tick_ms, timing.pairing) for _, times in pairs]
     inputs = pad([values for values, _ in pairs], [dt for dt, _ in timed], [exact for _, exact in timed])
     return inputs if targets is None else EventBatch.of(inputs, torch.from_numpy(targets))
 
 
-def _steps(pairs: Sequence[Pair], classes: NDArray[np.int64] | None) -> PaddedBatch | Inputs:
+def _steps(pairs: Sequence[_Pair], classes: NDArray[np.int64] | None) -> PaddedBatch | Inputs:
     """Every step of a sample counts in its decision."""
     targets = np.zeros(len(pairs), dtype=np.int64) if classes is None else classes
     batch = collate_blocks(
@@ -233,7 +232,7 @@ def _steps(pairs: Sequence[Pair], classes: NDArray[np.int64] | None) -> PaddedBa
     return batch.padded() if classes is None else batch
 
 
-def _step_us(pairs: Sequence[Pair]) -> int | None:
+def _step_us(pairs: Sequence[_Pair]) -> int | None:
     """The length of a step, which all samples have to share; None where no sample has two steps."""
     found: int | None = None
     for number, (_, times) in enumerate(pairs):

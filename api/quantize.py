@@ -35,7 +35,9 @@ from .batches import Batches, as_batches, labelled
 from .presets import merged, preset, preset_names, settings_of
 
 CALIBRATED = "ptq"
+"""The calibrated model: post-training quantization."""
 TUNED = "qat"
+"""The fine-tuned one: quantization-aware training."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from .presets import kind_of
 
 STEP_US = 1000
 """Of a clocked network whose steps have no stated length."""
-WANTED = "give a list of (values, times_us) pairs, or torch batches of pumice's loaders"
+_WANTED = "give a list of (values, times_us) pairs, or torch batches of pumice's loaders"
 
 
 def as_samples(program: Program, given: Iterable[Any]) -> list[Sample]:
@@ -38,7 +38,7 @@ def as_samples(program: Program, given: Iterable[Any]) -> list[Sample]:
         PumiceError: anything else; names the sample and what is wrong with it.
     """
     if isinstance(given, (str, bytes, dict)) or not isinstance(given, Iterable):
-        raise PumiceError(f"samples cannot be {kind_of(given)}; {WANTED}")
+        raise PumiceError(f"samples cannot be {kind_of(given)}; {_WANTED}")
     if isinstance(given, (Inputs, PaddedBatch)):
         given = [given]
     samples: list[Sample] = []
@@ -50,7 +50,7 @@ def as_samples(program: Program, given: Iterable[Any]) -> list[Sample]:
         else:
             samples.append(_pair(program, entry, len(samples)))
     if not samples:
-        raise PumiceError(f"no samples are given; {WANTED}")
+        raise PumiceError(f"no samples are given; {_WANTED}")
     return samples
 
 
@@ -84,7 +84,7 @@ def _pair(program: Program, entry: Any, number: int) -> Sample:
     if getattr(entry, "ndim", 0) == 2 and program.clocked:
         values = as_array(entry)
         return values, (program.step_us or STEP_US) * np.arange(len(values), dtype=np.int64)
-    raise PumiceError(f"sample {number} is {kind_of(entry)} and no pair of values and times; {WANTED}")
+    raise PumiceError(f"sample {number} is {kind_of(entry)} and no pair of values and times; {_WANTED}")
 
 
 def _array(given: Any, what: str) -> np.ndarray:

@@ -29,7 +29,7 @@ def launched_jobs() -> Iterator[list[Any]]:
             values.extend(job.return_value for job in jobs if job.status == JobStatus.COMPLETED)
             return jobs
 
-        launcher.launch = launch_and_keep
+        vars(launcher)["launch"] = launch_and_keep
         return launcher
 
     vars(plugins)["instantiate_launcher"] = instantiate_launcher

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .. import __version__
 from ..errors import PumiceError
+from ..version import __version__
 from .help import overview, verb_header
 from .overrides import multirun_arguments, open_mappings, quoted, with_saved_overrides
 from .verbs import VERBS, Verb, find_verb

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Console
-
+from ..api.count import count, energy_profile
+from ..api.programs import load
 from ..errors import PumiceError
 from ..files import write_json
-from ..hw_sim import simulator
-from ..hw_sim.counts import count, count_float, neurobench, print_counts
-from ..hw_sim.energy import EnergyProfile, energy, print_energy
-from ..program import ProgramError, digest, load
+from ..program import digest
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from .build import build_data
 from .decisions import make_test_set
@@ -38,42 +35,36 @@ def check(config: Mapping[str, Any]) -> None:
         PumiceError: naming the setting or the constant.
     """
     read_section(CountSettings, config, "count")
-    try:
-        EnergyProfile.from_mapping(config["hardware"])
-    except ProgramError as error:
-        raise PumiceError(f"hardware: {error}") from error
+    energy_profile(config["hardware"])
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Count over the first test samples and price the counts; write ``counts.json``."""
     settings = read_section(CountSettings, config, "count")
     system = read_section(SystemSettings, config, "system")
-    profile = EnergyProfile.from_mapping(config["hardware"])
     program = load(folder.path / "program.npz")
     data = build_data(config, read_section(TrainingSettings, config, "training"), system)
     samples = make_test_set(config, data).samples[: settings.samples]
-    traces = simulator.run(program, samples, trace=True, threads=system.threads)
-    integer, floating = count(program, traces), count_float(program, traces)
-    priced = {"integer": energy(integer, profile)}
-    if profile.style == "arithmetic":  # synaptic operations of floats have no price
-        priced["float32"] = energy(floating, profile)
-    result = {
-        "program": digest(program),
-        "samples": integer.samples,
-        "integer": integer.to_dict(),
-        "float32": floating.to_dict(),
-        "neurobench": neurobench(integer),
-        "profile": asdict(profile),
-        "energy": {name: entry.to_dict() for name, entry in priced.items()},
-    }
-    write_json(folder.path / "counts.json", result)
-    console = Console()
-    print_counts(integer, floating, console)
-    print_energy(priced["integer"], priced.get("float32"), console)
+    costs = count(program, samples, hardware=config["hardware"], threads=system.threads)
+    integer, energy = costs.integer.to_dict(), {name: entry.to_dict() for name, entry in costs.energy.items()}
+    write_json(
+        folder.path / "counts.json",
+        {
+            "program": digest(program),
+            "samples": costs.integer.samples,
+            "integer": integer,
+            "float32": costs.floating.to_dict(),
+            "neurobench": costs.neurobench,
+            "profile": asdict(costs.profile),
+            "energy": energy,
+        },
+    )
+    costs.print()
+    totals = costs.integer.totals()
     return {
-        "samples": integer.samples,
-        "per_event": result["integer"]["per_event"],
-        "parameter_bytes": integer.totals()["parameter_bits"] / 8,
-        "state_bytes": integer.totals()["state_bits"] / 8,
-        "energy_pj_per_event": {name: entry["per_event"]["total"] for name, entry in result["energy"].items()},
+        "samples": costs.integer.samples,
+        "per_event": integer["per_event"],
+        "parameter_bytes": totals["parameter_bits"] / 8,
+        "state_bytes": totals["state_bits"] / 8,
+        "energy_pj_per_event": {name: entry["per_event"]["total"] for name, entry in energy.items()},
     }

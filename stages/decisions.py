@@ -89,9 +89,11 @@ class SequenceTest(TestSet):
         self, program: Program, traces: Sequence[Trace], chosen: Sequence[int] | None = None
     ) -> NDArray[np.float64]:
         """The aggregated potentials of the labelled blocks."""
+        assert program.series is not None  # what a program of sequences is read by
         node, found = program[program.series], []
         scale, aggregation = node.output.scale, "mean" if node.output == SPIKES else self._aggregation
         for batch, trace in zip(self._chosen(chosen), traces, strict=True):
+            assert trace.series is not None
             potentials = torch.from_numpy(trace.series * scale).unsqueeze(0)
             logits = aggregate(potentials, batch.blocks, batch.targets.shape[1], aggregation)
             found.append(logits[batch.targets != IGNORED])
@@ -105,7 +107,8 @@ def make_test_set(config: Mapping[str, Any], data: TaskDataModule) -> TestSet:
         PumiceError: a setting of the model outside its limits.
     """
     if isinstance(data, SequenceDataModule):
-        return SequenceTest(data, build_model(config, data).config.aggregation)
+        settings: Any = build_model(config, data).config
+        return SequenceTest(data, settings.aggregation)
     assert isinstance(data, EventDataModule)
     return EventTest(data)
 

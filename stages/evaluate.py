@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-import numpy as np
+import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from ..files import atomic_path
+from ..archives import save_arrays
 from ..train.data.base import TaskDataModule
-from ..train.evaluate import figures_of, interval_text, outputs_and_targets, predict, series_figures
+from ..train.evaluate import (
+    PredictedSeries,
+    Predictions,
+    figures_of,
+    interval_text,
+    predict,
+    predict_series,
+    series_figures,
+)
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from .build import apply_system, build_data, build_model, device_of
@@ -35,8 +45,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     load_weights(folder.path / "weights.safetensors", model)
     measure = _series if data.regression else _classes
     arrays, figures = measure(model, data, device_of(system))
-    with atomic_path(folder.path / "predictions.npz") as target:
-        np.savez(target, **arrays)
+    save_arrays(folder.path / "predictions.npz", arrays)
     if data.other_protocols():
         figures["other_protocols"] = {
             name: measure(model, other, device_of(system))[1] for name, other in data.other_protocols().items()
@@ -46,22 +55,23 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     return figures
 
 
-def _classes(model: nn.Module, data: TaskDataModule, device: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    arrays, figures = {}, {}
-    for split in SPLITS:
-        predictions = predict(model, data.batches(split), device)
-        arrays[f"{split}_logits"], arrays[f"{split}_labels"] = predictions.logits, predictions.labels
-        figures[split] = figures_of(predictions, data.class_names)
-    return arrays, figures
+def _classes(
+    model: nn.Module, data: TaskDataModule, device: torch.device
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    found = {split: predict(model, data.batches(split), device) for split in SPLITS}
+    return _named(found), {split: figures_of(each, data.class_names) for split, each in found.items()}
 
 
-def _series(model: nn.Module, data: TaskDataModule, device: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    arrays, figures = {}, {}
-    for split in SPLITS:
-        outputs, targets = (tensor.numpy() for tensor in outputs_and_targets(model, data.batches(split), device))
-        arrays[f"{split}_outputs"], arrays[f"{split}_targets"] = outputs, targets
-        figures[split] = series_figures(outputs, targets)
-    return arrays, figures
+def _series(
+    model: nn.Module, data: TaskDataModule, device: torch.device
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    found = {split: predict_series(model, data.batches(split), device) for split in SPLITS}
+    return _named(found), {split: series_figures(each) for split, each in found.items()}
+
+
+def _named(found: Mapping[str, Predictions | PredictedSeries]) -> dict[str, NDArray[Any]]:
+    """The arrays of every split as ``<split>_<what>``."""
+    return {f"{split}_{item.name}": getattr(each, item.name) for split, each in found.items() for item in fields(each)}
 
 
 def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:

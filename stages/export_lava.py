@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
+from ..api.export import export_lava
+from ..api.programs import load
 from ..errors import PumiceError
-from ..export.lava import write_bundle
-from ..hw_sim.simulator import run as simulate
-from ..program import digest, load
+from ..program import digest
 from ..program.samples import shortest
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from .build import apply_system, build_data
@@ -52,8 +50,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Write the bundle with a few test samples and the simulator's logits of these; return its figures.
 
     Raises:
-        PumiceError: the folder cannot be written to.
-        ProgramError: the program cannot be read, or does not split into layers.
+        PumiceError: the program cannot be read or does not split into layers, or the folder cannot be written to.
     """
     settings = read_section(LavaSettings, config, "lava")
     system = read_section(SystemSettings, config, "system")
@@ -62,12 +59,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     data = build_data(config, read_section(TrainingSettings, config, "training"), system)
     samples = make_test_set(config, data).samples
     chosen = shortest(samples, settings.samples)
-    few = [samples[index] for index in chosen]
-    logits = np.stack([trace.logits for trace in simulate(program, few, threads=system.threads)])
-    target = folder.path / FOLDER
-    if target.exists():  # of a stage that did not finish
-        shutil.rmtree(target)
-    write_bundle(program, few, target, logits)
+    few, target = [samples[index] for index in chosen], folder.path / FOLDER
+    export_lava(program, target, few, replace=True, threads=system.threads)  # what is there did not finish
     console = Console()
     console.print(f"bundle of test samples {', '.join(map(str, chosen))}: {target}", soft_wrap=True)
     console.print(f"to run it: cd {target} && uv run run.py (README.md there tells more)", soft_wrap=True)

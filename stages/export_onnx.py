@@ -1,8 +1,8 @@
-"""The verb ``export`` and its stage for ONNX: models for other runtimes, checked against the program."""
+"""The stage of ``pumice export target=onnx``: models for other runtimes, checked against the program."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,19 +12,19 @@ import onnx
 from rich.console import Console
 from rich.table import Table
 
+from ..api.export import EXACT, FORMS, export_onnx
+from ..api.programs import load
 from ..errors import ParityError, PumiceError
-from ..export.onnx import build_sequence, build_step
 from ..export.onnx.opset import check_opset
-from ..export.onnx.qdq import QDQ
-from ..files import atomic_path, write_json
-from ..program import ProgramError, digest, load
+from ..files import write_json
+from ..program import digest
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from . import train as stage_train
 from .build import apply_system, build_data, build_model
 from .decisions import make_test_set
 from .folder import RunFolder
-from .onnx_parity import build_float, compare_float, compare_qdq, parity
+from .onnx_parity import compare_float, compare_qdq, parity
 
 FOLDER = "onnx"
 
@@ -76,39 +76,27 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     data = build_data(config, read_section(TrainingSettings, config, "training"), system)
     model = build_model(config, data)
     load_weights(folder.path / "weights.safetensors", model)
-    try:
-        program = load(folder.path / "program.npz")
-        tests = make_test_set(config, data)
-        target = folder.path / FOLDER
-        builders: dict[str, Callable[[], onnx.ModelProto]] = {
-            "step": lambda: build_step(program, opset=settings.opset),
-            "sequence": lambda: build_sequence(program, opset=settings.opset),
-            "float": lambda: build_float(model, program.class_names),
-            "qdq": lambda: build_step(program, dialect=QDQ, branches=False),
-        }
-        for name, build in builders.items():
-            _write(target / f"{name}.onnx", build())
-        figures = {
-            "onnxruntime": version("onnxruntime"),
-            "onnx": version("onnx"),
-            **_versions(target, builders),
-            "program": digest(program),
-            "bytes": {name: (target / f"{name}.onnx").stat().st_size for name in builders},
-            **parity(target, program, tests, settings.step_samples, system.threads),
-            "qdq": compare_qdq(program, tests, settings.qdq_samples, system.threads),
-            "float": compare_float(target / "float.onnx", model, data, settings.float_samples),
-        }
-    except ProgramError as error:
-        raise PumiceError(str(error)) from error
+    program = load(folder.path / "program.npz")
+    tests = make_test_set(config, data)
+    target = folder.path / FOLDER
+    for form in FORMS:
+        export_onnx(program, target / f"{form}.onnx", form=form, opset=settings.opset if form in EXACT else None)
+    export_onnx(model, target / "float.onnx", class_names=program.class_names)
+    names = (*FORMS, "float")
+    figures = {
+        "onnxruntime": version("onnxruntime"),
+        "onnx": version("onnx"),
+        **_versions(target, names),
+        "program": digest(program),
+        "bytes": {name: (target / f"{name}.onnx").stat().st_size for name in names},
+        **parity(target, program, tests, settings.step_samples, system.threads),
+        "qdq": compare_qdq(program, tests, settings.qdq_samples, system.threads),
+        "float": compare_float(target / "float.onnx", model, data, settings.float_samples),
+    }
     write_json(target / "export.json", figures)
     _print(figures, target, data.task.name)
     _refuse_differences(figures, target)
     return figures
-
-
-def _write(path: Path, model: onnx.ModelProto) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
 
 
 def _versions(target: Path, names: Iterable[str]) -> dict[str, dict[str, int]]:

@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 
 from ..export.onnx import build_sequence
-from ..export.onnx.float import adlif as float_neurons
-from ..export.onnx.float import s5 as float_graph
+from ..export.onnx.float import writer_of
 from ..export.onnx.qdq import QDQ
 from ..export.onnx.session import Session, run_samples, run_step
 from ..hw_sim.parity.noise import sqnr_of
 from ..hw_sim.simulator import Simulator
 from ..hw_sim.simulator import run as simulate
-from ..models.adlif.network import AdLIFNetwork
 from ..program import Program
 from ..program.samples import Sample, Trace
 from ..train.data.base import TaskDataModule
@@ -83,31 +80,16 @@ def compare_qdq(program: Program, tests: TestSet, count: int, threads: int | Non
     return {"recordings": len(samples), **difference(*scores), **_figures(program, tests, found)}
 
 
-def build_float(model: nn.Module, class_names: Sequence[str]) -> onnx.ModelProto:
-    """The float model's sequence form."""
-    builder = float_neurons if isinstance(model, AdLIFNetwork) else float_graph
-    return builder.build_float_sequence(model.eval(), class_names)
-
-
 def compare_float(path: Path, model: nn.Module, data: TaskDataModule, count: int) -> dict[str, Any]:
-    """float.onnx against torch: the logits; of spiking networks the potentials, up to the first spike that differs."""
-    batch = next(iter(data.batches("test", count)))
-    session = Session(path)
+    """float.onnx against torch, on the first test samples; by the logits, or as the family's writer says."""
+    inputs = next(iter(data.batches("test", count))).padded()
     with torch.inference_mode():
-        if isinstance(model, AdLIFNetwork):
-            potentials, _ = model.sequence(batch.inputs)
-            found = session.run(float_neurons.float_feed(batch.inputs, batch.lengths))["series"]
-            figures = float_neurons.agreement(found, potentials.numpy(), batch.lengths.numpy())
-            return {
-                "recordings": len(found),
-                **figures,
-                "sqnr_db": None,
-                "largest_logit": float(potentials.abs().max()),
-            }
-        arguments = (batch.tokens, batch.dt, batch.lengths, batch.pool_dt)
-        right = model(*arguments).numpy()
-    found = session.run(float_graph.float_feed(*arguments))["logits"]
-    return {"recordings": len(found), **difference(found.astype(np.float64), right.astype(np.float64))}
+        writer = writer_of(model)
+        found, right = writer.outputs(Session(path), model.eval(), *inputs)
+    if writer.agreement is None:
+        return {"recordings": len(found), **difference(found.astype(np.float64), right.astype(np.float64))}
+    figures = writer.agreement(found, right, inputs.lengths.numpy())
+    return {"recordings": len(found), **figures, "sqnr_db": None, "largest_logit": float(np.abs(right).max())}
 
 
 def difference(found: np.ndarray, right: np.ndarray) -> dict[str, Any]:

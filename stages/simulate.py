@@ -13,15 +13,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from ..api.backends import BACKENDS
+from ..api.compare import compare
+from ..api.frozen import padded_batch
+from ..api.programs import load
+from ..archives import load_arrays, save_arrays
 from ..errors import ParityError, PumiceError
 from ..export.lava import PARTS
 from ..export.lava.runtime.progress import STEPS_BETWEEN
-from ..files import atomic_path, load_arrays, write_json
+from ..files import write_json
 from ..hw_sim.parity.compare import Verdict, describe
 from ..hw_sim.parity.fidelity import signal_to_noise, spike_rates, state_bits, time_constants
 from ..hw_sim.parity.paired import compare_decisions
 from ..hw_sim.simulator import Simulator, run_stepwise
-from ..program import Program, digest, load
+from ..program import Program, digest
 from ..program.samples import Sample, shortest
 from ..quantization.config import ARITHMETICS
 from ..quantization.families import family_of
@@ -30,7 +35,6 @@ from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
-from .backends import NAMES, compare_backends, make_backend, padded_batch, prepare
 from .build import apply_system, build_data, build_model
 from .decisions import make_test_set, other_test_sets
 from .folder import RunFolder
@@ -41,7 +45,7 @@ class SimulateSettings:
     """Section ``simulate``.
 
     Attributes:
-        backends: what is compared, names of ``stages.backends.NAMES``; the first is the oracle.
+        backends: what is compared, names of ``api.backends.BACKENDS``; the first is the oracle.
         samples: how many test samples a backend gets, by name: the first ones, of lava the shortest ones; None, or no
             entry, for all.
         traced: samples of which every node's output and state is compared.
@@ -58,9 +62,9 @@ class SimulateSettings:
     lava_timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
-        unknown = [name for name in (*self.backends, *self.samples) if name not in NAMES]
+        unknown = [name for name in (*self.backends, *self.samples) if name not in BACKENDS]
         if unknown:
-            raise PumiceError(f"simulate: backend {unknown[0]} is unknown; choose some of: {', '.join(NAMES)}")
+            raise PumiceError(f"simulate: backend {unknown[0]} is unknown; choose some of: {', '.join(BACKENDS)}")
         if len(self.backends) < 2 or len(set(self.backends)) < len(self.backends):
             raise PumiceError(f"simulate.backends={self.backends} needs two or more backends, each of them once")
         if self.samples.get(self.backends[0]) is not None:
@@ -110,25 +114,31 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         raise PumiceError(f"simulate.example={settings.example}, but the test set has {len(samples)} samples")
 
     lava = {"parts": settings.lava_parts, "timeout_s": settings.lava_timeout_s, "progress": _tell_lava}
-    backends = {name: make_backend(name, frozen, system.threads, **lava) for name in settings.backends}
-    skipped = prepare(program, samples, backends)
-    shares = {name: share_of(name, samples, settings) for name in backends}
-    verdicts = compare_backends(program, samples, backends, shares, settings.traced)
-    found = {name: backend(program, [samples[i] for i in shares[name]], False) for name, backend in backends.items()}
+    shares = {name: share_of(name, samples, settings) for name in settings.backends}
+    parity = compare(
+        program,
+        samples,
+        settings.backends,
+        traced=settings.traced,
+        shares=shares,
+        frozen=frozen,
+        threads=system.threads,
+        lava=lava,
+    )
+    verdicts, found, oracle = parity.verdicts, parity.traces, parity.oracle
     scores = {name: tests.scores(program, traces, shares[name]) for name, traces in found.items()}
-    oracle = settings.backends[0]
     floats = _float_logits(folder.path / "predictions.npz", labels)
     result = {
         "program": digest(program),
         "class_names": list(program.class_names),
         "events": sum(len(times) for _, times in samples),
-        "differing": sum(verdict.differing for verdict in verdicts.values()),
+        "differing": parity.differing,
         "oracle": oracle,
         "backends": {name: _backend_entry(verdict, samples, shares[name]) for name, verdict in verdicts.items()},
-        "skipped": skipped,
+        "skipped": dict(parity.skipped),
         "accuracy": {
             "float": figures_of(Predictions(floats, labels), program.class_names),
-            **{name: _figures(program, scores[name], tests.labels(shares[name])) for name in backends},
+            **{name: _figures(program, scores[name], tests.labels(shares[name])) for name in verdicts},
         },
         "other_protocols": {
             name: _figures(program, other.scores(program, found[oracle]), other.labels())
@@ -148,15 +158,15 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     }
     logits = {name: np.stack([trace.logits for trace in traces]) for name, traces in found.items()}
     arrays = {"labels": labels, "float": floats, "scores": scores[oracle], **logits}
-    arrays |= {f"{name}_samples": np.array(share) for name, share in shares.items() if share != _first(len(share))}
+    arrays |= {f"{name}_samples": np.array(shares[name]) for name in found if shares[name] != _first(len(shares[name]))}
     _save(folder.path / "simulate.npz", program, samples[settings.example], arrays)
     write_json(folder.path / "simulate.json", result)
     _print(result, data.task.name)
     if result["differing"]:
-        first = next(verdict for verdict in verdicts.values() if verdict.first is not None)
+        name, first = next((name, each.first) for name, each in verdicts.items() if each.first is not None)
         raise ParityError(
-            f"{result['differing']:,} values differ between backends; {first.backend} against {oracle}: "
-            f"{describe(first.first)}; please report this with {folder.path / 'simulate.json'} and program.npz"
+            f"{result['differing']:,} values differ between backends; {name} against {oracle}: {describe(first)}; "
+            f"please report this with {folder.path / 'simulate.json'} and program.npz"
         )
     return {key: result[key] for key in ("differing", "program", "float_and_integer", "incomplete", "skipped")} | {
         "accuracy": {name: entry["accuracy"] for name, entry in result["accuracy"].items()},
@@ -174,7 +184,7 @@ def share_of(name: str, samples: Sequence[Sample], settings: SimulateSettings) -
     count = settings.samples.get(name)
     if count is None or count >= len(samples):
         return _first(len(samples))
-    return shortest(samples, count) if name == "lava" else _first(count)
+    return shortest(samples, count) if BACKENDS[name].slow else _first(count)
 
 
 def _first(count: int) -> list[int]:
@@ -238,7 +248,7 @@ def _save(
     path: Path,
     program: Program,
     example: Sample,
-    found: Mapping[str, NDArray[np.generic]],
+    found: Mapping[str, NDArray[Any]],
 ) -> None:
     values, times = example
     drop = int(program.pairing == "next")
@@ -249,8 +259,7 @@ def _save(
         "example_times": times[: len(times) - drop],
         "example_logits": running,
     }
-    with atomic_path(path) as target:
-        np.savez_compressed(target, **arrays)
+    save_arrays(path, arrays, compress=True)
 
 
 def _print(result: Mapping[str, Any], task: str) -> None:
@@ -261,7 +270,7 @@ def _print(result: Mapping[str, Any], task: str) -> None:
     table.add_row("float", "", "", _accuracy(result["accuracy"]["float"]), "")
     for name, entry in result["backends"].items():
         compared = [f"{entry['values']:,}", f"{entry['differing']:,}"] if name != result["oracle"] else ["oracle", ""]
-        which = "shortest" if name == "lava" else "first"
+        which = "shortest" if BACKENDS[name].slow else "first"
         label = name if entry["samples"] == samples else f"{name} ({which} {entry['samples']})"
         table.add_row(label, *compared, _accuracy(result["accuracy"][name]), f"{entry['events_per_s']:,}")
     for name in result["skipped"]:

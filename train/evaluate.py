@@ -32,6 +32,19 @@ class Predictions:
     labels: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class PredictedSeries:
+    """What a model predicted of the series of a split, in their order.
+
+    Attributes:
+        outputs: (N, T, F) float32.
+        targets: (N, T, F) float32, what they should have been.
+    """
+
+    outputs: NDArray[np.floating]
+    targets: NDArray[np.floating]
+
+
 def outputs_and_targets(
     model: nn.Module, batches: Iterable[Batch], device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor]:
@@ -91,8 +104,15 @@ def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str
     }
 
 
-def series_figures(outputs: NDArray[np.floating], targets: NDArray[np.floating]) -> dict[str, Any]:
+def predict_series(model: nn.Module, batches: Iterable[Batch], device: torch.device | str = "cpu") -> PredictedSeries:
+    """Run a model that predicts values in evaluation mode over ``batches``."""
+    outputs, targets = outputs_and_targets(model, batches, device)
+    return PredictedSeries(outputs.numpy(), targets.numpy())
+
+
+def series_figures(predicted: PredictedSeries) -> dict[str, Any]:
     """Mean squared error of predictions (N, T, F), in all and in the second half, and the mean's own."""
+    outputs, targets = predicted.outputs, predicted.targets
     squared = (outputs.astype(np.float64) - targets) ** 2
     return {
         "samples": len(targets),

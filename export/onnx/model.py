@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import onnx
 from onnx import helper
 
-from ... import __version__
 from ...program import Program, digest
+from ...version import __version__
 from .describe import node_docs, tensor_docs
 from .graph import Graph
 from .inputs import input_ranges

@@ -10,7 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...files import atomic_path, load_arrays, write_json
+from ...archives import load_arrays
+from ...files import atomic_path, write_json
 from . import figures
 from .collect import collect
 

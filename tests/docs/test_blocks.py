@@ -24,6 +24,7 @@ FILES = [*ROOT.glob("docs/*.md"), ROOT / "README.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = {path.stem: blocks for path in FILES if (blocks := BLOCK.findall(path.read_text(encoding="utf-8")))}
 ELSEWHERE = {
+    "python": "tests/docs/test_python.py runs these blocks, on the embedded data",
     "onnx": "tests/export/onnx/test_docs.py runs these lines, with onnxruntime alone",
     "loihi": "lava-dl is not here; tests/export/netx/run_net.py loads such files in an environment of its own",
 }

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pumice.archives import load_arrays
 from pumice.cli.main import main
 from pumice.errors import PumiceError
-from pumice.files import load_arrays
 from pumice.program import ProgramError, digest, load
 from pumice.program.storage import pack_node
 from pumice.quantization.weights import load_frozen

@@ -6,12 +6,13 @@ import subprocess
 
 import numpy as np
 import pytest
+from pumice.api import backends
 from pumice.cli.main import main
 from pumice.export import lava as lava_package
 from pumice.export.lava.environment import LavaUnavailable, ensure_environment, find_python
 from pumice.hw_sim.report.write import write_report
 from pumice.program import load, reference
-from pumice.stages import backends, simulate
+from pumice.stages import simulate
 
 QUICK = ["quantize.qat.epochs=0", "quantize.max_dead_zone=1", "logging.progress=false"]
 WITH_LAVA = "simulate.backends=[run,step,lava]"

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from pumice.api import backends
 from pumice.cli.main import main
 from pumice.hw_sim.report import FILES
 from pumice.hw_sim.report.collect import collect
@@ -13,7 +14,7 @@ from pumice.hw_sim.report.compare_runs import short_names
 from pumice.hw_sim.report.figures import pareto_front
 from pumice.hw_sim.report.write import write_report
 from pumice.program import load, reference
-from pumice.stages import backends, simulate
+from pumice.stages import simulate
 
 STAGES = ("train", "evaluate", "quantize", "simulate", "count")
 

@@ -22,6 +22,7 @@ from ..event import AFTER, Carried, EventGraph
 from ..graph import Graph
 from ..model import finish
 from ..scan import BODY_PREFIX, over_events
+from ..session import Session
 
 _DOCS = {
     "value": "the step's values",
@@ -161,3 +162,11 @@ def agreement(found: np.ndarray, expected: np.ndarray, lengths: np.ndarray, tole
         "steps_together": int(together.sum()),
         "same_class_steps": int((steps & (found.argmax(2) == expected.argmax(2))).sum()),
     }
+
+
+def outputs(
+    session: Session, network: AdLIFNetwork, inputs: Tensor, dt: None, lengths: Tensor, pool_dt: None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The potentials (B, T, C) in onnxruntime and in torch."""
+    potentials, _ = network.sequence(inputs)
+    return session.run(float_feed(inputs, lengths))["series"], potentials.numpy()

@@ -24,6 +24,7 @@ from ..event import AFTER, Carried, EventGraph
 from ..graph import Graph
 from ..model import finish
 from ..scan import BODY_PREFIX, over_events
+from ..session import Session
 
 _FLOAT = np.dtype(np.float32)
 _DOCS = {
@@ -287,3 +288,11 @@ def float_feed(tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor) -> 
         "pool_dt": pool_dt.float().numpy(),
         "valid": np.arange(tokens.shape[1]) < lengths.numpy()[:, None],
     }
+
+
+def outputs(
+    session: Session, model: S5Classifier, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """The logits (B, C) in onnxruntime and in torch."""
+    found = session.run(float_feed(tokens, dt, lengths, pool_dt))["logits"]
+    return found, model(tokens, dt, lengths, pool_dt).numpy()

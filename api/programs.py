@@ -1,0 +1,64 @@
+"""Programs: read, written and run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..hw_sim.simulator import run, run_stepwise
+from ..program import Program, storage
+from ..program.samples import Trace
+from .samples import as_samples, told
+
+
+def load(path: str | Path) -> Program:
+    """Read a program (``.npz``) and check its digest and every node.
+
+    Raises:
+        PumiceError: it is missing, damaged, newer than this Pumice, or no program.
+    """
+    with told():
+        return storage.load(path)
+
+
+def save(program: Program, path: str | Path) -> str:
+    """Write a program to ``path``, whole or not at all, and return its digest: equal for equal programs.
+
+    Raises:
+        PumiceError: the folder cannot be written to.
+    """
+    with told():
+        return storage.save(program, path)
+
+
+def simulate(
+    program: Program,
+    samples: Iterable[Any],
+    *,
+    trace: bool = False,
+    stepwise: bool = False,
+    threads: int | None = None,
+) -> list[Trace]:
+    """Run whole samples in the integer simulator, each from the zero state, in parallel over samples.
+
+    For a live stream, event by event, see `Simulator`.
+
+    Args:
+        program: any.
+        samples: (values, times_us) pairs of arrays or tensors: tokens (L,) or vectors (L, F), and times (L,) in integer
+            microseconds, not decreasing; of a network of time steps also the vectors (T, F) alone; or torch batches.
+        trace: keep every edge and state as well.
+        stepwise: go event by event, as a live stream comes; the integers are the same.
+        threads: how many; all cores if not given.
+
+    Returns:
+        one `Trace` a sample. ``logits`` (C,) are integer codes; ``logits * program[program.logits].output.scale`` are
+        their values. ``series`` (L, C) are the outputs of a network of neurons after every step, None of others.
+
+    Raises:
+        PumiceError: a sample that the program cannot take; names the sample, the event and the fix.
+    """
+    given = as_samples(program, samples)
+    with told():
+        return (run_stepwise if stepwise else run)(program, given, trace=trace, threads=threads)

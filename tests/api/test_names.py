@@ -1,0 +1,78 @@
+"""The names of the front door: lazy, complete, and known to type checkers."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pumice
+import pytest
+
+ROOT = Path(pumice.__file__).parent
+NAMES = sorted(pumice._WHERE)
+HEAVY = {"numpy", "torch", "brevitas", "hydra", "omegaconf", "onnx", "numba", "rich", "yaml"}
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.parent)
+
+
+def test_importing_the_package_loads_nothing():
+    done = python(
+        "import sys, pumice\n"
+        f"heavy = {HEAVY} & set(sys.modules)\nassert not heavy, heavy\n"
+        "assert {name for name in sys.modules if name.startswith('pumice')} == {'pumice', 'pumice.version'}"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_is_run_and_counted_without_torch_at_hand(made, tmp_path):
+    """The simulator's name alone does not load torch: streams run on small machines."""
+    pumice.save(made.program, tmp_path / "program.npz")
+    done = python(
+        "import sys; sys.modules['torch'] = sys.modules['brevitas'] = None\n"
+        "from pumice.program import load\nimport pumice\n"
+        f"pumice.Simulator(load({str(tmp_path / 'program.npz')!r}))"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_there_and_told(name):
+    found = getattr(pumice, name)
+    assert found.__name__ == name
+    assert inspect.getdoc(found)
+    assert name in dir(pumice)
+    if inspect.isfunction(found):
+        assert "Raises:" in found.__doc__
+        assert all(
+            item.annotation is not inspect.Parameter.empty for item in inspect.signature(found).parameters.values()
+        )
+
+
+def test_names_stay_whatever_was_imported_before():
+    done = python(
+        "import pumice.quantization.families, pumice.api.quantize, pumice.api.compare, pumice.api.count, pumice\n"
+        f"assert all(callable(getattr(pumice, name)) for name in {NAMES}), 'a module hides a function'"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'fly'"):
+        pumice.fly  # noqa: B018
+    with pytest.raises(ImportError):
+        from pumice import fly  # noqa: F401
+
+
+def test_type_checkers_see_the_names(tmp_path):
+    assert (ROOT / "py.typed").is_file()
+    source = tmp_path / "user.py"
+    source.write_text("import pumice\n" + "".join(f"reveal_type(pumice.{name})\n" for name in NAMES))
+    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", "--ignore-missing-imports", "--config-file="]
+    done = subprocess.run(
+        [*command, str(source)], capture_output=True, text=True, cwd=tmp_path, env={"MYPYPATH": str(ROOT.parent)}
+    )
+    revealed = [line for line in done.stdout.splitlines() if "Revealed type" in line]
+    assert len(revealed) == len(NAMES), done.stdout + done.stderr
+    assert not [line for line in revealed if '"Any"' in line or "object" in line.split("Revealed type is")[1][:9]]
