@@ -14,6 +14,7 @@ from ...archives import load_arrays
 from ...files import atomic_path, write_json
 from . import figures
 from .collect import collect
+from .tables import TABLES
 
 NODE_KINDS = ("norm", "ssm", "y", "gelu", "gate", "skip", "state", "out")
 """Columns of the table of signal-to-noise ratios."""
@@ -31,8 +32,8 @@ def write_report(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
     """
     data = collect(folder, stages)
     write_json(folder / "report.json", data)
-    for name, rows in tables(data).items():
-        write_csv(folder / "report" / f"{name}.csv", rows)
+    for name, rows in TABLES.items():
+        write_csv(folder / "report" / f"{name}.csv", rows(data))
     write_page(folder / "report.html", "run.html.j2", data=data, charts=charts(data, folder), matrix=node_matrix(data))
     return data
 
@@ -52,75 +53,6 @@ def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
         found["raster"] = figures.raster(*drawn, names, label, figures.WIDE)
         found["raster_narrow"] = figures.raster(*drawn, names, label, figures.NARROW)
     return {name: Markup(text) for name, text in found.items()}
-
-
-def tables(data: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
-    """The report's tables with a head row each; what has not run leaves the head alone, or empty cells."""
-    keys = ("model", "accuracy", "low", "high", "samples", "correct", "lost", "won", "mcnemar_p", "sqnr_db")
-    parity_keys = ("samples", "values", "differing", "traced", "events_per_s")
-    backends = data["parity"]["backends"] if data["parity"] else {}
-    skipped = data["parity"]["skipped"] if data["parity"] else {}
-    parts = {name: (data[name] or {}).get("layers", {}) for name in ("operations", "energy", "memory")}
-    layer_keys = {
-        "operations": ("dense", "mac", "ac", "other", "decays"),
-        "energy": ("compute_low", "compute_high", "memory_low", "memory_high"),
-        "memory": ("weights", "state"),
-    }
-    layers = list(dict.fromkeys(name for part in parts.values() for name in part))
-    rates = data["spike_rates"]["layers"] if data["spike_rates"] else {}
-    times = data["time_constants"] or {"unit": "ms", "values": {}}
-    node_keys = (
-        "name",
-        "type",
-        "output",
-        "channels",
-        "rate",
-        "sqnr_db",
-        "state_sqnr_db",
-        "saturations",
-        "clipped_gaps",
-    )
-    confusion = data["confusion"] or {"classes": [], "rows": []}
-    return {
-        "accuracy": [
-            list(keys),
-            *([row.get(key) for key in keys] for row in (*data["accuracy"], *_protocol_rows(data["protocols"]))),
-        ],
-        "parity": [
-            ["backend", *parity_keys, "skipped"],
-            *([name, *(entry[key] for key in parity_keys), None] for name, entry in backends.items()),
-            *([name, *(None for _ in parity_keys), reason] for name, reason in skipped.items()),
-        ],
-        "layers": [
-            ["layer", *(f"{part}_{key}" for part, names in layer_keys.items() for key in names), "spike_rate"],
-            *(
-                [
-                    name,
-                    *(parts[part].get(name, {}).get(key) for part, names in layer_keys.items() for key in names),
-                    rates.get(name),
-                ]
-                for name in layers
-            ),
-        ],
-        "nodes": [list(node_keys), *([row[key] for key in node_keys] for row in data["nodes"] or ())],
-        "time-constants": [
-            ["node", "mode", times["unit"]],
-            *([name, mode, value] for name, values in times["values"].items() for mode, value in enumerate(values)),
-        ],
-        "confusion": [
-            ["true class", *confusion["classes"]],
-            *([name, *row] for name, row in zip(confusion["classes"], confusion["rows"], strict=True)),
-        ],
-    }
-
-
-def _protocol_rows(protocols: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {"model": f"{model}, {row['protocol']}", **row[model]}
-        for row in protocols
-        for model in ("float", "integer")
-        if row[model] is not None
-    ]
 
 
 def node_matrix(data: Mapping[str, Any]) -> dict[str, Any] | None:
