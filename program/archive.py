@@ -22,6 +22,7 @@ _DIRECTORY_BYTES = 1 << 22
 _DEFLATE_RATIO = 1032
 _END, _END_SIZE, _COMMENT = b"PK\x05\x06", 22, 1 << 16
 _LOCATOR, _LOCATOR_SIZE = b"PK\x06\x07", 20
+_END64, _END64_SIZE = b"PK\x06\x06", 56
 _PIECE = 1 << 20
 
 
@@ -34,28 +35,41 @@ def read_arrays(path: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, np.
     """
     with open(path, "rb") as file:
         try:
-            _check_directory(file)
-            with zipfile.ZipFile(file) as archive:
+            with open_checked(file, most_bytes) as archive:
                 members = archive.infolist()
-                _check_members(members, os.fstat(file.fileno()).st_size, most_bytes)
                 return {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
         except Exception as error:  # a damaged zip or npy file raises a dozen kinds of exception
             raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error
 
 
+def open_checked(file: IO[bytes], most_bytes: int) -> zipfile.ZipFile:
+    """Open a zip archive whose entries declare no more than ``most_bytes`` together, and no more than they can hold.
+
+    Raises:
+        ValueError: it declares more, or is packed in another way than ``.npz`` files and torch's are.
+        zipfile.BadZipFile: it is damaged.
+    """
+    _check_directory(file)
+    archive = zipfile.ZipFile(file)
+    _check_members(archive.infolist(), os.fstat(file.fileno()).st_size, most_bytes)
+    return archive
+
+
 def _check_directory(file: IO[bytes]) -> None:
     """Refuse a directory longer than that of any ``.npz``: zipfile takes some twenty times its size in memory."""
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _END_SIZE - _COMMENT))
+    file.seek(max(0, size - _END_SIZE - _COMMENT - _LOCATOR_SIZE - _END64_SIZE))
     tail = file.read()
     at = len(tail) - _END_SIZE
     if at < 0 or not (tail[at:].startswith(_END) and tail.endswith(b"\0\0")):  # where zipfile looks first
         at = tail.rfind(_END)
     if at < 0 or at + _END_SIZE > len(tail):
         raise ValueError("it is no zip archive")
-    if tail[max(0, at - _LOCATOR_SIZE) :].startswith(_LOCATOR):
-        raise ValueError("its directory is of the 64-bit kind, which only huge archives need")
-    if int.from_bytes(tail[at + 12 : at + 16], "little") > _DIRECTORY_BYTES:
+    directory = tail[at + 12 : at + 16]
+    if at >= _LOCATOR_SIZE + _END64_SIZE and tail.startswith(_LOCATOR, at - _LOCATOR_SIZE):
+        record = tail[at - _LOCATOR_SIZE - _END64_SIZE :]
+        directory = record[40:48] if record.startswith(_END64) else directory
+    if int.from_bytes(directory, "little") > _DIRECTORY_BYTES:
         raise ValueError(f"its directory takes more than {_DIRECTORY_BYTES >> 20} MiB")
     file.seek(0)
 

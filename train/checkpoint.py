@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from ..errors import PumiceError
 from ..files import atomic_path
+from ..program.archive import open_checked
 from .module import ClassifierModule
 from .weights import save_weights
+
+MOST_BYTES = 3 << 27
+"""Of a checkpoint; reading takes twice as much."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -31,21 +36,44 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read ``path``; nothing but tensors and plain data is accepted, whatever ``weights_only`` says.
 
         Raises:
-            PumiceError: the file is damaged.
+            PumiceError: the file is damaged, or declares more than it holds or than `MOST_BYTES`.
         """
         try:
-            with zipfile.ZipFile(path) as archive:  # torch reads changed bytes without a word
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise ValueError(f"{damaged} fails its checksum")
-            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+            checkpoint = torch.load(_checked(path), map_location=map_location or "cpu", weights_only=True)
+            _check_tensors(checkpoint)
+            return checkpoint
         except Exception as error:  # a damaged zip file or pickle raises a dozen kinds of exception
             raise PumiceError(
-                f"the checkpoint {path} cannot be read ({_reason(error)}); train anew with redo=[train]"
+                f"the checkpoint {path} cannot be read ({reason_of(error)}); train anew with redo=[train]"
             ) from error
 
 
-def _reason(error: Exception) -> str:
+def _checked(path: Any) -> io.BytesIO:
+    """The archive anew, of entries whose sizes and checksums are right: torch has a reader of its own for both."""
+    copied = io.BytesIO()
+    with (
+        open(path, "rb") as file,
+        open_checked(file, MOST_BYTES) as archive,
+        zipfile.ZipFile(copied, "w") as target,
+    ):
+        for member in archive.infolist():
+            with archive.open(member) as source, target.open(member.filename, "w") as sink:
+                shutil.copyfileobj(source, sink)
+    copied.seek(0)
+    return copied
+
+
+def _check_tensors(value: Any) -> None:
+    """Refuse tensors that stand for more values than they hold."""
+    entries = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    for entry in entries:
+        _check_tensors(entry)
+    if isinstance(value, torch.Tensor) and value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise ValueError(f"a tensor of shape {tuple(value.shape)} holds fewer values")
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -60,6 +88,9 @@ class KeepProgress(pl.Callback):
         folder: where ``last.ckpt`` and ``best.safetensors`` go.
         every_steps: optimizer steps between checkpoints within an epoch.
         info: kept in the metadata of the weights.
+
+    Attributes:
+        stepped: whether a batch has been trained on, so that a checkpoint that was read has proved to fit.
     """
 
     def __init__(self, folder: Path, every_steps: int, info: dict[str, Any]) -> None:
@@ -68,6 +99,7 @@ class KeepProgress(pl.Callback):
         self.every_steps = every_steps
         self.info = info
         self.best: dict[str, float] | None = None
+        self.stepped = False
 
     def state_dict(self) -> dict[str, Any]:
         """What is known of the best epoch."""
@@ -75,10 +107,15 @@ class KeepProgress(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what is known of the best epoch."""
-        self.best = state_dict["best"]
+        best = state_dict["best"]
+        numbers = best is None or all(isinstance(value, (int, float)) for value in best.values())
+        if not numbers or (best is not None and "loss" not in best):
+            raise ValueError("it does not know the best epoch")
+        self.best = best
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Checkpoint within an epoch, after an optimizer step."""
+        self.stepped = True
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         last_batch = batch_idx + 1 == trainer.num_training_batches
         if stepped and not last_batch and trainer.global_step % self.every_steps == 0:

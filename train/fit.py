@@ -12,7 +12,8 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from .checkpoint import AtomicCheckpointIO, KeepProgress
+from ..errors import PumiceError
+from .checkpoint import AtomicCheckpointIO, KeepProgress, reason_of
 from .data.base import TaskDataModule
 from .data.listed import ListedData
 from .module import ClassifierModule
@@ -91,6 +92,14 @@ def fit(
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         except SIGTERMException as error:
             raise KeyboardInterrupt from error
+        except PumiceError:
+            raise
+        except Exception as error:
+            if resume is None or keeper.stepped:
+                raise
+            raise PumiceError(
+                f"training cannot go on from {resume} ({reason_of(error)}); delete it, or do the stage anew with redo"
+            ) from error
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             if trainer.interrupted:
                 raise KeyboardInterrupt from error

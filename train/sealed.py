@@ -20,6 +20,7 @@ from torch import Tensor
 from ..files import atomic_path
 
 METADATA_KEY = "pumice"  # one entry: safetensors does not keep the order of several
+MOST_BYTES, MOST_HEADER_BYTES = 1 << 29, 1 << 22
 
 
 def write_sealed(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) -> None:
@@ -41,12 +42,16 @@ def read_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         SafetensorError, OSError, ValueError: missing, damaged, or not written by Pumice.
     """
+    _check_size(path)
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         metadata = file.metadata() or {}
     if METADATA_KEY not in metadata:
         raise ValueError("Pumice did not write it")
-    header = json.loads(metadata[METADATA_KEY])
+    try:
+        header = json.loads(metadata[METADATA_KEY])
+    except RecursionError:
+        raise ValueError("its metadata is nested too deeply") from None
     if not isinstance(header, dict):
         raise ValueError("its metadata is no JSON object")
     if not {"sealed", "sha256"} & set(header):
@@ -57,11 +62,20 @@ def read_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, data
 
 
+def _check_size(path: Path) -> None:
+    """Refuse what declares more than weights have, before anything is read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    for what, declared, most in (("file", size, MOST_BYTES), ("header", header, MOST_HEADER_BYTES)):
+        if declared > most:
+            raise ValueError(f"its {what} has {declared:,} bytes, the limit is {most:,}")
+
+
 def _digest(data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256(json.dumps(data, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         sha.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        flat = tensor.clone(memory_format=torch.contiguous_format).reshape(-1)
-        sha.update(flat.view(torch.uint8).numpy().data)
+        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()

@@ -43,6 +43,11 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
                 f"{path} holds {name} of shape {tuple(stored[name].shape)}, but the model needs {tuple(tensor.shape)}; "
                 "choose the settings it was trained with"
             )
+        if stored[name].dtype != tensor.dtype:
+            raise PumiceError(
+                f"{path} holds {name} as {stored[name].dtype}, but the model needs {tensor.dtype}; train anew with "
+                "redo=[train]"
+            )
     if unknown := sorted(set(stored) - set(expected)):
         raise PumiceError(f"{path} holds {unknown[0]}, which the model lacks; choose the settings it was trained with")
     model.load_state_dict(stored)

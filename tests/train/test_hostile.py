@@ -1,0 +1,234 @@
+"""Weights, checkpoints and MATLAB files that lie: a sentence, in memory that fits what they hold."""
+
+import io
+import json
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from pumice.cli.main import main
+from pumice.train.checkpoint import AtomicCheckpointIO, KeepProgress
+from safetensors.torch import save
+from scipy.io import savemat
+
+MIB = 1 << 20
+
+
+def weights(path, header, size=0):
+    """A safetensors file of this header, and ``size`` bytes that are not there."""
+    content = json.dumps(header).encode() if isinstance(header, dict) else header
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(content)) + content)
+        file.truncate(8 + len(content) + size)
+
+
+def tensor(shape, size, dtype="F32"):
+    return {"a": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}
+
+
+def sealed(path, metadata):
+    path.write_bytes(save({"a": torch.zeros(3)}, metadata={"pumice": metadata}))
+
+
+WEIGHTS = {
+    "a header of 2**63 bytes": lambda path: path.write_bytes(struct.pack("<Q", 1 << 63) + bytes(100)),
+    "a header of 64 MiB": lambda path: weights(path, b'{"__metadata__":{"a":"' + b"x" * 64 * MIB + b'"}}'),
+    "a wide header": lambda path: weights(path, b"{" + b'"a":{},' * (8 * MIB) + b"}"),
+    "a sparse file of 2**40": lambda path: weights(path, tensor([1 << 38], 1 << 40), 1 << 40),
+    "a shape of 2**62": lambda path: weights(path, tensor([1 << 62], 8), 8),
+    "a shape whose size wraps": lambda path: weights(path, tensor([1 << 62, 4], 0), 0),
+    "overlapping": lambda path: weights(path, tensor([2], 8) | {"b": tensor([2], 8)["a"]}, 8),
+    "more than there is": lambda path: weights(path, tensor([2], 8), 0),
+    "deep metadata": lambda path: sealed(path, "[" * MIB),
+    "other metadata": lambda path: sealed(path, "[1]"),
+    "no JSON": lambda path: sealed(path, "{"),
+    "not Pumice's": lambda path: path.write_bytes(save({"a": torch.zeros(3)})),
+    "a folder": lambda path: path.mkdir(),
+}
+
+
+def checkpoint(path, value=None, packing=zipfile.ZIP_STORED, extra=0, **entries):
+    """What torch saves of ``value``, with some entries replaced or added."""
+    content = io.BytesIO()
+    torch.save(value, content)
+    with zipfile.ZipFile(content) as saved, zipfile.ZipFile(path, "w", packing) as archive:
+        for name in saved.namelist():
+            last = name.rsplit("/", 1)[1].replace(".", "_")
+            archive.writestr(name, entries.pop(last) if last in entries else saved.read(name))
+        for name, content in entries.items():
+            archive.writestr(f"archive/{name}", content)
+        if extra:
+            with archive.open("archive/data/9", "w", force_zip64=True) as file:
+                for _ in range(extra // MIB):
+                    file.write(bytes(MIB))
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+class Bytes:
+    def __reduce__(self):
+        return bytearray, (1 << 40,)
+
+
+CHECKPOINTS = {
+    "1 GiB of zeros in 1 MB": lambda path: checkpoint(path, packing=zipfile.ZIP_DEFLATED, extra=1 << 30),
+    "code": lambda path: checkpoint(path, data_pkl=pickle.dumps(Payload(), 2)),
+    "2**40 bytes by name": lambda path: checkpoint(path, data_pkl=pickle.dumps(Bytes(), 2)),
+    "a tensor that repeats one value": lambda path: checkpoint(path, [{"a": torch.zeros(1).expand(1 << 40)}]),
+    "a deep list": lambda path: checkpoint(path, data_pkl=b"\x80\x02" + b"(" * MIB + b"l" * MIB + b"."),
+    "a plain pickle": lambda path: path.write_bytes(pickle.dumps(Payload())),
+    "a tar file": lambda path: path.write_bytes(bytes(10_240)),
+    "nothing": lambda path: path.write_bytes(b""),
+}
+
+
+def mat(path, content, kind=15, version=b"\x00\x01IM"):
+    path.write_bytes(b" " * 124 + version + struct.pack("<2I", kind, len(content)) + content)
+
+
+def zeros(size):
+    packer = zlib.compressobj()
+    return b"".join([packer.compress(bytes(MIB)) for _ in range(size // MIB)]) + packer.flush()
+
+
+def savemat_zeros(path):
+    savemat(path, {"x": np.zeros((1000, 1000, 100), np.int8), "y": np.zeros(1)}, do_compression=True)
+
+
+MATS = {
+    "1 GiB of zeros in 1 MB": lambda path: mat(path, zeros(1 << 30)),
+    "100 MB of zeros in a true file": savemat_zeros,
+    "not packed, declared": lambda path: mat(path, bytes(100), kind=14),
+    "a long declaration": lambda path: mat(path, b"", kind=0xFFFFFFFF),
+    "another version": lambda path: mat(path, b"", version=b"\x00\x02IM"),
+    "version 4": lambda path: path.write_bytes(struct.pack("<5I", 0, 1 << 30, 1 << 9, 0, 2) + b"x\0"),
+    "cut off": lambda path: mat(path, zeros(MIB)[:-100]),
+    "objects": lambda path: savemat(path, {"x": {"a": 1}, "y": np.array([{}, 1], dtype=object)}),
+}
+ZOO = {"weights": WEIGHTS, "checkpoint": CHECKPOINTS, "mat": MATS}
+CASES = [(kind, name) for kind, cases in ZOO.items() for name in cases]
+
+READ = """
+import resource, sys
+from pathlib import Path
+import torch
+from pumice.errors import PumiceError
+from pumice.train.checkpoint import AtomicCheckpointIO, KeepProgress
+from pumice.train.data.sequences.ecg import open_ecg
+from pumice.train.weights import load_weights
+
+READERS = {
+    "weights": lambda path: load_weights(path, torch.nn.Linear(3, 4)),
+    "checkpoint": lambda path: AtomicCheckpointIO().load_checkpoint(path),
+    "mat": lambda path: open_ecg(path.parent, "train", "ignore"),
+}
+
+def memory(what):
+    line = next(line for line in open("/proc/self/status") if line.startswith(what))
+    return int(line.split()[1]) * 1024
+
+limit = memory("VmSize") + (1 << 30)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for item in sys.argv[1:]:
+    kind, path = item.split("=")
+    open("/proc/self/clear_refs", "w").write("5")
+    before = memory("VmRSS")
+    try:
+        READERS[kind](Path(path))
+    except PumiceError as error:
+        assert "\\n" not in str(error), error
+        print(memory("VmHWM") - before, error)
+    else:
+        print(memory("VmHWM") - before, "nothing wrong")
+"""
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """Of each hostile file the memory that reading it took, and the sentence; one process, limited to 1 GiB more."""
+    folder, items = tmp_path_factory.mktemp("hostile"), []
+    for number, (kind, name) in enumerate(CASES):
+        (folder / str(number)).mkdir()
+        path = folder / str(number) / "QTDB_train.mat"
+        ZOO[kind][name](path)
+        items.append(f"{kind}={path}")
+    done = subprocess.run([sys.executable, "-c", READ, *items], capture_output=True, text=True, cwd=folder)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(items), done.stderr
+    assert not (folder / "executed").exists()
+    return dict(zip(CASES, (line.split(" ", 1) for line in lines), strict=True))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="only Linux tells the peak")
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_hostile_files_are_refused_in_little_memory(refused, case):
+    taken, sentence = refused[case]
+    assert "QTDB_train.mat" in sentence
+    assert int(taken) < (MATS[case[1]] is savemat_zeros if case[0] == "mat" else 0) * 200 * MIB + 80 * MIB
+
+
+CHANGES = {
+    "no state": lambda saved: saved.pop("state_dict"),
+    "another shape": lambda saved: saved["state_dict"].update(
+        {key: torch.zeros(7) for key in list(saved["state_dict"])[:1]}
+    ),
+    "no optimizer": lambda saved: saved.pop("optimizer_states"),
+    "another optimizer": lambda saved: saved["optimizer_states"][0]["state"].update({0: {"exp_avg": torch.zeros(3)}}),
+    "moments of another shape": lambda saved: saved["optimizer_states"][0]["state"][0].update(
+        exp_avg=torch.zeros(3, 3, 3)
+    ),
+    "words for loops": lambda saved: saved.update(loops="x"),
+    "no callback": lambda saved: saved.update(callbacks={"KeepProgress": {"best": "x"}}),
+    "words for the best": lambda saved: next(iter(saved["callbacks"].values())).update(best={"loss": "x"}),
+    "a list": lambda saved: [],
+}
+
+
+@pytest.fixture(scope="module")
+def interrupted(small_run, tmp_path_factory):
+    """A run folder whose training was interrupted after the first of two epochs."""
+    folder = tmp_path_factory.mktemp("interrupted") / "run"
+
+    def stop(keeper, trainer, module):
+        trainer.save_checkpoint(keeper.last_path, weights_only=False)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KeepProgress, "on_train_epoch_end", stop)
+        with pytest.raises(SystemExit) as ended:
+            main(["train", *small_run, f"run_dir={folder}"])
+    assert ended.value.code == 130
+    return folder
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_checkpoints_that_do_not_fit_are_a_sentence(interrupted, tmp_path, capsys, name):
+    shutil.copytree(interrupted, tmp_path / "run")
+    path = tmp_path / "run/checkpoints/last.ckpt"
+    saved = AtomicCheckpointIO().load_checkpoint(path)
+    made = CHANGES[name](saved)
+    torch.save([] if made == [] else saved, path)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", f"run_dir={tmp_path / 'run'}"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2, error
+    assert str(path) in error
+    assert error.count("\n") == 1
+
+
+def test_a_checkpoint_that_fits_goes_on(interrupted, tmp_path):
+    shutil.copytree(interrupted, tmp_path / "run")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", f"run_dir={tmp_path / 'run'}"])
+    assert ended.value.code == 0
