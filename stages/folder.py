@@ -78,7 +78,7 @@ class RunFolder:
         Raises:
             PumiceError: naming the missing or changed file.
         """
-        self.check_outputs(stage.needs)
+        self.check_outputs((*stage.needs, *stage.uses))
         for name in stage.needs:
             if not (self.path / name).is_file():
                 raise PumiceError(
@@ -97,7 +97,7 @@ class RunFolder:
             return False
         if not all((self.path / name).is_file() for name in stage.writes):
             return False
-        if record.inputs != self.digests(stage.needs):
+        if record.inputs != self.inputs(stage):
             return False
         self.check_outputs(stage.writes)
         return True
@@ -124,6 +124,10 @@ class RunFolder:
         """SHA-256 of each of the folder's files ``names``."""
         return {name: file_digest(self.path / name) for name in names}
 
+    def inputs(self, stage: Stage) -> dict[str, str]:
+        """SHA-256 of each file that ``stage`` reads here."""
+        return self.digests((*stage.needs, *(name for name in stage.uses if (self.path / name).is_file())))
+
     def forget(self, stage: Stage) -> None:
         """Delete the outputs, the unfinished work and the record of ``stage``, which has to outlive them."""
         for name in (*stage.writes, *stage.scratch):
@@ -133,7 +137,7 @@ class RunFolder:
     def forget_if_inputs_changed(self, stage: Stage) -> None:
         """Drop what ``stage`` made, or half made, from other inputs than those that lie here now."""
         record = self.record(stage)
-        if record is not None and record.inputs != self.digests(stage.needs):
+        if record is not None and record.inputs != self.inputs(stage):
             self.forget(stage)
 
     def begin(self, stage: Stage) -> None:
@@ -156,7 +160,7 @@ class RunFolder:
             stage=stage.name,
             status=status,
             settings=settings_of(stage, self.config),
-            inputs=self.digests(stage.needs),
+            inputs=self.inputs(stage),
             versions=versions(),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from rich.table import Table
 from torch import nn
 
 from ..api.quantize import Tuning, predictions, quantize
+from ..hw_sim import simulator
+from ..hw_sim.parity.fidelity import spike_rates
+from ..hw_sim.parity.health import health
 from ..hw_sim.parity.noise import sqnr_of
+from ..program import Program
 from ..quantization.config import QuantizationConfig
 from ..quantization.families import prepare, why_unavailable
 from ..records import versions
@@ -25,6 +30,8 @@ from .build import apply_system, build_data, build_model, check_windows
 from .folder import RunFolder, file_digest
 
 SPLITS = ("validation", "test")
+LOOKED_AT = 64
+"""Samples that show whether layers spike and values clip."""
 
 
 def unavailable(config: Mapping[str, Any]) -> str | None:
@@ -84,12 +91,25 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     console = Console()
     console.print(done.table())
     console.print(f"program: {folder.path / 'program.npz'}")
+    notes = _notes(done.program, data, results[done.chosen]["test"], system.threads)
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
     return {
         **figures,
         "chosen": done.chosen,
         "program_digest": digest,
+        "notes": notes,
         "fine_tuning": {"best": done.best, "seconds": round(done.seconds, 1)},
     }
+
+
+def _notes(program: Program, data: TaskDataModule, decided: Predictions, threads: int | None) -> list[str]:
+    """Signs that the program tells less than its figures (`hw_sim.parity.health`), on the first validation samples."""
+    samples = data.program_samples("validation", LOOKED_AT)
+    clipped = Counter[str]()
+    for trace in simulator.run(program, samples, threads=threads):
+        clipped.update(trace.saturations)
+    return health(program, samples, clipped, spike_rates(program, samples, threads), decided.logits).lines()
 
 
 def _predict(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from ..api.backends import BACKENDS
 from ..api.compare import compare
@@ -24,6 +25,7 @@ from ..export.lava.runtime.progress import STEPS_BETWEEN
 from ..files import write_json
 from ..hw_sim.parity.compare import Verdict, describe
 from ..hw_sim.parity.fidelity import signal_to_noise, spike_rates, state_bits, time_constants
+from ..hw_sim.parity.health import health
 from ..hw_sim.parity.paired import compare_decisions
 from ..hw_sim.simulator import Simulator, run_stepwise
 from ..program import Program, digest
@@ -32,7 +34,7 @@ from ..quantization.config import ARITHMETICS
 from ..quantization.families import family_of
 from ..quantization.weights import load_frozen
 from ..train.data.base import TaskDataModule
-from ..train.evaluate import Predictions, figures_of, interval_text
+from ..train.evaluate import Predictions, figures_of, interval_text, predict
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from .build import apply_system, build_data, build_model
@@ -127,7 +129,11 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     )
     verdicts, found, oracle = parity.verdicts, parity.traces, parity.oracle
     scores = {name: tests.scores(program, traces, shares[name]) for name, traces in found.items()}
-    floats = _float_logits(folder.path / "predictions.npz", labels)
+    model = build_model(config, data)
+    load_weights(folder.path / "weights.safetensors", model)
+    floats = _float_logits(folder.path / "predictions.npz", labels, model, data)
+    rates = spike_rates(program, samples, system.threads)
+    looks = health(program, samples, _counters(verdicts, "saturations"), rates, scores[oracle])
     result = {
         "program": digest(program),
         "class_names": list(program.class_names),
@@ -148,8 +154,10 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "saturations": _counters(verdicts, "saturations"),
         "clipped_gaps": _counters(verdicts, "clipped_gaps"),
         "incomplete": verdicts[oracle].incomplete,
-        **_inside(program, samples[: settings.traced], config, data, folder.path),
-        "spike_rates": spike_rates(program, samples, system.threads),
+        **_inside(program, samples[: settings.traced], model),
+        "spike_rates": rates,
+        "health": asdict(looks),
+        "notes": looks.lines(),
         "example": {
             "sample": settings.example,
             "label": _only(tests.labels([settings.example])),
@@ -194,13 +202,9 @@ def _first(count: int) -> list[int]:
 def _inside(
     program: Program,
     samples: Sequence[Sample],
-    config: Mapping[str, Any],
-    data: TaskDataModule,
-    folder: Path,
+    model: nn.Module,
 ) -> dict[str, Any]:
     """What the traced samples show: noise by node, the states' bits; and the program's time constants."""
-    model = build_model(config, data)
-    load_weights(folder / "weights.safetensors", model)
     traces = run_stepwise(program, samples, trace=True)
     family = family_of(model, program.provenance["config"]["quantize"].get("arithmetic", ARITHMETICS[0]))
     values = []
@@ -214,7 +218,12 @@ def _inside(
     }
 
 
-def _float_logits(source: Path, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+def _float_logits(
+    source: Path, labels: NDArray[np.int64], model: nn.Module, data: TaskDataModule
+) -> NDArray[np.float64]:
+    """The float model's logits of the test set as ``evaluate`` has left them, or computed where it has not run."""
+    if not source.is_file():
+        return predict(model, data.batches("test")).logits.astype(np.float64)
     arrays = load_arrays(source, "evaluate")
     if not {"test_logits", "test_labels"} <= set(arrays):
         raise PumiceError(f"{source} holds no predictions of the test set; write it anew with redo=[evaluate]")
@@ -291,6 +300,8 @@ def _print(result: Mapping[str, Any], task: str) -> None:
         listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         console.print(f"{what.replace('_', ' ')}: {listed or 'none'}")
     console.print(f"samples without a complete window: {result['incomplete']}")
+    for note in result["notes"]:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
     console.print(f"differing values: {result['differing']}")
 
 

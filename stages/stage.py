@@ -20,6 +20,7 @@ class Stage:
             sentence that says why the stage cannot take the model or task, or None.
         sections: configuration keys (dotted where only a part counts) that its outputs depend on.
         needs: files of the run folder that earlier stages write.
+        uses: more of them, which it does without where they are missing.
         writes: files of the run folder that it writes; all exist when it has finished.
         scratch: files or folders of unfinished work, deleted when the stage is done anew.
         target: of an export, what ``pumice export target=...`` calls it; empty for all else.
@@ -36,6 +37,7 @@ class Stage:
     module: str
     sections: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
     target: str = ""

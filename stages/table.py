@@ -48,12 +48,13 @@ STAGES: tuple[Stage, ...] = (
         name="simulate",
         summary="compare the program bit for bit in every backend, and measure it",
         help=(
-            "Reads program.npz, quantized.safetensors, weights.safetensors and predictions.npz; writes simulate.json\n"
-            "and simulate.npz. Ends with exit code 1 if a single value differs between backends."
+            "Reads program.npz, quantized.safetensors and weights.safetensors, and predictions.npz where it is there;\n"
+            "writes simulate.json and simulate.npz. Ends with exit code 1 if a single value differs between backends."
         ),
         module="simulate",
         sections=("task", "simulate"),
-        needs=("program.npz", "quantized.safetensors", "weights.safetensors", "predictions.npz"),
+        needs=("program.npz", "quantized.safetensors", "weights.safetensors"),
+        uses=("predictions.npz",),
         writes=("simulate.json", "simulate.npz"),
     ),
     Stage(

@@ -52,6 +52,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "protocols": clocked.protocols(figures, simulated),
         "errors": errors,
         "parity": _parity(simulated),
+        "notes": (simulated or figures.get("quantize") or {}).get("notes", []),
         "onnx": exported and {name: exported[name] for name in ("sequence", "step", "qdq", "float", "onnxruntime")},
         "operations": None if counted is None else _operations(counted),
         "neurobench": None if counted is None else clocked.neurobench_rows(counted),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pumice.api import backends
 from pumice.cli.main import main
+from pumice.hw_sim.parity import health
 from pumice.hw_sim.report import FILES
 from pumice.hw_sim.report.collect import collect
 from pumice.hw_sim.report.compare_runs import short_names
@@ -126,6 +127,30 @@ def test_damaged_files_are_one_sentence(run_dir, settings, verb, damage, capsys)
     assert damage in error
     assert error.startswith("pumice: ")
     assert error.count("\n") == 1
+
+
+def test_simulation_does_without_predictions(run_dir, settings, capsys):
+    with_them = json.loads((run_dir / "simulate.json").read_text())
+    assert call("simulate", *settings, f"run_dir={run_dir}") == 0
+    assert "finished earlier" in capsys.readouterr().out
+    (run_dir / "predictions.npz").unlink()
+    assert call("simulate", *settings, f"run_dir={run_dir}") == 0
+    without = json.loads((run_dir / "simulate.json").read_text())
+    for key in ("accuracy", "float_and_integer", "differing", "sqnr_db", "saturations"):
+        assert without[key] == with_them[key]
+    assert "predictions.npz" not in json.loads((run_dir / "stages" / "simulate.json").read_text())["inputs"]
+
+
+def test_signs_are_told_by_stages_and_report(run_dir, settings, monkeypatch, capsys):
+    monkeypatch.setattr(health, "SATURATED", -1.0)  # so that something is told of every program
+    assert call("simulate", *settings, f"run_dir={run_dir}", "redo=[simulate]") == 0
+    assert "note: values that clipped: token 0.0%" in capsys.readouterr().out
+    (note,) = collect(run_dir)["notes"]
+    assert json.loads((run_dir / "simulate.json").read_text())["notes"] == [note]
+    assert call("report", *settings, f"run_dir={run_dir}") == 0
+    assert "values that clipped: token 0.0%" in (run_dir / "report.html").read_text()
+    assert call("quantize", *settings, f"run_dir={run_dir}", "redo=[quantize]") == 0
+    assert "note: values that clipped: token 0.0%" in capsys.readouterr().out
 
 
 def test_a_backend_may_get_fewer_samples(run_dir, settings):

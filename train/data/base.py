@@ -188,8 +188,8 @@ class TaskDataModule(LightningDataModule, ABC):
         return (builder[key] for key in evaluation_plan(len(samples), batch_size or self._eval_batch_size))
 
     @abstractmethod
-    def program_samples(self, split: str) -> list[Sample]:
-        """What a program reads of each sample of a split, as evaluation crops it."""
+    def program_samples(self, split: str, most: int | None = None) -> list[Sample]:
+        """What a program reads of each sample of a split, or of the first ``most``, as evaluation crops it."""
 
     @abstractmethod
     def labels(self, split: str) -> NDArray[np.int64]:

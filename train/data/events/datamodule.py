@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,10 +54,10 @@ class EventDataModule(TaskDataModule):
         """The task's tick and pairing."""
         return Timing(tick_ms=self.tick_ms, pairing=self.task.pairing)
 
-    def program_samples(self, split: str) -> list[Sample]:
+    def program_samples(self, split: str, most: int | None = None) -> list[Sample]:
         """Tokens and times of each recording; see `TaskDataModule.program_samples`."""
         to_tokens, sensor, longest = TOKENS[self.task.token][0], self.task.sensor, self.task.max_events
-        cropped = (events[:longest] for events, _ in self.samples(split))
+        cropped = (events[:longest] for events, _ in islice(self.samples(split), most))
         return [(to_tokens(events, sensor), events["t"].astype(np.int64)) for events in cropped]
 
     def check_windows(self, window: int) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -67,9 +69,9 @@ class SequenceDataModule(TaskDataModule):
         """Regular steps of the task's length."""
         return Timing(step_us=self.task.step_us)
 
-    def program_samples(self, split: str) -> list[Sample]:
+    def program_samples(self, split: str, most: int | None = None) -> list[Sample]:
         """Values and times of each sequence, a step every ``task.step_us``, or every millisecond."""
-        inputs = [batch.inputs[0].numpy() for batch in self.batches(split, 1)]
+        inputs = [batch.inputs[0].numpy() for batch in islice(self.batches(split, 1), most)]
         step = self.task.step_us or 1000
         return [(values, step * np.arange(len(values), dtype=np.int64)) for values in inputs]
 
