@@ -17,10 +17,11 @@ from torch import nn
 from ..errors import PumiceError
 from ..files import write_json
 from ..program import Program, save
-from ..quantization.config import FineTuning, QuantizationConfig
+from ..quantization.config import FamilyTuning, QuantizationConfig
 from ..quantization.families import family_of
 from ..quantization.family import Family
 from ..quantization.frozen import FrozenModel
+from ..quantization.lowering import Report
 from ..quantization.qat import calibrate, fine_tune
 from ..quantization.qat_model import QATModel
 from ..quantization.weights import save_frozen
@@ -48,7 +49,7 @@ class Quantized:
         program: the integer program, for `simulate`, `compare`, `count` and the exports.
         frozen: the same as a PyTorch model: in float64 its logits are the program's, bit for bit.
         qat: the QAT model that was frozen: fake quantization with gradients, for further training.
-        report: what lowering cost, one entry a layer, plain data: dead zones, wide registers, clipped weights.
+        report: what lowering cost: its ``layers`` are plain data, dead zones, wide registers, clipped weights of each.
         chosen: ``CALIBRATED`` or ``TUNED``, whichever of the two did better on validation.
         candidates: the frozen models of both, by these names; one alone where nothing was tuned.
         validation: what they said of the validation batches, by the same names; empty where nothing was tuned.
@@ -59,7 +60,7 @@ class Quantized:
     program: Program
     frozen: FrozenModel[Any]
     qat: QATModel[Any, Any, Any]
-    report: list[dict[str, Any]]
+    report: Report
     chosen: str = CALIBRATED
     candidates: Mapping[str, FrozenModel[Any]] = field(default_factory=dict)
     validation: Mapping[str, Predictions] = field(default_factory=dict)
@@ -68,7 +69,7 @@ class Quantized:
 
     def table(self) -> Table:
         """The report for people."""
-        return family_of(self.qat.model, self.qat.config.arithmetic).table(self.report, self.qat)
+        return self.report.table()
 
     def save(self, folder: str | Path) -> str:
         """Write program.npz, quantized.safetensors (the frozen model) and lowering.json; returns the program's digest.
@@ -79,7 +80,7 @@ class Quantized:
         folder = Path(folder)
         save_frozen(folder / "quantized.safetensors", self.frozen, dict(self.program.provenance))
         digest = save(self.program, folder / "program.npz")
-        write_json(folder / "lowering.json", {"program": digest, "layers": self.report})
+        write_json(folder / "lowering.json", {"program": digest, "layers": self.report.layers})
         return digest
 
 
@@ -248,7 +249,7 @@ def _tuning(given: bool | str | Mapping[str, Any] | Tuning, family: Family[Any, 
 
 
 def _fine_tune(
-    qat: QATModel[Any, Any, Any], data: TaskDataModule | ListedData, tuning: FineTuning, asked: Tuning
+    qat: QATModel[Any, Any, Any], data: TaskDataModule | ListedData, tuning: FamilyTuning, asked: Tuning
 ) -> dict[str, float]:
     with contextlib.ExitStack() as stack:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pumice-")))

@@ -61,7 +61,7 @@ def main() -> None:
         return once
 
     def quantized(**settings) -> Callable[[torch.Tensor], torch.Tensor]:
-        return lambda values: quantized_scan(values, gaps, table, rate, -(2**15), 2**15 - 1, **settings)
+        return lambda values: quantized_scan(values, gaps, table, rate, -(2**15), 2**15 - 1, **settings).states
 
     intervals = Intervals.of(gaps.float())
 

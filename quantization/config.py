@@ -116,6 +116,15 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FamilyTuning:
+    """`FineTuning` of one model family: what is not said is filled in."""
+
+    epochs: int
+    lr: float
+    freeze_scales_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FineTuning:
     """Quantization-aware fine-tuning; what is not named here is taken from the training recipe.
 
@@ -127,7 +136,7 @@ class FineTuning:
         families: the same settings by model family.
     """
 
-    DEFAULTS: ClassVar[Mapping[str, float]] = {"epochs": 3, "lr": 0.1, "freeze_scales_at": 0.67}
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {"epochs": 3, "lr": 0.1, "freeze_scales_at": 0.67}
     epochs: int | None = None
     lr: float | None = None
     freeze_scales_at: float | None = None
@@ -141,11 +150,11 @@ class FineTuning:
             _require_keys(settings, self.DEFAULTS, f"qat.families.{family}")
             _check_tuning(f"qat.families.{family}", settings)
 
-    def of(self, family: str) -> FineTuning:
-        """The settings for a model family, none of them None."""
-        known = {**self.DEFAULTS, **self.families.get(family, {})}
+    def of(self, family: str) -> FamilyTuning:
+        """The settings for a model family."""
         own = {name: getattr(self, name) for name in self.DEFAULTS}
-        return FineTuning(**{**known, **{name: value for name, value in own.items() if value is not None}})
+        given = {name: value for name, value in own.items() if value is not None}
+        return FamilyTuning(**{**self.DEFAULTS, **self.families.get(family, {}), **given})
 
 
 def _check_tuning(where: str, settings: Mapping[str, Any]) -> None:

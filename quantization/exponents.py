@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import overload
 
 import numpy as np
 import torch
@@ -20,7 +20,15 @@ def row_fracs(weight: Floats, width: int, method: str, limit: Fracs | int) -> Fr
     return np.minimum(weight_frac(weight, width, method).numpy(), np.asarray(limit, dtype=np.int64))
 
 
-def useful_frac(operand: Format, output: Format | Fracs) -> Any:
+@overload
+def useful_frac(operand: Format, output: Format) -> int: ...
+
+
+@overload
+def useful_frac(operand: Format, output: Fracs) -> Fracs: ...
+
+
+def useful_frac(operand: Format, output: Format | Fracs) -> int | Fracs:
     """The most fractional bits of a weight whose rounding can still matter in the output."""
     frac = output.frac if isinstance(output, Format) else output
     return frac + SPARE_BITS + operand.width - 1 - operand.frac
@@ -88,8 +96,3 @@ def weight_frac(weight: Tensor | np.ndarray, width: int, method: str = "max", pe
     rows = weight.reshape(len(weight) if per_row else 1, -1)
     frac = power_of_two_frac(rows, width, signed=True, narrow=True, method=method)
     return frac if per_row else frac[0]
-
-
-def activation_frac(values: Tensor, width: int, signed: bool = True, method: str = "max") -> int:
-    """Fractional bits of an activation, from observed values of any shape; see `power_of_two_frac`."""
-    return int(power_of_two_frac(values.reshape(1, -1), width, signed, narrow=False, method=method))

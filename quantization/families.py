@@ -98,9 +98,9 @@ def lower(
 
 def why_unavailable(config: Mapping[str, Any]) -> str | None:
     """Why the configured model or task cannot be quantized as configured; None if it can."""
-    family, arithmetic = config["model"].get("family"), config["quantize"].get("arithmetic", ARITHMETICS[0])
-    if arithmetic == LoihiFamily.arithmetic:
-        return FAMILIES[LoihiFamily.name].unavailable(config)
-    if family not in FAMILIES:
-        return f"model.family={family} cannot be quantized; use one of {', '.join(FAMILIES)}"
-    return FAMILIES[family].unavailable(config)
+    name, arithmetic = config["model"].get("family"), config["quantize"].get("arithmetic")
+    arithmetic = arithmetic if arithmetic in ARITHMETICS else ARITHMETICS[0]  # what it cannot be, its settings tell
+    known = {family.name: family for family in FAMILIES.values() if family.arithmetic == arithmetic}
+    if name not in known and len(known) != 1:
+        return f"model.family={name} cannot be quantized; use one of {', '.join(known)}"
+    return known.get(name, next(iter(known.values()))).unavailable(config)

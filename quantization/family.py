@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 from torch import nn
 
 from ..program import Program
@@ -16,7 +16,7 @@ from ..program.nodes import Node
 from ..train.data.inputs import Inputs, Timing
 from .config import ARITHMETICS, QuantizationConfig
 from .frozen import FrozenModel
-from .lowering import DeadZone, check_dead_zones, make_program
+from .lowering import DeadZone, Report, check_dead_zones, make_program
 from .qat_model import QATModel
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -36,6 +36,7 @@ class Family(ABC, Generic[Model, QAT, Frozen]):
         recipe: of training, a file of configs/training, for the embedded data.
         arithmetic: as in ``quantize.arithmetic``.
         model: the float models.
+        qat: their QAT models.
         frozen: the frozen models.
     """
 
@@ -45,6 +46,7 @@ class Family(ABC, Generic[Model, QAT, Frozen]):
     inputs: ClassVar[tuple[str, ...]]
     recipe: ClassVar[str]
     model: type[Model]
+    qat: type[QAT]
     frozen: type[Frozen]
 
     @abstractmethod
@@ -59,13 +61,13 @@ class Family(ABC, Generic[Model, QAT, Frozen]):
         """Why the configured model or task cannot be quantized; None if it can."""
         return None
 
-    @abstractmethod
     def prepare(self, model: Model, config: QuantizationConfig, timing: Timing) -> QAT:
         """The QAT model of a float model, with a copy of its weights, to be calibrated.
 
         Raises:
             PumiceError: settings that do not fit the model or its input.
         """
+        return self.qat(copy.deepcopy(model), config, timing)
 
     def lower(
         self, qat: QAT, frozen: Frozen, class_names: Sequence[str], provenance: Mapping[str, Any] | None = None
@@ -85,17 +87,13 @@ class Family(ABC, Generic[Model, QAT, Frozen]):
         check_dead_zones(self.dead_zones(qat, nodes), qat.config.max_dead_zone)
         return make_program(nodes, frozen.logits, qat.timing.pairing, class_names, provenance, qat.timing.step_us)
 
+    @abstractmethod
     def dead_zones(self, qat: QAT, nodes: Sequence[Node]) -> Iterable[DeadZone]:
-        """The largest dead zone of each state that is meant to decay; none where states decay otherwise."""
-        return ()
+        """The largest dead zone of each state that is meant to decay and that rounding can hold."""
 
     @abstractmethod
-    def report(self, qat: QAT, program: Program) -> list[dict[str, Any]]:
-        """What lowering cost, one entry a layer, plain JSON data."""
-
-    @abstractmethod
-    def table(self, report: list[dict[str, Any]], qat: QAT) -> Table:
-        """The report for people."""
+    def report(self, qat: QAT, program: Program) -> Report:
+        """What lowering cost."""
 
     @abstractmethod
     def float_values(self, model: Model, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:

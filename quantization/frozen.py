@@ -12,14 +12,41 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..errors import PumiceError
 from ..program.nodes import Node
 from ..train.data.inputs import Inputs
-
-Trace = dict[str, Tensor]
-"""int64 codes by node, (B, events at the node's rate, channels); states under ``<name>:state``; behind a read-out
-(B, channels)."""
+from .tracing import NodeCodes, Recorder
 
 Quantized = TypeVar("Quantized")
+
+Kind = TypeVar("Kind", bound=Node)
+
+
+class NodeTable:
+    """Nodes by name.
+
+    Args:
+        nodes: of one program.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = {node.name: node for node in nodes}
+
+    def find(self, kind: type[Kind], name: str) -> Kind | None:
+        """The node of this name, where there is one of the kind."""
+        node = self._nodes.get(name)
+        return node if isinstance(node, kind) else None
+
+    def get(self, kind: type[Kind], name: str) -> Kind:
+        """The node of this kind and name.
+
+        Raises:
+            PumiceError: there is none.
+        """
+        node = self.find(kind, name)
+        if node is None:
+            raise PumiceError(f"the frozen weights hold no {kind.__name__} '{name}'; write them anew (pumice quantize)")
+        return node
 
 
 class FrozenModel(nn.Module, ABC, Generic[Quantized]):
@@ -50,16 +77,22 @@ class FrozenModel(nn.Module, ABC, Generic[Quantized]):
         """What the constructor takes beside the nodes, plain JSON data."""
 
     @abstractmethod
-    def trace(self, inputs: Inputs) -> tuple[Tensor, Trace]:
-        """What the last node but the read-out of logits gives at float values, and the codes of every node and state.
-
-        Raises:
-            PumiceError: input that the model does not read.
-        """
+    def _run(self, inputs: Inputs, record: Recorder) -> Tensor:
+        """The network's values, all of which ``record`` is shown."""
 
     @abstractmethod
     def _derive(self, nodes: Sequence[Node], device: torch.device) -> Quantized:
         """The values of the nodes' codes."""
+
+    def trace(self, inputs: Inputs) -> tuple[Tensor, NodeCodes]:
+        """What the network gives before its logits are decided upon, and the codes of every node and state.
+
+        Raises:
+            PumiceError: input that the model does not read.
+        """
+        trace: NodeCodes = {}
+        with torch.no_grad():
+            return self._run(inputs, Recorder(trace)), trace
 
     def nodes(self) -> tuple[Node, ...]:
         """The nodes, with the arrays that the buffers hold now."""

@@ -1,16 +1,79 @@
-"""Lowering: the program of a frozen model, checked for states that cannot decay."""
+"""Lowering: the program of a frozen model, checked for states that cannot decay, and what its integers cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import Any
+from typing import Any, TypedDict
+
+import numpy as np
+from rich.table import Table
 
 from ..errors import PumiceError
 from ..program import Program, ProgramError
+from ..program.bounds import register
 from ..program.nodes import Node
 from .config import LIMITS
+
+
+class LayerReport(TypedDict):
+    """What lowering one layer cost, plain JSON data; families add what is theirs.
+
+    layer: path.
+    registers: of each intermediate, "i32" or "i64".
+    clipped_weights: entries beyond the range of their codes, by tensor.
+    """
+
+    layer: str
+    registers: dict[str, str]
+    clipped_weights: dict[str, int]
+
+
+def wide(entry: LayerReport) -> list[str]:
+    """The intermediates that need 64 bits."""
+    return [what for what, size in entry["registers"].items() if size == "i64"]
+
+
+def clipped(entry: LayerReport) -> str:
+    """How many entries of all its tensors lie beyond the range of their codes."""
+    return str(sum(entry["clipped_weights"].values()))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What lowering cost.
+
+    Attributes:
+        layers: one entry a layer, plain JSON data.
+        title, caption: of the table.
+        columns: the table's cells by heading, one a layer.
+    """
+
+    layers: Sequence[LayerReport]
+    title: str
+    columns: Mapping[str, Sequence[str]]
+    caption: str | None = None
+
+    def table(self) -> Table:
+        """The report for people."""
+        table = Table(*self.columns, title=self.title, caption=self.caption)
+        for row in zip(*self.columns.values(), strict=True):
+            table.add_row(*row)
+        return table
+
+
+@dataclass(frozen=True)
+class DecayingStates:
+    """How a family speaks of the states of its nodes that decay.
+
+    Attributes:
+        widths: the setting of a state's width, by the name that its node gives it.
+        cure: what to do where the largest width does not suffice.
+    """
+
+    widths: Mapping[str, str]
+    cure: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +99,36 @@ class DeadZone:
     width: int
     cure: str
     fixed: bool = False
+
+
+Held = Mapping[str, Sequence[int]]
+"""Numbers of modes or neurons by layer."""
+
+
+def layer_path(node: str) -> str:
+    """The path of the layer that a node with states belongs to."""
+    return node.removesuffix("/ssm").replace("/", ".")
+
+
+def dead_zones(nodes: Iterable[Node], states: DecayingStates, held: Held | None = None) -> Iterator[DeadZone]:
+    """The largest dead zone of each state that rounding can hold; what is ``held`` is not meant to decay."""
+    for node in nodes:
+        layer = layer_path(node.name)
+        for state in node.states():
+            if state.loss is None or state.rounded is None:
+                continue
+            loss = state.loss.copy()
+            loss[list((held or {}).get(layer, ()))] = 0.0
+            units = np.where(loss > 0, state.rounded / np.where(loss > 0, loss, 1), 0.0)
+            number = int(units.argmax())
+            largest = float(units[number])
+            share = largest / 2.0 ** (state.width - 1)
+            yield DeadZone(layer, states.widths[state.name], number, largest, share, state.width, states.cure)
+
+
+def registers(node: Node) -> dict[str, str]:
+    """The register of each of its intermediates, "i32" or "i64"."""
+    return {what: register(bound) for what, bound in node.bounds().items()}
 
 
 def check_dead_zones(zones: Iterable[DeadZone], limit: float) -> None:

@@ -75,7 +75,9 @@ class InputObserver:
             for format in (*SPIKE_CODES, exact):
                 if max(format.min, -format.max) <= self.least and self.most <= format.max:
                     return format
-        return Format(width, signed, self.values.frac(width, signed, method))
+        frac = self.values.frac(width, signed, method)
+        assert frac is not None
+        return Format(width, signed, frac)
 
 
 BINS = 1 << 14  # eight or more a code of 12 bits

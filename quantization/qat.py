@@ -14,7 +14,7 @@ from ..train.data.listed import ListedData
 from ..train.fit import fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings
 from ..train.weights import load_weights
-from .config import FineTuning
+from .config import FamilyTuning
 from .qat_model import QATModel
 
 WARMUP = 0.1  # of fine-tuning
@@ -50,7 +50,7 @@ def fine_tune(
     qat: QATModel[Any, Any, Any],
     data: TaskDataModule | ListedData,
     folder: Path,
-    tuning: FineTuning,
+    tuning: FamilyTuning,
     *,
     training: TrainingSettings,
     system: SystemSettings,

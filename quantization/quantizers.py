@@ -8,6 +8,7 @@ the exponents come from `power_of_two_frac`, are kept as integer buffers, and a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from brevitas.core.function_wrapper import TensorClamp
 from brevitas.inject import ExtendedInjector
 from brevitas.nn import QuantIdentity
 from brevitas.nn.mixin import QuantWeightMixin
-from brevitas.quant.base import IntQuant, NarrowIntQuant, UintQuant
+from brevitas.quant.base import IntQuant, NarrowIntQuant
 from brevitas.quant.fixed_point import PerChannelPoTScaling8bit, PerTensorPoTScaling8bit
 from brevitas.quant.solver.act import ActQuantSolver
 from brevitas.quant.solver.weight import WeightQuantSolver
@@ -23,33 +24,37 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import PumiceError
+from ..models.modules import ModuleDict
 from ..program.formats import Format
-from .codes import Floats, rounded
-from .exponents import activation_frac, weight_frac
+from .codes import Floats, Fracs, rounded
 from .rounding import RoundHalfUp, pow2
 
 UNSET = -(1 << 30)
 
 
 class WeightScaling(nn.Module):
-    """Brevitas' ``scaling_impl`` of weights: a scale from the tensor that is quantized, until it is frozen.
+    """Brevitas' ``scaling_impl`` of weights: the scales that were set.
 
-    Buffers: ``frac`` int64 in the scale's shape, ``frozen`` bool. Both are saved.
+    Buffer: ``frac`` int64 in the scale's shape.
     """
 
-    def __init__(self, bit_width: int, scaling_shape: tuple[int, ...], frac_method: str) -> None:
+    frac: Tensor
+
+    def __init__(self, scaling_shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.bit_width = bit_width
-        self.frac_method = frac_method
         self.register_buffer("frac", torch.full(scaling_shape, UNSET, dtype=torch.int64))
-        self.register_buffer("frozen", torch.tensor(False))
+        self.register_load_state_dict_pre_hook(_drop_frozen)
 
     def forward(self, x: Tensor, threshold: Tensor) -> Tensor:
         """``2**-frac``, broadcastable to x."""
-        if not self.frozen:
-            frac = weight_frac(x, self.bit_width, self.frac_method, per_row=self.frac.dim() > 0)
-            self.frac.copy_(frac.reshape(self.frac.shape))
+        if (self.frac == UNSET).any():
+            raise PumiceError("a weight has no scale yet; freeze or run the whole model, which sets them")
         return pow2(-self.frac, x)
+
+
+def _drop_frozen(scaling: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Checkpoints of older versions hold a flag that is no more."""
+    state.pop(f"{prefix}frozen", None)
 
 
 class ActivationScaling(nn.Module):
@@ -57,6 +62,8 @@ class ActivationScaling(nn.Module):
 
     Buffer: ``frac`` () int64.
     """
+
+    frac: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,42 +79,31 @@ class ActivationScaling(nn.Module):
 class _PowerOfTwoWeight(NarrowIntQuant):
     float_to_int_impl = RoundHalfUp
     scaling_impl = WeightScaling
-    frac_method = "max"
 
 
 class RowWeight(_PowerOfTwoWeight, PerChannelPoTScaling8bit, WeightQuantSolver):
-    """Brevitas ``weight_quant`` with one exponent an output row; ``weight_bit_width``, ``weight_frac_method``."""
+    """Brevitas ``weight_quant`` with one exponent an output row; ``weight_bit_width``."""
 
     scaling_impl_type = "const"
 
 
 class TensorWeight(_PowerOfTwoWeight, PerTensorPoTScaling8bit, WeightQuantSolver):
-    """Brevitas ``weight_quant`` with one exponent for all; ``weight_bit_width``, ``weight_frac_method``."""
+    """Brevitas ``weight_quant`` with one exponent for all; ``weight_bit_width``."""
 
     scaling_impl_type = "const"
 
 
-class _PowerOfTwoActivation(PerTensorPoTScaling8bit, ActQuantSolver):
+class Activation(PerTensorPoTScaling8bit, ActQuantSolver, IntQuant):
+    """Brevitas ``act_quant`` for signed codes; ``bit_width``."""
+
     scaling_impl_type = "const"
     float_to_int_impl = RoundHalfUp
     tensor_clamp_impl = TensorClamp
     scaling_impl = ActivationScaling
 
 
-class SignedActivation(_PowerOfTwoActivation, IntQuant):
-    """Brevitas ``act_quant`` for signed codes; ``bit_width``."""
-
-    float_to_int_impl = RoundHalfUp
-
-
-class UnsignedActivation(_PowerOfTwoActivation, UintQuant):
-    """Brevitas ``act_quant`` for unsigned codes; ``bit_width``."""
-
-    float_to_int_impl = RoundHalfUp
-
-
 class QuantActivation(QuantIdentity):
-    """A brevitas identity that quantizes activations at a calibrated power of two; any shape.
+    """A brevitas identity that quantizes activations to signed codes at a calibrated power of two; any shape.
 
     The gradient is 1 inside the range and 0 where codes are clipped.
 
@@ -115,10 +111,9 @@ class QuantActivation(QuantIdentity):
         PumiceError: on a forward pass without ``frac``.
     """
 
-    def __init__(self, width: int, signed: bool = True) -> None:
+    def __init__(self, width: int) -> None:
         self.width = width
-        self.signed = signed
-        super().__init__(act_quant=SignedActivation if signed else UnsignedActivation, bit_width=width)
+        super().__init__(act_quant=Activation, bit_width=width)
 
     @property
     def scaling(self) -> ActivationScaling:
@@ -135,19 +130,21 @@ class QuantActivation(QuantIdentity):
     def frac(self, frac: int) -> None:
         self.scaling.frac.fill_(frac)
 
-    def calibrate(self, values: Tensor, method: str = "max") -> None:
-        """Set ``frac`` from observed values."""
-        self.frac = activation_frac(values, self.width, self.signed, method)
 
+class TensorQuantizer(QuantWeightMixin, nn.Module):
+    """Narrow-range, power-of-two fake quantization of computed tensors, such as ``gamma B``, as brevitas' of a weight.
 
-class _QuantTensor(QuantWeightMixin, nn.Module):
-    """What brevitas needs to quantize a bare tensor as if it were a layer's weight."""
+    Args:
+        shape: of the tensors, (rows, ...).
+        width: bits of the codes.
+        per_row: one exponent a row; else one for all.
+    """
 
-    def __init__(self, weight: Tensor, width: int, per_row: bool, method: str) -> None:
+    def __init__(self, shape: Sequence[int], width: int, *, per_row: bool = True) -> None:
         nn.Module.__init__(self)
-        self.weight = weight
+        self.weight = torch.zeros(()).expand(tuple(shape))  # brevitas reads its shape
         injector: type[ExtendedInjector] = RowWeight if per_row else TensorWeight
-        QuantWeightMixin.__init__(self, injector, weight_bit_width=width, weight_frac_method=method)
+        QuantWeightMixin.__init__(self, injector, weight_bit_width=width)
 
     @property
     def output_channel_dim(self) -> int:
@@ -159,59 +156,31 @@ class _QuantTensor(QuantWeightMixin, nn.Module):
         return self.weight.shape[0]
 
     @property
+    def _scaling(self) -> WeightScaling:
+        quantizer: Any = self.weight_quant
+        return quantizer.tensor_quant.scaling_impl
+
+    @property
     def frac(self) -> Tensor:
-        """Fractional bits, (rows,) or (), int64."""
-        return quant_frac(self)
+        """Fractional bits, (rows,) or (1,), int64.
 
+        Raises:
+            PumiceError: they were not set.
+        """
+        frac = self._scaling.frac.flatten()
+        if (frac == UNSET).any():
+            raise PumiceError("a weight has no scale yet; freeze or run the whole model, which sets them")
+        return frac
 
-class QuantParameter(_QuantTensor):
-    """A parameter with narrow-range, power-of-two fake quantization: ``weight`` (rows, ...), read by calling it."""
-
-    def __init__(self, value: Tensor, width: int, *, per_row: bool = True, method: str = "max") -> None:
-        super().__init__(nn.Parameter(value), width, per_row, method)
-
-    def forward(self) -> Tensor:
-        """The quantized values, in the parameter's shape."""
-        return self.quant_weight().value
-
-
-class TensorQuantizer(_QuantTensor):
-    """Narrow-range, power-of-two fake quantization of computed tensors, such as ``gamma B``, of one shape."""
-
-    def __init__(self, shape: Sequence[int], width: int, *, per_row: bool = True, method: str = "max") -> None:
-        super().__init__(torch.zeros(()).expand(tuple(shape)), width, per_row, method)
+    def set_frac(self, frac: NDArray[np.int64] | int) -> None:
+        """Set the fractional bits, (rows,) or one."""
+        kept = self._scaling.frac
+        kept.copy_(torch.as_tensor(frac).reshape(kept.shape))
 
     def forward(self, x: Tensor) -> Tensor:
         """Quantize x, which has the shape that was given."""
-        return self.weight_quant(x).value
-
-
-def quant_frac(layer: nn.Module) -> Tensor:
-    """Fractional bits of a layer's weight (QuantLinear, QuantEmbedding, QuantParameter, ...), (rows,) or (), int64.
-
-    Raises:
-        PumiceError: before the first forward pass.
-    """
-    frac = layer.weight_quant.tensor_quant.scaling_impl.frac
-    if (frac == UNSET).any():
-        raise PumiceError("a weight has no scale yet; run the model once before its exponents are read")
-    return frac.flatten() if frac.dim() else frac
-
-
-def freeze_scales(model: nn.Module) -> None:
-    """Keep every exponent as the last forward pass chose it: from now on only codes change.
-
-    Raises:
-        PumiceError: names the first quantizer that has no scale yet.
-    """
-    scalings = [(name, m) for name, m in model.named_modules() if isinstance(m, WeightScaling | ActivationScaling)]
-    for name, scaling in scalings:
-        if (scaling.frac == UNSET).any():
-            owner = name.split(".weight_quant")[0].split(".act_quant")[0]
-            raise PumiceError(f"{owner} has no scale to freeze; calibrate the model and run it once first")
-    for _, scaling in scalings:
-        if isinstance(scaling, WeightScaling):
-            scaling.frozen.fill_(True)
+        quantizer: Any = self.weight_quant
+        return quantizer(x).value
 
 
 def edge_format(quantizer: QuantActivation, name: str) -> Format:
@@ -221,12 +190,12 @@ def edge_format(quantizer: QuantActivation, name: str) -> Format:
         PumiceError: it is not calibrated.
     """
     if quantizer.frac is None:
-        raise PumiceError(f"{name} is not calibrated; show the twin training data before it runs quantized")
-    return Format(quantizer.width, quantizer.signed, quantizer.frac)
+        raise PumiceError(f"{name} is not calibrated; calibrate the model before it runs quantized")
+    return Format(quantizer.width, True, quantizer.frac)
 
 
-def set_edge(quantizer: QuantActivation, frac: int | None, name: str) -> None:
-    """Set an activation's exponent.
+def set_edge(quantizer: QuantActivation, frac: int | None, name: str) -> int:
+    """Set an activation's exponent, and return it.
 
     Raises:
         PumiceError: nothing was seen there.
@@ -236,31 +205,23 @@ def set_edge(quantizer: QuantActivation, frac: int | None, name: str) -> None:
             f"calibration saw no value at {name}; give it samples with at least one complete window of events"
         )
     quantizer.frac = frac
+    return frac
 
 
-def scaling(quantizer: TensorQuantizer) -> nn.Module:
-    """Where a weight's exponents are kept."""
-    return quantizer.weight_quant.tensor_quant.scaling_impl
+def quantizers_of(shapes: Mapping[str, Sequence[int]], width: int, *, per_row: bool) -> ModuleDict[TensorQuantizer]:
+    """Quantizers of tensors, by name."""
+    return ModuleDict({name: TensorQuantizer(shape, width, per_row=per_row) for name, shape in shapes.items()})
 
 
-def fixed_quantizers(shapes: Mapping[str, Sequence[int]], width: int, *, per_row: bool) -> nn.ModuleDict:
-    """Quantizers of tensors, by name, whose exponents are set by `set_fracs` and by nobody else."""
-    quantizers = {name: TensorQuantizer(shape, width, per_row=per_row) for name, shape in shapes.items()}
-    for quantizer in quantizers.values():
-        scaling(quantizer).frozen.fill_(True)
-    return nn.ModuleDict(quantizers)
-
-
-def set_fracs(quantizers: nn.ModuleDict, fracs: Mapping[str, NDArray[np.int64] | int]) -> None:
+def set_fracs(quantizers: ModuleDict[TensorQuantizer], fracs: Mapping[str, Fracs | int]) -> None:
     """Set the exponents of all ``quantizers``, by name; (rows,) or one."""
     for name, quantizer in quantizers.items():
-        kept = scaling(quantizer).frac
-        kept.copy_(torch.as_tensor(fracs[name]).reshape(kept.shape))
+        quantizer.set_frac(fracs[name])
 
 
-def fracs_of(quantizers: nn.ModuleDict) -> dict[str, NDArray[np.int64]]:
+def fracs_of(quantizers: ModuleDict[TensorQuantizer]) -> dict[str, Fracs]:
     """The exponents that were set, by name, (rows,) or (1,)."""
-    return {name: scaling(quantizer).frac.flatten().cpu().numpy() for name, quantizer in quantizers.items()}
+    return {name: quantizer.frac.cpu().numpy() for name, quantizer in quantizers.items()}
 
 
 def clipped(weight: Floats, frac: NDArray[np.int64], width: int) -> int:
@@ -275,6 +236,8 @@ class InputQuantizer(nn.Module):
     Buffer: ``code`` (3,) int64, width, signedness and fractional bits.
     """
 
+    code: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("code", torch.full((3,), UNSET))
@@ -284,11 +247,11 @@ class InputQuantizer(nn.Module):
         """The format.
 
         Raises:
-            PumiceError: the twin is not calibrated.
+            PumiceError: the model is not calibrated.
         """
         width, signed, frac = self.code.tolist()
         if frac == UNSET:
-            raise PumiceError("the input is not calibrated; show the twin training data before it runs quantized")
+            raise PumiceError("the input is not calibrated; calibrate the model before it runs quantized")
         return Format(width, bool(signed), frac)
 
     @format.setter

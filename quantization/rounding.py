@@ -6,13 +6,23 @@ function written as `ceil(floor(2 x) / 2)` is, so float32 and float64 give the s
 
 from __future__ import annotations
 
+from typing import Any, overload
+
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 _FLOAT64_BIAS = 1023
 _FLOAT64_MANTISSA = 52
+
+
+@overload
+def pow2(exponent: int, like: Tensor) -> float: ...
+
+
+@overload
+def pow2(exponent: Tensor, like: Tensor) -> Tensor: ...
 
 
 def pow2(exponent: Tensor | int, like: Tensor) -> Tensor | float:
@@ -46,11 +56,11 @@ def _floor_half_up(x: Tensor, scale: Tensor | float = 1.0) -> Tensor:
 
 class _RoundHalfUp(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return _floor_half_up(x)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad
 
 
@@ -75,9 +85,7 @@ class RoundHalfUp(nn.Module):
 
 class _Pow2Quantize(Function):
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Tensor, scale: Tensor | float, unit: Tensor | float, low: int, high: int
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor | float, unit: Tensor | float, low: int, high: int) -> Tensor:
         free = _floor_half_up(x, scale)
         codes = free.clamp(low, high)
         if ctx.needs_input_grad[0]:
@@ -86,7 +94,7 @@ class _Pow2Quantize(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (inside,) = ctx.saved_tensors
         return torch.where(inside, grad, 0.0), None, None, None, None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from ..errors import PumiceError
 from ..program.formats import Format
@@ -32,13 +34,13 @@ def quantize_input(inputs: Tensor, format: Format, dtype: torch.dtype) -> Tensor
 
 class _Replace(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, real: Tensor, exact: Tensor, inside: Tensor | None) -> Tensor:
+    def forward(ctx: Any, real: Tensor, exact: Tensor, inside: Tensor | None) -> Tensor:
         ctx.inside = inside
         return exact.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         return (grad if ctx.inside is None else grad * ctx.inside), None, None
 
 

@@ -26,7 +26,7 @@ class LSTMCell(Cell):
 
     def initial_state(self, batch: int) -> LSTMState:
         """Zero h and c."""
-        weight = self.lstm.weight_hh_l0
+        weight = self.lstm.get_parameter("weight_hh_l0")
         return weight.new_zeros(batch, self.hidden), weight.new_zeros(batch, self.hidden)
 
     def step(self, x: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:

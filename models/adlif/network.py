@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import dropout
 
+from ..modules import ModuleList
 from ..scan.neuron_step import Spiking
 from .blocks import aggregate
 from .cells import Cell, EFAdLIFCell, LIFCell, SEAdLIFCell, SpikingCell
@@ -34,7 +35,7 @@ class AdLIFNetwork(nn.Module):
         super().__init__()
         self.config = config
         widths = [config.in_features, *[config.hidden] * config.layers]
-        self.cells = nn.ModuleList(_cell(config, width, generator) for width in widths[:-1])
+        self.cells = ModuleList(_cell(config, width, generator) for width in widths[:-1])
         self.readout = LeakyIntegrator(config.hidden, config.num_classes, config.tau_out, generator)
 
     def initial_state(self, batch: int) -> list[Any]:

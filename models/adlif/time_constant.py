@@ -18,6 +18,8 @@ class TimeConstant(nn.Module):
         generator: of the initial values.
     """
 
+    fixed: Tensor
+
     def __init__(self, count: int, bounds: tuple[float, float], generator: Generator) -> None:
         super().__init__()
         self.count, (self.least, self.most) = count, bounds

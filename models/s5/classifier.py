@@ -9,10 +9,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
+from ..modules import ModuleList
 from .config import S5Config
 from .head import read_out, timepool_divisor, update_read_out
 from .init import linear, normal
-from .layer import EmbeddedTokens, Stage
+from .layer import EmbeddedTokens, SequenceLayer, Stage
 from .stepping import Event, LayerState, step_layer
 from .times import EventTimes
 
@@ -29,7 +30,7 @@ class ModelState(NamedTuple):
 
     layers: tuple[LayerState, ...]
     read_out: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]
     total_time: Tensor
 
 
@@ -51,19 +52,26 @@ class S5Classifier(nn.Module):
         generator = Generator().manual_seed(0) if generator is None else generator
         self.config = config
         width, modes = config.d_model, config.d_ssm
-        if config.token_input:
+        if config.vocab is not None:
             self.embedding = nn.Embedding(config.vocab, width, _weight=torch.empty(config.vocab, width))
             with torch.no_grad():
                 self.embedding.weight.copy_(normal((config.vocab, width), 1 / math.sqrt(width), generator))
         else:
+            assert config.in_features is not None
             self.encoder = linear(config.in_features, width, generator)
-        self.stages = nn.ModuleList()
+        stages = []
         for index in range(config.stages):
             in_features = width
             if index > 0:
                 width, modes = width * config.expansion, modes * config.expansion
-            self.stages.append(Stage(in_features, width, modes, config, generator))
+            stages.append(Stage(in_features, width, modes, config, generator))
+        self.stages = ModuleList(stages)
         self.decoder = linear(width, config.num_classes, generator)
+
+    @property
+    def layers(self) -> list[SequenceLayer]:
+        """The layers of all stages, in order."""
+        return [layer for stage in self.stages for layer in stage.layers]
 
     def forward(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> Tensor:
         """Classify padded sequences of events.
@@ -91,8 +99,9 @@ class S5Classifier(nn.Module):
         """
         times = self._times(tokens, dt, lengths, pool_dt)
         total_time = times.pool_dt.sum(1)
-        x = self._embed(tokens, times)
-        for stage in self.stages:
+        first, *others = self.stages
+        x, times = first(self._embed(tokens, times), times)
+        for stage in others:
             x, times = stage(x, times)
         return x, times, total_time
 
@@ -101,7 +110,7 @@ class S5Classifier(nn.Module):
         width = self.decoder.in_features
         zeros = self.decoder.weight.detach().new_zeros
         return ModelState(
-            tuple(LayerState.zero(layer, batch) for stage in self.stages for layer in stage.layers),
+            tuple(LayerState.zero(layer, batch) for layer in self.layers),
             zeros(batch, width),
             torch.zeros(batch, dtype=torch.int64, device=self.decoder.weight.device),
             zeros(batch),
@@ -139,8 +148,7 @@ class S5Classifier(nn.Module):
             value = self.encoder(torch.where(valid.unsqueeze(1), token.to(dtype), 0))
         event = Event(value, dt, pool_dt, valid)
         layer_states = []
-        layers = (layer for stage in self.stages for layer in stage.layers)
-        for layer, layer_state in zip(layers, state.layers, strict=True):
+        for layer, layer_state in zip(self.layers, state.layers, strict=True):
             event, following = step_layer(layer, event, layer_state)
             layer_states.append(following)
         read = update_read_out(state.read_out, event.value, event.pool_dt, event.valid, self.config.head)
@@ -166,13 +174,13 @@ class S5Classifier(nn.Module):
         self._check_tokens(tokens)
         embedded = EmbeddedTokens(tokens, self.embedding.weight)
         # A table over the vocabulary saves work only where the batch has more events than the vocabulary has tokens.
-        return embedded if tokens.numel() >= self.config.vocab else embedded.dense()
+        return embedded if tokens.numel() >= self.embedding.num_embeddings else embedded.dense()
 
     def _check_tokens(self, tokens: Tensor) -> None:
         lowest, highest = (int(bound) for bound in tokens.aminmax()) if tokens.numel() else (0, 0)
-        if lowest < 0 or highest >= self.config.vocab:
+        if lowest < 0 or highest >= self.embedding.num_embeddings:
             raise PumiceError(
-                f"tokens span {lowest} to {highest}, but the model knows 0 to {self.config.vocab - 1}; "
+                f"tokens span {lowest} to {highest}, but the model knows 0 to {self.embedding.num_embeddings - 1}; "
                 "set vocab to the channels of the sensor"
             )
 

@@ -38,4 +38,5 @@ def hippo_modes(modes: int, block_size: int, conj_sym: bool) -> tuple[NDArray[np
     block_lambda, block_vectors = hippo_block(block_size)
     kept = block_size // 2 if conj_sym else block_size
     blocks = modes // block_size
-    return np.tile(block_lambda[:kept], blocks), np.kron(np.eye(blocks), block_vectors[:, :kept])
+    vectors = np.kron(np.eye(blocks), block_vectors[:, :kept]).astype(np.complex128, copy=False)
+    return np.tile(block_lambda[:kept], blocks), vectors

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import dropout, embedding_bag, gelu, linear
 
+from ..modules import ModuleList
 from ..scan.event import TableDrive
 from .config import S5Config
 from .init import linear as make_linear
@@ -123,7 +124,7 @@ class Stage(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, modes: int, config: S5Config, generator: Generator) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
+        self.layers = ModuleList(
             SequenceLayer(
                 in_features if index == 0 else out_features,
                 out_features,
@@ -145,8 +146,9 @@ class Stage(nn.Module):
         Returns:
             (B, n, H_out) and the times of the n = L // stride windows.
         """
-        x = self.layers[0](x, times)
-        times = times.pooled(self.layers[0].pool.stride)
-        for layer in self.layers[1:]:
-            x = layer(x, times)
-        return x, times
+        first, *others = self.layers
+        y: Tensor = first(x, times)
+        times = times.pooled(first.pool.stride)
+        for layer in others:
+            y = layer(y, times)
+        return y, times

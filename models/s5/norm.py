@@ -15,6 +15,9 @@ class MaskedBatchNorm(nn.Module):
     ``momentum`` towards them, the variance biased as well (as in flax, unlike `torch.nn.BatchNorm1d`).
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, width: int, eps: float = 1e-5, momentum: float = 0.05) -> None:
         super().__init__()
         self.eps = eps
@@ -48,11 +51,14 @@ class MaskedBatchNorm(nn.Module):
         return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}"
 
 
-def make_norm(kind: str, width: int) -> nn.Module:
+Norm = MaskedBatchNorm | nn.LayerNorm
+
+
+def make_norm(kind: str, width: int) -> Norm:
     """The norm named by the configuration: "layer" or "batch"."""
     return MaskedBatchNorm(width) if kind == "batch" else nn.LayerNorm(width, eps=LAYER_NORM_EPSILON)
 
 
-def normalize(norm: nn.Module, x: Tensor, counts: Tensor) -> Tensor:
+def normalize(norm: Norm, x: Tensor, counts: Tensor) -> Tensor:
     """Apply either norm to x (..., H), whose rows occur ``counts`` (...) times."""
     return norm(x, counts) if isinstance(norm, MaskedBatchNorm) else norm(x)

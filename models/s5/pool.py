@@ -36,9 +36,8 @@ class EventPool(nn.Module):
         parts = windows(x, self.stride)
         if self.pooling == "last":
             return parts[:, :, 0]
-        if self.pooling == "avgpool":
-            return parts.mean(2)
-        return (parts * self.weights(times).to(x.dtype).unsqueeze(3)).sum(2)
+        weights = self.weights(times)
+        return parts.mean(2) if weights is None else (parts * weights.to(x.dtype).unsqueeze(3)).sum(2)
 
     def extra_repr(self) -> str:
         """The settings."""

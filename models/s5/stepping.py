@@ -43,7 +43,7 @@ class LayerState(NamedTuple):
     """
 
     x: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]
     latched: Tensor
     pooled: Tensor
     weight: Tensor
@@ -91,11 +91,9 @@ def step_layer(layer: SequenceLayer, event: Event, state: LayerState) -> tuple[E
     value = layer.combine(pooled_x, latched + layer.ssm.feedthrough(pooled_u))
     leaving = Event(value, running.dt, running.pool_dt, event.valid & closed)
 
-    reopened = [entry.new_zeros(()) for entry in running]
-    reopened[0], reopened[2] = running.x, running.latched
-    following = [_choose(closed, new, old) for new, old in zip(reopened, running, strict=True)]
-    kept = [_choose(event.valid, new, old) for new, old in zip(following, state, strict=True)]
-    return leaving, LayerState(*kept)
+    nothing = LayerState(*(entry.new_zeros(()) for entry in running))
+    reopened = nothing._replace(x=running.x, latched=running.latched)
+    return leaving, _choose(event.valid, _choose(closed, reopened, running), state)
 
 
 def _advance(layer: SequenceLayer, u: Tensor, dt: Tensor, x: Tensor) -> Tensor:
@@ -117,5 +115,7 @@ def _weight(layer: SequenceLayer, event: Event, first: Tensor) -> Tensor:
     return torch.ones_like(event.dt)
 
 
-def _choose(condition: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(condition.reshape(-1, *[1] * (old.dim() - 1)), new, old)
+def _choose(condition: Tensor, new: LayerState, old: LayerState) -> LayerState:
+    """The new state of those streams (B,) for which the condition holds."""
+    pairs = zip(new, old, strict=True)
+    return LayerState(*(torch.where(condition.reshape(-1, *[1] * (b.dim() - 1)), a, b) for a, b in pairs))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-class Intervals(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Intervals:
     """Time differences as a table and an index into it.
 
     Attributes:

@@ -11,8 +11,7 @@ from torch.nn.functional import linear
 
 from .surrogate import spike
 
-Store = Callable[[Tensor], Tensor]
-"""What is kept of a new state, (B, H)."""
+Change = Callable[[Tensor], Tensor]
 
 
 class NeuronConstants(NamedTuple):
@@ -42,9 +41,9 @@ class NeuronState(NamedTuple):
 
 
 class Spiking(NamedTuple):
-    """When a neuron spikes and how that is differentiated, see `surrogate`; the threshold is that of all, or (H,)."""
+    """When a neuron spikes and how that is differentiated, see `surrogate`."""
 
-    threshold: float | Tensor = 1.0
+    threshold: float = 1.0
     slope: float = 5.0
     scale: float = 0.4
 
@@ -76,7 +75,8 @@ def neuron_step(
     Returns:
         u^ (B, H) and the state after the step.
     """
-    return update(order, drive + linear(state.z, constants.recurrent), constants, state, spiking)
+    current = drive + linear(state.z, constants.recurrent)
+    return update(order, current, constants, state, lambda u_pre: spike(u_pre, *spiking))
 
 
 def update(
@@ -84,17 +84,20 @@ def update(
     current: Tensor,
     constants: NeuronConstants,
     state: NeuronState,
-    spiking: Spiking,
+    fire: Change,
     rise: Tensor | None = None,
-    store_potential: Store = _as_it_is,
-    store_adaptation: Store = _as_it_is,
+    store_potential: Change = _as_it_is,
+    store_adaptation: Change = _as_it_is,
 ) -> tuple[Tensor, NeuronState]:
-    """What `neuron_step` does with I (B, H): ``rise`` (H,) stands for 1 - alpha, and u^ and w are what stores leave."""
+    """What `neuron_step` does with I (B, H).
+
+    ``fire`` tells the spikes of u^; ``rise`` (H,) stands for 1 - alpha; u^ and w are what their stores leave of them.
+    """
     _, alpha, beta, coupling, jump = constants
     if order != "lif":
         current = current - state.w
     u_pre = store_potential(alpha * state.u + (1 - alpha if rise is None else rise) * current)
-    z = spike(u_pre, *spiking)
+    z = fire(u_pre)
     u = u_pre * (1 - z.detach())
     w = state.w
     if order == "se":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
 
 def surrogate_slope(u: Tensor, threshold: float | Tensor, slope: float, scale: float) -> Tensor:
@@ -18,13 +19,13 @@ def surrogate_slope(u: Tensor, threshold: float | Tensor, slope: float, scale: f
 
 class _Spike(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, u: Tensor, threshold: float | Tensor, slope: float, scale: float) -> Tensor:
+    def forward(ctx: Any, u: Tensor, threshold: float | Tensor, slope: float, scale: float) -> Tensor:
         ctx.save_for_backward(u)
         ctx.settings = threshold, slope, scale
         return (u > threshold).to(u.dtype)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (u,) = ctx.saved_tensors
         return grad * surrogate_slope(u, *ctx.settings), None, None, None
 

@@ -1,1 +1,1 @@
-"""The quantization-aware twin of adaptive LIF networks, from calibration to lowering."""
+"""QAT models of adaptive LIF networks, from calibration to lowering."""

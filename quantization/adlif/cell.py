@@ -7,16 +7,18 @@ import torch
 from torch import nn
 
 from ...models.adlif.cells import SpikingCell
+from ...models.modules import ModuleDict
 from ...program.formats import Format
 from ...program.nodes import LIF, AdaptiveLIF
-from ..codes import SPARE_BITS
+from ..codes import SPARE_BITS, Floats
 from ..config import Widths
 from ..observers import Peak
-from ..quantizers import QuantActivation, clipped, edge_format, fixed_quantizers, fracs_of, set_edge, set_fracs
+from ..quantizers import QuantActivation, clipped, edge_format, fracs_of, quantizers_of, set_edge, set_fracs
 from ..scan import NeuronCodes
+from ..spiking import cell_name, cell_path
 from ..straight_through import quantize_bias, replace_by_codes
 from .codes import cell_codes, cell_fracs, threshold_codes
-from .derive import cell_name, cell_node
+from .derive import cell_node
 from .fold import FoldedCell, exact_cell, fold_cell
 from .formats import CellFormats, CellFracs
 from .network import QuantizedCell
@@ -36,12 +38,12 @@ class QuantCell(nn.Module):
         super().__init__()
         self._cell = (cell,)  # not a submodule: its parameters belong to the float model
         self.number, self.widths, self.method = number, widths, method
-        self.weights = fixed_quantizers(
+        self.weights = quantizers_of(
             {"input": cell.input.weight.shape, "recurrent": cell.recurrent.shape}, widths.synapses, per_row=True
         )
         names = fold_cell(cell).constants
-        self.constant = fixed_quantizers(dict.fromkeys(names, (cell.hidden,)), widths.constant, per_row=False)
-        self.states = nn.ModuleDict({"potential": QuantActivation(widths.potential)})
+        self.constant = quantizers_of(dict.fromkeys(names, (cell.hidden,)), widths.constant, per_row=False)
+        self.states = ModuleDict({"potential": QuantActivation(widths.potential)})
         if cell.order != "lif":
             self.states["adaptation"] = QuantActivation(widths.adaptation)
 
@@ -53,7 +55,7 @@ class QuantCell(nn.Module):
     @property
     def path(self) -> str:
         """Its path in the model."""
-        return f"cells.{self.number}"
+        return cell_path(self.number)
 
     def formats(self, input: Format) -> CellFormats:
         """Formats of its edges and states.
@@ -70,14 +72,14 @@ class QuantCell(nn.Module):
         u reaches the threshold at least, and w what one spike adds; w is no finer than what can still move a rounded u.
         """
         quantizer = self.states["potential"]
-        u_frac = potential.at_least(self.cell.spiking.threshold).frac(quantizer.width, headroom)
-        set_edge(quantizer, u_frac, f"{self.path}.potential")
+        reached = potential.at_least(self.cell.spiking.threshold)
+        u_frac = set_edge(quantizer, reached.frac(quantizer.width, headroom), f"{self.path}.potential")
         if "adaptation" in self.states:
             quantizer = self.states["adaptation"]
-            w_frac = adaptation.at_least(float(self.folded().jump.max())).frac(quantizer.width, headroom)
+            w_frac = adaptation.at_least(float(self.folded().constants["jump"].max())).frac(quantizer.width, headroom)
             set_edge(quantizer, None if w_frac is None else min(w_frac, u_frac + SPARE_BITS), f"{self.path}.adaptation")
 
-    def folded(self) -> FoldedCell:
+    def folded(self) -> FoldedCell[Floats]:
         """The folded weights in float64, as numpy arrays.
 
         Raises:
@@ -85,7 +87,7 @@ class QuantCell(nn.Module):
         """
         return exact_cell(self.cell, self.path)
 
-    def fracs(self, formats: CellFormats, folded: FoldedCell | None) -> CellFracs:
+    def fracs(self, formats: CellFormats, folded: FoldedCell[Floats] | None) -> CellFracs:
         """Exponents: those of ``folded``, or, where None, what was set before."""
         if folded is not None:
             fracs = cell_fracs(folded, formats, self.widths, self.method)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,7 @@ DECAYS = ("alpha", "beta")
 Codes = NDArray[np.int64]
 
 
-def cell_fracs(folded: FoldedCell, formats: CellFormats, widths: Widths, method: str) -> CellFracs:
+def cell_fracs(folded: FoldedCell[Floats], formats: CellFormats, widths: Widths, method: str) -> CellFracs:
     """Exponents of a layer from its folded weights (float64 arrays).
 
     None is finer than what could still move a rounded potential or adaptation.
@@ -40,7 +42,7 @@ def cell_fracs(folded: FoldedCell, formats: CellFormats, widths: Widths, method:
     )
 
 
-def readout_fracs(folded: FoldedReadout, output: Format, widths: Widths, method: str) -> ReadoutFracs:
+def readout_fracs(folded: FoldedReadout[Floats], output: Format, widths: Widths, method: str) -> ReadoutFracs:
     """Exponents of the read-out from its folded weights (float64 arrays)."""
     highest = (1 << (widths.constant - 1)) - 1
     decay = min(constant_frac(folded.decay, highest), useful_frac(output, output))
@@ -65,7 +67,7 @@ def decay_codes(values: Floats, frac: int, width: int) -> Codes:
     return np.minimum(constant_codes(values, frac, width), (1 << max(frac, 0)) - 1)
 
 
-def cell_codes(folded: FoldedCell, order: str, fracs: CellFracs, width: int) -> dict[str, Codes]:
+def cell_codes(folded: FoldedCell[Floats], order: str, fracs: CellFracs, width: int) -> dict[str, Codes]:
     """Codes of a layer's constants, (H,) each.
 
     Where rounding made a neuron unstable that is stable in floats, its coupling is the largest stable one.
@@ -75,13 +77,14 @@ def cell_codes(folded: FoldedCell, order: str, fracs: CellFracs, width: int) -> 
         make = decay_codes if name in DECAYS else constant_codes
         codes[name] = make(values, fracs.constants[name], width)
     if order != "lif":
-        unstable = folded.rise * folded.coupling >= stability_limit(order, folded.alpha, folded.beta, 1)
+        exact = folded.constants
+        unstable = exact["rise"] * exact["coupling"] >= stability_limit(order, exact["alpha"], exact["beta"], 1)
         highest = _stable_coupling(order, codes, fracs.constants)
         codes["coupling"] = np.where(unstable, codes["coupling"], np.minimum(codes["coupling"], highest))
     return codes
 
 
-def stability_limit(order: str, alpha: Floats, beta: Floats, one: Floats | int) -> Floats:
+def stability_limit(order: str, alpha: NDArray[Any], beta: NDArray[Any], one: int) -> NDArray[Any]:
     """What ``rise coupling`` has to stay below (Baronig et al. 2024), in units of ``one**2``.
 
     Order "se": (1 + alpha) (1 + beta); "ef": 1 - alpha beta. alpha and beta in units of ``one``.

@@ -1,6 +1,6 @@
 """The nodes of a program from folded weights, formats and exponents, in float64, once.
 
-Freezing calls this; the frozen twin and the lowered program hold what it returns and compute nothing anew.
+Freezing calls this; the frozen model and the lowered program hold what it returns and compute nothing anew.
 """
 
 from __future__ import annotations
@@ -10,31 +10,23 @@ from typing import Any
 import numpy as np
 
 from ...program.formats import Format, smallest_dtype
-from ...program.nodes import LIF, SPIKES, AdaptiveLIF, DenseInput, LeakyIntegrator, Readout
-from ..codes import accumulator_codes, weight_codes
+from ...program.nodes import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Readout
+from ..codes import Floats, accumulator_codes, weight_codes
 from ..config import Widths
+from ..nodes import readout_node
+from ..spiking import READOUT
 from .codes import cell_codes, decay_codes, threshold_codes
 from .fold import FoldedCell, FoldedReadout
 from .formats import CellFormats, CellFracs, ReadoutFracs
 
-INPUT, READOUT, LOGITS = "dense", "readout", "logits"
-
-
-def cell_name(number: int) -> str:
-    """The program's name of a layer of neurons."""
-    return f"cells/{number}"
-
-
-def input_node(format: Format, size: int) -> DenseInput:
-    """The input of one step."""
-    return DenseInput(name=INPUT, inputs=(), output=format, size=size)
+LOGITS = "logits"
 
 
 def cell_node(
     name: str,
     edge: str,
     order: str,
-    folded: FoldedCell,
+    folded: FoldedCell[Floats],
     threshold: float,
     formats: CellFormats,
     fracs: CellFracs,
@@ -78,13 +70,13 @@ def cell_node(
         "constant_width": widths.constant,
         **constants,
     }
-    if order == "lif":
+    if formats.adaptation is None:
         return LIF(**shared)
     return AdaptiveLIF(**shared, order=order, adaptation=formats.adaptation)
 
 
 def integrator_node(
-    edge: str, folded: FoldedReadout, output: Format, fracs: ReadoutFracs, widths: Widths
+    edge: str, folded: FoldedReadout[Floats], output: Format, fracs: ReadoutFracs, widths: Widths
 ) -> LeakyIntegrator:
     """The leaky integrators that read spikes out."""
     accumulator = np.maximum(fracs.weight + SPIKES.frac, fracs.decay + output.frac)
@@ -105,14 +97,4 @@ def integrator_node(
 
 def logits_node(potentials: Format, size: int) -> Readout:
     """The potentials after the last step."""
-    return Readout(
-        name=LOGITS,
-        inputs=(READOUT,),
-        output=potentials,
-        format=potentials,
-        size=size,
-        mode="last",
-        extra_bits=0,
-        window=0,
-        decay_shift=0,
-    )
+    return readout_node(LOGITS, (READOUT,), potentials, potentials, size, "last")

@@ -6,19 +6,17 @@ Differentiable and in the module's own float type: fine-tuning folds the float32
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple
 
-import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...errors import PumiceError
 from ...models.adlif.cells import SpikingCell
 from ...models.adlif.readout import LeakyIntegrator
+from ..codes import Floats
+from ..folding import Array, arrays_of
 
-Module = TypeVar("Module", bound=nn.Module)
 
-
-class FoldedCell(NamedTuple):
+class FoldedCell(NamedTuple, Generic[Array]):
     """One layer of H neurons with F inputs.
 
     Attributes:
@@ -32,23 +30,23 @@ class FoldedCell(NamedTuple):
         jump: (H,) (1 - beta) q b.
     """
 
-    input: Tensor
-    bias: Tensor
-    recurrent: Tensor
-    alpha: Tensor
-    rise: Tensor
-    beta: Tensor | None
-    coupling: Tensor | None
-    jump: Tensor | None
+    input: Array
+    bias: Array
+    recurrent: Array
+    alpha: Array
+    rise: Array
+    beta: Array | None
+    coupling: Array | None
+    jump: Array | None
 
     @property
-    def constants(self) -> dict[str, Tensor]:
+    def constants(self) -> dict[str, Array]:
         """The constants that multiply states, by their name in the node."""
         named = {name: getattr(self, name) for name in ("alpha", "rise", "beta", "coupling", "jump")}
         return {name: values for name, values in named.items() if values is not None}
 
 
-class FoldedReadout(NamedTuple):
+class FoldedReadout(NamedTuple, Generic[Array]):
     """Leaky integrators, 1 - kappa folded into weight and bias.
 
     Attributes:
@@ -57,54 +55,38 @@ class FoldedReadout(NamedTuple):
         decay: kappa, (C,).
     """
 
-    weight: Tensor
-    bias: Tensor
-    decay: Tensor
+    weight: Array
+    bias: Array
+    decay: Array
 
 
-Folded = TypeVar("Folded", FoldedCell, FoldedReadout)
-
-
-def fold_cell(cell: SpikingCell) -> FoldedCell:
+def fold_cell(cell: SpikingCell) -> FoldedCell[Tensor]:
     """Fold a layer of neurons."""
     recurrent, alpha, *adaptation = cell.constants()
     beta, coupling, jump = (None, None, None) if cell.order == "lif" else adaptation
     return FoldedCell(cell.input.weight, cell.input.bias, recurrent, alpha, 1 - alpha, beta, coupling, jump)
 
 
-def fold_readout(readout: LeakyIntegrator) -> FoldedReadout:
+def fold_readout(readout: LeakyIntegrator) -> FoldedReadout[Tensor]:
     """Fold the read-out."""
     decay = readout.tau.decay()
     rise = 1 - decay
     return FoldedReadout(rise.unsqueeze(1) * readout.linear.weight, rise * readout.linear.bias, decay)
 
 
-def exact_cell(cell: SpikingCell, path: str) -> FoldedCell:
-    """The layer folded in float64, as numpy arrays.
+def exact_cell(cell: SpikingCell, path: str) -> FoldedCell[Floats]:
+    """The layer folded in float64.
 
     Raises:
         PumiceError: NaN or infinite weights; names the layer.
     """
-    return _exact(fold_cell(_double(cell)), path)
+    return FoldedCell(**arrays_of(fold_cell(copy.deepcopy(cell).double())._asdict(), f"{path}:"))
 
 
-def exact_readout(readout: LeakyIntegrator, path: str) -> FoldedReadout:
-    """The read-out folded in float64, as numpy arrays.
+def exact_readout(readout: LeakyIntegrator, path: str) -> FoldedReadout[Floats]:
+    """The read-out folded in float64.
 
     Raises:
         PumiceError: NaN or infinite weights.
     """
-    return _exact(fold_readout(_double(readout)), path)
-
-
-def _double(module: Module) -> Module:
-    return copy.deepcopy(module).double()
-
-
-def _exact(folded: Folded, path: str) -> Folded:
-    arrays = {}
-    for name, tensor in folded._asdict().items():
-        arrays[name] = None if tensor is None else tensor.detach().cpu().numpy()
-        if tensor is not None and not np.isfinite(arrays[name]).all():
-            raise PumiceError(f"{path}: '{name}' holds NaN or infinity; train the model again")
-    return type(folded)(**arrays)
+    return FoldedReadout(**arrays_of(fold_readout(copy.deepcopy(readout).double())._asdict(), f"{path}:"))

@@ -1,4 +1,4 @@
-"""The formats of the twin's edges and the exponents of its weights and constants."""
+"""The formats of a QAT model's edges and the exponents of its weights and constants."""
 
 from __future__ import annotations
 

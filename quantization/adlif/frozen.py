@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from ...models.adlif.blocks import aggregate
-from ...program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ...program.nodes import AdaptiveLIF, DenseInput, LeakyIntegrator, Neurons, Node
 from ...train.data.inputs import Inputs
-from ..frozen import FrozenModel, Trace, values_of
+from ..frozen import FrozenModel, NodeTable, values_of
+from ..nodes import DENSE
 from ..scan import NeuronCodes
-from .derive import INPUT, LOGITS, READOUT
+from ..spiking import READOUT
+from ..tracing import Recorder
+from .derive import LOGITS
 from .formats import CellFormats
 from .network import QuantizedCell, QuantizedNetwork, run_network
 
@@ -41,19 +44,15 @@ class FrozenAdLIF(FrozenModel[QuantizedNetwork]):
         potentials = run_network(self.quantized(), inputs)
         return aggregate(potentials, blocks, count, self.aggregation)
 
-    def trace(self, inputs: Inputs) -> tuple[Tensor, Trace]:
-        """See `FrozenModel.trace`; the floats are the potentials (B, T, C) of the read-out."""
-        trace: Trace = {}
-        with torch.no_grad():
-            potentials = run_network(self.quantized(), inputs.values, trace=trace)
-        return potentials, trace
+    def _run(self, inputs: Inputs, record: Recorder) -> Tensor:
+        """The potentials (B, T, C) of the read-out."""
+        return run_network(self.quantized(), inputs.values, record=record)
 
     def _derive(self, nodes: Sequence[Node], device: torch.device) -> QuantizedNetwork:
-        by_name = {node.name: node for node in nodes}
-        readout = by_name[READOUT]
-        assert isinstance(readout, LeakyIntegrator)
+        table = NodeTable(nodes)
+        readout = table.get(LeakyIntegrator, READOUT)
         return QuantizedNetwork(
-            input=by_name[INPUT].output,
+            input=table.get(DenseInput, DENSE).output,
             cells=tuple(_quantized_cell(node, device) for node in nodes if isinstance(node, Neurons)),
             weight=values_of(readout.weight, readout.weight_frac, device),
             bias=values_of(readout.bias, readout.accumulator_frac, device),
@@ -63,12 +62,11 @@ class FrozenAdLIF(FrozenModel[QuantizedNetwork]):
 
 
 def _quantized_cell(node: Neurons, device: torch.device) -> QuantizedCell:
-    adaptive = isinstance(node, AdaptiveLIF)
     constants = {name: values_of(getattr(node, name), getattr(node, f"{name}_frac"), device) for name in node.constants}
     unused = torch.zeros(node.neurons, dtype=torch.float64, device=device)
     return QuantizedCell(
-        order=node.order if adaptive else "lif",
-        formats=CellFormats(node.format, node.potential, node.adaptation if adaptive else None),
+        order=node.order if isinstance(node, AdaptiveLIF) else "lif",
+        formats=CellFormats(node.format, node.potential, node.adaptation if isinstance(node, AdaptiveLIF) else None),
         input=values_of(node.input, node.input_frac, device),
         bias=values_of(node.bias, node.accumulator_frac, device),
         codes=NeuronCodes(

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import PumiceError
 from ...models.adlif.blocks import aggregate
-from ...models.adlif.cells import SpikingCell
 from ...models.adlif.network import AdLIFNetwork
+from ...models.modules import ModuleList
 from ...program.formats import Format
 from ...program.nodes import SPIKES, Node
-from ...train.data.inputs import Inputs, Timing
+from ...train.data.inputs import Timing
 from ..config import QuantizationConfig
-from ..qat_model import QATModel
+from ..nodes import dense_input
 from ..quantizers import InputQuantizer
+from ..spiking import SpikingObserver, SpikingQATModel, cell_path, spiking_cells
 from .cell import QuantCell
-from .derive import input_node, logits_node
+from .derive import logits_node
 from .formats import CellFormats
 from .frozen import FrozenAdLIF
 from .network import QuantizedNetwork, run_network
-from .observe import NetworkObserver, observe
 from .readout import QuantReadout
 
 LIF_WIDTHS = ("synapses", "constant", "potential")
@@ -29,7 +29,7 @@ CELL_WIDTHS = (*LIF_WIDTHS, "adaptation")
 READOUT_WIDTHS = ("decoder", "constant", "residual")
 
 
-class QuantAdLIF(QATModel[AdLIFNetwork, NetworkObserver, FrozenAdLIF]):
+class QuantAdLIF(SpikingQATModel[SpikingObserver, FrozenAdLIF]):
     """The QAT model of an `AdLIFNetwork`; see `QATModel`.
 
     Args:
@@ -43,29 +43,23 @@ class QuantAdLIF(QATModel[AdLIFNetwork, NetworkObserver, FrozenAdLIF]):
 
     def __init__(self, model: AdLIFNetwork, config: QuantizationConfig, timing: Timing) -> None:
         super().__init__(model, config, timing)
-        cells = [cell for cell in model.cells if isinstance(cell, SpikingCell)]
-        if len(cells) < len(model.cells):
-            raise PumiceError(not_spiking(model.config.cell))
-        paths = [f"cells.{number}" for number in range(len(cells))]
+        cells = spiking_cells(model)
+        paths = [cell_path(number) for number in range(len(cells))]
         known = CELL_WIDTHS if model.config.cell != "lif" else LIF_WIDTHS
         config.check_layers({**dict.fromkeys(paths, known), QuantReadout.path: READOUT_WIDTHS})
         method = config.calibration.method
         self.input = InputQuantizer()
-        self.cells = nn.ModuleList(
+        self.cells = ModuleList(
             QuantCell(cell, number, config.layer(path), method)
             for number, (cell, path) in enumerate(zip(cells, paths, strict=True))
         )
         self.readout = QuantReadout(model.readout, config.layer(QuantReadout.path), method)
 
-    def observer(self) -> NetworkObserver:
+    def observer(self) -> SpikingObserver:
         """See `QATModel.observer`."""
-        return NetworkObserver(len(self.cells))
+        return SpikingObserver(len(self.cells))
 
-    def observe(self, observer: NetworkObserver, inputs: Inputs) -> None:
-        """See `QATModel.observe`."""
-        observe(self.model.eval(), observer, inputs.values, inputs.lengths)
-
-    def set_formats(self, observer: NetworkObserver) -> None:
+    def set_formats(self, observer: SpikingObserver) -> None:
         """See `QATModel.set_formats`; it needs at least one step."""
         calibration = self.config.calibration
         format = observer.input.format(self.config.widths.dense_input, calibration.method)
@@ -91,10 +85,6 @@ class QuantAdLIF(QATModel[AdLIFNetwork, NetworkObserver, FrozenAdLIF]):
         potentials = run_network(self.quantized(), inputs, training=self.training)
         return aggregate(potentials, blocks, count, self.model.config.aggregation)
 
-    def constrain(self) -> None:
-        """Bring parameters back into their ranges; called after each optimizer step."""
-        self.model.constrain()
-
     def quantized(self) -> QuantizedNetwork:
         """See `QATModel.quantized`."""
         frozen = bool(self.scales_frozen)
@@ -113,7 +103,7 @@ class QuantAdLIF(QATModel[AdLIFNetwork, NetworkObserver, FrozenAdLIF]):
 
     def _nodes(self) -> Iterator[Node]:
         frozen, config = bool(self.scales_frozen), self.model.config
-        source: Node = input_node(self.input.format, config.in_features)
+        source: Node = dense_input(self.input.format, config.in_features)
         yield source
         for cell, formats in zip(self.cells, self.formats(), strict=True):
             source = cell.node(source.name, formats, frozen)
@@ -123,8 +113,3 @@ class QuantAdLIF(QATModel[AdLIFNetwork, NetworkObserver, FrozenAdLIF]):
 
     def _frozen(self, nodes: tuple[Node, ...]) -> FrozenAdLIF:
         return FrozenAdLIF(nodes, self.model.config.aggregation)
-
-
-def not_spiking(cell: str) -> str:
-    """Why a network of this cell cannot be quantized."""
-    return f"model.cell={cell} has no spiking neurons and cannot be quantized; use lif, ef-adlif or se-adlif"

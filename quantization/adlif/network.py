@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn.functional import dropout, linear
 
 from ...program.formats import Format
 from ...program.nodes import SPIKES
-from ..frozen import Trace
+from ..nodes import DENSE
 from ..scan import NeuronCodes, quantized_integrator_scan, quantized_neuron_scan
-from ..straight_through import codes, quantize_input
-from .derive import INPUT, READOUT, cell_name
+from ..spiking import READOUT, cell_name
+from ..straight_through import quantize_input
+from ..tracing import NOTHING, Recorder
 from .formats import CellFormats
 
 
@@ -61,42 +60,35 @@ class QuantizedNetwork:
 
 
 def run_network(
-    network: QuantizedNetwork, inputs: Tensor, training: bool = False, trace: Trace | None = None
+    network: QuantizedNetwork, inputs: Tensor, training: bool = False, record: Recorder = NOTHING
 ) -> Tensor:
     """The potentials (B, T, C) of the read-out for inputs (B, T, F).
 
-    With ``trace`` the integer codes of every node are kept there, (B, T, channels); states, u and then w, under
-    ``<name>:state``.
+    ``record`` is shown every node and state, u and then w.
 
     Raises:
         PumiceError: input that is not finite.
     """
-
-    def record(name: str, format: Format, value: Callable[[], Tensor]) -> None:
-        if trace is not None:
-            trace[name] = codes(value(), format)
-
     x = quantize_input(inputs, network.input, network.weight.dtype)
-    record(INPUT, network.input, lambda: x)
+    record(DENSE, x, network.input)
     for number, cell in enumerate(network.cells):
-        z = _run_cell(cell, x, cell_name(number), trace)
-        record(cell_name(number), SPIKES, lambda: z)  # noqa: B023 (called at once)
+        z = _run_cell(cell, x, cell_name(number), record)
+        record(cell_name(number), z, SPIKES)
         x = dropout(z, network.dropout, training)
     drive = linear(x, network.weight, network.bias)
     potentials = quantized_integrator_scan(drive, network.decay, network.readout).potentials
-    record(READOUT, network.readout, lambda: potentials)
+    record(READOUT, potentials, network.readout)
     return potentials
 
 
-def _run_cell(cell: QuantizedCell, x: Tensor, name: str, trace: Trace | None) -> Tensor:
+def _run_cell(cell: QuantizedCell, x: Tensor, name: str, record: Recorder) -> Tensor:
     formats = cell.formats
     drive = linear(x, cell.input, cell.bias)
     found = quantized_neuron_scan(
         cell.order, drive, cell.codes, formats.potential, formats.adaptation, slope=cell.slope, scale=cell.scale
     )
-    if trace is not None:
-        states = [codes(found.u_pre * (1 - found.z), formats.potential)]
-        if formats.adaptation is not None:
-            states.append(codes(found.w, formats.adaptation))
-        trace[f"{name}:state"] = torch.cat(states, dim=2)
+    states = [(found.u_pre * (1 - found.z), formats.potential)]
+    if formats.adaptation is not None:
+        states.append((found.w, formats.adaptation))
+    record.states(name, states)
     return found.z

@@ -10,9 +10,11 @@ from ...models.adlif.readout import LeakyIntegrator
 from ...program.formats import Format
 from ...program.nodes import SPIKES
 from ...program.nodes import LeakyIntegrator as LeakyIntegratorNode
+from ..codes import Floats
 from ..config import Widths
 from ..observers import Peak
-from ..quantizers import QuantActivation, clipped, edge_format, fixed_quantizers, fracs_of, set_edge, set_fracs
+from ..quantizers import QuantActivation, clipped, edge_format, fracs_of, quantizers_of, set_edge, set_fracs
+from ..spiking import READOUT
 from ..straight_through import quantize_bias, replace_by_codes
 from .codes import decay_codes, readout_fracs
 from .derive import integrator_node
@@ -29,14 +31,14 @@ class QuantReadout(nn.Module):
         method: of the weights' exponents.
     """
 
-    path = "readout"
+    path = READOUT
 
     def __init__(self, readout: LeakyIntegrator, widths: Widths, method: str) -> None:
         super().__init__()
         self._readout = (readout,)  # not a submodule: its parameters belong to the float model
         self.widths, self.method = widths, method
-        self.weights = fixed_quantizers({"weight": readout.linear.weight.shape}, widths.decoder, per_row=True)
-        self.constant = fixed_quantizers({"decay": (readout.linear.out_features,)}, widths.constant, per_row=False)
+        self.weights = quantizers_of({"weight": readout.linear.weight.shape}, widths.decoder, per_row=True)
+        self.constant = quantizers_of({"decay": (readout.linear.out_features,)}, widths.constant, per_row=False)
         self.potential = QuantActivation(widths.residual)
 
     @property
@@ -82,7 +84,7 @@ class QuantReadout(nn.Module):
         weight = exact_readout(self.readout, self.path).weight
         return {"weight": clipped(weight, fracs_of(self.weights)["weight"], self.widths.decoder)}
 
-    def _fracs(self, folded: FoldedReadout | None) -> ReadoutFracs:
+    def _fracs(self, folded: FoldedReadout[Floats] | None) -> ReadoutFracs:
         if folded is not None:
             fracs = readout_fracs(folded, self.format, self.widths, self.method)
             set_fracs(self.weights, {"weight": fracs.weight})

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...models.adlif.blocks import aggregate
-from ...program.nodes import LoihiLIF, Node
+from ...program.nodes import DenseInput, LoihiLIF, Node
 from ...train.data.inputs import Inputs
-from ..frozen import FrozenModel, Trace
+from ..frozen import FrozenModel, NodeTable
+from ..nodes import DENSE
+from ..tracing import Recorder
 from .layer import QuantizedLayer
 from .loop import Dynamics
-from .network import GAIN, INPUT, LOGITS, QuantizedNetwork, run_network
+from .network import GAIN, LOGITS, QuantizedNetwork, run_network
 
 
 class FrozenLoihi(FrozenModel[QuantizedNetwork]):
@@ -31,12 +33,9 @@ class FrozenLoihi(FrozenModel[QuantizedNetwork]):
         """Logits (B, N, C), float64: the spikes a step of each block, times `network.GAIN`."""
         return GAIN * aggregate(run_network(self.quantized(), inputs), blocks, count, "mean")
 
-    def trace(self, inputs: Inputs) -> tuple[Tensor, Trace]:
-        """See `FrozenModel.trace`; the floats are the spikes (B, T, C) of the output layer."""
-        trace: Trace = {}
-        with torch.no_grad():
-            spikes = run_network(self.quantized(), inputs.values, trace=trace)
-        return spikes, trace
+    def _run(self, inputs: Inputs, record: Recorder) -> Tensor:
+        """The spikes (B, T, C) of the output layer."""
+        return run_network(self.quantized(), inputs.values, record=record)
 
     def _derive(self, nodes: Sequence[Node], device: torch.device) -> QuantizedNetwork:
         def tensor(codes: NDArray) -> Tensor:
@@ -49,4 +48,4 @@ class FrozenLoihi(FrozenModel[QuantizedNetwork]):
             for node in nodes
             if isinstance(node, LoihiLIF)
         }
-        return QuantizedNetwork(next(node.output for node in nodes if node.name == INPUT), layers)
+        return QuantizedNetwork(NodeTable(nodes).get(DenseInput, DENSE).output, layers)

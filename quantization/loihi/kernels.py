@@ -9,11 +9,13 @@ for the step before, and k_u = (4095 - du) / 4096, k_v = (4096 - dv) / 4096:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from ...models.scan.kernels.products import GROUP, group_product, outer_products, padded
 from ...models.scan.kernels.threads import compile_kernel, run_tasks
@@ -93,7 +95,7 @@ class _LoihiScan(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, drive: Tensor, recurrent: Tensor, bias: Tensor, dynamics: Dynamics, slope: float, scale: float
+        ctx: Any, drive: Tensor, recurrent: Tensor, bias: Tensor, dynamics: Dynamics, slope: float, scale: float
     ) -> tuple[Tensor, ...]:
         z, u, v = (torch.empty_like(drive, memory_format=torch.contiguous_format) for _ in range(3))
         lost = torch.zeros(len(drive), dtype=torch.int64)
@@ -122,7 +124,7 @@ class _LoihiScan(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_z: Tensor, *_: None) -> tuple:
+    def backward(ctx: Any, grad_z: Tensor, *_: None) -> tuple:
         dynamics, slope, scale = ctx.settings
         recurrent, z, v = ctx.saved_tensors
         batch, _, width = z.shape

@@ -62,6 +62,9 @@ class QuantLoihiLayer(nn.Module):
         shared: one decay and one threshold for the layer.
     """
 
+    gain: Tensor
+    code: Tensor
+
     def __init__(self, neurons: int, bits: int, path: str, shared: bool = False) -> None:
         super().__init__()
         self.bits, self.path, self.shared = bits, path, shared
@@ -74,11 +77,11 @@ class QuantLoihiLayer(nn.Module):
         """Decays and thresholds: one each where all neurons have the same.
 
         Raises:
-            PumiceError: the twin is not calibrated.
+            PumiceError: the model is not calibrated.
         """
         dv, vth = (int(own[0]) if (own == own[0]).all() else own for own in self.code.cpu().numpy())
         if np.any(vth == 0):
-            raise PumiceError(f"{self.path} is not calibrated; show the twin training data before it runs quantized")
+            raise PumiceError(f"{self.path} is not calibrated; calibrate the model before it runs quantized")
         return Dynamics(NO_CURRENT_DECAY, dv, vth)
 
     def set_scale(self, source: Source, threshold: float, peak: float, method: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,12 +54,12 @@ def loihi_loop(
 
 class _Spike(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, potential: Tensor, threshold: Tensor, slopes: Tensor) -> Tensor:
+    def forward(ctx: Any, potential: Tensor, threshold: Tensor, slopes: Tensor) -> Tensor:
         ctx.save_for_backward(slopes)
         return (potential > threshold).to(potential)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         return grad * ctx.saved_tensors[0], None, None
 
 

@@ -5,44 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import PumiceError
 from ...models.adlif.blocks import aggregate
 from ...models.adlif.network import AdLIFNetwork
+from ...models.modules import ModuleList
+from ...models.scan.neuron_step import Spiking
 from ...program.formats import Format
-from ...program.nodes import SPIKES, DenseInput, Node, Readout
+from ...program.nodes import SPIKES, Node
 from ...train.data.inputs import Inputs, Timing
-from ..adlif.observe import NetworkObserver, observe
 from ..config import QuantizationConfig
-from ..qat_model import QATModel
+from ..nodes import dense_input, readout_node
 from ..quantizers import InputQuantizer
+from ..spiking import READOUT, SpikingObserver, SpikingQATModel, cell_name, cell_path, spiking_cells
 from .frozen import FrozenLoihi
 from .layer import QuantLoihiLayer, Source
-from .network import GAIN, INPUT, LOGITS, OUTPUT, QuantizedNetwork, run_network
+from .network import GAIN, LOGITS, OUTPUT, QuantizedNetwork, run_network
 
 MOST_BITS = 8
 EXTRA_BITS = 12  # of the program's logits, spikes a step
-READOUT = "readout"
 THRESHOLD_SHARE = 0.25
 """Threshold of the output layer as a share of the leading class's mean potential: a few spikes a time constant."""
 
 
-class LoihiObserver(NetworkObserver):
-    """As `NetworkObserver`; also the mean over steps of the largest potential of the read-out, where it is positive."""
+class LoihiObserver(SpikingObserver):
+    """As `SpikingObserver`; also the mean over steps of the largest potential of the read-out, where it is positive."""
 
     def __init__(self, layers: int) -> None:
         super().__init__(layers)
         self.leading = torch.zeros(2, dtype=torch.float64)  # sum and number
 
-    def update(self, potentials: Tensor) -> None:
-        """Look at potentials (n, C) of real steps."""
+    def run(self, model: AdLIFNetwork, inputs: Inputs) -> Tensor:
+        """See `SpikingObserver.run`."""
+        potentials = super().run(model, inputs)
         leading = potentials.double().amax(-1)
         leading = leading[leading > 0]
         self.leading += torch.tensor([float(leading.sum()), len(leading)], dtype=torch.float64)
+        return potentials
 
 
-class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
+class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
     """The QAT model of an `AdLIFNetwork` of LIF cells for Loihi; see `QATModel`.
 
     The leaky integrators of the read-out become a layer of neurons of the same weights and decay, which spike: the
@@ -61,7 +64,7 @@ class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
         super().__init__(model, config, timing)
         if model.config.cell != "lif":
             raise PumiceError(cell_refusal(model.config.cell))
-        self.paths = paths = [*(f"cells.{number}" for number in range(len(model.cells))), READOUT]
+        self.paths = paths = [*(cell_path(number) for number in range(len(model.cells))), READOUT]
         config.check_layers(dict.fromkeys(paths, ("synapses",)))
         widths = [*[model.config.hidden] * len(model.cells), model.config.num_classes]
         for path in paths:
@@ -69,7 +72,7 @@ class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
             if bits > MOST_BITS:
                 raise PumiceError(f"{path} has synapses of {bits} bits, Loihi's have up to {MOST_BITS}; narrow them")
         self.input = InputQuantizer()
-        self.layers = nn.ModuleList(
+        self.layers = ModuleList(
             QuantLoihiLayer(width, config.layer(path).synapses, path, bool(config.shared_param))
             for path, width in zip(paths, widths, strict=True)
         )
@@ -77,12 +80,6 @@ class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
     def observer(self) -> LoihiObserver:
         """See `QATModel.observer`."""
         return LoihiObserver(len(self.model.cells))
-
-    def observe(self, observer: LoihiObserver, inputs: Inputs) -> None:
-        """See `QATModel.observe`."""
-        potentials = observe(self.model.eval(), observer, inputs.values, inputs.lengths)
-        real = torch.arange(inputs.values.shape[1], device=potentials.device) < inputs.lengths.unsqueeze(1)
-        observer.update(potentials[real])
 
     def set_formats(self, observer: LoihiObserver) -> None:
         """See `QATModel.set_formats`.
@@ -92,22 +89,28 @@ class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
         """
         self.input.format = count_format(observer)
         total, number = observer.leading.tolist()
-        threshold = self.model.cells[0].spiking.threshold
+        threshold = self._spiking.threshold
         thresholds = [threshold] * len(self.model.cells) + [THRESHOLD_SHARE * total / number if number else 1.0]
-        peaks = [peak.largest for peak in (*observer.potentials, observer.readout)]
+        peaks = [peak.largest or 0.0 for peak in (*observer.potentials, observer.readout)]
         for layer, source, threshold, peak in zip(self.layers, self.sources(), thresholds, peaks, strict=True):
             layer.set_scale(source, threshold, peak / threshold, self.config.calibration.method)
 
     def sources(self) -> list[Source]:
         """The float parameters of the layers, the read-out last."""
         readout = self.model.readout
-        sources = [Source(c.input.weight, c.input.bias, c.recurrent, c.tau_u.decay()) for c in self.model.cells]
+        cells = spiking_cells(self.model)
+        sources = [Source(cell.input.weight, cell.input.bias, cell.recurrent, cell.tau_u.decay()) for cell in cells]
         none = readout.linear.weight[:, :0]
         return [*sources, Source(readout.linear.weight, readout.linear.bias, none, readout.tau.decay())]
 
+    @property
+    def _spiking(self) -> Spiking:
+        """That of every layer."""
+        return spiking_cells(self.model)[0].spiking
+
     def names(self) -> list[str]:
         """The program's names of the layers."""
-        return [*(f"cells/{number}" for number in range(len(self.model.cells))), OUTPUT]
+        return [*(cell_name(number) for number in range(len(self.model.cells))), OUTPUT]
 
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C); arguments as `AdLIFNetwork.forward`, the logits of `FrozenLoihi`."""
@@ -115,40 +118,26 @@ class QuantLoihi(QATModel[AdLIFNetwork, LoihiObserver, FrozenLoihi]):
         spikes = run_network(self.quantized(), inputs, training=self.training)
         return GAIN * aggregate(spikes, blocks, count, "mean")
 
-    def constrain(self) -> None:
-        """Bring parameters back into their ranges; called after each optimizer step."""
-        self.model.constrain()
-
     def quantized(self) -> QuantizedNetwork:
         """See `QATModel.quantized`."""
-        spiking = self.model.cells[0].spiking
         layers = zip(self.names(), self.layers, self.sources(), strict=True)
         return QuantizedNetwork(
             input=self.input.format,
             layers={name: layer.quantized(source) for name, layer, source in layers},
-            slope=spiking.slope,
-            scale=spiking.scale,
+            slope=self._spiking.slope,
+            scale=self._spiking.scale,
             dropout=self.model.config.dropout,
         )
 
     def _nodes(self) -> Iterator[Node]:
         config = self.model.config
-        source: Node = DenseInput(name=INPUT, inputs=(), output=self.input.format, size=config.in_features)
+        source: Node = dense_input(self.input.format, config.in_features)
         yield source
         for name, layer, floats in zip(self.names(), self.layers, self.sources(), strict=True):
             source = layer.node(name, source.name, source.output, floats)
             yield source
-        yield Readout(
-            name=LOGITS,
-            inputs=(source.name,),
-            output=Format(EXTRA_BITS + 1, False, EXTRA_BITS),
-            format=SPIKES,
-            size=config.num_classes,
-            mode="mean",
-            extra_bits=EXTRA_BITS,
-            window=0,
-            decay_shift=0,
-        )
+        output = Format(EXTRA_BITS + 1, False, EXTRA_BITS)
+        yield readout_node(LOGITS, (source.name,), SPIKES, output, config.num_classes, "mean")
 
     def _frozen(self, nodes: tuple[Node, ...]) -> FrozenLoihi:
         return FrozenLoihi(nodes)
@@ -160,7 +149,7 @@ def cell_refusal(cell: str) -> str:
     return f"model.cell={cell} {what}; train model.cell=lif, or quantize with a preset other than loihi"
 
 
-def count_format(observer: NetworkObserver) -> Format:
+def count_format(observer: SpikingObserver) -> Format:
     """The narrowest format of the spikes or counts that calibration saw.
 
     Raises:

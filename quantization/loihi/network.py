@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn.functional import dropout, linear
 
 from ...program.formats import Format
-from ..frozen import Trace
-from ..straight_through import codes, quantize_input
+from ...program.nodes import SPIKES
+from ...program.nodes.loihi import STATE_BITS
+from ..nodes import DENSE
+from ..straight_through import quantize_input
+from ..tracing import NOTHING, Recorder
 from .layer import QuantizedLayer
 from .scan import loihi_scan
 
-INPUT, OUTPUT, LOGITS = "dense", "output", "logits"
+STATE = Format(STATE_BITS, True, 0)  # u and v
+OUTPUT, LOGITS = "output", "logits"
 GAIN = 20.0
 """Logits are this times the spikes a step, so that cross entropy can tell classes apart."""
 
@@ -38,19 +41,17 @@ class QuantizedNetwork:
 
 
 def run_network(
-    network: QuantizedNetwork, inputs: Tensor, training: bool = False, trace: Trace | None = None
+    network: QuantizedNetwork, inputs: Tensor, training: bool = False, record: Recorder = NOTHING
 ) -> Tensor:
     """The spikes (B, T, C) of the output layer for inputs (B, T, F).
 
-    With ``trace`` the integer codes of every node are kept there, (B, T, channels); states, u and then v, under
-    ``<name>:state``.
+    ``record`` is shown every node and state, u and then v.
 
     Raises:
         PumiceError: input that is not finite.
     """
     z = quantize_input(inputs, network.input, network.layers[OUTPUT].weight.dtype)
-    if trace is not None:
-        trace[INPUT] = codes(z, network.input)
+    record(DENSE, z, network.input)
     for name, layer in network.layers.items():
         x = dropout(z, network.dropout, training) if name != next(iter(network.layers)) else z
         found = loihi_scan(
@@ -62,8 +63,6 @@ def run_network(
             scale=network.scale,
         )
         z = found.z
-        if trace is not None:
-            trace[name] = z.detach().to(torch.int64)
-            after = found.v * (1 - z)
-            trace[f"{name}:state"] = torch.cat([found.u, after], dim=2).detach().to(torch.int64)
+        record(name, z, SPIKES)
+        record.states(name, [(found.u, STATE), (found.v * (1 - z), STATE)])
     return z

@@ -1,1 +1,1 @@
-"""The fake-quantized twin of a float model: fine-tuning, freezing, exact integers in float64."""
+"""QAT models of S5 networks, from calibration to lowering."""

@@ -1,6 +1,6 @@
 """Derivation: the nodes of a program from float32 parameters, in float64, once.
 
-Freezing calls this; the frozen twin and the lowered program hold what it returns and compute nothing anew.
+Freezing calls this; the frozen model and the lowered program hold what it returns and compute nothing anew.
 """
 
 from __future__ import annotations
@@ -21,26 +21,15 @@ from ...program.nodes import (
     GapInput,
     LayerNorm,
     Linear,
-    Lookup,
     Multiply,
     Node,
     Readout,
     TokenInput,
 )
-from ..codes import (
-    FUNCTIONS,
-    Floats,
-    Fracs,
-    accumulator_codes,
-    decay_table,
-    gap_digits,
-    layer_norm_terms,
-    lookup_table,
-    weight_codes,
-)
+from ..codes import Floats, accumulator_codes, decay_table, gap_digits, layer_norm_terms, weight_codes
 from ..config import Widths
-from .exponents import mode_rows, read_columns
-from .fold import FoldedLayer
+from ..nodes import Operand, linear_node, lookup_node, readout_node, token_format
+from .exponents import Folded, mode_rows, read_columns, tick_rate
 from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs, pooled
 
 POOL_MODES = {"last": "first", "avgpool": "mean", "timepool": "time"}
@@ -58,7 +47,7 @@ class Edges:
 
 
 def layer_nodes(
-    folded: FoldedLayer,
+    folded: Folded,
     geometry: Geometry,
     edges: Edges,
     formats: LayerFormats,
@@ -93,16 +82,10 @@ def layer_nodes(
     by_name = {node.name: node.output for node in nodes}
     nodes += _output(folded, geometry, state, u, by_name.get(u, formats.u), formats, fracs, widths)
     skip, skip_format = x, by_name.get(x, formats.input)
-    if folded.skip is not None:
+    if folded.skip is not None and fracs.skip is not None and formats.skip is not None:
         skip = name("skip")
-        nodes.append(
-            linear_node(
-                skip,
-                [(x, skip_format, folded.skip, widths.skip, fracs.skip)],
-                folded.skip_bias,
-                formats.skip,
-            )
-        )
+        operand = Operand(x, skip_format, folded.skip.weight, widths.skip, fracs.skip)
+        nodes.append(linear_node(skip, [operand], folded.skip.bias, formats.skip))
         skip_format = formats.skip
     nodes.append(
         Add(
@@ -116,30 +99,13 @@ def layer_nodes(
     return nodes, Edges(name("out"), after.gap, after.weight)
 
 
-def linear_node(
-    name: str, operands: list[tuple[str, Format, Floats, int, Fracs]], bias: Floats, output: Format
-) -> Linear:
-    """A Linear node. ``operands``: edge, format, weight (out, in) or (out,), width, exponents (out,)."""
-    accumulator = np.max([frac + format.frac for _, format, _, _, frac in operands], axis=0)
-    return Linear(
-        name=name,
-        inputs=tuple(edge for edge, *_ in operands),
-        output=output,
-        formats=tuple(format for _, format, *_ in operands),
-        weights=tuple(weight_codes(weight, frac, width) for _, _, weight, width, frac in operands),
-        weight_widths=tuple(width for *_, width, _ in operands),
-        weight_fracs=tuple(frac.astype(np.int16) for *_, frac in operands),
-        bias=accumulator_codes(bias, accumulator),
-    )
-
-
 def decoder_node(edge: str, format: Format, weight: Floats, bias: Floats, width: int, frac: int) -> Linear:
     """The decoder: its logits are the unrounded sums, all at one exponent, 32 bits where they fit and else 64."""
     fracs = np.full(len(weight), frac, dtype=np.int64)
     bound = np.abs(weight_codes(weight, fracs, width).astype(np.int64)).sum(axis=1) * format.magnitude
     bound = bound + np.abs(accumulator_codes(bias, fracs + format.frac))
     logits = Format(32 if int(bound.max()) < 1 << 31 else 64, True, frac + format.frac)
-    return linear_node("decoder", [(edge, format, weight, width, fracs)], bias, logits)
+    return linear_node("decoder", [Operand(edge, format, weight, width, fracs)], bias, logits)
 
 
 def embedding_node(weight: Floats, width: int, frac: int, output: Format) -> Embedding:
@@ -156,53 +122,35 @@ def embedding_node(weight: Floats, width: int, frac: int, output: Format) -> Emb
     )
 
 
-def token_format(vocab: int) -> Format:
-    """The format of tokens in ``[0, vocab)``."""
-    return Format(max(1, (vocab - 1).bit_length()), False, 0)
-
-
-def input_nodes(vocab: int | None, size: int, dense: Format | None, tick_us: int, weight_us: int | None) -> list[Node]:
-    """Tokens or dense values, gaps in ticks, and the weights of timepool in their own unit where they are read."""
-    values: Node
-    if dense is None:
-        values = TokenInput(name="token", inputs=(), output=token_format(vocab), vocab=vocab)
-    else:
-        values = DenseInput(name="dense", inputs=(), output=dense, size=size)
-    nodes = [values, GapInput(name="gap", inputs=(), output=GAP_FORMAT, unit_us=tick_us)]
+def input_nodes(values: TokenInput | DenseInput, tick_us: int, weight_us: int | None) -> list[Node]:
+    """The values, gaps in ticks, and the weights of timepool in their own unit where they are read."""
+    nodes: list[Node] = [values, GapInput(name="gap", inputs=(), output=GAP_FORMAT, unit_us=tick_us)]
     if weight_us is not None and weight_us != tick_us:
         nodes.append(GapInput(name="pool_gap", inputs=(), output=GAP_FORMAT, unit_us=weight_us))
     return nodes
 
 
-def readout_node(head: str, edges: Edges, full_rate_weight: str, input: Format, output: Format, size: int) -> Readout:
+def readout(head: str, edges: Edges, full_rate_weight: str, input: Format, output: Format, size: int) -> Readout:
     """The read-out over the last layer's outputs."""
     mode = READOUT_MODES[head]
-    return Readout(
-        name="readout",
-        inputs=(edges.x, edges.weight, full_rate_weight) if mode == "time" else (edges.x,),
-        output=output,
-        format=input,
-        size=size,
-        mode=mode,
-        extra_bits=output.frac - input.frac,
-        window=0,
-        decay_shift=0,
-    )
+    inputs = (edges.x, edges.weight, full_rate_weight) if mode == "time" else (edges.x,)
+    return readout_node("readout", inputs, input, output, size, mode)
 
 
 def _norm(
-    folded: FoldedLayer, name: str, x: str, formats: LayerFormats, fracs: LayerFracs, widths: Widths, epsilon: float
+    folded: Folded, name: str, x: str, formats: LayerFormats, fracs: LayerFracs, widths: Widths, epsilon: float
 ) -> Node:
-    if folded.multiplier is not None:
+    if folded.norm is not None and fracs.multiplier is not None:
+        accumulator = fracs.multiplier + formats.input.frac
         return BatchNorm(
             name=name,
             inputs=(x,),
             output=formats.u,
             format=formats.input,
-            multiplier=weight_codes(folded.multiplier, fracs.multiplier, widths.norm),
+            multiplier=weight_codes(folded.norm.multiplier, fracs.multiplier, widths.norm),
             multiplier_width=widths.norm,
-            bias=accumulator_codes(folded.offset, fracs.multiplier + formats.input.frac),
-            shift=(fracs.multiplier + formats.input.frac - formats.u.frac).astype(np.int16),
+            bias=accumulator_codes(folded.norm.offset, accumulator),
+            shift=(accumulator - formats.u.frac).astype(np.int16),
         )
     size = folded.input.shape[1]
     root_shift, scaled = layer_norm_terms(size, formats.input, epsilon)
@@ -222,7 +170,7 @@ def _norm(
 
 
 def _ssm(
-    folded: FoldedLayer,
+    folded: Folded,
     geometry: Geometry,
     edges: Edges,
     formats: LayerFormats,
@@ -234,7 +182,7 @@ def _ssm(
     codes = weight_codes(mode_rows(folded.input), fracs.input, widths.input)
     bias_re, bias_im = np.split(folded.input_bias, 2)
     accumulator = fracs.input + formats.u.frac
-    rate = folded.rate * tick_ms
+    rate = tick_rate(folded, tick_ms)
     digits = gap_digits(rate, formats.state_width)
     decay_re, decay_im, exponent = decay_table(rate, digits, widths.decay, formats.state_width)
     return DiagonalSSM(
@@ -290,7 +238,7 @@ def _pools(
 
 
 def _output(
-    folded: FoldedLayer,
+    folded: Folded,
     geometry: Geometry,
     state: str,
     u: str,
@@ -304,15 +252,15 @@ def _output(
     y = linear_node(
         name("y"),
         [
-            (state, formats.read, read_columns(folded.output, formats), widths.output, fracs.output),
-            (u, u_format, folded.feedthrough, widths.feedthrough, fracs.feedthrough),
+            Operand(state, formats.read, read_columns(folded.output, formats), widths.output, fracs.output),
+            Operand(u, u_format, folded.feedthrough, widths.feedthrough, fracs.feedthrough),
         ],
         folded.bias,
         formats.y,
     )
     gate = linear_node(
         name("gate"),
-        [(name("gelu"), formats.gelu, folded.gate, widths.gate, fracs.gate)],
+        [Operand(name("gelu"), formats.gelu, folded.gate, widths.gate, fracs.gate)],
         folded.gate_bias,
         formats.gate,
     )
@@ -325,20 +273,8 @@ def _output(
     )
     return [
         y,
-        _table(name("gelu"), name("y"), "gelu", formats.y, formats.gelu, size),
+        lookup_node(name("gelu"), name("y"), "gelu", formats.y, formats.gelu, size),
         gate,
-        _table(name("sigmoid"), name("gate"), "sigmoid", formats.gate, SIGMOID, size),
+        lookup_node(name("sigmoid"), name("gate"), "sigmoid", formats.gate, SIGMOID, size),
         product,
     ]
-
-
-def _table(name: str, source: str, function: str, input: Format, output: Format, size: int) -> Lookup:
-    return Lookup(
-        name=name,
-        inputs=(source,),
-        output=output,
-        format=input,
-        size=size,
-        table=lookup_table(FUNCTIONS[function], input, output),
-        function=function,
-    )

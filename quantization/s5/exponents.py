@@ -5,40 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...errors import PumiceError
 from ..codes import Floats
 from ..config import Widths
 from ..exponents import row_fracs, useful_frac
 from .fold import FoldedLayer
-from .formats import Geometry, LayerFormats, LayerFracs, pooled
+from .formats import Geometry, LayerFormats, LayerFracs
+
+Folded = FoldedLayer[NDArray[Any]]
 
 
-def to_numpy(folded: FoldedLayer) -> FoldedLayer:
-    """The same with float64 (complex128) arrays in place of tensors."""
-    values: dict[str, Any] = {}
-    for name, tensor in folded._asdict().items():
-        values[name] = (
-            None
-            if tensor is None
-            else tensor.detach()
-            .cpu()
-            .resolve_conj()
-            .numpy()
-            .astype(np.complex128 if tensor.is_complex() else np.float64)
-        )
-    return FoldedLayer(**values)
-
-
-def check_finite(folded: FoldedLayer, path: str) -> None:
-    """Refuse NaN and infinite weights.
-
-    Raises:
-        PumiceError: names the layer and the weight.
-    """
-    for name, values in folded._asdict().items():
-        if values is not None and not np.isfinite(values).all():
-            raise PumiceError(f"{path}: the folded weight '{name}' holds NaN or infinity; train the model again")
+def tick_rate(folded: Folded, tick_ms: float) -> NDArray[np.complex128]:
+    """Lambda * step * tick, (P,)."""
+    return (folded.rate * tick_ms).astype(np.complex128, copy=False)
 
 
 def mode_rows(matrix: Floats) -> Floats:
@@ -52,18 +32,15 @@ def read_columns(output: Floats, formats: LayerFormats) -> Floats:
     return np.ldexp(output, -shift)
 
 
-def layer_fracs(
-    folded: FoldedLayer, geometry: Geometry, formats: LayerFormats, widths: Widths, method: str
-) -> LayerFracs:
+def layer_fracs(folded: Folded, geometry: Geometry, formats: LayerFormats, widths: Widths, method: str) -> LayerFracs:
     """Exponents of a layer, from its folded weights (float64 arrays)."""
-    u_pooled = pooled(formats.u, geometry.stride) if geometry.pooling == "avgpool" else formats.u
-    x_pooled = pooled(formats.input, geometry.stride) if geometry.pooling == "avgpool" else formats.input
+    u_pooled, x_pooled = geometry.pooled(formats.u), geometry.pooled(formats.input)
     multiplier = skip = None
-    if folded.multiplier is not None:
+    if folded.norm is not None:
         limit = useful_frac(formats.input, formats.u)
-        multiplier = row_fracs(folded.multiplier[:, None], widths.norm, "max", limit)
-    if folded.skip is not None:
-        skip = row_fracs(folded.skip, widths.skip, method, useful_frac(x_pooled, formats.skip))
+        multiplier = row_fracs(folded.norm.multiplier[:, None], widths.norm, "max", limit)
+    if folded.skip is not None and formats.skip is not None:
+        skip = row_fracs(folded.skip.weight, widths.skip, method, useful_frac(x_pooled, formats.skip))
     through = folded.feedthrough if folded.feedthrough.ndim == 2 else folded.feedthrough[:, None]
     through_fracs = row_fracs(through, widths.feedthrough, method, useful_frac(u_pooled, formats.y))
     columns = read_columns(folded.output, formats)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from ...models.s5.build import build_s5
 from ...models.s5.classifier import S5Classifier
 from ...program import Program
 from ...program.nodes import Node
-from ...train.data.inputs import Inputs, Timing
-from ..config import QuantizationConfig
+from ...train.data.inputs import Inputs
 from ..family import Family
-from ..lowering import DeadZone
+from ..lowering import DeadZone, Report, dead_zones
+from .float_values import float_values
 from .frozen import FrozenS5Classifier
-from .lower import dead_zones, growing_modes, lowering_report
 from .model import QuantS5Classifier
-from .values import float_values
+from .report import STATES, growing_modes, report
 
 
 class S5Family(Family[S5Classifier, QuantS5Classifier, FrozenS5Classifier]):
@@ -32,39 +29,20 @@ class S5Family(Family[S5Classifier, QuantS5Classifier, FrozenS5Classifier]):
     inputs = ("vocab", "in_features")
     recipe = "spoken-digits"
     model = S5Classifier
+    qat = QuantS5Classifier
     frozen = FrozenS5Classifier
 
     def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> S5Classifier:
         """See `Family.build`."""
         return build_s5(settings, num_classes=num_classes, seed=seed, **inputs)
 
-    def prepare(self, model: S5Classifier, config: QuantizationConfig, timing: Timing) -> QuantS5Classifier:
-        """See `Family.prepare`."""
-        return QuantS5Classifier(copy.deepcopy(model), config, timing)
-
     def dead_zones(self, qat: QuantS5Classifier, nodes: Sequence[Node]) -> Iterator[DeadZone]:
-        """See `Family.dead_zones`; growing modes are held and have none."""
-        return dead_zones(nodes, growing_modes(qat))
+        """See `Family.dead_zones`; growing modes are held."""
+        return dead_zones(nodes, STATES, growing_modes(qat))
 
-    def report(self, qat: QuantS5Classifier, program: Program) -> list[dict[str, Any]]:
+    def report(self, qat: QuantS5Classifier, program: Program) -> Report:
         """See `Family.report`."""
-        return lowering_report(qat, program)
-
-    def table(self, report: list[dict[str, Any]], qat: QuantS5Classifier) -> Table:
-        """See `Family.table`."""
-        title = f"lowering at a tick of {qat.tick_ms:g} ms"
-        table = Table("layer", "dead zone", "gap digits", "64-bit", "clipped", "growing", title=title)
-        for entry in report:
-            wide = [what for what, size in entry["registers"].items() if size == "i64"]
-            table.add_row(
-                entry["layer"].replace("stages.", "").replace("layers.", ""),
-                f"{entry['dead_zone']['share']:.2%}",
-                str(entry["gap_digits"]),
-                ", ".join(wide) or "none",
-                str(sum(entry["clipped_weights"].values())),
-                str(entry["growing_modes"]),
-            )
-        return table
+        return report(qat, program)
 
     def float_values(self, model: S5Classifier, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
         """See `Family.float_values`."""

@@ -5,23 +5,38 @@ Differentiable and of any float type: fine-tuning folds in the model's own type,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...models.s5.discretization import constant_gamma, mode_rates
 from ...models.s5.layer import SequenceLayer
 from ...models.s5.norm import MaskedBatchNorm
 from ...models.s5.ssm import LARGEST_REAL_PART
+from ..folding import Array, arrays_of
 
 
-class FoldedLayer(NamedTuple):
+class FoldedNorm(NamedTuple, Generic[Array]):
+    """A batch norm: (H,) each."""
+
+    multiplier: Array
+    offset: Array
+
+
+class FoldedLinear(NamedTuple, Generic[Array]):
+    """A linear layer: (O, I) and (O,)."""
+
+    weight: Array
+    bias: Array
+
+
+class FoldedLayer(NamedTuple, Generic[Array]):
     """One layer with its norm folded; P modes, H inputs, O outputs.
 
     Attributes:
-        multiplier: (H,) of a batch norm, None for layer norm, whose gamma and beta are in the matrices.
-        offset: (H,) of a batch norm.
+        norm: of a batch norm; None for layer norm, whose gamma and beta are in the matrices.
         rate: (P,) complex, Lambda * step in 1 / ms; a growing mode is held at the real part 0.
         input: (2P, H), B with the event-independent factor of the discretization; real rows, then imaginary rows.
         input_bias: (2P,).
@@ -30,25 +45,22 @@ class FoldedLayer(NamedTuple):
         bias: (O,) of C x + D u.
         gate: (O, O).
         gate_bias: (O,).
-        skip: (O, H), None where the widths agree.
-        skip_bias: (O,), None where the widths agree.
+        skip: of the residual path, None where the widths agree.
     """
 
-    multiplier: Tensor | None
-    offset: Tensor | None
-    rate: Tensor
-    input: Tensor
-    input_bias: Tensor
-    output: Tensor
-    feedthrough: Tensor
-    bias: Tensor
-    gate: Tensor
-    gate_bias: Tensor
-    skip: Tensor | None
-    skip_bias: Tensor | None
+    norm: FoldedNorm[Array] | None
+    rate: Array
+    input: Array
+    input_bias: Array
+    output: Array
+    feedthrough: Array
+    bias: Array
+    gate: Array
+    gate_bias: Array
+    skip: FoldedLinear[Array] | None
 
 
-def fold_layer(layer: SequenceLayer, dtype: torch.dtype) -> FoldedLayer:
+def fold_layer(layer: SequenceLayer, dtype: torch.dtype) -> FoldedLayer[Tensor]:
     """Fold ``layer`` in ``dtype``.
 
     Gamma and beta of a layer norm go into its linear consumers: ``B (gamma u + beta) = (B gamma) u + B beta``, and
@@ -60,10 +72,10 @@ def fold_layer(layer: SequenceLayer, dtype: torch.dtype) -> FoldedLayer:
     matrix = torch.cat([scaled.real, scaled.imag])
     feedthrough = ssm.D.to(dtype)
     weight, shift = norm.weight.to(dtype), norm.bias.to(dtype)
-    multiplier = offset = None
+    folded_norm = None
     if isinstance(norm, MaskedBatchNorm):
         multiplier = weight * torch.rsqrt(norm.running_var.to(dtype) + norm.eps)
-        offset = shift - norm.running_mean.to(dtype) * multiplier
+        folded_norm = FoldedNorm(multiplier, shift - norm.running_mean.to(dtype) * multiplier)
         input_bias = matrix.new_zeros(len(matrix))
         bias = matrix.new_zeros(len(ssm.C))
     else:
@@ -72,8 +84,7 @@ def fold_layer(layer: SequenceLayer, dtype: torch.dtype) -> FoldedLayer:
         matrix, feedthrough = matrix * weight, feedthrough * weight
     real, imaginary = ssm.C.to(dtype).unbind(-1)
     return FoldedLayer(
-        multiplier=multiplier,
-        offset=offset,
+        norm=folded_norm,
         rate=rate,
         input=matrix,
         input_bias=input_bias,
@@ -82,8 +93,7 @@ def fold_layer(layer: SequenceLayer, dtype: torch.dtype) -> FoldedLayer:
         bias=bias,
         gate=layer.gate.weight.to(dtype),
         gate_bias=layer.gate.bias.to(dtype),
-        skip=None if layer.skip is None else layer.skip.weight.to(dtype),
-        skip_bias=None if layer.skip is None else layer.skip.bias.to(dtype),
+        skip=None if layer.skip is None else fold_linear(layer.skip, dtype),
     )
 
 
@@ -98,6 +108,24 @@ def _rate_and_gamma(layer: SequenceLayer, dtype: torch.dtype) -> tuple[Tensor, T
     return torch.complex(rate.real.clamp(max=0.0), rate.imag), gamma
 
 
-def fold_linear(linear: nn.Linear, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Weight (O, I) and bias (O,) in ``dtype``."""
-    return linear.weight.to(dtype), linear.bias.to(dtype)
+def exact_layer(layer: SequenceLayer, path: str) -> FoldedLayer[NDArray[Any]]:
+    """The layer folded in float64.
+
+    Raises:
+        PumiceError: NaN or infinite weights; names the layer and the weight.
+    """
+    owner = f"{path}: the folded weight"
+    with torch.no_grad():
+        folded = fold_layer(layer, torch.float64)
+    parts: dict[str, Any] = folded._asdict()
+    norm, skip = parts.pop("norm"), parts.pop("skip")
+    return FoldedLayer(
+        **arrays_of(parts, owner),
+        norm=None if norm is None else FoldedNorm(**arrays_of(norm._asdict(), owner)),
+        skip=None if skip is None else FoldedLinear(**arrays_of(skip._asdict(), owner)),
+    )
+
+
+def fold_linear(linear: nn.Linear, dtype: torch.dtype) -> FoldedLinear[Tensor]:
+    """A linear layer in ``dtype``."""
+    return FoldedLinear(linear.weight.to(dtype), linear.bias.to(dtype))

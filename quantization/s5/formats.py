@@ -1,4 +1,4 @@
-"""The formats of a twin's edges and the exponents of its weights, as derivation and forward pass read them."""
+"""The formats of a QAT model's edges and the exponents of its weights, as derivation and forward pass read them."""
 
 from __future__ import annotations
 
@@ -79,6 +79,11 @@ class LayerFracs:
     gate: Fracs
     skip: Fracs | None
 
+    def by_weight(self) -> dict[str, Fracs]:
+        """Those that the layer has, by the name of the weight's width."""
+        named = {name: getattr(self, name) for name in ("input", "output", "feedthrough", "gate", "skip")}
+        return {name: fracs for name, fracs in (named | {"norm": self.multiplier}).items() if fracs is not None}
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -99,6 +104,10 @@ class Geometry:
     discretization: str
     pools_gap: bool
     pools_weight: bool
+
+    def pooled(self, format: Format) -> Format:
+        """The format of what the layer's pool makes of values of this one."""
+        return pooled(format, self.stride) if self.pooling == "avgpool" else format
 
     def node(self, name: str) -> str:
         """The program's name of one of the layer's nodes."""

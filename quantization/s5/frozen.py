@@ -9,10 +9,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...program.nodes import DenseInput, DiagonalSSM, Embedding, EventPool, GapInput, LayerNorm, Linear, Node
+from ...program.nodes import (
+    Add,
+    BatchNorm,
+    DenseInput,
+    DiagonalSSM,
+    Embedding,
+    EventPool,
+    GapInput,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Node,
+    Readout,
+)
 from ...train.data.inputs import Inputs
-from ..frozen import FrozenModel, Trace, values_of
+from ..frozen import FrozenModel, NodeTable, values_of
+from ..nodes import DENSE
 from ..scan import DecayTable
+from ..tracing import Recorder
+from .fold import FoldedLinear, FoldedNorm
 from .formats import Geometry, LayerFormats, NetworkFormats
 from .network import QuantizedLayer, QuantizedNetwork, run_network
 from .ops import LayerNormTerms
@@ -43,36 +59,30 @@ class FrozenS5Classifier(FrozenModel[QuantizedNetwork]):
         """Logits (B, C), float64; arguments as `S5Classifier.forward`."""
         return run_network(self.quantized(), tokens, dt, lengths, pool_dt)
 
-    def trace(self, inputs: Inputs) -> tuple[Tensor, Trace]:
-        """See `FrozenModel.trace`; the floats are the logits (B, C)."""
-        trace: Trace = {}
-        with torch.no_grad():
-            logits = run_network(self.quantized(), *inputs.events(), trace=trace)
-        return logits, trace
+    def _run(self, inputs: Inputs, record: Recorder) -> Tensor:
+        """The logits (B, C)."""
+        return run_network(self.quantized(), *inputs.events(), record=record)
 
     def _derive(self, nodes: Sequence[Node], device: torch.device) -> QuantizedNetwork:
         return _quantized_network(nodes, self.weight_us, device)
 
 
 def _quantized_network(nodes: Sequence[Node], weight_us: int, device: torch.device) -> QuantizedNetwork:
-    by_name = {node.name: node for node in nodes}
-    gap = next(node for node in nodes if isinstance(node, GapInput))
-    layers = tuple(
-        _quantized_layer(node.name.removesuffix("/ssm"), by_name, device)
-        for node in nodes
-        if isinstance(node, DiagonalSSM)
-    )
-    decoder, readout = by_name["decoder"], by_name["readout"]
-    dense = next((node for node in nodes if isinstance(node, DenseInput)), None)
-    first = by_name["embedding" if dense is None else "encoder"]
-    if isinstance(first, Embedding):
-        embedding, bias = values_of(first.table, first.table_frac, device), None
+    table = NodeTable(nodes)
+    layers = tuple(_quantized_layer(node, table, device) for node in nodes if isinstance(node, DiagonalSSM))
+    decoder, readout = table.get(Linear, "decoder"), table.get(Readout, "readout")
+    dense, tokens = table.find(DenseInput, DENSE), table.find(Embedding, "embedding")
+    if tokens is not None:
+        embedded = tokens.output
+        embedding, bias = values_of(tokens.table, tokens.table_frac, device), None
     else:
-        embedding, bias = _weight(first, 0, device), _bias(first, device)
+        encoder = table.get(Linear, "encoder")
+        embedded = encoder.output
+        embedding, bias = _linear(encoder, device)
     return QuantizedNetwork(
         formats=NetworkFormats(
             input=None if dense is None else dense.output,
-            embedded=first.output,
+            embedded=embedded,
             layers=tuple(layer.formats for layer in layers),
             readout=readout.output,
         ),
@@ -83,44 +93,41 @@ def _quantized_network(nodes: Sequence[Node], weight_us: int, device: torch.devi
         decoder=_weight(decoder, 0, device),
         decoder_bias=_bias(decoder, device),
         logits=decoder.output,
-        tick_us=gap.unit_us,
+        tick_us=table.get(GapInput, "gap").unit_us,
         weight_us=weight_us,
     )
 
 
-def _quantized_layer(path: str, by_name: dict[str, Node], device: torch.device) -> QuantizedLayer:
-    def node(name: str) -> Node | None:
-        return by_name.get(f"{path}/{name}")
-
-    norm, ssm, y, gate, skip, pool = (node(name) for name in ("norm", "ssm", "y", "gate", "skip", "u_pool"))
-    gelu, sigmoid = node("gelu"), node("sigmoid")
-    stride, pooling = (pool.window, POOLINGS[pool.mode]) if isinstance(pool, EventPool) else (1, "last")
-    formats = LayerFormats(
-        input=norm.format,
-        u=norm.output,
-        y=y.output,
-        gelu=gelu.output,
-        gate=gate.output,
-        skip=None if skip is None else skip.output,
-        output=node("out").output,
-        state_width=ssm.state_width,
-        state_frac=ssm.state_frac.astype(np.int64),
-        read_shift=ssm.read_shift,
-    )
-    layer_norm = multiplier = offset = None
-    if isinstance(norm, LayerNorm):
-        layer_norm = LayerNormTerms(norm.size, norm.root_shift, norm.epsilon)
+def _quantized_layer(ssm: DiagonalSSM, table: NodeTable, device: torch.device) -> QuantizedLayer:
+    path = ssm.name.removesuffix("/ssm")
+    y, gate = table.get(Linear, f"{path}/y"), table.get(Linear, f"{path}/gate")
+    gelu, sigmoid = table.get(Lookup, f"{path}/gelu"), table.get(Lookup, f"{path}/sigmoid")
+    skip, pool = table.find(Linear, f"{path}/skip"), table.find(EventPool, f"{path}/u_pool")
+    source = table.find(LayerNorm, f"{path}/norm") or table.get(BatchNorm, f"{path}/norm")
+    norm: LayerNormTerms | FoldedNorm[Tensor]
+    if isinstance(source, LayerNorm):
+        norm = LayerNormTerms(source.size, source.root_shift, source.epsilon)
     else:
-        frac = norm.shift.astype(np.int64) + norm.output.frac  # of the accumulator
-        multiplier = values_of(norm.multiplier, frac - norm.format.frac, device)
-        offset = values_of(norm.bias, frac, device)
+        frac = source.shift.astype(np.int64) + source.output.frac  # of the accumulator
+        multiplier = values_of(source.multiplier, frac - source.format.frac, device)
+        norm = FoldedNorm(multiplier, values_of(source.bias, frac, device))
+    stride, pooling = (1, "last") if pool is None else (pool.window, POOLINGS[pool.mode])
     shift = ssm.drive_shift
     return QuantizedLayer(
         geometry=Geometry(path.replace("/", "."), stride, pooling, ssm.discretization, False, False),
-        formats=formats,
-        norm=layer_norm,
-        multiplier=multiplier,
-        offset=offset,
+        formats=LayerFormats(
+            input=source.format,
+            u=source.output,
+            y=y.output,
+            gelu=gelu.output,
+            gate=gate.output,
+            skip=None if skip is None else skip.output,
+            output=table.get(Add, f"{path}/out").output,
+            state_width=ssm.state_width,
+            state_frac=ssm.state_frac.astype(np.int64),
+            read_shift=ssm.read_shift,
+        ),
+        norm=norm,
         drive=torch.cat([values_of(codes, shift - ssm.format.frac, device) for codes in (ssm.input_re, ssm.input_im)]),
         drive_bias=torch.cat([values_of(codes, shift, device) for codes in (ssm.bias_re, ssm.bias_im)]),
         table=DecayTable(
@@ -135,11 +142,14 @@ def _quantized_layer(path: str, by_name: dict[str, Node], device: torch.device) 
         bias=_bias(y, device),
         gate=_weight(gate, 0, device),
         gate_bias=_bias(gate, device),
-        skip=None if skip is None else _weight(skip, 0, device),
-        skip_bias=None if skip is None else _bias(skip, device),
+        skip=None if skip is None else _linear(skip, device),
         gelu=values_of(gelu.table, gelu.output.frac, device),
         sigmoid=values_of(sigmoid.table, sigmoid.output.frac, device),
     )
+
+
+def _linear(node: Linear, device: torch.device) -> FoldedLinear[Tensor]:
+    return FoldedLinear(_weight(node, 0, device), _bias(node, device))
 
 
 def _weight(node: Linear, operand: int, device: torch.device) -> Tensor:

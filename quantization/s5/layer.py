@@ -7,17 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import PumiceError
+from ...models.modules import ModuleDict
 from ...models.s5.layer import SequenceLayer
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ...program.formats import Format
 from ..codes import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_terms, lookup_table
 from ..config import Widths
-from ..quantizers import UNSET, QuantActivation, clipped, edge_format, fixed_quantizers, fracs_of, set_edge, set_fracs
+from ..quantizers import UNSET, QuantActivation, TensorQuantizer, clipped, edge_format, fracs_of, set_edge, set_fracs
 from ..scan import DecayTable
 from ..straight_through import quantize_bias
-from .exponents import check_finite, layer_fracs, mode_rows, to_numpy
-from .fold import FoldedLayer, fold_layer
-from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs, pooled
+from .exponents import Folded, layer_fracs, mode_rows, tick_rate
+from .fold import FoldedLinear, FoldedNorm, exact_layer, fold_layer
+from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs
 from .network import QuantizedLayer
 from .observe import LayerObserver
 from .ops import LayerNormTerms
@@ -31,6 +32,8 @@ class QuantLayer(nn.Module):
         geometry: where it lies.
         widths: of its tensors.
     """
+
+    state_frac: Tensor
 
     def __init__(self, layer: SequenceLayer, geometry: Geometry, widths: Widths, method: str) -> None:
         super().__init__()
@@ -49,10 +52,10 @@ class QuantLayer(nn.Module):
             shapes["skip"] = (outputs, inputs)
         if layer.norm.__class__ is not nn.LayerNorm:
             shapes["norm"] = (inputs, 1)
-        self.edges = nn.ModuleDict({name: QuantActivation(width) for name, width in edges.items()})
-        self.weights = nn.ModuleDict()
-        for name, shape in shapes.items():
-            self.weights.update(fixed_quantizers({name: shape}, getattr(widths, name), per_row=True))
+        self.edges = ModuleDict({name: QuantActivation(width) for name, width in edges.items()})
+        self.weights = ModuleDict(
+            {name: TensorQuantizer(shape, getattr(widths, name)) for name, shape in shapes.items()}
+        )
         self.register_buffer("state_frac", torch.full((modes,), UNSET, dtype=torch.int64))
 
     @property
@@ -68,7 +71,7 @@ class QuantLayer(nn.Module):
         """
         path, widths = self.geometry.path, self.widths
         if (self.state_frac == UNSET).any():
-            raise PumiceError(f"{path} is not calibrated; show the twin training data before it runs quantized")
+            raise PumiceError(f"{path} is not calibrated; calibrate the model before it runs quantized")
         edges = {name: edge_format(quantizer, f"{path}.{name}") for name, quantizer in self.edges.items()}
         return LayerFormats(
             input=input,
@@ -93,22 +96,19 @@ class QuantLayer(nn.Module):
         highest = (1 << (width - 1 - headroom)) - 1
         self.state_frac.copy_(torch.from_numpy(largest_frac(seen.states.largest.numpy(), highest, width - 2)))
 
-    def folded(self) -> FoldedLayer:
+    def folded(self) -> Folded:
         """The folded weights as float64 arrays.
 
         Raises:
             PumiceError: NaN or infinite weights.
         """
-        with torch.no_grad():
-            folded = to_numpy(fold_layer(self.layer, torch.float64))
-        check_finite(folded, self.geometry.path)
-        return folded
+        return exact_layer(self.layer, self.geometry.path)
 
-    def fracs(self, formats: LayerFormats, folded: FoldedLayer | None) -> LayerFracs:
+    def fracs(self, formats: LayerFormats, folded: Folded | None) -> LayerFracs:
         """Exponents of the weights: of ``folded``, or, where None, those that were set before."""
         if folded is not None:
             fracs = layer_fracs(folded, self.geometry, formats, self.widths, self.method)
-            set_fracs(self.weights, {**vars(fracs), "norm": fracs.multiplier})
+            set_fracs(self.weights, fracs.by_weight())
             return fracs
         set_before = fracs_of(self.weights)
         return LayerFracs(
@@ -123,10 +123,16 @@ class QuantLayer(nn.Module):
     def clipped_weights(self) -> dict[str, int]:
         """How many entries of each weight lie beyond the range of their codes, at the exponents last set."""
         folded = self.folded()
-        matrices = {"input": mode_rows(folded.input), "gate": folded.gate, "skip": folded.skip}
-        matrices["output"] = np.ldexp(folded.output, np.tile(-self._read_frac(), 2))
-        matrices["feedthrough"] = folded.feedthrough.reshape(len(folded.bias), -1)
-        matrices["norm"] = None if folded.multiplier is None else folded.multiplier[:, None]
+        matrices = {
+            "input": mode_rows(folded.input),
+            "output": np.ldexp(folded.output, np.tile(-self._read_frac(), 2)),
+            "gate": folded.gate,
+            "feedthrough": folded.feedthrough.reshape(len(folded.bias), -1),
+        }
+        if folded.norm is not None:
+            matrices["norm"] = folded.norm.multiplier[:, None]
+        if folded.skip is not None:
+            matrices["skip"] = folded.skip.weight
         return {
             name: clipped(matrices[name], frac, getattr(self.widths, name))
             for name, frac in fracs_of(self.weights).items()
@@ -150,30 +156,32 @@ class QuantLayer(nn.Module):
         rows = self.weights["input"](torch.cat(f.input.chunk(2), dim=1)) * state_unit.unsqueeze(1)
         drive_frac = tensor(fracs.input + formats.u.frac).repeat(2)
         drive_bias = quantize_bias(f.input_bias, drive_frac) * state_unit.repeat(2)
-        read_unit = torch.exp2((formats.read_shift - self.state_frac).double()).to(dtype).repeat(2)
+        read_frac = torch.from_numpy(self._read_frac()).to(device)
+        read_unit = torch.exp2(-read_frac.double()).to(dtype).repeat(2)
         through = self.weights["feedthrough"](f.feedthrough.reshape(len(f.bias), -1))
-        u_frac = pooled(formats.u, self.geometry.stride).frac if self.geometry.pooling == "avgpool" else formats.u.frac
+        u_frac = self.geometry.pooled(formats.u).frac
         y_frac = np.maximum(fracs.output + formats.read.frac, fracs.feedthrough + u_frac)
-        multiplier = offset = norm = skip = skip_bias = None
-        if f.multiplier is not None:
-            multiplier = self.weights["norm"](f.multiplier.unsqueeze(1)).squeeze(1)
-            offset = quantize_bias(f.offset, tensor(fracs.multiplier + formats.input.frac))
+        norm: LayerNormTerms | FoldedNorm[Tensor]
+        if f.norm is not None and fracs.multiplier is not None:
+            norm = FoldedNorm(
+                self.weights["norm"](f.norm.multiplier.unsqueeze(1)).squeeze(1),
+                quantize_bias(f.norm.offset, tensor(fracs.multiplier + formats.input.frac)),
+            )
         else:
             size = f.input.shape[1]
             norm = LayerNormTerms(size, *layer_norm_terms(size, formats.input, LAYER_NORM_EPSILON))
-        if f.skip is not None:
-            mean = self.geometry.pooling == "avgpool"
-            x_frac = pooled(formats.input, self.geometry.stride).frac if mean else formats.input.frac
-            skip = self.weights["skip"](f.skip)
-            skip_bias = quantize_bias(f.skip_bias, tensor(fracs.skip + x_frac))
-        rate = exact.rate * tick_ms
+        skip = None
+        if f.skip is not None and fracs.skip is not None:
+            x_frac = self.geometry.pooled(formats.input).frac
+            skip = FoldedLinear(
+                self.weights["skip"](f.skip.weight), quantize_bias(f.skip.bias, tensor(fracs.skip + x_frac))
+            )
+        rate = tick_rate(exact, tick_ms)
         table = decay_table(rate, gap_digits(rate, formats.state_width), self.widths.decay, formats.state_width)
         return QuantizedLayer(
             geometry=self.geometry,
             formats=formats,
             norm=norm,
-            multiplier=multiplier,
-            offset=offset,
             drive=torch.cat(rows.chunk(2, dim=1)),
             drive_bias=drive_bias,
             table=DecayTable(*(tensor(codes.astype(np.int64)) for codes in table)),
@@ -184,7 +192,6 @@ class QuantLayer(nn.Module):
             gate=self.weights["gate"](f.gate),
             gate_bias=quantize_bias(f.gate_bias, tensor(fracs.gate + formats.gelu.frac)),
             skip=skip,
-            skip_bias=skip_bias,
             gelu=_values(lookup_table(FUNCTIONS["gelu"], formats.y, formats.gelu), formats.gelu, device),
             sigmoid=_values(lookup_table(FUNCTIONS["sigmoid"], formats.gate, SIGMOID), SIGMOID, device),
             dropout=self.layer.dropout,

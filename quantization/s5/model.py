@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ...errors import PumiceError
+from ...models.modules import ModuleDict, ModuleList
 from ...models.s5.classifier import S5Classifier
 from ...models.s5.norm import LAYER_NORM_EPSILON
-from ...program.nodes import Node
+from ...program.nodes import DenseInput, Embedding, Linear, Node, TokenInput
 from ...train.data.inputs import Inputs, Timing
+from ..codes import Floats
 from ..config import QuantizationConfig
 from ..exponents import row_fracs, table_frac, useful_frac
+from ..nodes import DENSE, Operand, dense_input, linear_node, token_input
 from ..qat_model import QATModel
-from ..quantizers import QuantActivation, TensorQuantizer, edge_format, scaling, set_edge
+from ..quantizers import QuantActivation, TensorQuantizer, edge_format, set_edge
 from ..straight_through import quantize_bias
-from .derive import Edges, decoder_node, embedding_node, input_nodes, layer_nodes, linear_node, readout_node
+from .derive import Edges, decoder_node, embedding_node, input_nodes, layer_nodes, readout
 from .fold import fold_linear
 from .formats import Geometry, NetworkFormats
 from .frozen import FrozenS5Classifier
@@ -52,17 +54,14 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
         widths, method = config.widths, config.calibration.method
         geometries = list(layer_geometries(model))
         config.check_layers({geometry.path: LAYER_WIDTHS for geometry in geometries})
-        layers = [layer for stage in model.stages for layer in stage.layers]
-        self.layers = nn.ModuleList(
+        self.layers = ModuleList(
             QuantLayer(layer, geometry, config.layer(geometry.path), method)
-            for layer, geometry in zip(layers, geometries, strict=True)
+            for layer, geometry in zip(model.layers, geometries, strict=True)
         )
         first = model.embedding if model.config.token_input else model.encoder
         self.embedding = TensorQuantizer(first.weight.shape, widths.embedding, per_row=not model.config.token_input)
         self.decoder = TensorQuantizer(model.decoder.weight.shape, widths.decoder, per_row=False)
-        for quantizer in (self.embedding, self.decoder):
-            scaling(quantizer).frozen.fill_(True)
-        self.edges = nn.ModuleDict({name: QuantActivation(widths.residual) for name in ("embedded", "readout")})
+        self.edges = ModuleDict({name: QuantActivation(widths.residual) for name in ("embedded", "readout")})
         if not model.config.token_input:
             self.edges["input"] = QuantActivation(widths.dense_input)
 
@@ -88,9 +87,13 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
             set_edge(quantizer, frac, name)
         for layer, seen in zip(self.layers, observer.layers, strict=True):
             layer.set_formats(seen, method, headroom)
-        residual, readout = self.layers[-1].edges["output"].frac, self.edges["readout"]
-        last = self.model.config.head == "last"
-        readout.frac = residual if last else min(max(readout.frac, residual), residual + LARGEST_EXTRA)
+        residual, value = self.layers[-1].edges["output"], self.edges["readout"]
+        assert residual.frac is not None
+        assert value.frac is not None
+        if self.model.config.head == "last":
+            value.frac = residual.frac
+        else:
+            value.frac = min(max(value.frac, residual.frac), residual.frac + LARGEST_EXTRA)
 
     def formats(self) -> NetworkFormats:
         """Formats of all edges.
@@ -124,14 +127,12 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
         if not frozen:
             self._set_outer_fracs(formats)
         decoder = self.model.decoder
-        decoder_frac = scaling(self.decoder).frac + formats.readout.frac
-        weight, bias = (
-            (self.model.embedding.weight, None)
-            if formats.input is None
-            else fold_linear(self.model.encoder, decoder.weight.dtype)
-        )
-        if bias is not None:
-            bias = quantize_bias(bias, scaling(self.embedding).frac.flatten() + formats.input.frac)
+        decoder_frac = self.decoder.frac + formats.readout.frac
+        if formats.input is None:
+            weight, bias = self.model.embedding.weight, None
+        else:
+            weight, encoder_bias = fold_linear(self.model.encoder, decoder.weight.dtype)
+            bias = quantize_bias(encoder_bias, self.embedding.frac + formats.input.frac)
         return QuantizedNetwork(
             formats=formats,
             embedding=self.embedding(weight),
@@ -154,19 +155,19 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
         frozen = bool(self.scales_frozen)
         if not frozen:
             self._set_outer_fracs(formats)
-        timed = "timepool" in (config.pooling if config.stride > 1 else "", config.head)
-        inputs = input_nodes(
-            config.vocab, config.in_features, formats.input, self.tick_us, self.weight_us if timed else None
-        )
-        yield from inputs
-        source = self.model.embedding if formats.input is None else self.model.encoder
-        weight = _array(source.weight, source)
+        first: Embedding | Linear
         if formats.input is None:
-            first = embedding_node(weight, widths.embedding, int(scaling(self.embedding).frac), formats.embedded)
+            table = _array(self.model.embedding)
+            values: TokenInput | DenseInput = token_input(len(table))
+            first = embedding_node(table, widths.embedding, int(self.embedding.frac), formats.embedded)
         else:
-            fracs = scaling(self.embedding).frac.flatten().cpu().numpy()
-            operand = ("dense", formats.input, weight, widths.embedding, fracs)
-            first = linear_node("encoder", [operand], _array(source.bias, source), formats.embedded)
+            encoder, weight = self.model.encoder, _array(self.model.encoder)
+            values = dense_input(formats.input, encoder.in_features)
+            operand = Operand(DENSE, formats.input, weight, widths.embedding, self.embedding.frac.cpu().numpy())
+            first = linear_node("encoder", [operand], _array(encoder, encoder.bias), formats.embedded)
+        timed = "timepool" in (config.pooling if config.stride > 1 else "", config.head)
+        inputs = input_nodes(values, self.tick_us, self.weight_us if timed else None)
+        yield from inputs
         yield first
         edges = Edges(first.name, "gap", inputs[-1].name)
         full_rate_weight = edges.weight
@@ -185,30 +186,25 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
             )
             yield from nodes
         decoder, residual = self.model.decoder, formats.layers[-1].output
-        yield readout_node(config.head, edges, full_rate_weight, residual, formats.readout, decoder.in_features)
+        yield readout(config.head, edges, full_rate_weight, residual, formats.readout, decoder.in_features)
         yield decoder_node(
             "readout",
             formats.readout,
-            _array(decoder.weight, decoder),
-            _array(decoder.bias, decoder),
+            _array(decoder),
+            _array(decoder, decoder.bias),
             widths.decoder,
-            int(scaling(self.decoder).frac),
+            int(self.decoder.frac),
         )
 
     def _set_outer_fracs(self, formats: NetworkFormats) -> None:
         method, widths = self.config.calibration.method, self.config.widths
-        decoder = _array(self.model.decoder.weight, self.model.decoder)
-        scaling(self.decoder).frac.fill_(table_frac(decoder, widths.decoder, method, 30))
+        self.decoder.set_frac(table_frac(_array(self.model.decoder), widths.decoder, method, 30))
         if formats.input is None:
-            table = _array(self.model.embedding.weight, self.model.embedding)
-            limit = formats.embedded.frac
-            scaling(self.embedding).frac.fill_(table_frac(table, widths.embedding, method, limit))
+            table, limit = _array(self.model.embedding), formats.embedded.frac
+            self.embedding.set_frac(table_frac(table, widths.embedding, method, limit))
         else:
-            weight = _array(self.model.encoder.weight, self.model.encoder)
-            limit = useful_frac(formats.input, formats.embedded)
-            fracs = torch.from_numpy(row_fracs(weight, widths.embedding, method, limit))
-            kept = scaling(self.embedding).frac
-            kept.copy_(fracs.reshape(kept.shape))
+            useful = useful_frac(formats.input, formats.embedded)
+            self.embedding.set_frac(row_fracs(_array(self.model.encoder), widths.embedding, method, useful))
 
 
 def tick_ms_of(config: QuantizationConfig, data_tick_ms: float | None) -> float:
@@ -246,8 +242,9 @@ def layer_geometries(model: S5Classifier) -> Iterator[Geometry]:
             )
 
 
-def _array(tensor: Tensor, owner: nn.Module) -> np.ndarray:
-    array = tensor.detach().double().cpu().numpy()
+def _array(owner: nn.Linear | nn.Embedding, tensor: Tensor | None = None) -> Floats:
+    """A tensor of ``owner``, its weight if not given, in float64."""
+    array = (owner.weight if tensor is None else tensor).detach().double().cpu().numpy()
     if not np.isfinite(array).all():
         raise PumiceError(f"a weight of {owner} holds NaN or infinity; train the model again")
     return array

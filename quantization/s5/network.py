@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout, embedding, gelu, linear
 
 from ...errors import PumiceError
+from ...models.modules import ModuleDict
 from ...program.clock import ticks
 from ...program.formats import Format
-from ..frozen import Trace
+from ..quantizers import QuantActivation
 from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
-from ..straight_through import codes, require_finite
-from .formats import SIGMOID, Geometry, LayerFormats, NetworkFormats, pooled
-from .ops import LayerNormTerms, Times, layer_norm, lookup, pool, read_out, store
+from ..straight_through import require_finite
+from ..tracing import NOTHING, Recorder
+from .fold import FoldedLinear, FoldedNorm
+from .formats import SIGMOID, Geometry, LayerFormats, NetworkFormats
+from .ops import LayerNormTerms, Times, layer_norm, lookup, pool, read_out
+
+Quantizers = ModuleDict[QuantActivation]
+"""Of edges, in place of plain rounding and saturation."""
+
+
+def store(quantizers: Quantizers | None, edge: str, x: Tensor, format: Format) -> Tensor:
+    """``sat(rhu(x))``, by the edge's own quantizer where there are any."""
+    if quantizers is not None:
+        return quantizers[edge](x)
+    return pow2_quantize(x, format.frac, format.width, format.signed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +39,7 @@ class QuantizedLayer:
     Attributes:
         geometry: where the layer lies.
         formats: of its edges.
-        norm: of layer norm, or None.
-        multiplier, offset: (H,) of batch norm, or None.
+        norm: of layer norm, or (H,) each of batch norm.
         drive: (2P, H), to the state's units.
         drive_bias: (2P,).
         table: decays.
@@ -37,7 +48,7 @@ class QuantizedLayer:
         feedthrough: (H,) or (O, H).
         bias: (O,).
         gate, gate_bias: (O, O), (O,).
-        skip, skip_bias: (O, H), (O,), or None.
+        skip: (O, H) and (O,), or None.
         gelu, sigmoid: tables over the codes of y and of the gate.
         dropout: probability while training.
         quantizers: of edges, in place of plain rounding and saturation.
@@ -45,9 +56,7 @@ class QuantizedLayer:
 
     geometry: Geometry
     formats: LayerFormats
-    norm: LayerNormTerms | None
-    multiplier: Tensor | None
-    offset: Tensor | None
+    norm: LayerNormTerms | FoldedNorm[Tensor]
     drive: Tensor
     drive_bias: Tensor
     table: DecayTable
@@ -57,16 +66,15 @@ class QuantizedLayer:
     bias: Tensor
     gate: Tensor
     gate_bias: Tensor
-    skip: Tensor | None
-    skip_bias: Tensor | None
+    skip: FoldedLinear[Tensor] | None
     gelu: Tensor
     sigmoid: Tensor
     dropout: float = 0.0
-    quantizers: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    quantizers: Quantizers | None = None
 
     def store(self, edge: str, x: Tensor, format: Format) -> Tensor:
-        """``sat(rhu(x))``, by the edge's own quantizer where it has one."""
-        return self.quantizers[edge](x) if edge in self.quantizers else store(x, format)
+        """See `store`."""
+        return store(self.quantizers, edge, x, format)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +104,11 @@ class QuantizedNetwork:
     logits: Format | None
     tick_us: int
     weight_us: int
-    quantizers: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    quantizers: Quantizers | None = None
 
     def store(self, edge: str, x: Tensor, format: Format) -> Tensor:
-        """``sat(rhu(x))``, by the edge's own quantizer where it has one."""
-        return self.quantizers[edge](x) if edge in self.quantizers else store(x, format)
+        """See `store`."""
+        return store(self.quantizers, edge, x, format)
 
 
 def integer_gaps(dt: Tensor, unit_us: int) -> Tensor:
@@ -126,12 +134,11 @@ def run_network(
     lengths: Tensor,
     pool_dt: Tensor | None,
     training: bool = False,
-    trace: Trace | None = None,
+    record: Recorder = NOTHING,
 ) -> Tensor:
     """Logits (B, C) of a padded batch (arguments as `S5Classifier.forward`).
 
-    With ``trace`` the integer codes of every node are kept there: (B, events at the node's rate, channels), rows
-    beyond a sample's length meaningless; states of a DiagonalSSM under ``<name>:state``; behind the read-out (B, C).
+    ``record`` is shown every node and state.
 
     Raises:
         PumiceError: tokens outside the vocabulary, input that is not finite, or shapes that do not fit.
@@ -140,7 +147,6 @@ def run_network(
     weight = integer_gaps(dt if pool_dt is None else pool_dt, network.weight_us)
     times = Times(integer_gaps(dt, network.tick_us), weight, lengths)
     total_weight = weight.sum(1)
-    record = _recorder(trace)
     x, index = _embed(network, tokens, times, dtype, record)
     for layer in network.layers:
         x, times = run_layer(layer, x, index, times, training, record)
@@ -161,7 +167,7 @@ def run_layer(
     index: Tensor | None,
     times: Times,
     training: bool,
-    record: Callable[..., None],
+    record: Recorder,
 ) -> tuple[Tensor, Times]:
     """One layer. x (B, L, H) values on the grid of the residual stream, or, with ``index`` (B, L) of tokens, a table
     (V, H) of them: what acts on single events is then computed once a token.
@@ -172,14 +178,13 @@ def run_layer(
     def at(table: Tensor) -> Tensor:
         return table if index is None else embedding(index, table)
 
-    if c.norm is None:
-        u = c.store("u", x * c.multiplier + c.offset, formats.u)
-    else:
+    if isinstance(c.norm, LayerNormTerms):
         u = layer_norm(x, c.norm, formats.input, formats.u)
+    else:
+        u = c.store("u", x * c.norm.multiplier + c.norm.offset, formats.u)
     drive = at(linear(u, c.drive, c.drive_bias))
     u = at(u)
     record(name("norm"), u, formats.u)
-    traced = record is not _ignore
     states = quantized_scan(
         drive,
         times.gap,
@@ -188,12 +193,12 @@ def run_layer(
         formats.state.min,
         formats.state.max,
         hold=geometry.discretization == "zoh",
-        sample_every=1 if traced else stride,
-    )
+        sample_every=1 if record.listens else stride,
+    ).states
     record(name("ssm") + ":state", states, formats.state)
     states = pow2_quantize(states * 2.0**-formats.read_shift, 0, formats.read.width)
     record(name("ssm"), states, formats.read)
-    if traced and stride > 1:
+    if record.listens and stride > 1:
         states = states[:, : states.shape[1] // stride * stride : stride]
     x = at(x)
     if stride > 1:
@@ -201,10 +206,9 @@ def run_layer(
         u = pool(u, times.weight, window, mode, formats.u)
         x = pool(x, times.weight, window, mode, formats.input)
         times = times.pooled(window)
-        of_mean = (lambda f: pooled(f, window)) if mode == "avgpool" else (lambda f: f)
         record(name("state"), states, formats.read)
-        record(name("u_pool"), u, of_mean(formats.u))
-        record(name("skip_pool"), x, of_mean(formats.input))
+        record(name("u_pool"), u, geometry.pooled(formats.u))
+        record(name("skip_pool"), x, geometry.pooled(formats.input))
     through = u * c.feedthrough if c.feedthrough.dim() == 1 else linear(u, c.feedthrough)
     y = c.store("y", linear(states, c.output, c.bias) + through, formats.y)
     record(name("y"), y, formats.y)
@@ -216,8 +220,8 @@ def run_layer(
     record(name("sigmoid"), sigmoid, SIGMOID)
     gated = y * sigmoid
     record(name("gated"), gated, formats.gated)
-    if c.skip is not None:
-        x = c.store("skip", linear(x, c.skip, c.skip_bias), formats.skip)
+    if c.skip is not None and formats.skip is not None:
+        x = c.store("skip", linear(x, *c.skip), formats.skip)
         record(name("skip"), x, formats.skip)
     x = c.store("output", x + _drop(gated, c.dropout, training), formats.output)
     record(name("out"), x, formats.output)
@@ -225,7 +229,7 @@ def run_layer(
 
 
 def _embed(
-    network: QuantizedNetwork, tokens: Tensor, times: Times, dtype: torch.dtype, record: Callable[..., None]
+    network: QuantizedNetwork, tokens: Tensor, times: Times, dtype: torch.dtype, record: Recorder
 ) -> tuple[Tensor, Tensor | None]:
     """The residual stream: a table and the tokens' index into it, or one vector an event and None."""
     formats = network.formats
@@ -244,7 +248,7 @@ def _embed(
             f"{len(network.embedding) - 1}; set vocab to the channels of the sensor"
         )
     table = network.store("embedded", network.embedding, formats.embedded)
-    if record is not _ignore:
+    if record.listens:
         record("embedding", table[index], formats.embedded)
     return table, index
 
@@ -254,17 +258,3 @@ def _drop(x: Tensor, probability: float, training: bool) -> Tensor:
     if not training or probability == 0:
         return x
     return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), probability)
-
-
-def _ignore(name: str, value: Tensor, format: Format) -> None:
-    """Record nothing."""
-
-
-def _recorder(trace: Trace | None) -> Callable[..., None]:
-    if trace is None:
-        return _ignore
-
-    def record(name: str, value: Tensor, format: Format) -> None:
-        trace[name] = codes(value, format)
-
-    return record

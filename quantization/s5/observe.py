@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
 import torch
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear
 
+from ...models.s5.classifier import S5Classifier
 from ...models.s5.head import read_out
 from ...models.s5.layer import SequenceLayer
 from ...models.s5.norm import MaskedBatchNorm
@@ -13,6 +17,37 @@ from ...models.s5.times import EventTimes
 from ...models.scan.event import event_scan
 from ..observers import Histogram, Peaks
 from .fold import fold_layer
+
+
+class Collector(Protocol):
+    """What is shown values of an edge or a state."""
+
+    def update(self, x: Tensor, /) -> None:
+        """Look at values, any shape whose last axis is that of channels."""
+
+
+class ShownLayer(Protocol):
+    """What is shown one layer: its edges by name, and its states (n, 2P), planar."""
+
+    @property
+    def edges(self) -> Mapping[str, Collector]:
+        """By name."""
+
+    @property
+    def states(self) -> Collector:
+        """Of the states."""
+
+
+class Shown(Protocol):
+    """What is shown a network."""
+
+    @property
+    def edges(self) -> Mapping[str, Collector]:
+        """By name."""
+
+    @property
+    def layers(self) -> Sequence[ShownLayer]:
+        """In order."""
 
 
 class LayerObserver:
@@ -37,8 +72,8 @@ class NetworkObserver:
 
 @torch.no_grad()
 def observe(
-    model: torch.nn.Module,
-    observer: NetworkObserver,
+    model: S5Classifier,
+    observer: Shown,
     tokens: Tensor,
     dt: Tensor,
     lengths: Tensor,
@@ -55,23 +90,21 @@ def observe(
         observer.edges["input"].update(tokens[times.real])
         x = model.encoder(tokens)
         observer.edges["embedded"].update(x[times.real])
-    layers = [layer for stage in model.stages for layer in stage.layers]
-    for layer, seen in zip(layers, observer.layers, strict=True):
+    for layer, seen in zip(model.layers, observer.layers, strict=True):
         x, times = _observe_layer(layer, seen, x, times)
     value = read_out(x, times, total_time, model.config.head)
     observer.edges["readout"].update(value)
     return model.decoder(value)
 
 
-def _observe_layer(
-    layer: SequenceLayer, seen: LayerObserver, x: Tensor, times: EventTimes
-) -> tuple[Tensor, EventTimes]:
+def _observe_layer(layer: SequenceLayer, seen: ShownLayer, x: Tensor, times: EventTimes) -> tuple[Tensor, EventTimes]:
     folded = fold_layer(layer, x.dtype)
     norm, ssm = layer.norm, layer.ssm
     if isinstance(norm, MaskedBatchNorm):
-        u = x * folded.multiplier + folded.offset
+        assert folded.norm is not None
+        u = x * folded.norm.multiplier + folded.norm.offset
     else:
-        u = layer_norm(x, norm.normalized_shape, eps=norm.eps)
+        u = layer_norm(x, list(norm.normalized_shape), eps=norm.eps)
     seen.edges["u"].update(u[times.real])
     drive = linear(u, folded.input, folded.input_bias)
     hold = ssm.discretization == "zoh"
@@ -90,7 +123,7 @@ def _observe_layer(
     activated = gelu(y, approximate="tanh")
     gate = linear(activated, folded.gate, folded.gate_bias)
     if folded.skip is not None:
-        x = linear(x, folded.skip, folded.skip_bias)
+        x = linear(x, *folded.skip)
         seen.edges["skip"].update(x[times.real])
     x = x + y * torch.sigmoid(gate)
     for name, value in (("y", y), ("gelu", activated), ("gate", gate), ("output", x)):

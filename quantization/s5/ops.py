@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ...program.formats import Format
-from ..rounding import pow2_quantize
 from ..straight_through import codes, replace
 
 
@@ -46,11 +45,6 @@ class Times(NamedTuple):
 def values(integers: Tensor, format: Format, dtype: torch.dtype) -> Tensor:
     """Values of codes."""
     return (integers.double() * format.scale).to(dtype)
-
-
-def store(x: Tensor, format: Format) -> Tensor:
-    """``sat(rhu(x))``."""
-    return pow2_quantize(x, format.frac, format.width, format.signed)
 
 
 def divide(numerator: Tensor, denominator: Tensor | int) -> Tensor:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from ...models.scan.neuron_step import NeuronConstants, NeuronState, Spiking, unroll, update
+from ...models.scan.neuron_step import NeuronConstants, NeuronState, unroll, update
+from ...models.scan.surrogate import spike
 from ...program.formats import Format
 from ..rounding import round_half_up
 
 
 class _Saturate(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, low: float, high: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
         y = x.clamp(low, high)
         ctx.save_for_backward((low < y) & (y < high))
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (inside,) = ctx.saved_tensors
         return grad * inside, None, None
 
@@ -82,7 +83,7 @@ def neuron_loop(
 ) -> tuple[Tensor, ...]:
     """`quantized_neuron_scan`: spikes, u and w after the last step, the traces of u^ and w, and the clipped stores."""
     store = Stores(len(drive), drive.device)
-    constants, spiking = codes.constants, Spiking(codes.threshold, slope, scale)
+    constants = codes.constants
 
     def step(drive_t: Tensor, before: NeuronState) -> tuple[Tensor, NeuronState]:
         current = round_half_up((drive_t + linear(before.z, codes.recurrent)) * 2.0**potential.frac) * potential.scale
@@ -91,7 +92,7 @@ def neuron_loop(
             current,
             constants,
             before,
-            spiking,
+            lambda u_pre: spike(u_pre, codes.threshold, slope, scale),
             codes.rise,
             lambda u: store(u, potential),
             lambda w: store(w, adaptation),

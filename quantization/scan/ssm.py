@@ -28,16 +28,16 @@ class DecayTable(NamedTuple):
         return torch.cat([self.decay_re * unit, self.decay_im * unit], dim=1)
 
 
-class ScanCounts(NamedTuple):
-    """What was lost, by sample: (B,) int64 each.
+class SSMTrace(NamedTuple):
+    """What a scan gives.
 
     Attributes:
-        saturations: stores that clipped, counted for each store and component of a state.
-        clipped_gaps: events whose gap exceeded ``2**J - 1``.
+        states: the codes, (B, L // sample_every, P) complex or (..., 2P) planar like the drive, with gradients.
+        saturations: (B,) int64, stores that clipped over all L events, counted for each component of a state.
     """
 
+    states: Tensor
     saturations: Tensor
-    clipped_gaps: Tensor
 
 
 def quantized_scan(
@@ -51,9 +51,8 @@ def quantized_scan(
     initial: Tensor | None = None,
     *,
     sample_every: int = 1,
-    counts: bool = False,
     implementation: str | None = None,
-) -> Tensor | tuple[Tensor, ScanCounts]:
+) -> SSMTrace:
     """Run the recurrence of `DiagonalSSM` over a batch (program/nodes/ssm.py states the equations).
 
     States and drive are in units of the state's codes. Inside, everything is float64, hence exact for states that the
@@ -74,11 +73,7 @@ def quantized_scan(
         hold: zoh, the drive being ``(B u / Lambda) 2**state_frac``; an event with gap 0 then changes nothing.
         initial: codes before the first event, (B, P) complex or (B, 2P) planar like the drive; zero if not given.
         sample_every: keep the states of events 0, s, 2s, ... of complete windows only.
-        counts: also count saturations and clipped gaps, over all L events.
         implementation: "numba" (CPU) or "torch" (any device); by default the fastest that fits.
-
-    Returns:
-        The codes, (B, L // sample_every, P) complex or (..., 2P) planar like the drive; with ``counts`` a pair.
 
     Raises:
         PumiceError: an implementation that is unknown or does not fit the device.
@@ -104,9 +99,7 @@ def quantized_scan(
     )
     if is_complex:
         states = torch.complex(*states.chunk(2, dim=-1))
-    if not counts:
-        return states
-    return states, ScanCounts(saturations, (gaps > longest).sum(dim=1))
+    return SSMTrace(states, saturations)
 
 
 def _planar(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Small random models, samples for them, and their quantized twins."""
+"""Small random models, samples for them, and their QAT models."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def make_batch(samples, pairing="causal"):
 
 @pytest.fixture
 def build():
-    """``build(settings={}, pairing=..., **quantization)``: model, samples, batch and calibrated twin."""
+    """``build(settings={}, pairing=..., **quantization)``: model, samples, batch and calibrated QAT model."""
 
     def make(settings=None, *, pairing="causal", seed=0, double=False, lengths=None, **quantization):
         model = make_model(seed, **(settings or {}))
@@ -90,8 +90,8 @@ def build():
         if double:
             model, batch = model.double(), Inputs(*(t.double() if t.is_floating_point() else t for t in batch))
         timing = Timing(tick_ms=TICK_US / 1000, pairing=pairing)
-        twin = calibrate(prepare(model, QuantizationConfig.from_mapping(quantization), timing), [batch])
-        return SimpleNamespace(model=model, samples=samples, batch=batch, twin=twin.eval(), pairing=pairing)
+        qat = calibrate(prepare(model, QuantizationConfig.from_mapping(quantization), timing), [batch])
+        return SimpleNamespace(model=model, samples=samples, batch=batch, qat=qat.eval(), pairing=pairing)
 
     return make
 
@@ -133,16 +133,16 @@ def make_sequences(network, kind="signs", lengths=(60, 41, 1), seed=0):
 
 @pytest.fixture
 def build_spiking():
-    """``build_spiking(settings={}, kind=..., **quantization)``: model, batch and calibrated twin."""
+    """``build_spiking(settings={}, kind=..., **quantization)``: model, batch and calibrated QAT model."""
 
     def make(settings=None, *, kind="signs", seed=0, double=False, lengths=(60, 41, 1), **quantization):
         model = make_spiking(seed, **(settings or {}))
         batch = make_sequences(model, kind, lengths, seed)
         model = model.double() if double else model
         batch = batch._replace(inputs=batch.inputs.double()) if double else batch
-        twin = prepare(model, QuantizationConfig.from_mapping(quantization)).eval()
-        calibrate(twin, [batch.padded()])
-        return SimpleNamespace(model=model, batch=batch, twin=twin)
+        qat = prepare(model, QuantizationConfig.from_mapping(quantization)).eval()
+        calibrate(qat, [batch.padded()])
+        return SimpleNamespace(model=model, batch=batch, qat=qat)
 
     return make
 
@@ -162,13 +162,13 @@ def compose_config():
 
 @pytest.fixture
 def tune(tmp_path):
-    """``tune(twin, data, config, tuning, folder)``: fine-tune without logs; ``folder`` below tmp_path."""
+    """``tune(qat, data, config, tuning, folder)``: fine-tune without logs; ``folder`` below tmp_path."""
 
-    def run(twin, data, config, tuning, folder="tuned", **recipe):
+    def run(qat, data, config, tuning, folder="tuned", **recipe):
         training = replace(read_section(TrainingSettings, config, "training"), **recipe)
         logs = LoggingSettings(csv=False, tensorboard=False, progress=False)
         system = SystemSettings()
-        fine_tune(twin, data, tmp_path / folder, tuning, training=training, system=system, logs=logs, seed=0, info={})
+        fine_tune(qat, data, tmp_path / folder, tuning, training=training, system=system, logs=logs, seed=0, info={})
 
     return run
 
@@ -177,7 +177,7 @@ def tune(tmp_path):
 def check_interruption(tune, monkeypatch):
     """``check_interruption(calibrated, config, tuning)``: cut-off fine-tuning goes on to the same weights.
 
-    ``calibrated()`` gives a fresh calibrated twin and its data.
+    ``calibrated()`` gives a fresh calibrated QAT model and its data.
     """
 
     def check(calibrated, config, tuning):
@@ -185,7 +185,7 @@ def check_interruption(tune, monkeypatch):
         forward = kind.forward
 
         def tuned(folder, stop_at=None):
-            twin, data = calibrated()
+            qat, data = calibrated()
             calls = []
 
             def counted(self, *batch):
@@ -195,8 +195,8 @@ def check_interruption(tune, monkeypatch):
                 return forward(self, *batch)
 
             monkeypatch.setattr(kind, "forward", counted)
-            tune(twin, data, config, tuning, folder, checkpoint_every_steps=2)
-            return twin.state_dict(), sum(calls)
+            tune(qat, data, config, tuning, folder, checkpoint_every_steps=2)
+            return qat.state_dict(), sum(calls)
 
         whole, all_batches = tuned("whole")
         with pytest.raises(RuntimeError, match="pulled the plug"):

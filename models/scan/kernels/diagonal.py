@@ -5,11 +5,13 @@ Complex arrays come as views of their real numbers, (B, L, 2P), real and imagina
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from .threads import compile_kernel, run_tasks
 
@@ -63,7 +65,7 @@ class _DiagonalScan(Function):
     """x_k = A_k x_{k-1} + b_k; backward: gb_k = g_k + conj(A_{k+1}) gb_{k+1}, gA_k = gb_k conj(x_{k-1})."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, decay: Tensor, drive: Tensor, initial: Tensor) -> Tensor:
+    def forward(ctx: Any, decay: Tensor, drive: Tensor, initial: Tensor) -> Tensor:
         decay, drive, initial = decay.contiguous(), drive.contiguous(), initial.contiguous()
         states = torch.empty_like(drive)
         run_tasks(_forward, len(drive), drive.numel(), *map(_real_view, (decay, drive, initial, states)))
@@ -72,7 +74,7 @@ class _DiagonalScan(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         decay, initial, states = ctx.saved_tensors
         grads = torch.empty_like(decay), torch.empty_like(decay), torch.empty_like(initial)
         tensors = decay, initial, states, grad_states.contiguous(), *grads

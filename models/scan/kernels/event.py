@@ -13,11 +13,13 @@ mode at a time: results do not depend on how modes and samples are spread over t
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from .threads import compile_kernel, run_tasks
 
@@ -180,7 +182,7 @@ class _EventScan(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         rate: Tensor,
         values: Tensor,
         index: Tensor,
@@ -193,7 +195,7 @@ class _EventScan(Function):
         rows = drive.reshape(-1, drive.shape[-1]).contiguous()
         index = index.contiguous()
         tokens_given = tokens is not None
-        tokens = tokens.contiguous() if tokens_given else index
+        chosen = index if tokens is None else tokens.contiguous()
         batch, length = index.shape
         modes = len(rate)
         states = drive.new_empty(batch, length // stride, 2 * modes)
@@ -206,20 +208,20 @@ class _EventScan(Function):
                 delta,
                 index,
                 rows,
-                tokens,
+                chosen,
                 tokens_given,
                 stride,
                 hold,
                 chunk,
                 states,
             )
-        ctx.save_for_backward(delta, values, index, rows, tokens, states)
+        ctx.save_for_backward(delta, values, index, rows, chosen, states)
         ctx.settings = tokens_given, stride, hold, drive.shape
         return states
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_states: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
         delta, values, index, rows, tokens, states = ctx.saved_tensors
         by_token, stride, hold, shape = ctx.settings
         batch, modes = len(index), states.shape[2] // 2

@@ -14,11 +14,13 @@ time in order: results do not depend on groups and threads. (The gradient of V i
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from ..neuron_step import NeuronConstants, NeuronState, Spiking
 from ..surrogate import surrogate_slope
@@ -148,7 +150,7 @@ class _NeuronScan(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, order: int, drive: Tensor, recurrent: Tensor, alpha: Tensor, beta: Tensor, coupling: Tensor,
+        ctx: Any, order: int, drive: Tensor, recurrent: Tensor, alpha: Tensor, beta: Tensor, coupling: Tensor,
         jump: Tensor, u0: Tensor, w0: Tensor, z0: Tensor, threshold: float, slope: float, scale: float,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         batch, _, width = drive.shape
@@ -180,9 +182,7 @@ class _NeuronScan(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: FunctionCtx, grad_z: Tensor | None, grad_u: Tensor | None, grad_w: Tensor | None, *_: None
-    ) -> tuple:
+    def backward(ctx: Any, grad_z: Tensor | None, grad_u: Tensor | None, grad_w: Tensor | None, *_: None) -> tuple:
         order, *spiking = ctx.settings
         recurrent, *saved = ctx.saved_tensors
         z0, z, u_pre = saved[7:10]

@@ -5,11 +5,13 @@ g_o = m_o g_o;   grad drive = g_o;   grad decay += g_o o';   g_o' += decay g_o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from ....models.scan.kernels.threads import compile_kernel, run_tasks
 from ....program.formats import Format
@@ -52,7 +54,7 @@ class _IntegratorScan(Function):
     """`integrator_numba`; see the module's docstring."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, drive: Tensor, decay: Tensor, initial: Tensor, output: Format) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, drive: Tensor, decay: Tensor, initial: Tensor, output: Format) -> tuple[Tensor, ...]:
         out = torch.empty_like(drive, memory_format=torch.contiguous_format)
         clipped = torch.zeros(len(drive), dtype=torch.int64)
         store = store_settings(output, drive.dtype)
@@ -63,7 +65,7 @@ class _IntegratorScan(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_out: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
         store, decay, initial, out = ctx.saved_tensors
         grad_drive, grad_initial = torch.empty_like(out), torch.empty_like(initial)
         grad_decay = torch.zeros_like(initial)

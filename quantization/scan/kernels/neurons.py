@@ -13,11 +13,13 @@ step before:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from ....models.scan.kernels.neurons import EF, LIF, ORDERS, SE
 from ....models.scan.kernels.products import GROUP, add_spikes, group_product, outer_products, padded
@@ -162,7 +164,7 @@ class _NeuronScan(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, order: int, drive: Tensor, recurrent: Tensor, threshold: Tensor, alpha: Tensor, rise: Tensor,
+        ctx: Any, order: int, drive: Tensor, recurrent: Tensor, threshold: Tensor, alpha: Tensor, rise: Tensor,
         beta: Tensor, coupling: Tensor, jump: Tensor, u0: Tensor, w0: Tensor, z0: Tensor, potential: Format,
         adaptation: Format, slope: float, scale: float,
     ) -> tuple[Tensor, ...]:  # fmt: skip
@@ -200,9 +202,7 @@ class _NeuronScan(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: FunctionCtx, grad_z: Tensor | None, grad_u: Tensor | None, grad_w: Tensor | None, *_: None
-    ) -> tuple:
+    def backward(ctx: Any, grad_z: Tensor | None, grad_u: Tensor | None, grad_w: Tensor | None, *_: None) -> tuple:
         order, *surrogate = ctx.settings
         recurrent, threshold, *saved = ctx.saved_tensors
         z0, z, u_pre = saved[9:12]

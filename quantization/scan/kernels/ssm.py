@@ -11,11 +11,13 @@ With g the gradient of a store's result, m its mask (1 where nothing clipped) an
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from ....models.scan.kernels.threads import compile_kernel, run_tasks
 
@@ -201,7 +203,7 @@ class _QuantizedScan(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         drive: Tensor,
         gaps: Tensor,
         complement: Tensor,
@@ -212,7 +214,7 @@ class _QuantizedScan(Function):
         stride: int,
     ) -> tuple[Tensor, Tensor]:
         drive, gaps, initial = drive.contiguous(), gaps.contiguous(), initial.contiguous()
-        limits = _typed_limits(*limits, drive.dtype)
+        typed = _typed_limits(*limits, drive.dtype)
         states = drive.new_empty(drive.shape[0], drive.shape[1] // stride, drive.shape[2])
         saturations = torch.zeros(len(drive), dtype=torch.int64)
         run_tasks(
@@ -223,20 +225,20 @@ class _QuantizedScan(Function):
             gaps,
             complement,
             initial,
-            limits,
+            typed,
             hold,
             stride,
             states,
             saturations,
         )
         ctx.save_for_backward(drive, gaps, complement, initial, states)
-        ctx.settings = limits, hold, stride, rate.dtype
+        ctx.settings = typed, hold, stride, rate.dtype
         ctx.mark_non_differentiable(saturations)
         return states, saturations
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_states: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_states: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
         drive, gaps, complement, initial, states = ctx.saved_tensors
         limits, hold, stride, rate_dtype = ctx.settings
         # Events behind the last kept state have no gradient.

@@ -27,8 +27,8 @@ def test_states_stay_bounded(build_spiking, cell):
     made = build_spiking({"cell": cell, "layers": 2})
     values = np.stack(list(INPUTS.values())).astype(np.float32)
     lengths = torch.full((len(values),), CALIBRATED)
-    calibrate(made.twin, [Inputs(torch.from_numpy(values[:, :CALIBRATED]), None, lengths)])
-    program = lower(made.twin, "abcde")
+    calibrate(made.qat, [Inputs(torch.from_numpy(values[:, :CALIBRATED]), None, lengths)])
+    program = lower(made.qat, "abcde")
     traces = run(program, [(rows, 1000 * np.arange(STEPS)) for rows in values], trace=True, threads=1)
     assert 0.001 < traces[0].values["cells/1"].mean() < 0.7
     for name, trace in zip(INPUTS, traces, strict=True):

@@ -18,9 +18,10 @@ from pumice.program.nodes import LIF, SPIKES, AdaptiveLIF, DenseInput, LeakyInte
 from pumice.quantization.adlif.codes import cell_codes, cell_fracs, constant_codes, decay_codes, threshold_codes
 from pumice.quantization.adlif.fold import FoldedCell, exact_cell
 from pumice.quantization.adlif.formats import CellFormats
-from pumice.quantization.adlif.lower import dead_zones, lowering_report
+from pumice.quantization.adlif.report import STATES, lowering_report
 from pumice.quantization.config import QuantizationConfig, Widths
 from pumice.quantization.families import lower, prepare
+from pumice.quantization.lowering import dead_zones
 from pumice.quantization.observers import InputObserver
 from pumice.quantization.qat import calibrate
 
@@ -28,8 +29,8 @@ NAMES = ("a", "b", "c", "d", "e")
 
 
 def lowered(made, max_dead_zone=0.1):
-    made.twin.config = replace(made.twin.config, max_dead_zone=max_dead_zone)
-    return lower(made.twin, NAMES)
+    made.qat.config = replace(made.qat.config, max_dead_zone=max_dead_zone)
+    return lower(made.qat, NAMES)
 
 
 def test_the_graph_and_its_names(build_spiking):
@@ -116,7 +117,7 @@ def test_input_formats(values, expected):
 def test_formats_leave_headroom_and_reach_the_threshold(build_spiking):
     for headroom in (0, 1, 3):
         made = build_spiking(calibration={"headroom": headroom})
-        (formats,) = made.twin.formats()
+        (formats,) = made.qat.formats()
         real = torch.arange(60) < made.batch.lengths.unsqueeze(1)
         trace = made.model.cells[0].trace(made.batch.inputs)
         for format, values in ((formats.potential, trace.u_pre), (formats.adaptation, trace.w)):
@@ -124,9 +125,9 @@ def test_formats_leave_headroom_and_reach_the_threshold(build_spiking):
             assert 2 ** (14 - headroom) - 1 <= largest < 2 ** (15 - headroom)
     quiet = build_spiking(calibration={"headroom": 0})
     with torch.no_grad():
-        quiet.twin.model.cells[0].input.weight.zero_()
-        quiet.twin.model.cells[0].input.bias.zero_()
-    calibrate(quiet.twin, [quiet.batch.padded()])
+        quiet.qat.model.cells[0].input.weight.zero_()
+        quiet.qat.model.cells[0].input.bias.zero_()
+    calibrate(quiet.qat, [quiet.batch.padded()])
     node = lowered(quiet)["cells/0"]
     assert node.threshold[0] == 1 << node.potential.frac
     assert node.threshold[0] < node.potential.max
@@ -134,11 +135,11 @@ def test_formats_leave_headroom_and_reach_the_threshold(build_spiking):
 
 def test_padding_is_not_looked_at(build_spiking):
     made = build_spiking(lengths=(30, 5))
-    before = made.twin.formats()
+    before = made.qat.formats()
     inputs = made.batch.inputs.clone()
     inputs[1, 5:] = 200.5
-    calibrate(made.twin, [made.batch._replace(inputs=inputs).padded()])
-    assert made.twin.formats() == before
+    calibrate(made.qat, [made.batch._replace(inputs=inputs).padded()])
+    assert made.qat.formats() == before
 
 
 @pytest.mark.parametrize(("threshold", "frac", "code"), [(1.0, 12, 4096), (0.3, 3, 2), (1.0, -1, 0), (2.5, 0, 2)])
@@ -169,7 +170,7 @@ def test_a_neuron_that_hardly_decays_is_refused_and_the_named_width_cures_it(bui
 
 def test_dead_zones_are_measured_on_the_codes(build_spiking):
     program = lowered(build_spiking())
-    zones = {(zone.layer, zone.state): zone for zone in dead_zones(program.nodes)}
+    zones = {(zone.layer, zone.state): zone for zone in dead_zones(program.nodes, STATES)}
     assert set(zones) == {("cells.0", "potential"), ("cells.0", "adaptation"), ("readout", "residual")}
     node = program["cells/0"]
     beta = node.beta * 2.0**-node.beta_frac
@@ -181,22 +182,22 @@ def test_dead_zones_are_measured_on_the_codes(build_spiking):
 
 def test_report(build_spiking):
     made = build_spiking({"layers": 2})
-    report = lowering_report(made.twin, lowered(made))
+    report = lowering_report(made.qat, lowered(made))
     assert [entry["layer"] for entry in report] == ["cells.0", "cells.1", "readout"]
     assert report[0]["formats"]["input"] == "s2.0"
     assert report[0]["registers"]["the current"] == "i32"
     assert 0 < report[0]["stability"] < 1
     assert report[2]["stability"] is None
     coarse = build_spiking(widths={"synapses": 2}, calibration={"method": "mse"})
-    entry = lowering_report(coarse.twin, lowered(coarse))[0]
+    entry = lowering_report(coarse.qat, lowered(coarse))[0]
     assert sum(entry["clipped_weights"].values()) > 0
 
 
 def test_an_unstable_model_is_refused(build_spiking):
     made = build_spiking({"cell": "ef-adlif", "q": 20.0})
-    made.twin.model.cells[0].q = 5000.0
+    made.qat.model.cells[0].q = 5000.0
     with pytest.raises(PumiceError, match=r"cells/0: .* neurons are unstable"):
-        made.twin.freeze()
+        made.qat.freeze()
 
 
 def folded_cell(alpha, beta, coupling):
@@ -238,49 +239,49 @@ def test_what_is_stable_in_floats_is_stable_in_codes(order, taus, below, width):
 def test_all_zero_weights_work(build_spiking, what):
     made = build_spiking({"layers": 2})
     with torch.no_grad():
-        for name, parameter in made.twin.model.named_parameters():
+        for name, parameter in made.qat.model.named_parameters():
             if f".{what}" in name or name.startswith(what) or (what == "everything" and "tau" not in name):
                 parameter.zero_()
-    calibrate(made.twin, [made.batch.padded()])
+    calibrate(made.qat, [made.batch.padded()])
     lowered(made)
-    assert made.twin.freeze().trace(made.batch.padded())[0].isfinite().all()
+    assert made.qat.freeze().trace(made.batch.padded())[0].isfinite().all()
 
 
 @pytest.mark.parametrize("weights", [0.0, 1.0])
 def test_a_network_that_never_spiked_in_calibration_works(build_spiking, weights):
     """Its potentials are its biases, however small; the first spike has room beside them."""
     made = build_spiking({"tau_out": (3.0, 3.0)})
-    inner = made.twin.model
+    inner = made.qat.model
     with torch.no_grad():
         inner.cells[0].input.weight.zero_()
         inner.cells[0].input.bias.zero_()
         inner.readout.linear.weight.mul_(weights)
         inner.readout.linear.bias.fill_(1e-12)
-    calibrate(made.twin, [made.batch.padded()])
+    calibrate(made.qat, [made.batch.padded()])
     readout = lowered(made)["readout"]
     assert np.abs(readout.weight).max() * 2.0 ** -readout.weight_frac.min() <= readout.output.max * readout.output.scale
     if not weights:
-        potentials = made.twin.freeze().trace(made.batch.padded())[0]
+        potentials = made.qat.freeze().trace(made.batch.padded())[0]
         torch.testing.assert_close(potentials[:, -1], torch.full_like(potentials[:, -1], 1e-12), rtol=1e-3, atol=0)
 
 
 def test_weights_that_are_not_finite_are_named(build_spiking):
     made = build_spiking()
     with torch.no_grad():
-        made.twin.model.cells[0].recurrent[0, 0] = torch.nan
+        made.qat.model.cells[0].recurrent[0, 0] = torch.nan
     with pytest.raises(PumiceError, match=r"cells\.0: 'recurrent' holds NaN"):
-        made.twin.freeze()
+        made.qat.freeze()
 
 
 def test_sums_that_do_not_fit_are_refused_with_the_layer(build_spiking):
     made = build_spiking({"layers": 2})
     with torch.no_grad():
-        made.twin.model.cells[1].input.bias.fill_(1e15)
+        made.qat.model.cells[1].input.bias.fill_(1e15)
     with pytest.raises(PumiceError, match="cells/1"):
-        made.twin.freeze()
+        made.qat.freeze()
 
 
-def test_an_uncalibrated_twin_is_refused(build_spiking):
+def test_an_uncalibrated_model_is_refused(build_spiking):
     made = build_spiking()
     fresh = prepare(made.model, QuantizationConfig())
     with pytest.raises(PumiceError, match="not calibrated"):
@@ -294,4 +295,4 @@ def test_an_uncalibrated_twin_is_refused(build_spiking):
 
 def test_class_names_must_fit(build_spiking):
     with pytest.raises(PumiceError, match="2 class names"):
-        lower(build_spiking().twin, ("a", "b"))
+        lower(build_spiking().qat, ("a", "b"))

@@ -51,16 +51,16 @@ def data_of(config):
     return build_data(config, read_section(TrainingSettings, config, "training"), SystemSettings())
 
 
-def twin_of(config, trained, **settings):
+def qat_of(config, trained, **settings):
     data = data_of(config)
     model = build_model(config, data)
     load_weights(trained / "weights.safetensors", model)
     section = {**config["quantize"], **settings}
-    twin = prepare(model, QuantizationConfig.from_mapping(section))
-    return calibrate_on(twin, data), data
+    qat = prepare(model, QuantizationConfig.from_mapping(section))
+    return calibrate_on(qat, data), data
 
 
-def test_the_stage_writes_a_program_that_the_frozen_twin_agrees_with(config, quantized):
+def test_the_stage_writes_a_program_that_the_frozen_model_agrees_with(config, quantized):
     folder, figures = quantized
     program = load(folder / "program.npz")
     assert figures["program_digest"] == digest(program)
@@ -112,22 +112,22 @@ def test_float_values_stand_beside_every_node(config, quantized, trained):
 
 
 def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tune):
-    twin, data = twin_of(config, trained, widths={"synapses": 2, "decoder": 3})
+    qat, data = qat_of(config, trained, widths={"synapses": 2, "decoder": 3})
 
     def loss():
         with torch.no_grad():
-            parts = [torch.nn.functional.cross_entropy(*b.apply(twin.eval())) for b in data.batches("train", 100)]
+            parts = [torch.nn.functional.cross_entropy(*b.apply(qat.eval())) for b in data.batches("train", 100)]
         return float(sum(parts))
 
     before = loss()
-    tune(twin, data, config, FineTuning(epochs=6, lr=1.0, freeze_scales_at=0.5))
+    tune(qat, data, config, FineTuning(epochs=6, lr=1.0, freeze_scales_at=0.5))
     assert loss() < before
-    assert bool(twin.scales_frozen)
+    assert bool(qat.scales_frozen)
 
 
 def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, check_interruption):
     tuning = FineTuning(epochs=2, lr=0.1, freeze_scales_at=0.3)
-    check_interruption(lambda: twin_of(config, trained), config, tuning)
+    check_interruption(lambda: qat_of(config, trained), config, tuning)
 
 
 def test_calibration_on_fewer_samples(config, trained, monkeypatch):
@@ -139,7 +139,7 @@ def test_calibration_on_fewer_samples(config, trained, monkeypatch):
         original(self, observer, batch)
 
     monkeypatch.setattr(QuantAdLIF, "observe", observe)
-    twin_of(config, trained, calibration={"samples": 10})
+    qat_of(config, trained, calibration={"samples": 10})
     assert sum(seen) == 10
 
 

@@ -9,13 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
 from pumice.quantization.config import QuantizationConfig
-from pumice.quantization.exponents import activation_frac
+from pumice.quantization.exponents import power_of_two_frac
 from pumice.quantization.families import prepare
 from pumice.quantization.observers import Histogram, Peaks
 from pumice.quantization.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
 
 TIMING = Timing(tick_ms=0.5)
+
+
+def activation_frac(values, width, signed=True, method="max"):
+    return int(power_of_two_frac(values.reshape(1, -1), width, signed, narrow=False, method=method))
 
 
 @given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=20), min_size=1, max_size=4))
@@ -66,29 +70,29 @@ def test_peaks_are_by_mode_over_both_parts():
 def test_states_between_samples_of_a_stride_count(build):
     made = build({"stride": 8, "stages": 1, "layers_per_stage": 1}, lengths=(64,))
     tokens, dt, lengths, pool_dt = made.batch
-    quiet = made.twin.state_dict()["layers.0.state_frac"].clone()
+    quiet = made.qat.state_dict()["layers.0.state_frac"].clone()
     with torch.no_grad():
-        made.twin.model.embedding.weight[3] *= -1e6  # layer norm turns it around
-        made.twin.model.embedding.weight[3, 0] += 1e7
+        made.qat.model.embedding.weight[3] *= -1e6  # layer norm turns it around
+        made.qat.model.embedding.weight[3, 0] += 1e7
     burst = tokens.clone()
     burst[:, 1:8] = 3  # only events that a strided read-out does not sample
     dt = torch.zeros_like(dt)
-    calibrate(made.twin, [Inputs(burst, dt, lengths, pool_dt)])
-    assert (made.twin.layers[0].state_frac < quiet).any()
+    calibrate(made.qat, [Inputs(burst, dt, lengths, pool_dt)])
+    assert (made.qat.layers[0].state_frac < quiet).any()
 
 
 def test_states_keep_their_headroom(build):
     made = build()
-    frozen = made.twin.freeze()
+    frozen = made.qat.freeze()
     _, trace = frozen.trace(made.batch)
-    for layer in made.twin.layers:
+    for layer in made.qat.layers:
         states = trace[layer.geometry.node("ssm") + ":state"]
         states = states[0]  # the sample without padding
         assert states.abs().max() < 2**15 - 1  # nothing saturates
         assert states.abs().amax(0).max() > 2**12  # and nothing is wasted
 
 
-def test_an_uncalibrated_twin_is_refused(build):
+def test_an_uncalibrated_model_is_refused(build):
     made = build()
     fresh = prepare(made.model, QuantizationConfig(), TIMING)
     for use in (lambda: fresh(*made.batch), fresh.freeze, fresh.freeze_scales):
@@ -109,13 +113,13 @@ def test_nan_is_refused(build):
     made = build()
     with torch.no_grad():
         made.model.stages[1].layers[0].ssm.B[0, 0, 0] = np.nan
-    twin = prepare(made.model, QuantizationConfig(), TIMING)
+    qat = prepare(made.model, QuantizationConfig(), TIMING)
     with pytest.raises(PumiceError, match="NaN or infinity"):
-        calibrate(twin, [made.batch])
+        calibrate(qat, [made.batch])
     with torch.no_grad():
-        made.twin.model.stages[1].layers[0].gate.weight[0, 0] = np.inf
+        made.qat.model.stages[1].layers[0].gate.weight[0, 0] = np.inf
     with pytest.raises(PumiceError, match=r"stages\.1\.layers\.0: the folded weight 'gate'"):
-        made.twin.freeze()
+        made.qat.freeze()
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,16 @@ from pumice.errors import PumiceError
 from pumice.program import digest, load, reference, save
 from pumice.program.nodes import DiagonalSSM
 from pumice.quantization.families import lower
-from pumice.quantization.lowering import make_program
+from pumice.quantization.lowering import dead_zones, make_program
 from pumice.quantization.qat import calibrate
-from pumice.quantization.s5.lower import dead_zones, lowering_report
+from pumice.quantization.s5.report import STATES, lowering_report
 
 NAMES = ("a", "b", "c", "d", "e")
 
 
 def lowered(made, max_dead_zone=0.1):
-    made.twin.config = replace(made.twin.config, max_dead_zone=max_dead_zone)
-    return lower(made.twin, NAMES)
+    made.qat.config = replace(made.qat.config, max_dead_zone=max_dead_zone)
+    return lower(made.qat, NAMES)
 
 
 def test_the_same_weights_give_the_same_program(build, tmp_path):
@@ -32,8 +32,8 @@ def test_the_same_weights_give_the_same_program(build, tmp_path):
 def test_report(build):
     made = build({"expansion": 2})
     program = lowered(made)
-    report = lowering_report(made.twin, program)
-    assert [entry["layer"] for entry in report] == [layer.geometry.path for layer in made.twin.layers]
+    report = lowering_report(made.qat, program)
+    assert [entry["layer"] for entry in report] == [layer.geometry.path for layer in made.qat.layers]
     assert report[0]["registers"]["the decay step"] == "i32"
     assert all(entry["growing_modes"] == 0 for entry in report)
 
@@ -41,7 +41,7 @@ def test_report(build):
 def test_dead_zone_is_measured_on_the_codes(build):
     program = lowered(build())
     ssm = next(node for node in program if isinstance(node, DiagonalSSM))
-    zone = next(dead_zones(program.nodes))
+    zone = next(dead_zones(program.nodes, STATES))
     a = 1 + (ssm.decay_re[0] + 1j * ssm.decay_im[0]) * 2.0 ** -ssm.decay_exponent[0].astype(float)
     assert zone.units == pytest.approx(0.71 / (1 - np.abs(a).max()), rel=1e-6)
     assert zone.share == zone.units / 2**15
@@ -63,16 +63,16 @@ def test_a_wide_dead_zone_is_refused_and_the_named_width_cures_it(build):
 def _again(build, made, options, **quantization):
     """The same changed float model under other settings."""
     fresh = build(**options, **quantization)
-    fresh.twin.model.load_state_dict(made.model.state_dict())
+    fresh.qat.model.load_state_dict(made.model.state_dict())
     return fresh
 
 
 def test_growing_modes_are_held_and_reported(build):
     made = build({"stages": 1, "layers_per_stage": 1})
     with torch.no_grad():
-        made.twin.model.stages[0].layers[0].ssm.Lambda_re[0] = 0.5
+        made.qat.model.stages[0].layers[0].ssm.Lambda_re[0] = 0.5
     program = lowered(made)
-    assert lowering_report(made.twin, program)[0]["growing_modes"] == 1
+    assert lowering_report(made.qat, program)[0]["growing_modes"] == 1
     ssm = program["stages/0/layers/0/ssm"]
     assert ssm.digits == 20
     a = 1 + (ssm.decay_re[:, 0] + 1j * ssm.decay_im[:, 0]) * 2.0 ** -ssm.decay_exponent[:, 0].astype(float)
@@ -88,8 +88,8 @@ def test_all_zero_weights_work(build, what):
             if f".{what}" in name or name.startswith(what) or everything:
                 parameter.zero_()
     fresh = _again(build, made, {"settings": {"expansion": 2}})
-    calibrate(fresh.twin, [fresh.batch])
-    frozen = fresh.twin.freeze()
+    calibrate(fresh.qat, [fresh.batch])
+    frozen = fresh.qat.freeze()
     program = make_program(frozen.nodes(), frozen.logits, "causal", NAMES, None)  # states that do not decay are fine
     logits = frozen(*fresh.batch)
     assert logits.isfinite().all()
@@ -105,16 +105,16 @@ def test_a_row_of_zeros_in_c_leaves_d_its_precision(build):
             for layer in stage.layers:
                 layer.ssm.C.zero_()
     fresh = _again(build, made, {})
-    calibrate(fresh.twin, [fresh.batch])
-    expected, found = fresh.model(*fresh.batch).double(), fresh.twin.freeze()(*fresh.batch)
+    calibrate(fresh.qat, [fresh.batch])
+    expected, found = fresh.model(*fresh.batch).double(), fresh.qat.freeze()(*fresh.batch)
     assert (found - expected).square().sum() < 1e-3 * expected.square().sum()
 
 
 def test_modes_without_a_rate_are_refused(build):
     made = build()
     with torch.no_grad():
-        made.twin.model.stages[0].layers[0].ssm.Lambda_re.zero_()
-        made.twin.model.stages[0].layers[0].ssm.Lambda_im.zero_()
+        made.qat.model.stages[0].layers[0].ssm.Lambda_re.zero_()
+        made.qat.model.stages[0].layers[0].ssm.Lambda_im.zero_()
     with pytest.raises(PumiceError, match=r"stages\.0\.layers\.0: the folded weight 'input' holds NaN"):
         lowered(made)
 
@@ -122,11 +122,11 @@ def test_modes_without_a_rate_are_refused(build):
 def test_sums_that_do_not_fit_are_refused_with_the_layer(build):
     made = build()
     with torch.no_grad():
-        made.twin.model.stages[1].layers[0].gate.bias.fill_(1e15)
+        made.qat.model.stages[1].layers[0].gate.bias.fill_(1e15)
     with pytest.raises(PumiceError, match="stages/1/layers/0/gate"):
         lowered(made)
 
 
 def test_class_names_must_fit(build):
     with pytest.raises(PumiceError, match="2 class names"):
-        lower(build().twin, ("a", "b"))
+        lower(build().qat, ("a", "b"))

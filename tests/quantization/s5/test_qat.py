@@ -47,7 +47,7 @@ def quantized(config, trained, tmp_path_factory):
     return folder, stage.run(config, RunFolder(folder, config))
 
 
-def twin_of(config, trained, **settings):
+def qat_of(config, trained, **settings):
     data = build_data(config, read_section(TrainingSettings, config, "training"), SystemSettings())
     model = build_model(config, data)
     load_weights(trained / "weights.safetensors", model)
@@ -55,7 +55,7 @@ def twin_of(config, trained, **settings):
     return prepare(model, QuantizationConfig.from_mapping(section), data.timing), data
 
 
-def test_the_stage_writes_a_program_that_the_frozen_twin_agrees_with(config, quantized):
+def test_the_stage_writes_a_program_that_the_frozen_model_agrees_with(config, quantized):
     folder, figures = quantized
     program = load(folder / "program.npz")
     assert figures["program_digest"] == digest(program)
@@ -89,37 +89,37 @@ def test_the_stage_reports(quantized):
 
 
 def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tune):
-    twin, data = twin_of(config, trained, widths={"gate": 2, "input": 3})
-    calibrate_on(twin, data)
+    qat, data = qat_of(config, trained, widths={"gate": 2, "input": 3})
+    calibrate_on(qat, data)
 
     def loss():
         with torch.no_grad():
             parts = [
-                torch.nn.functional.cross_entropy(twin.eval()(b.tokens, b.dt, b.lengths, b.pool_dt), b.targets)
+                torch.nn.functional.cross_entropy(qat.eval()(b.tokens, b.dt, b.lengths, b.pool_dt), b.targets)
                 for b in data.batches("train", 100)
             ]
         return float(sum(parts))
 
     before = loss()
-    tune(twin, data, config, FineTuning(epochs=3, lr=1.0, freeze_scales_at=0.5))
+    tune(qat, data, config, FineTuning(epochs=3, lr=1.0, freeze_scales_at=0.5))
     assert loss() < before
-    assert bool(twin.scales_frozen)
+    assert bool(qat.scales_frozen)
 
 
 def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, check_interruption):
     def calibrated():
-        twin, data = twin_of(config, trained)
-        return calibrate_on(twin, data), data
+        qat, data = qat_of(config, trained)
+        return calibrate_on(qat, data), data
 
     check_interruption(calibrated, config, FineTuning(epochs=2, lr=0.1, freeze_scales_at=0.3))
 
 
 def test_calibration_on_fewer_samples(config, trained):
-    twin, data = twin_of(config, trained, calibration={"samples": 3})
+    qat, data = qat_of(config, trained, calibration={"samples": 3})
     seen = []
-    original = twin.model.decoder.forward
-    twin.model.decoder.forward = lambda x: (seen.append(len(x)), original(x))[1]
-    calibrate_on(twin, data)
+    original = qat.model.decoder.forward
+    qat.model.decoder.forward = lambda x: (seen.append(len(x)), original(x))[1]
+    calibrate_on(qat, data)
     assert sum(seen) == 3
 
 

@@ -21,9 +21,9 @@ def make_table(rate: torch.Tensor, digits: int, bits: int = 15) -> DecayTable:
 
 
 def integer_scan(drive, gaps, table, low, high, hold, initial):
-    """DiagonalSSM on Python integers: drive already rounded; returns codes, saturations and clipped gaps."""
+    """DiagonalSSM on Python integers: drive already rounded; returns codes and saturations."""
     modes = len(drive[0]) // 2
-    x, lost, clipped_gaps, states = list(initial), 0, 0, []
+    x, lost, states = list(initial), 0, []
     decay_re, decay_im, exponents = (t.tolist() for t in table)
 
     def sat(value):
@@ -33,7 +33,6 @@ def integer_scan(drive, gaps, table, low, high, hold, initial):
 
     for v, gap in zip(drive, gaps, strict=True):
         longest = 2 ** len(exponents) - 1
-        clipped_gaps += gap > longest
         gap = min(gap, longest)
         if hold and gap == 0:
             states.append(list(x))
@@ -51,7 +50,7 @@ def integer_scan(drive, gaps, table, low, high, hold, initial):
                     y[q] = sat(old[q] + (re * old[q] + im * old[p] + half >> e))
         x = [sat(a - b if hold else a + b) for a, b in zip(y, v, strict=True)]
         states.append(list(x))
-    return states, lost, clipped_gaps
+    return states, lost
 
 
 def make_case(seed, batch, length, modes, digits, magnitude, dtype=torch.float64):
@@ -78,17 +77,14 @@ def make_case(seed, batch, length, modes, digits, magnitude, dtype=torch.float64
 def test_codes_and_counts_are_those_of_integers(implementation, seed, hold, digits, width, loudness):
     low, high = -(2 ** (width - 1)), 2 ** (width - 1) - 1
     drive, gaps, table, rate, initial = make_case(seed, 2, 12, 3, digits, loudness * high)
-    states, counts = quantized_scan(
-        drive, gaps, table, rate, low, high, hold, initial, counts=True, implementation=implementation
+    states, saturations = quantized_scan(
+        drive, gaps, table, rate, low, high, hold, initial, implementation=implementation
     )
     for b in range(2):
         rounded = torch.floor(drive[b] + 0.5).long().tolist()
-        expected, lost, clipped = integer_scan(
-            rounded, gaps[b].tolist(), table, low, high, hold, initial[b].long().tolist()
-        )
+        expected, lost = integer_scan(rounded, gaps[b].tolist(), table, low, high, hold, initial[b].long().tolist())
         assert states[b].tolist() == expected
-        assert counts.saturations[b] == lost
-        assert counts.clipped_gaps[b] == clipped
+        assert saturations[b] == lost
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -99,11 +95,11 @@ def test_float32_gives_the_integers_where_the_drive_is_exact(implementation, hol
     low, high = -(2 ** (width - 1)), 2 ** (width - 1) - 1
     drive, gaps, table, rate, initial = make_case(5, 3, 200, 8, 5, 0.3 * high)
     drive = torch.floor(drive).float().double()
-    exact = quantized_scan(drive, gaps, table, rate, low, high, hold, initial, implementation=implementation)
+    exact = quantized_scan(drive, gaps, table, rate, low, high, hold, initial, implementation=implementation).states
     single = quantized_scan(
         drive.float(), gaps, table, rate.to(torch.complex64), low, high, hold, initial.float(),
         implementation=implementation,
-    )  # fmt: skip
+    ).states  # fmt: skip
     assert single.dtype == torch.float32
     assert torch.equal(single, exact.float())
 
@@ -159,21 +155,21 @@ def test_gradients_are_those_of_a_differentiable_loop(implementation, hold, ever
     low, high = -(2 ** (width - 1)), 2 ** (width - 1) - 1
     drive, gaps, table, rate, initial = make_case(width + hold, 2, 18, 2, 3, 100.0)
     leaves = [t.clone().requires_grad_() for t in (to_complex(drive), rate, to_complex(initial))]
-    twins = [t.detach().clone().requires_grad_() for t in leaves]
-    states, counts = quantized_scan(
-        leaves[0], gaps, table, leaves[1], low, high, hold, leaves[2], sample_every=every, counts=True,
+    copies = [t.detach().clone().requires_grad_() for t in leaves]
+    states, saturations = quantized_scan(
+        leaves[0], gaps, table, leaves[1], low, high, hold, leaves[2], sample_every=every,
         implementation=implementation,
     )  # fmt: skip
     count = 18 // every
-    expected = differentiable_loop(twins[0], gaps, table, twins[1], low, high, hold, twins[2])[
+    expected = differentiable_loop(copies[0], gaps, table, copies[1], low, high, hold, copies[2])[
         :, : count * every : every
     ]
     assert torch.equal(states, expected)
-    assert (counts.saturations > 4).all() == (width == 8)
+    assert (saturations > 4).all() == (width == 8)
     weights = torch.randn(states.shape, dtype=states.dtype, generator=torch.Generator().manual_seed(1))
     for output in (states, expected):
         (output * weights).real.sum().backward()
-    for got, want in zip(leaves, twins, strict=True):
+    for got, want in zip(leaves, copies, strict=True):
         torch.testing.assert_close(got.grad, want.grad, rtol=1e-9, atol=1e-9)
         assert want.grad.abs().sum() > 0
 
@@ -186,15 +182,15 @@ def test_fine_states_have_the_gradient_of_the_float_scan(hold):
     table = make_table(rate, digits, bits=26)
     gaps = gaps.clamp(max=2**digits - 1)
     leaves = [to_complex(drive).requires_grad_(), rate.clone().requires_grad_()]
-    twins = [t.detach().clone().requires_grad_() for t in leaves]
-    states = quantized_scan(leaves[0], gaps, table, leaves[1], -(2**31), 2**31 - 1, hold)
-    decay = torch.exp(twins[1] * gaps.unsqueeze(-1))
-    expected = diagonal_scan(decay, (decay - 1) * twins[0] if hold else twins[0], implementation="torch")
+    copies = [t.detach().clone().requires_grad_() for t in leaves]
+    states = quantized_scan(leaves[0], gaps, table, leaves[1], -(2**31), 2**31 - 1, hold).states
+    decay = torch.exp(copies[1] * gaps.unsqueeze(-1))
+    expected = diagonal_scan(decay, (decay - 1) * copies[0] if hold else copies[0], implementation="torch")
     torch.testing.assert_close(states, expected, rtol=1e-4, atol=20.0)
     for output in (states, expected):
         output.imag.sum().backward()
-    torch.testing.assert_close(leaves[0].grad, twins[0].grad, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(leaves[1].grad, twins[1].grad, rtol=1e-4, atol=1e2)
+    torch.testing.assert_close(leaves[0].grad, copies[0].grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(leaves[1].grad, copies[1].grad, rtol=1e-4, atol=1e2)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -205,16 +201,16 @@ def test_kernel_and_torch_path_agree(dtype, hold, every):
     results = []
     for implementation in IMPLEMENTATIONS:
         leaves = [drive.clone().requires_grad_(), rate.clone().requires_grad_(), initial.clone().requires_grad_()]
-        states, counts = quantized_scan(
-            leaves[0], gaps, table, leaves[1], -8192, 8191, hold, leaves[2], sample_every=every, counts=True,
+        states, saturations = quantized_scan(
+            leaves[0], gaps, table, leaves[1], -8192, 8191, hold, leaves[2], sample_every=every,
             implementation=implementation,
         )  # fmt: skip
         (states * torch.linspace(-1, 1, states.shape[1], dtype=dtype)[:, None]).sum().backward()
-        results.append((states, counts, [leaf.grad for leaf in leaves]))
-    (states, counts, grads), (other_states, other_counts, other_grads) = results
+        results.append((states, saturations, [leaf.grad for leaf in leaves]))
+    (states, saturations, grads), (other_states, other_lost, other_grads) = results
     assert torch.equal(states, other_states)
-    assert torch.equal(counts.saturations, other_counts.saturations)
-    assert counts.saturations.sum() > 0
+    assert torch.equal(saturations, other_lost)
+    assert saturations.sum() > 0
     tolerance = 1e-9 if dtype == torch.float64 else 1e-4
     for got, want in zip(grads, other_grads, strict=True):
         assert got.dtype == want.dtype
@@ -225,8 +221,8 @@ def test_planar_and_complex_agree_and_padding_changes_nothing():
     drive, gaps, table, rate, initial = make_case(7, 2, 20, 3, 4, 500.0)
     drive[:, 15:] = 0
     gaps[:, 15:] = 0
-    planar = quantized_scan(drive, gaps, table, rate, -1024, 1023, initial=initial)
-    states = quantized_scan(to_complex(drive), gaps, table, rate, -1024, 1023, initial=to_complex(initial))
+    planar = quantized_scan(drive, gaps, table, rate, -1024, 1023, initial=initial).states
+    states = quantized_scan(to_complex(drive), gaps, table, rate, -1024, 1023, initial=to_complex(initial)).states
     assert torch.equal(to_complex(planar), states)
     assert torch.equal(states[:, 15:], states[:, 14:15].expand(-1, 5, -1))
 
@@ -236,11 +232,11 @@ def test_planar_and_complex_agree_and_padding_changes_nothing():
 def test_sequences_without_a_complete_window(implementation, length):
     drive, gaps, table, rate, _ = make_case(7, 2, length, 3, 4, 500.0)
     drive.requires_grad_()
-    states, counts = quantized_scan(
-        drive, gaps, table, rate, -99, 99, sample_every=4, counts=True, implementation=implementation
+    states, saturations = quantized_scan(
+        drive, gaps, table, rate, -99, 99, sample_every=4, implementation=implementation
     )
     assert states.shape == (2, 0, 6)
-    assert (counts.saturations > 0).all() == (length > 0)
+    assert (saturations > 0).all() == (length > 0)
     states.sum().backward()
     assert torch.equal(drive.grad, torch.zeros_like(drive))
 
@@ -259,7 +255,7 @@ def test_results_do_not_depend_on_threads(threads):
     for count in (1, threads):
         torch.set_num_threads(count)
         leaf, slope = drive.clone().requires_grad_(), rate.clone().requires_grad_()
-        quantized_scan(leaf, gaps, table, slope, -2048, 2047).square().sum().backward()
+        quantized_scan(leaf, gaps, table, slope, -2048, 2047).states.square().sum().backward()
         gradients.append((leaf.grad, slope.grad))
     torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))

@@ -1,4 +1,4 @@
-"""The twin of spiking networks: frozen, in float64, it gives the reference's integers; fine-tuning sees the same."""
+"""QAT models of spiking networks: frozen, in float64, they give the integers of the reference, as in fine-tuning."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def steps(inputs):
 
 
 def lowered(frozen, classes=5):
-    return make_program(frozen.nodes(), frozen.logits, "causal", range(classes), None)
+    return make_program(frozen.nodes(), frozen.logits, "causal", [str(number) for number in range(classes)], None)
 
 
 @pytest.mark.parametrize(
     ("cell", "layers", "kind"),
     [*itertools.product(CELLS, (1, 2), ("signs",)), *itertools.product(CELLS, (1,), ("spikes", "counts", "real"))],
 )
-def test_frozen_twin_gives_the_integers_of_the_reference(build_spiking, cell, layers, kind):
+def test_frozen_model_gives_the_integers_of_the_reference(build_spiking, cell, layers, kind):
     made = build_spiking({"cell": cell, "layers": layers}, kind=kind)
-    frozen = made.twin.freeze()
+    frozen = made.qat.freeze()
     compared, wrong = differing(frozen, lowered(frozen), made.batch.inputs)
     assert wrong == 0
     assert compared > 2000
@@ -83,7 +83,7 @@ def test_frozen_twin_gives_the_integers_of_the_reference(build_spiking, cell, la
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_the_same_at_other_widths(build_spiking, cell, widths):
     made = build_spiking({"cell": cell, "layers": 2}, widths=WIDTHS[widths])
-    frozen = made.twin.freeze()
+    frozen = made.qat.freeze()
     assert differing(frozen, lowered(frozen), made.batch.inputs)[1] == 0
 
 
@@ -100,11 +100,11 @@ def test_any_weights_give_the_same_integers_or_are_refused(data):
         network.constrain()
     limits = {"synapses": (2, 16), "constant": (8, 16), "potential": (8, 32), "adaptation": (8, 32), "decoder": (2, 16)}
     widths = {name: data.draw(st.integers(*limit), label=name) for name, limit in limits.items()}
-    twin = prepare(network, QuantizationConfig.from_mapping({"widths": widths})).eval()
+    qat = prepare(network, QuantizationConfig.from_mapping({"widths": widths})).eval()
     inputs = torch.tensor(data.draw(st.lists(st.lists(values, min_size=3, max_size=3), min_size=1, max_size=12)))
-    calibrate(twin, [steps(inputs.unsqueeze(0))])
+    calibrate(qat, [steps(inputs.unsqueeze(0))])
     try:
-        frozen = twin.freeze()
+        frozen = qat.freeze()
     except PumiceError as error:
         if "limit is 52" not in str(error):
             raise
@@ -115,7 +115,7 @@ def test_any_weights_give_the_same_integers_or_are_refused(data):
 def test_an_adaptation_of_next_to_nothing(build_spiking):
     """Its exponent is that of what still matters, and no shift leaves its range."""
     made = build_spiking({"cell": "se-adlif", "q": 1e-17})
-    frozen = made.twin.freeze()
+    frozen = made.qat.freeze()
     node = next(node for node in frozen.nodes() if node.name == "cells/0")
     assert node.adaptation.frac == node.potential.frac + 8
     assert differing(frozen, lowered(frozen), made.batch.inputs)[1] == 0
@@ -133,7 +133,7 @@ def test_any_program_of_this_shape(seed):
 def test_logits_are_the_aggregated_potentials(build_spiking):
     for aggregation in ("softmax", "mean"):
         made = build_spiking({"aggregation": aggregation})
-        batch, frozen = made.batch, made.twin.freeze()
+        batch, frozen = made.batch, made.qat.freeze()
         logits = frozen(batch.inputs, batch.blocks, 3)
         potentials = frozen.trace(batch.padded())[0]
         values = potentials.softmax(-1) if aggregation == "softmax" else potentials
@@ -149,7 +149,7 @@ def test_logits_are_the_aggregated_potentials(build_spiking):
 def test_fine_widths_give_the_spikes_of_the_float_model(build_spiking, cell):
     made = build_spiking({"cell": cell, "layers": 2}, double=True, lengths=(60, 60), widths=WIDTHS["states-32"])
     x = made.batch.inputs
-    _, trace = made.twin.freeze().trace(steps(x))
+    _, trace = made.qat.freeze().trace(steps(x))
     z = made.model.cells[0].sequence(x)[0]
     assert (trace["cells/0"] == z).double().mean() > 0.998
     assert (trace["cells/1"] == made.model.cells[1].sequence(z)[0]).double().mean() > 0.97
@@ -160,18 +160,18 @@ def test_fine_widths_give_the_spikes_of_the_float_model(build_spiking, cell):
 def test_fine_tuning_computes_what_is_frozen(build_spiking, cell, kind):
     made = build_spiking({"cell": cell, "layers": 2}, kind=kind, double=True)
     batch = made.batch
-    assert torch.equal(made.twin(batch.inputs, batch.blocks, 3), made.twin.freeze()(batch.inputs, batch.blocks, 3))
+    assert torch.equal(made.qat(batch.inputs, batch.blocks, 3), made.qat.freeze()(batch.inputs, batch.blocks, 3))
     made = build_spiking({"cell": cell}, kind=kind)  # in float32 a spike may differ
-    exact = made.twin.freeze()(batch.inputs, batch.blocks, 3)
-    assert (made.twin(batch.inputs, batch.blocks, 3) - exact).norm() < 0.05 * exact.norm()
+    exact = made.qat.freeze()(batch.inputs, batch.blocks, 3)
+    assert (made.qat(batch.inputs, batch.blocks, 3) - exact).norm() < 0.05 * exact.norm()
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_parameter_learns(build_spiking, cell):
     made = build_spiking({"cell": cell, "layers": 2, "dropout": 0.1, "aggregation": "mean"})
-    logits, targets = made.batch.apply(made.twin.train())
+    logits, targets = made.batch.apply(made.qat.train())
     torch.nn.functional.cross_entropy(logits, targets).backward()
-    for name, parameter in made.twin.named_parameters():
+    for name, parameter in made.qat.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
@@ -183,11 +183,11 @@ def test_gradients_are_those_of_the_float_model(build_spiking, cell):
     settings = {"cell": cell, "aggregation": "mean", "tau_w": (20.0, 40.0), "q": 20.0}
     made = build_spiking(settings, double=True, lengths=(15, 9), widths=WIDTHS["states-32"], seed=3)
     x = made.batch.inputs
-    assert torch.equal(made.twin.freeze().trace(steps(x))[1]["cells/0"].double(), made.model.cells[0].sequence(x)[0])
-    for model in (made.twin, made.model):
+    assert torch.equal(made.qat.freeze().trace(steps(x))[1]["cells/0"].double(), made.model.cells[0].sequence(x)[0])
+    for model in (made.qat, made.model):
         logits, targets = made.batch.apply(model)
         torch.nn.functional.cross_entropy(logits, targets).backward()
-    ours = dict(made.twin.model.named_parameters())
+    ours = dict(made.qat.model.named_parameters())
     for name, parameter in made.model.named_parameters():
         assert (ours[name].grad - parameter.grad).norm() < 0.02 * parameter.grad.norm() + 1e-5, name
 
@@ -195,44 +195,44 @@ def test_gradients_are_those_of_the_float_model(build_spiking, cell):
 def test_dropout_acts_in_training_alone(build_spiking):
     made = build_spiking({"dropout": 0.5})
     batch = made.batch
-    still = made.twin(batch.inputs, batch.blocks, 3)
-    assert torch.equal(still, made.twin(batch.inputs, batch.blocks, 3))
-    made.twin.train()
-    assert not torch.equal(made.twin(batch.inputs, batch.blocks, 3), made.twin(batch.inputs, batch.blocks, 3))
+    still = made.qat(batch.inputs, batch.blocks, 3)
+    assert torch.equal(still, made.qat(batch.inputs, batch.blocks, 3))
+    made.qat.train()
+    assert not torch.equal(made.qat(batch.inputs, batch.blocks, 3), made.qat(batch.inputs, batch.blocks, 3))
 
 
 def test_ranges_of_parameters_hold_in_fine_tuning(build_spiking):
     made = build_spiking()
     with torch.no_grad():
-        made.twin.model.cells[0].a.fill_(3.0)
-    made.twin.constrain()
-    assert (made.twin.model.cells[0].a == 1).all()
+        made.qat.model.cells[0].a.fill_(3.0)
+    made.qat.constrain()
+    assert (made.qat.model.cells[0].a == 1).all()
 
 
 def test_frozen_scales_stay(build_spiking):
     made = build_spiking()
-    twin = made.twin.train()
-    twin.freeze_scales()
-    before = twin.freeze().state_dict()["cells/0:input_frac"]
+    qat = made.qat.train()
+    qat.freeze_scales()
+    before = qat.freeze().state_dict()["cells/0:input_frac"]
     with torch.no_grad():
-        twin.model.cells[0].input.weight.mul_(4.0)
-    assert torch.equal(twin.freeze().state_dict()["cells/0:input_frac"], before)
-    twin.scales_frozen.fill_(False)
-    assert torch.equal(twin.freeze().state_dict()["cells/0:input_frac"], before - 2)
+        qat.model.cells[0].input.weight.mul_(4.0)
+    assert torch.equal(qat.freeze().state_dict()["cells/0:input_frac"], before)
+    qat.scales_frozen.fill_(False)
+    assert torch.equal(qat.freeze().state_dict()["cells/0:input_frac"], before - 2)
 
 
 def test_scales_freeze_by_themselves(build_spiking):
     made = build_spiking()
-    twin = made.twin.train()
-    twin.freeze_scales_after = 2
+    qat = made.qat.train()
+    qat.freeze_scales_after = 2
     for expected in (False, False, True):
-        made.batch.apply(twin)
-        assert bool(twin.scales_frozen) is expected
+        made.batch.apply(qat)
+        assert bool(qat.scales_frozen) is expected
 
 
-def test_frozen_twin_survives_the_disk(build_spiking, tmp_path):
+def test_frozen_model_survives_the_disk(build_spiking, tmp_path):
     made = build_spiking({"aggregation": "mean", "layers": 2})
-    frozen, batch = made.twin.freeze(), made.batch
+    frozen, batch = made.qat.freeze(), made.batch
     save_frozen(tmp_path / "frozen.safetensors", frozen, {"note": "x"})
     loaded, info = load_frozen(tmp_path / "frozen.safetensors")
     assert isinstance(loaded, FrozenAdLIF)
@@ -240,10 +240,10 @@ def test_frozen_twin_survives_the_disk(build_spiking, tmp_path):
     assert torch.equal(loaded(batch.inputs, batch.blocks, 3), frozen(batch.inputs, batch.blocks, 3))
 
 
-def test_the_twin_is_a_copy(build_spiking):
+def test_the_qat_model_is_a_copy(build_spiking):
     made = build_spiking()
     with torch.no_grad():
-        made.twin.model.readout.linear.weight.zero_()
+        made.qat.model.readout.linear.weight.zero_()
     assert made.model.readout.linear.weight.any()
 
 
@@ -252,4 +252,4 @@ def test_input_that_is_not_finite(build_spiking):
     inputs = made.batch.inputs.clone()
     inputs[0, 3, 1] = torch.nan
     with pytest.raises(PumiceError, match="NaN or infinity"):
-        made.twin.freeze().trace(steps(inputs))
+        made.qat.freeze().trace(steps(inputs))

@@ -12,9 +12,9 @@ from pumice.program.nodes import SPIKES, DenseInput, LoihiLIF, Readout
 from pumice.program.random.loihi import random_loihi
 from pumice.quantization.config import Calibration, QuantizationConfig, Widths
 from pumice.quantization.families import FAMILIES, lower, prepare
-from pumice.quantization.loihi.family import lowering_report
 from pumice.quantization.loihi.layer import QuantLoihiLayer, Source, synapse_codes
 from pumice.quantization.loihi.loop import Dynamics
+from pumice.quantization.loihi.report import lowering_report
 from pumice.quantization.loihi.scan import loihi_scan
 from pumice.quantization.lowering import make_program
 from pumice.quantization.qat import calibrate
@@ -99,7 +99,7 @@ def test_weights_are_what_a_synapse_holds(bits, seed):
     assert np.abs(codes - weight)[inside].max(initial=0) <= unit / 2
 
 
-def test_a_frozen_twin_gives_the_program_s_integers(tmp_path):
+def test_a_frozen_model_gives_the_program_s_integers(tmp_path):
     rng = np.random.default_rng(1)
     batch = make_batch(rng)
     frozen = calibrated(batch).freeze()
@@ -125,33 +125,33 @@ def test_a_frozen_twin_gives_the_program_s_integers(tmp_path):
     assert spikes > 20
 
 
-def test_the_twin_computes_as_it_is_frozen():
+def test_the_qat_model_computes_as_it_is_frozen():
     batch = make_batch(np.random.default_rng(2))
-    twin = calibrated(batch).eval()
-    frozen = twin.freeze()
-    for name, layer in twin.quantized().layers.items():
+    qat = calibrated(batch).eval()
+    frozen = qat.freeze()
+    for name, layer in qat.quantized().layers.items():
         node = next(node for node in frozen.nodes() if node.name == name)
         np.testing.assert_array_equal(layer.weight.detach().numpy(), node.weight)
         np.testing.assert_array_equal(layer.bias.detach().numpy(), node.bias)
     with torch.no_grad():
         torch.testing.assert_close(
-            twin(batch.inputs, batch.blocks, 2).double(), frozen(batch.inputs, batch.blocks, 2), rtol=1e-5, atol=1e-6
+            qat(batch.inputs, batch.blocks, 2).double(), frozen(batch.inputs, batch.blocks, 2), rtol=1e-5, atol=1e-6
         )
 
 
 def test_fine_tuning_reaches_every_weight_and_lowers_the_loss():
     batch = make_batch(np.random.default_rng(3), rows=12, steps=60)
-    twin = calibrated(batch).train()
-    optimizer = torch.optim.Adam(twin.model.parameters(), lr=5e-3)
+    qat = calibrated(batch).train()
+    optimizer = torch.optim.Adam(qat.model.parameters(), lr=5e-3)
     losses = []
     for _ in range(40):
-        logits, labels = batch.apply(twin)
+        logits, labels = batch.apply(qat)
         loss = torch.nn.functional.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    names = {name for name, tensor in twin.model.named_parameters() if tensor.grad is not None and tensor.grad.any()}
+    names = {name for name, tensor in qat.model.named_parameters() if tensor.grad is not None and tensor.grad.any()}
     assert {"cells.0.input.weight", "cells.1.recurrent", "cells.1.input.bias", "readout.linear.weight"} <= names
     assert min(losses[-5:]) < losses[0] - 0.2
 
@@ -160,12 +160,12 @@ def test_neurons_of_one_decay_keep_their_response():
     """With one time constant for all, a layer is the float layer but for rounding: it spikes at the same steps."""
     batch = make_batch(np.random.default_rng(4), most=1)
     model = float_model(layers=1, tau_u=[10, 10])
-    twin = calibrated(batch, layers=1, tau_u=[10, 10])
-    program = lower(twin, tuple("abcd"))
+    qat = calibrated(batch, layers=1, tau_u=[10, 10])
+    program = lower(qat, tuple("abcd"))
     node = program["cells/0"]
     assert node.du == 4095
     assert node.dv == round(4096 * (1 - np.exp(-1 / 10)))
-    _, trace = twin.freeze().trace(batch.padded())
+    _, trace = qat.freeze().trace(batch.padded())
     with torch.no_grad():
         expected, _ = model.cells[0].sequence(batch.inputs)
     real = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
@@ -174,11 +174,11 @@ def test_neurons_of_one_decay_keep_their_response():
 
 
 def test_report_tells_decays_and_clipped_weights():
-    twin = calibrated(make_batch(np.random.default_rng(5)))
+    qat = calibrated(make_batch(np.random.default_rng(5)))
     with torch.no_grad():
-        twin.model.cells[0].input.weight[0, 0] = 1e3
-        twin.model.cells[0].input.bias[1] = -1e6
-    report = lowering_report(twin, lower(twin, tuple("abcd")))
+        qat.model.cells[0].input.weight[0, 0] = 1e3
+        qat.model.cells[0].input.bias[1] = -1e6
+    report = lowering_report(qat, lower(qat, tuple("abcd")))
     assert [entry["layer"] for entry in report] == ["cells.0", "cells.1", "readout"]
     assert report[0]["clipped_weights"]["input"] >= 1
     assert report[0]["clipped_weights"]["bias"] == 1
@@ -250,12 +250,12 @@ def test_a_shared_decay_says_whom_it_silences():
     assert isinstance(program["cells/0"].dv, int)
     report = lowering_report(model, program)
     assert report[0]["slower"] > 0
-    table = FAMILIES["loihi"].table(report, model)
+    table = FAMILIES["loihi"].report(model, program).table()
     assert f"{report[0]['slower']} of cells.0" in table.caption
     assert "quantize.shared_param=false gives each neuron its own" in table.caption
     own = calibrated(batch)
-    report = lowering_report(own, lower(own, class_names=tuple("abcd")))
-    assert "slower" not in FAMILIES["loihi"].table(report, own).caption
+    report = FAMILIES["loihi"].report(own, lower(own, class_names=tuple("abcd")))
+    assert "slower" not in report.table().caption
 
 
 def test_each_neuron_keeps_its_decay_and_fills_its_range():

@@ -1,4 +1,4 @@
-"""The twin: the frozen forward in float64 gives the reference's integers; fine-tuning sees the same arithmetic."""
+"""The QAT model: the frozen forward in float64 gives the reference's integers; fine-tuning sees the same arithmetic."""
 
 from __future__ import annotations
 
@@ -41,10 +41,12 @@ WIDTHS = {
 
 
 def differences(made):
-    """(node, sample, values that differ) where the frozen twin and the reference part; and the logits' SQNR, dB."""
-    frozen = made.twin.freeze()
+    """(node, sample, values that differ) where the frozen model and the reference part; and the logits' SQNR, dB."""
+    frozen = made.qat.freeze()
     classes = made.model.config.num_classes
-    program = make_program(frozen.nodes(), frozen.logits, made.pairing, range(classes), None)
+    program = make_program(
+        frozen.nodes(), frozen.logits, made.pairing, [str(number) for number in range(classes)], None
+    )
     logits, trace = frozen.trace(made.batch)
     assert torch.equal(frozen(*made.batch), logits)
     found, compared = [], 0
@@ -69,7 +71,7 @@ def differences(made):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frozen_twin_gives_the_integers_of_the_reference(build, kind):
+def test_frozen_model_gives_the_integers_of_the_reference(build, kind):
     found, sqnr = differences(build(KINDS[kind]))
     assert found == []
     assert sqnr > 20
@@ -87,17 +89,17 @@ def test_the_same_with_the_next_gap(build, head):
 
 def test_saturated_states_are_the_same(build):
     made = build()
-    for layer in made.twin.layers:
+    for layer in made.qat.layers:
         layer.state_frac += 3  # far too fine: stores saturate
     assert differences(made)[0] == []
-    _, trace = made.twin.freeze().trace(made.batch)
+    _, trace = made.qat.freeze().trace(made.batch)
     assert (trace["stages/0/layers/0/ssm:state"][0] == 2**15 - 1).any()
 
 
 def test_layers_have_widths_of_their_own(build):
     made = build(layers={"stages.0.layers.1": {"state": 20, "gate": 4}})
     assert differences(made)[0] == []
-    nodes = {node.name: node for node in made.twin.freeze().nodes()}
+    nodes = {node.name: node for node in made.qat.freeze().nodes()}
     assert nodes["stages/0/layers/1/ssm"].state_width == 20
     assert nodes["stages/0/layers/0/ssm"].state_width == 16
     assert np.abs(nodes["stages/0/layers/1/gate"].weights[0]).max() <= 7
@@ -108,19 +110,19 @@ def test_layers_have_widths_of_their_own(build):
 def test_fine_tuning_computes_what_is_frozen(build, kind):
     """In float64 exactly; in float32 nearly always, as its sums are not exact."""
     made = build(KINDS[kind], double=True)
-    assert torch.equal(made.twin(*made.batch), made.twin.freeze()(*made.batch))
+    assert torch.equal(made.qat(*made.batch), made.qat.freeze()(*made.batch))
     made = build(KINDS[kind])
-    exact = made.twin.freeze()(*made.batch)
-    assert (made.twin(*made.batch).double() - exact).norm() < 0.02 * exact.norm()
+    exact = made.qat.freeze()(*made.batch)
+    assert (made.qat(*made.batch).double() - exact).norm() < 0.02 * exact.norm()
 
 
 @pytest.mark.parametrize("kind", ["async-last-layer", "zoh-timepool-batch", "rectangular", "stride-3-time", "dense"])
 def test_every_parameter_learns(build, kind):
     made = build(KINDS[kind])
-    made.twin.train()
-    logits = made.twin(*made.batch)
+    made.qat.train()
+    logits = made.qat(*made.batch)
     torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
-    for name, parameter in made.twin.named_parameters():
+    for name, parameter in made.qat.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
@@ -132,9 +134,9 @@ def test_gradients_are_those_of_the_float_model(build):
     made = build({"discretization": "zoh"}, double=True, widths={**widths, "decoder": 16})
     target = torch.tensor([0, 1, 2, 3])
     gradients = []
-    for model, twin in ((made.twin, True), (made.model, False)):
+    for model, qat in ((made.qat, True), (made.model, False)):
         torch.nn.functional.cross_entropy(model(*made.batch), target).backward()
-        named = (made.twin.model if twin else made.model).named_parameters()
+        named = (made.qat.model if qat else made.model).named_parameters()
         gradients.append({name: parameter.grad for name, parameter in named})
     for name, exact in gradients[1].items():
         assert (gradients[0][name] - exact).norm() < 0.05 * exact.norm() + 1e-4, name
@@ -142,37 +144,37 @@ def test_gradients_are_those_of_the_float_model(build):
 
 def test_frozen_scales_stay(build):
     made = build()
-    twin = made.twin.train()
-    twin.freeze_scales()
-    before = twin.freeze()
+    qat = made.qat.train()
+    qat.freeze_scales()
+    before = qat.freeze()
     with torch.no_grad():
-        for parameter in twin.model.parameters():
+        for parameter in qat.model.parameters():
             parameter.mul_(4.0)
-    after = twin.freeze()
+    after = qat.freeze()
     gate = "stages/0/layers/0/gate:weight_fracs/0"
     assert torch.equal(before.state_dict()[gate], after.state_dict()[gate])
-    twin.scales_frozen.fill_(False)
-    assert torch.equal(twin.freeze().state_dict()[gate], before.state_dict()[gate] - 2)
+    qat.scales_frozen.fill_(False)
+    assert torch.equal(qat.freeze().state_dict()[gate], before.state_dict()[gate] - 2)
 
 
 def test_scales_freeze_by_themselves(build):
     made = build()
-    twin = made.twin.train()
-    twin.freeze_scales_after = 2
+    qat = made.qat.train()
+    qat.freeze_scales_after = 2
     for expected in (False, False, True):
-        twin(*made.batch)
-        assert bool(twin.scales_frozen) is expected
+        qat(*made.batch)
+        assert bool(qat.scales_frozen) is expected
 
 
-def test_frozen_twin_survives_the_disk(build, tmp_path):
+def test_frozen_model_survives_the_disk(build, tmp_path):
     made = build({"norm": "batch", "expansion": 2})
-    frozen = made.twin.freeze()
+    frozen = made.qat.freeze()
     save_frozen(tmp_path / "frozen.safetensors", frozen, {"note": "x"})
     loaded, info = load_frozen(tmp_path / "frozen.safetensors")
     assert info == {"note": "x"}
     assert torch.equal(loaded(*made.batch), frozen(*made.batch))
     save_file(frozen.state_dict(), tmp_path / "plain.safetensors")
-    other = FrozenS5Classifier(made.twin.freeze().nodes(), frozen.weight_us)
+    other = FrozenS5Classifier(made.qat.freeze().nodes(), frozen.weight_us)
     other.get_buffer("stages/0/layers/0/gate:weights/0").zero_()
     assert not torch.equal(other(*made.batch), frozen(*made.batch))
     other.load_state_dict(load_file(tmp_path / "plain.safetensors"))
@@ -183,16 +185,16 @@ def test_damaged_frozen_weights_are_one_sentence(build, tmp_path):
     path = tmp_path / "frozen.safetensors"
     with pytest.raises(PumiceError, match="does not exist"):
         load_frozen(path)
-    save_frozen(path, build().twin.freeze(), {})
+    save_frozen(path, build().qat.freeze(), {})
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(PumiceError, match="cannot be read"):
         load_frozen(path)
 
 
-def test_the_twin_is_a_copy(build):
+def test_the_qat_model_is_a_copy(build):
     made = build()
     with torch.no_grad():
-        made.twin.model.decoder.weight.zero_()
+        made.qat.model.decoder.weight.zero_()
     assert made.model.decoder.weight.any()
 
 
@@ -201,7 +203,7 @@ def test_tokens_outside_the_vocabulary(build):
     tokens = made.batch[0].clone()
     tokens[0, 0] = 20
     with pytest.raises(PumiceError, match="this model knows 0 to 19"):
-        made.twin.freeze()(tokens, *made.batch[1:])
+        made.qat.freeze()(tokens, *made.batch[1:])
 
 
 def test_intervals_that_run_backwards_are_refused(build):
@@ -210,4 +212,4 @@ def test_intervals_that_run_backwards_are_refused(build):
     dt = dt.clone()
     dt[0, 3] = -0.5
     with pytest.raises(PumiceError, match=r"-0\.5 ms runs backwards"):
-        made.twin.freeze()(tokens, dt, *rest)
+        made.qat.freeze()(tokens, dt, *rest)
