@@ -41,11 +41,11 @@ def clipped(entry: LayerReport) -> str:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What lowering cost.
+class Report(Sequence[LayerReport]):
+    """What lowering cost: one entry a layer.
 
     Attributes:
-        layers: one entry a layer, plain JSON data.
+        layers: the entries, plain JSON data.
         title, caption: of the table.
         columns: the table's cells by heading, one a layer.
     """
@@ -54,6 +54,12 @@ class Report:
     title: str
     columns: Mapping[str, Sequence[str]]
     caption: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self.layers[number]
 
     def table(self) -> Table:
         """The report for people."""
