@@ -67,7 +67,7 @@ def raised_shift(
     runtimes are exact: some divide in float32.
     """
     shifts, more = _uniform(shift), _uniform(added)
-    powers, none = _powers(shifts), np.int64(0)
+    powers, none = _powers(shifts), np.zeros((), dtype=np.int64)
     if not shifts.any():
         return (graph.op("Add", tensor, graph.like(more, tensor)) if more.any() else tensor), none
     if graph.opset >= BITWISE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -81,7 +81,7 @@ def _has(opset: int, operation: onnx.NodeProto, dtypes: Mapping[str, np.dtype]) 
     )
 
 
-def _typed(names: list[str], formal: list[onnx.defs.OpSchema.FormalParameter]) -> Iterator[tuple[str, str]]:
+def _typed(names: Iterable[str], formal: Sequence[onnx.defs.OpSchema.FormalParameter]) -> Iterator[tuple[str, str]]:
     """Tensors and the types that the schema gives them; the last of variadic ones stands for all that follow."""
     for index, name in enumerate(names):
         yield name, formal[min(index, len(formal) - 1)].type_str

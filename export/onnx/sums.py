@@ -93,17 +93,17 @@ def rounded_sum(
     ``constant`` and ``right`` broadcast to (out,); a negative ``right`` is an exact left shift. The bounds of nodes
     keep the sum below 2**52.
     """
-    left, right = np.maximum(-_whole(right), 0), np.maximum(_whole(right), 0)
+    left, lost = np.maximum(-_whole(right), 0), np.maximum(_whole(right), 0)
     terms = [replace(term, shift=_whole(term.shift) + left) for term in terms]
-    constant = _whole(constant) * (1 << left) + (1 << right) // 2
-    total = sum(term.bound for term in terms) + abs(constant)
-    largest = int(np.max(total >> right)) + 1
+    added = _whole(constant) * (1 << left) + (1 << lost) // 2
+    total = sum((term.bound for term in terms), abs(added))
+    largest = int(np.max(total >> lost)) + 1
     if largest < 2 * I32_LIMIT and all(term.magnitude < 2 * I32_LIMIT for term in terms):
-        for way in _ways(terms, right):
-            if _fits(way, constant, right):
-                return _write(graph, way, constant, right), largest
+        for way in _ways(terms, lost):
+            if _fits(way, added, lost):
+                return _write(graph, way, added, lost), largest
     tensor = _total(graph, terms, _INT64)
-    return floor_shift(graph, tensor, right, constant, int(np.max(total))), largest
+    return floor_shift(graph, tensor, lost, added, int(np.max(total))), largest
 
 
 def _ways(terms: Sequence[Term], right: np.ndarray) -> Iterator[_Way]:

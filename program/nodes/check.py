@@ -31,7 +31,7 @@ def check_fields(node: Any) -> None:
     name = node.name
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ProgramError(f"a node needs a name of letters, digits, '_', '.', ':', '/', '+', '-', not {name!r:.60}")
-    for what, hint in _hints(type(node)).items():
+    for what, hint in _hints(type(node)).items():  # type: ignore[arg-type]  # mypy takes a type for unhashable
         value = getattr(node, what)
         for array in value if isinstance(value, tuple) else (value,):
             if isinstance(array, np.ndarray):

@@ -7,16 +7,15 @@ import numpy as np
 from ....program.arithmetic import round_half_up_shift
 from ....program.arithmetic import saturate as saturate_codes
 from ....program.nodes import (
+    WEIGHT,
     Add,
     BatchNorm,
     Embedding,
-    EventPool,
     GapInput,
     LayerNorm,
     Linear,
     Lookup,
     Multiply,
-    Readout,
     ValueInput,
 )
 from ..arithmetic import (
@@ -53,8 +52,7 @@ def write_gap_input(event: ProgramEvent, node: GapInput) -> str:
     State-space nodes limit them further, and the sum of a window; only as weights they may reach the range's end.
     """
     gap = at_least(event.graph, _one_channel(event, event.graph.input(node.name, np.int64, ["batch"])), 0)
-    pools = (read for read in event.program if node.name in read.inputs and isinstance(read, (EventPool, Readout)))
-    weighs = any(read.mode == "time" for read in pools)
+    weighs = any(reader.edge(WEIGHT) and node.name in reader.inputs for reader in event.program)
     return at_most(event.graph, gap, input_ranges(event.program)[node.name][1]) if weighs else gap
 
 
