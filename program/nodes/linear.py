@@ -17,7 +17,7 @@ from .facts import Tensor, biases, shifts, stored
 @register_node
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Embedding(Node):
-    """``y = sat(rhu(table[token] * 2**(output.frac - table_frac)))``.
+    """``y = sat(rhu(table[token] / 2**(table_frac - output.frac)))``.
 
     Shapes: ``table`` (vocab, channels).
     """
