@@ -9,17 +9,23 @@ from typing import Any
 from ..hw_sim.simulator import run, run_stepwise
 from ..program import Program, storage
 from ..program.samples import Trace
+from .program_files import load_program
 from .samples import as_samples, told
 
 
-def load(path: str | Path) -> Program:
-    """Read a program (``.npz``) and check its digest and every node.
+def load(path: str | Path, **settings: Any) -> Program:
+    """Read a program (``.npz``) and check its digest and every node, or make one of a ``.net`` file of lava-dl.
+
+    Args:
+        path: of the file.
+        settings: what a ``.net`` file may leave open: ``input_bits`` and ``signed`` of its input, ``class_names``
+            and ``step_us``; see ``pumice.export.netx.program_of``.
 
     Raises:
-        PumiceError: it is missing, damaged, newer than this Pumice, or no program.
+        PumiceError: it is missing, damaged, newer than this Pumice, or no program; a layer, neuron or value of a
+            ``.net`` file that a program cannot hold.
     """
-    with told():
-        return storage.load(path)
+    return load_program(path, **settings)
 
 
 def save(program: Program, path: str | Path) -> str:

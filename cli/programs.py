@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from ..api.program_files import load_program
 from ..errors import ProgramsDiffer, PumiceError
 from ..hw_sim.inspection import diff, diff_table, inspect, inspection_table
-from ..program import Program, ProgramError, load
+from ..program import Program
+from .words import SOURCES
 
 
 def inspect_file(arguments: Sequence[str]) -> None:
@@ -38,15 +40,13 @@ def diff_files(arguments: Sequence[str]) -> None:
 
 
 def _programs(arguments: Sequence[str], count: int, usage: str) -> tuple[list[Program], bool]:
-    names = [argument for argument in arguments if argument != "--json"]
+    given = [argument for argument in arguments if argument != "--json"]
+    names = [name.partition("=")[2] if name.split("=", 1)[0] in SOURCES else name for name in given]
     unknown = [name for name in names if name.startswith("-")]
     if unknown or len(names) != count:
         what = f"{unknown[0]} is unknown" if unknown else f"{len(names)} files are given, {count} expected"
         raise PumiceError(f"{what}; usage: {usage}")
-    try:
-        return [load(name) for name in names], "--json" in arguments
-    except ProgramError as error:
-        raise PumiceError(str(error)) from error
+    return [load_program(name) for name in names], "--json" in arguments
 
 
 def _show(data: dict[str, Any], table: Callable[[dict[str, Any]], RenderableType], as_json: bool) -> None:

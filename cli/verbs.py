@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..errors import PumiceError
 from ..stages.table import STAGES
+from .words import SOURCES
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Verb:
         config_name: the primary configuration.
         files: ``module:function`` that takes plain arguments, names of files and flags, or "".
         folders: ``module:function`` that takes plain folders and settings in place of a configuration, or "".
+        program: ``module:function`` that takes settings where one of them names a program file, or "".
     """
 
     name: str
@@ -35,6 +37,7 @@ class Verb:
     config_name: str = "config"
     files: str = ""
     folders: str = ""
+    program: str = ""
 
     def call(self, config: Any) -> Any:
         """Import the target and call it; returns what sweepers optimize, where it has that."""
@@ -42,11 +45,16 @@ class Verb:
 
     def takes_plain(self, arguments: Sequence[str]) -> bool:
         """Whether ``arguments`` are for `call_plain`: files or folders are among them, or it takes no others."""
+        if self.program and any(argument.split("=", 1)[0] in SOURCES for argument in arguments):
+            return True
         names = any("=" not in argument and not argument.startswith("-") for argument in arguments)
         return bool(self.files or self.folders) and (names or not self.config_name)
 
     def call_plain(self, arguments: Sequence[str]) -> None:
         """Import the target for plain arguments and call it."""
+        if self.program:
+            _imported(self.program)(arguments)
+            return
         if self.files:
             _imported(self.files)(arguments)
             return
@@ -61,6 +69,26 @@ def _imported(target: str) -> Callable[..., Any]:
 
 
 RUN_STAGES = "run:stages"
+FEED = "[steps=N] [columns=[channel,time]] [input_bits=N] [signed=BOOL] [class_names=[...]] [step_us=N] [threads=N]"
+PLAIN = {
+    "simulate": "net=FILE input=FILE [backends=[...]] [out=FOLDER]",
+    "count": "net=FILE input=FILE [hardware=NAME] [out=FILE.json]",
+    "export": "target=lava|netx|onnx net=FILE [input=FILE] out=PATH",
+}
+"""Verbs that take a program file as well, and what they take with it."""
+
+
+def _with_plain(verb: Verb) -> Verb:
+    """The verb, which takes a program file where `PLAIN` says so."""
+    name = verb.name
+    if name not in PLAIN:
+        return verb
+    usage = f"pumice {name} {PLAIN[name]}"
+    more = (
+        f"Without a run folder: {usage}\n{FEED}\n"
+        "net: a .net file of lava-dl (docs/loihi.md); program=FILE.npz: a program; input: a .npy or .npz file."
+    )
+    return replace(verb, help=f"{verb.help}\n\n{more}", program=f"plain:{name}")
 
 
 def _stage_verbs() -> list[Verb]:
@@ -69,12 +97,13 @@ def _stage_verbs() -> list[Verb]:
     for stage in STAGES:
         if not stage.target:
             plain = f"..stages.{stage.module}:{stage.compares}" if stage.compares else ""
-            verbs.append(Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), folders=plain))
+            verb = Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), folders=plain)
+            verbs.append(_with_plain(verb))
     exports = [stage for stage in STAGES if stage.target]
     listed = "\n\n".join(f"target={stage.target}: {stage.help}" for stage in exports)
     *first, last = [stage.target for stage in exports]
     summary = f"write the program for another runtime (target={', '.join(first)} or {last})"
-    return [*verbs, Verb("export", summary, listed, "run:export")]
+    return [*verbs, _with_plain(Verb("export", summary, listed, "run:export"))]
 
 
 VERBS: tuple[Verb, ...] = (
@@ -89,10 +118,18 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "inspect",
         "what a program holds: graph, widths, memory, dead zones",
-        "usage: pumice inspect program.npz [--json]",
+        "usage: pumice inspect program.npz [--json], or a .net file of lava-dl",
         "",
         config_name="",
         files="programs:inspect_file",
+    ),
+    Verb(
+        "import net",
+        "a program of a .net file of lava-dl: dense layers of CUBA neurons",
+        "usage: pumice import net FILE.net out=FILE.npz [input_bits=N] [signed=BOOL] [class_names=[...]] [step_us=N]",
+        "",
+        config_name="",
+        files="plain:import_net",
     ),
     Verb(
         "diff",

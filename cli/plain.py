@@ -1,0 +1,183 @@
+"""Verbs on a program file, or a .net file of lava-dl, without a run folder: ``pumice simulate net=FILE input=FILE``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from ..api.compare import compare
+from ..api.count import count as count_program
+from ..api.export import export_lava, export_netx, export_onnx
+from ..api.program_files import load_program
+from ..archives import save_arrays
+from ..errors import ParityError, PumiceError
+from ..export.netx.usage import layer_table, usage
+from ..files import write_json
+from ..program import Program, digest, save
+from ..program.samples import shortest
+from .inputs import Inputs, read_inputs
+from .words import SOURCES, Words
+
+CONSOLE = Console()
+READING = (*SOURCES, "input_bits", "signed", "class_names", "step_us")
+FEEDING = ("input", "steps", "columns", "threads")
+LAVA_SAMPLES, LAVA_TIMEOUT_S = 2, 600
+TRACED = 8
+"""Samples of which every edge and state is compared."""
+
+
+def simulate(arguments: Sequence[str]) -> None:
+    """``pumice simulate net=FILE input=FILE [backends=[...]] [out=FOLDER]``: compare backends bit for bit.
+
+    Raises:
+        ParityError: values that differ.
+        PumiceError: wrong settings or files.
+    """
+    words = Words(arguments, (*READING, *FEEDING, "backends", "lava_samples", "lava_timeout_s", "out"), "simulate")
+    program = read_program(words)
+    inputs = _inputs(words, program)
+    default = ["reference", "run", "step", *(["lava"] if program.chip else [])]
+    few = shortest(inputs.samples, words.number("lava_samples") or LAVA_SAMPLES)
+    parity = compare(
+        program,
+        inputs.samples,
+        words.listed("backends") or default,
+        traced=TRACED,
+        shares={"lava": few},
+        threads=words.number("threads"),
+        lava={"timeout_s": float(words.number("lava_timeout_s") or LAVA_TIMEOUT_S)},
+    )
+    CONSOLE.print(parity.table())
+    for name, reason in parity.skipped.items():
+        CONSOLE.print(f"left out: {name}: {reason}", soft_wrap=True)
+    logits = np.stack([trace.logits for trace in parity.traces[parity.oracle]])
+    for index, scores in enumerate(logits[:TRACED]):
+        best = int(scores.argmax())
+        CONSOLE.print(f"sample {index}: class {program.class_names[best]}, {_score(program, int(scores[best]))}")
+    out = words.path("out")
+    if out is not None:
+        verdicts = {name: asdict(verdict) for name, verdict in parity.verdicts.items()}
+        found = {"program": digest(program), "differing": parity.differing, "backends": verdicts}
+        write_json(out / "simulate.json", {**found, "skipped": dict(parity.skipped), "notes": inputs.notes})
+        series = [trace.series for trace in parity.traces[parity.oracle]]
+        steps = {f"series.{index}": rows for index, rows in enumerate(series) if rows is not None}
+        save_arrays(out / "simulate.npz", {"logits": logits, **steps}, compress=True)
+        CONSOLE.print(f"written: {out / 'simulate.json'} and simulate.npz", soft_wrap=True)
+    if parity.differing:
+        raise ParityError(f"{parity.differing} values differ between backends; report this with the program")
+
+
+def count(arguments: Sequence[str]) -> None:
+    """``pumice count net=FILE input=FILE [hardware=NAME] [out=FILE.json]``: operations, memory, energy.
+
+    Raises:
+        PumiceError: wrong settings or files.
+    """
+    words = Words(arguments, (*READING, *FEEDING, "hardware", "out"), "count")
+    program = read_program(words)
+    samples = _inputs(words, program).samples
+    hardware = words.text("hardware", "loihi-1" if program.chip == "loihi" else "horowitz-45nm")
+    costs = count_program(program, samples, hardware=hardware, threads=words.number("threads"))
+    costs.print(CONSOLE)
+    out = words.path("out")
+    if out is not None:
+        found: dict[str, Any] = {"program": digest(program), "samples": len(samples)}
+        found |= {"integer": costs.integer.to_dict(), "float32": costs.floating.to_dict()}
+        found |= {"neurobench": costs.neurobench, "profile": asdict(costs.profile)}
+        write_json(out, {**found, "energy": {name: entry.to_dict() for name, entry in costs.energy.items()}})
+        CONSOLE.print(f"written: {out}", soft_wrap=True)
+
+
+def export(arguments: Sequence[str]) -> None:
+    """``pumice export target=lava|netx|onnx net=FILE [input=FILE] out=PATH``: the program for another runtime.
+
+    Raises:
+        PumiceError: wrong settings or files, or a program that the target cannot hold.
+    """
+    words = Words(arguments, (*READING, *FEEDING, "target", "out"), "export")
+    targets = {"lava": _export_lava, "netx": _export_netx, "onnx": _export_onnx}
+    target = words.text("target", "onnx")
+    if target not in targets:
+        raise PumiceError(f"target={target} is unknown; use one of: {', '.join(targets)}")
+    targets[target](read_program(words), words, words.needed_path("out"))
+
+
+def import_net(arguments: Sequence[str]) -> None:
+    """``pumice import net FILE.net out=program.npz``: a program file of a .net file.
+
+    Raises:
+        PumiceError: wrong settings or files, or layers that no program holds.
+    """
+    files = [f"net={argument}" if "=" not in argument else argument for argument in arguments]
+    words = Words(files, (*READING, "out"), "import net")
+    program, out = read_program(words), words.needed_path("out")
+    CONSOLE.print(f"{out}: program {save(program, out)}", soft_wrap=True)
+
+
+def read_program(words: Words) -> Program:
+    """The program that ``net=`` or ``program=`` names.
+
+    Raises:
+        PumiceError: none or both, or a file that is no program.
+    """
+    named = [source for source in SOURCES if source in words.given]
+    if len(named) != 1:
+        raise PumiceError(f"{' and '.join(named) or 'no program'} given; name one file by program=... or net=...")
+    settings: dict[str, Any] = {}
+    for name in ("input_bits", "step_us"):
+        if name in words.given:
+            settings[name] = words.number(name)
+    if "signed" in words.given:
+        settings["signed"] = words.flag("signed")
+    if "class_names" in words.given:
+        settings["class_names"] = words.listed("class_names")
+    return load_program(words.needed_path(named[0]), **settings)
+
+
+def _inputs(words: Words, program: Program) -> Inputs:
+    columns = words.listed("columns") if "columns" in words.given else None
+    inputs = read_inputs(words.needed_path("input"), program, words.number("steps"), columns)
+    for note in inputs.notes:
+        CONSOLE.print(note, soft_wrap=True)
+    lengths = [len(times) for _, times in inputs.samples]
+    CONSOLE.print(f"samples: {len(lengths)}, steps: {min(lengths)} to {max(lengths)}", soft_wrap=True)
+    if inputs.outside:
+        source = program.value_input.output
+        low, high = source.min * source.scale, source.max * source.scale
+        CONSOLE.print(
+            f"{inputs.outside:,} of {inputs.values:,} input values are no multiple of {source.scale:g} from {low:g} to "
+            f"{high:g}: they are rounded and clipped to that; of a .net file input_bits=... chooses the range",
+            soft_wrap=True,
+        )
+    return inputs
+
+
+def _score(program: Program, code: int) -> str:
+    value = code * program[program.logits].output.scale
+    return f"{value:.4g} spikes a step" if program.chip == "loihi" else f"logit {value:.6g}"
+
+
+def _export_lava(program: Program, words: Words, out: Path) -> None:
+    export_lava(program, out, _inputs(words, program).samples, threads=words.number("threads"))
+    CONSOLE.print(f"to run it: cd {out} && uv run run.py (README.md there tells more)", soft_wrap=True)
+
+
+def _export_netx(program: Program, words: Words, out: Path) -> None:
+    nodes = export_netx(program, out)
+    CONSOLE.print(layer_table(nodes))
+    for sentence in usage(program, nodes, out):
+        CONSOLE.print(sentence, soft_wrap=True)
+
+
+def _export_onnx(program: Program, words: Words, out: Path) -> None:
+    if program.chip:
+        raise PumiceError(
+            f"ONNX has no form of {program.chip}'s own neurons; export them with target=lava or target=netx"
+        )
+    for form in ("step", "sequence"):
+        CONSOLE.print(f"written: {export_onnx(program, out / f'{form}.onnx', form=form)}", soft_wrap=True)
