@@ -37,7 +37,8 @@ def check_fields(node: Any) -> None:
             if isinstance(array, np.ndarray):
                 _check_array(name, what, array)
         if not _is(value, hint):
-            raise ProgramError(f"node {name}: {what} holds {value!r:.60}, not {hint!s}")
+            wanted = "whole number" if int in (hint, *get_args(hint)) else getattr(hint, "__name__", str(hint))
+            raise ProgramError(f"node {name}: {what}={value!r:.60} is no {wanted}")
 
 
 def _check_array(name: str, what: str, array: np.ndarray) -> None:

@@ -337,7 +337,7 @@ def loihi(driven, back, exponent, u, v, z, bias, keep_u, keep_v, threshold, limi
         wrapped = wrapped + 2 * limit if wrapped <= -limit else wrapped
         free = truncated(v[i] * keep_v[i], decay_bits) + wrapped + bias[i]
         potential = min(max(free, 1 - limit), limit - 1)
-        lost += (wrapped != whole) + (potential != free)
+        lost += int(wrapped != whole) + int(potential != free)  # two booleans of numpy add up to one
         fired = potential > threshold[i]
         u[i] = wrapped
         v[i] = 0 if fired else potential

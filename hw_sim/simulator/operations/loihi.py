@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from numba.np.unsafe.ndarray import to_fixed_tuple as fields
-
 from ..compiled import compiled
 from ..kernels import plain as tier
 from ..opcodes import BODY, IN, IN_CHANNELS, IN_ROWS, OUT, OUT_CHANNELS, SATURATIONS
+from ..views import fields
 from .neurons import product
 
 

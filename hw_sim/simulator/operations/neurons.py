@@ -6,11 +6,10 @@ their arithmetic is int64. Rows of S entries are those of H neurons and zeros up
 
 from __future__ import annotations
 
-from numba.np.unsafe.ndarray import to_fixed_tuple as fields
-
 from ..compiled import compiled
 from ..kernels import plain as tier
 from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, IS_LIF, IS_SE, LOW, OUT, OUT_CHANNELS, SATURATIONS
+from ..views import fields
 
 
 @compiled

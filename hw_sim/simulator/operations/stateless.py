@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from numba.np.unsafe.ndarray import to_fixed_tuple as fields
-
 from ..compiled import compiled
 from ..kernels import plain as tier
 from ..opcodes import BODY, HIGH, IN, IN_ROWS, LOW, OUT, OUT_CHANNELS, SATURATIONS
+from ..views import fields
 
 
 @compiled

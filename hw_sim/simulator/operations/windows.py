@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple as fields
 
 from ..compiled import compiled
 from ..kernels import plain as tier
@@ -28,6 +27,7 @@ from ..opcodes import (
     TAKE_TIME,
     TAKE_WINDOW,
 )
+from ..views import fields
 
 
 @compiled
