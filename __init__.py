@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .api.runs import open_run as open_run
     from .errors import PumiceError as PumiceError
     from .hw_sim.simulator.simulator import Simulator as Simulator
-    from .quantization.config import QuantizationConfig as QuantizationConfig
+    from .quantize.config import QuantizationConfig as QuantizationConfig
 
 _WHERE = {
     "build_model": "api.models",
@@ -42,7 +42,7 @@ _WHERE = {
     "open_run": "api.runs",
     "PumiceError": "errors",
     "quantize": "api.quantize",
-    "QuantizationConfig": "quantization.config",
+    "QuantizationConfig": "quantize.config",
     "save": "api.programs",
     "simulate": "api.programs",
     "Simulator": "hw_sim.simulator.simulator",
@@ -53,6 +53,8 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "quantize":  # a room that is callable: both `pumice.quantize(...)` and `pumice.quantize.config` work
+        return import_module(".quantize", __name__)
     found = getattr(import_module(f".{_WHERE[name]}", __name__), name)
     globals()[name] = found
     return found

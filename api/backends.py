@@ -13,7 +13,7 @@ from ..hw_sim import simulator
 from ..hw_sim.parity.compare import Backend
 from ..program import Program, reference
 from ..program.samples import Sample, Trace, check
-from ..quantization.frozen import FrozenModel
+from ..quantize.frozen import FrozenModel
 from .frozen import run_twin
 
 PADDED_EVENTS = 250_000

@@ -14,8 +14,8 @@ from torch import nn
 from ..errors import PumiceError
 from ..program.arrays import integers, reals
 from ..program.clock import check_order
-from ..quantization.families import family_of
-from ..quantization.qat_model import QATModel
+from ..quantize.families import family_of
+from ..quantize.qat_model import QATModel
 from ..train.data.batch import PaddedBatch
 from ..train.data.events.batch import EventBatch
 from ..train.data.events.collate import pad

@@ -13,7 +13,7 @@ from ..hw_sim.parity.compare import Backend, Comparison, Verdict
 from ..hw_sim.parity.compare import compare as compare_all
 from ..program import Program
 from ..program.samples import Sample, Trace
-from ..quantization.frozen import FrozenModel
+from ..quantize.frozen import FrozenModel
 from .backends import Options, Remembering, make_backend
 from .samples import as_samples, told
 

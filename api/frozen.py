@@ -14,7 +14,7 @@ from ..program.arithmetic import rounded_divide
 from ..program.clock import gaps
 from ..program.nodes import Readout
 from ..program.samples import Sample, Trace, check
-from ..quantization.frozen import FrozenModel
+from ..quantize.frozen import FrozenModel
 from ..train.data.events.collate import pad
 from ..train.data.inputs import Inputs
 

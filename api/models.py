@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import PumiceError
-from ..quantization.families import model_family
+from ..quantize.families import model_family
 from ..train.weights import load_weights, weights_info
 from .data import load_data
 from .presets import kind_of, settings_of

@@ -17,14 +17,14 @@ from torch import nn
 from ..errors import PumiceError
 from ..files import write_json
 from ..program import Program, save
-from ..quantization.config import FamilyTuning, QuantizationConfig
-from ..quantization.families import family_of
-from ..quantization.family import Family
-from ..quantization.frozen import FrozenModel
-from ..quantization.lowering import Report
-from ..quantization.qat import calibrate, fine_tune
-from ..quantization.qat_model import QATModel
-from ..quantization.weights import save_frozen
+from ..quantize.config import FamilyTuning, QuantizationConfig
+from ..quantize.families import family_of
+from ..quantize.family import Family
+from ..quantize.frozen import FrozenModel
+from ..quantize.lowering import Report
+from ..quantize.qat import calibrate, fine_tune
+from ..quantize.qat_model import QATModel
+from ..quantize.weights import save_frozen
 from ..records import versions
 from ..train.data.base import TaskDataModule
 from ..train.data.batch import Batch, PaddedBatch

@@ -14,8 +14,8 @@ from ..archives import load_arrays
 from ..errors import PumiceError
 from ..files import check_inside, read_json, read_text
 from ..program import Program
-from ..quantization.frozen import FrozenModel
-from ..quantization.weights import load_frozen
+from ..quantize.frozen import FrozenModel
+from ..quantize.weights import load_frozen
 from ..records import METRICS, StageRecord, read_records
 from ..train.evaluate import PredictedSeries, Predictions
 from .models import load_model

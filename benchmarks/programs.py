@@ -14,9 +14,9 @@ from pumice.models.s5.build import build_s5
 from pumice.models.s5.classifier import S5Classifier
 from pumice.program import Program
 from pumice.program.clock import gaps
-from pumice.quantization.config import QuantizationConfig
-from pumice.quantization.families import lower, prepare
-from pumice.quantization.qat import calibrate
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
 
 CONFIGS = Path(pumice.configs.__file__).parent / "model"

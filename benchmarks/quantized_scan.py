@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from pumice.models.scan.event import event_scan
 from pumice.models.scan.intervals import Intervals
-from pumice.quantization.scan import DecayTable, quantized_scan
+from pumice.quantize.scan import DecayTable, quantized_scan
 from timing import Way, compare, parse, parser
 
 FORWARD, BOTH = "forward", "forward + backward"

@@ -12,7 +12,7 @@ from torch import nn
 from ..api.data import load_data
 from ..api.models import build_model as model_of
 from ..errors import PumiceError
-from ..quantization.families import model_family
+from ..quantize.families import model_family
 from ..train.data.base import TaskDataModule
 from ..train.settings import SystemSettings, TrainingSettings
 

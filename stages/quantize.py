@@ -18,8 +18,8 @@ from ..hw_sim.parity.fidelity import spike_rates
 from ..hw_sim.parity.health import health
 from ..hw_sim.parity.noise import sqnr_of
 from ..program import Program
-from ..quantization.config import QuantizationConfig
-from ..quantization.families import prepare, why_unavailable
+from ..quantize.config import QuantizationConfig
+from ..quantize.families import prepare, why_unavailable
 from ..records import versions
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text

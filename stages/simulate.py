@@ -30,9 +30,9 @@ from ..hw_sim.parity.paired import compare_decisions
 from ..hw_sim.simulator import Simulator, run_stepwise
 from ..program import Program, digest
 from ..program.samples import Sample, shortest
-from ..quantization.config import ARITHMETICS
-from ..quantization.families import family_of
-from ..quantization.weights import load_frozen
+from ..quantize.config import ARITHMETICS
+from ..quantize.families import family_of
+from ..quantize.weights import load_frozen
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text, predict
 from ..train.settings import SystemSettings, TrainingSettings, read_section

@@ -10,7 +10,7 @@ import torch
 from pumice.api.presets import preset
 from pumice.api.quantize import CALIBRATED, TUNED, predictions
 from pumice.program import digest, reference
-from pumice.quantization.config import QuantizationConfig
+from pumice.quantize.config import QuantizationConfig
 
 CLASSES = 4
 EPOCH = {"qat": {"epochs": 1}}

@@ -1,5 +1,6 @@
 """The names of the front door: lazy, complete, and known to type checkers."""
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -40,9 +41,10 @@ def test_a_program_is_run_and_counted_without_torch_at_hand(made, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_is_there_and_told(name):
     found = getattr(pumice, name)
-    assert found.__name__ == name
+    assert found.__name__.rpartition(".")[2] == name
     assert inspect.getdoc(found)
     assert name in dir(pumice)
+    found = inspect.unwrap(found)
     if inspect.isfunction(found):
         assert "Raises:" in found.__doc__
         assert all(
@@ -52,10 +54,17 @@ def test_every_name_is_there_and_told(name):
 
 def test_names_stay_whatever_was_imported_before():
     done = python(
-        "import pumice.quantization.families, pumice.api.quantize, pumice.api.compare, pumice.api.count, pumice\n"
+        "import pumice.quantize.families, pumice.api.quantize, pumice.api.compare, pumice.api.count, pumice\n"
         f"assert all(callable(getattr(pumice, name)) for name in {NAMES}), 'a module hides a function'"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_room_of_quantization_is_the_function_too():
+    assert pumice.quantize.config.QuantizationConfig is pumice.QuantizationConfig
+    assert inspect.signature(pumice.quantize) == inspect.signature(
+        importlib.import_module("pumice.api.quantize").quantize
+    )
 
 
 def test_an_unknown_name_is_an_attribute_error():

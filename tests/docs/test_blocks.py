@@ -14,9 +14,9 @@ import torch
 from pumice.models.s5.build import build_s5
 from pumice.program import save
 from pumice.program.random.networks import random_network
-from pumice.quantization.config import QuantizationConfig
-from pumice.quantization.families import lower, prepare
-from pumice.quantization.qat import calibrate
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
 from pumice.program.clock import gaps
 from pumice.program.random.programs import random_sample
-from pumice.quantization.config import QuantizationConfig
-from pumice.quantization.families import lower, prepare
-from pumice.quantization.qat import calibrate
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
 
 LEVELS = [

@@ -14,7 +14,7 @@ from pumice.cli.main import main
 from pumice.errors import PumiceError
 from pumice.program import ProgramError, digest, load
 from pumice.program.storage import pack_node
-from pumice.quantization.weights import load_frozen
+from pumice.quantize.weights import load_frozen
 from pumice.stages.build import build_data, build_model
 from pumice.stages.folder import RunFolder
 from pumice.stages.table import STAGES

@@ -17,10 +17,10 @@ from pumice.program.nodes import Neurons
 from pumice.program.random.networks import CHOICES, random_network
 from pumice.program.random.programs import random_sample
 from pumice.program.samples import codes
-from pumice.quantization.adlif.frozen import FrozenAdLIF
-from pumice.quantization.config import QuantizationConfig
-from pumice.quantization.families import lower, prepare
-from pumice.quantization.qat import calibrate
+from pumice.quantize.adlif.frozen import FrozenAdLIF
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs
 
 

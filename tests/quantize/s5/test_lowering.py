@@ -10,10 +10,10 @@ import torch
 from pumice.errors import PumiceError
 from pumice.program import digest, load, reference, save
 from pumice.program.nodes import DiagonalSSM
-from pumice.quantization.families import lower
-from pumice.quantization.lowering import dead_zones, make_program
-from pumice.quantization.qat import calibrate
-from pumice.quantization.s5.report import STATES, lowering_report
+from pumice.quantize.families import lower
+from pumice.quantize.lowering import dead_zones, make_program
+from pumice.quantize.qat import calibrate
+from pumice.quantize.s5.report import STATES, lowering_report
 
 NAMES = ("a", "b", "c", "d", "e")
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from pumice.cli.main import main
 from pumice.program import digest, load, reference
-from pumice.quantization.adlif.frozen import FrozenAdLIF
-from pumice.quantization.adlif.model import QuantAdLIF
-from pumice.quantization.config import FineTuning, QuantizationConfig
-from pumice.quantization.families import family_of, prepare
-from pumice.quantization.qat import calibrate_on
-from pumice.quantization.weights import load_frozen
+from pumice.quantize.adlif.frozen import FrozenAdLIF
+from pumice.quantize.adlif.model import QuantAdLIF
+from pumice.quantize.config import FineTuning, QuantizationConfig
+from pumice.quantize.families import family_of, prepare
+from pumice.quantize.qat import calibrate_on
+from pumice.quantize.weights import load_frozen
 from pumice.stages import quantize as stage
 from pumice.stages import train as stage_train
 from pumice.stages.build import build_data, build_model

@@ -10,9 +10,9 @@ import torch
 from pumice.errors import PumiceError
 from pumice.hw_sim import simulator
 from pumice.program import reference
-from pumice.quantization.lowering import make_program
-from pumice.quantization.s5.frozen import FrozenS5Classifier
-from pumice.quantization.weights import load_frozen, save_frozen
+from pumice.quantize.lowering import make_program
+from pumice.quantize.s5.frozen import FrozenS5Classifier
+from pumice.quantize.weights import load_frozen, save_frozen
 from safetensors.torch import load_file, save_file
 
 KINDS = {

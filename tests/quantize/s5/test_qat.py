@@ -12,11 +12,11 @@ import torch
 from omegaconf import OmegaConf
 from pumice.errors import PumiceError
 from pumice.program import digest, load, reference
-from pumice.quantization.config import FineTuning, QuantizationConfig
-from pumice.quantization.families import prepare
-from pumice.quantization.qat import calibrate_on
-from pumice.quantization.s5.model import tick_ms_of
-from pumice.quantization.weights import load_frozen
+from pumice.quantize.config import FineTuning, QuantizationConfig
+from pumice.quantize.families import prepare
+from pumice.quantize.qat import calibrate_on
+from pumice.quantize.s5.model import tick_ms_of
+from pumice.quantize.weights import load_frozen
 from pumice.stages import quantize as stage
 from pumice.stages import train as stage_train
 from pumice.stages.build import build_data, build_model

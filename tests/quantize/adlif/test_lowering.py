@@ -15,15 +15,15 @@ from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.program import Format, digest, load, save
 from pumice.program.nodes import LIF, SPIKES, AdaptiveLIF, DenseInput, LeakyIntegrator, Readout
-from pumice.quantization.adlif.codes import cell_codes, cell_fracs, constant_codes, decay_codes, threshold_codes
-from pumice.quantization.adlif.fold import FoldedCell, exact_cell
-from pumice.quantization.adlif.formats import CellFormats
-from pumice.quantization.adlif.report import STATES, lowering_report
-from pumice.quantization.config import QuantizationConfig, Widths
-from pumice.quantization.families import lower, prepare
-from pumice.quantization.lowering import dead_zones
-from pumice.quantization.observers import InputObserver
-from pumice.quantization.qat import calibrate
+from pumice.quantize.adlif.codes import cell_codes, cell_fracs, constant_codes, decay_codes, threshold_codes
+from pumice.quantize.adlif.fold import FoldedCell, exact_cell
+from pumice.quantize.adlif.formats import CellFormats
+from pumice.quantize.adlif.report import STATES, lowering_report
+from pumice.quantize.config import QuantizationConfig, Widths
+from pumice.quantize.families import lower, prepare
+from pumice.quantize.lowering import dead_zones
+from pumice.quantize.observers import InputObserver
+from pumice.quantize.qat import calibrate
 
 NAMES = ("a", "b", "c", "d", "e")
 

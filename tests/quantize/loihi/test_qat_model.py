@@ -10,14 +10,14 @@ from pumice.models.adlif.build import build_adlif
 from pumice.program import Program, digest, load, reference, save
 from pumice.program.nodes import SPIKES, DenseInput, LoihiLIF, Readout
 from pumice.program.random.loihi import random_loihi
-from pumice.quantization.config import Calibration, QuantizationConfig, Widths
-from pumice.quantization.families import FAMILIES, lower, prepare
-from pumice.quantization.loihi.layer import QuantLoihiLayer, Source, synapse_codes
-from pumice.quantization.loihi.loop import Dynamics
-from pumice.quantization.loihi.report import lowering_report
-from pumice.quantization.loihi.scan import loihi_scan
-from pumice.quantization.lowering import make_program
-from pumice.quantization.qat import calibrate
+from pumice.quantize.config import Calibration, QuantizationConfig, Widths
+from pumice.quantize.families import FAMILIES, lower, prepare
+from pumice.quantize.loihi.layer import QuantLoihiLayer, Source, synapse_codes
+from pumice.quantize.loihi.loop import Dynamics
+from pumice.quantize.loihi.report import lowering_report
+from pumice.quantize.loihi.scan import loihi_scan
+from pumice.quantize.lowering import make_program
+from pumice.quantize.qat import calibrate
 from pumice.train.data.sequences.batch import LabelledSequence, collate_blocks
 
 FEATURES, CLASSES = 7, 4

@@ -5,10 +5,10 @@ import pytest
 import torch
 from pumice.hw_sim.simulator import run
 from pumice.program import Format
-from pumice.quantization.adlif.codes import stability_limit
-from pumice.quantization.families import lower
-from pumice.quantization.qat import calibrate
-from pumice.quantization.scan import NeuronCodes, quantized_neuron_scan
+from pumice.quantize.adlif.codes import stability_limit
+from pumice.quantize.families import lower
+from pumice.quantize.qat import calibrate
+from pumice.quantize.scan import NeuronCodes, quantized_neuron_scan
 from pumice.train.data.inputs import Inputs
 
 STEPS, CALIBRATED = 100_000, 1000

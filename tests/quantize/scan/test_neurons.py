@@ -12,7 +12,7 @@ from pumice.program import Format, reference
 from pumice.program.nodes import LeakyIntegrator, Neurons
 from pumice.program.random.networks import CHOICES, random_network
 from pumice.program.random.programs import random_sample
-from pumice.quantization.scan import NeuronCodes, quantized_integrator_scan, quantized_neuron_scan
+from pumice.quantize.scan import NeuronCodes, quantized_integrator_scan, quantized_neuron_scan
 
 IMPLEMENTATIONS = ("numba", "torch")
 WIDE = Format(50, True, 40)  # no rounding that matters, no saturation

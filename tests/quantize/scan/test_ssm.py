@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
 from pumice.models.scan.diagonal import diagonal_scan
-from pumice.quantization.scan import DecayTable, quantized_scan
+from pumice.quantize.scan import DecayTable, quantized_scan
 
 IMPLEMENTATIONS = ("numba", "torch")
 

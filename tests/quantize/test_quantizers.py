@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
-from pumice.quantization.exponents import power_of_two_frac, weight_frac
-from pumice.quantization.quantizers import QuantActivation, TensorQuantizer
-from pumice.quantization.rounding import code_range, pow2_quantize
+from pumice.quantize.exponents import power_of_two_frac, weight_frac
+from pumice.quantize.quantizers import QuantActivation, TensorQuantizer
+from pumice.quantize.rounding import code_range, pow2_quantize
 
 
 def activation_frac(values, width, signed=True, method="max"):

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
-from pumice.quantization.config import QuantizationConfig
-from pumice.quantization.exponents import power_of_two_frac
-from pumice.quantization.families import prepare
-from pumice.quantization.observers import Histogram, Peaks
-from pumice.quantization.qat import calibrate
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.exponents import power_of_two_frac
+from pumice.quantize.families import prepare
+from pumice.quantize.observers import Histogram, Peaks
+from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
 
 TIMING = Timing(tick_ms=0.5)

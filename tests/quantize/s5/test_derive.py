@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.program.formats import Format
 from pumice.program.nodes import LayerNorm
-from pumice.quantization.codes import (
+from pumice.quantize.codes import (
     accumulator_codes,
     decay_magnitude,
     decay_table,
@@ -23,7 +23,7 @@ from pumice.quantization.codes import (
     sigmoid,
     weight_codes,
 )
-from pumice.quantization.exponents import row_fracs
+from pumice.quantize.exponents import row_fracs
 
 rates = st.builds(complex, st.floats(-8.0, 0.0), st.floats(-40.0, 40.0)) | st.builds(
     complex, st.floats(-1e-4, 0.0), st.floats(-1e-3, 1e-3)

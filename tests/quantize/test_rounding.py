@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pumice.quantization.rounding import RoundHalfUp, code_range, pow2, pow2_codes, pow2_quantize, round_half_up
+from pumice.quantize.rounding import RoundHalfUp, code_range, pow2, pow2_codes, pow2_quantize, round_half_up
 
 DTYPES = (torch.float32, torch.float64)
 

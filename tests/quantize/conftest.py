@@ -15,9 +15,9 @@ from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
 from pumice.program.clock import gaps
-from pumice.quantization.config import QuantizationConfig
-from pumice.quantization.families import prepare
-from pumice.quantization.qat import calibrate, fine_tune
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.families import prepare
+from pumice.quantize.qat import calibrate, fine_tune
 from pumice.train.data.inputs import Inputs, Timing
 from pumice.train.data.sequences.batch import IGNORED, BlockBatch
 from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section

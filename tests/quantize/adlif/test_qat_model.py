@@ -15,12 +15,12 @@ from pumice.models.adlif.network import AdLIFNetwork
 from pumice.program import reference
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_sample
-from pumice.quantization.adlif.frozen import FrozenAdLIF
-from pumice.quantization.config import QuantizationConfig
-from pumice.quantization.families import prepare
-from pumice.quantization.lowering import make_program
-from pumice.quantization.qat import calibrate
-from pumice.quantization.weights import load_frozen, save_frozen
+from pumice.quantize.adlif.frozen import FrozenAdLIF
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.families import prepare
+from pumice.quantize.lowering import make_program
+from pumice.quantize.qat import calibrate
+from pumice.quantize.weights import load_frozen, save_frozen
 from pumice.train.data.inputs import Inputs
 
 STEP_US = 4000

@@ -1,1 +1,0 @@
-"""Fake quantization with brevitas, calibration, and lowering to the integer program."""
