@@ -77,5 +77,8 @@ def _digest(data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         sha.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        flat = tensor.reshape(-1)
+        if flat.stride() != (1,):  # one entry may have any
+            flat = flat.clone(memory_format=torch.contiguous_format)
+        sha.update(flat.view(torch.uint8).numpy().data)
     return sha.hexdigest()

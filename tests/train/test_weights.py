@@ -2,6 +2,7 @@ import pytest
 import torch
 from pumice.errors import PumiceError
 from pumice.train.checkpoint import AtomicCheckpointIO
+from pumice.train.sealed import read_sealed, write_sealed
 from pumice.train.weights import load_weights, save_weights
 
 
@@ -78,3 +79,19 @@ def test_damaged_checkpoint_is_refused(tmp_path):
         (tmp_path / "a.ckpt").write_bytes(content[:size])
         with pytest.raises(PumiceError, match="cannot be read"):
             store.load_checkpoint(tmp_path / "a.ckpt")
+
+
+def test_tensors_of_every_layout_are_sealed(tmp_path):
+    tensors = {
+        "one": torch.zeros(1).as_strided((1,), (0,)),
+        "none": torch.zeros(0, 3),
+        "number": torch.tensor(3),
+        "turned": torch.arange(6).reshape(2, 3).T,
+        "every other": torch.arange(6)[::2],
+        "repeated": torch.ones(1).expand(4),
+        "truth": torch.tensor([True, False]),
+    }
+    write_sealed(tmp_path / "x.safetensors", tensors, {"a": 1})
+    found, data = read_sealed(tmp_path / "x.safetensors")
+    assert data == {"a": 1}
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
