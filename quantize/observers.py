@@ -15,10 +15,23 @@ from .rounding import code_range, pow2, pow2_codes
 SPIKE_CODES = (Format(1, False, 0), Format(2, True, 0))
 
 
-class Peak:
-    """The largest magnitude of a state."""
+def largest_of(what: str, x: Tensor) -> float:
+    """The largest magnitude of x, any shape but empty.
 
-    def __init__(self) -> None:
+    Raises:
+        PumiceError: values that are not finite; begins with ``what``.
+    """
+    largest = float(x.detach().abs().max())
+    if not np.isfinite(largest):
+        raise PumiceError(f"{what} holds NaN or infinity in calibration; train the model again, or clean the data")
+    return largest
+
+
+class Peak:
+    """The largest magnitude of a state; ``what`` names it in messages."""
+
+    def __init__(self, what: str = "a state") -> None:
+        self.what = what
         self.largest: float | None = None
 
     def update(self, x: Tensor) -> None:
@@ -28,14 +41,11 @@ class Peak:
             PumiceError: values that are not finite.
         """
         if x.numel():
-            largest = float(x.detach().abs().max())
-            if not largest < float("inf"):
-                raise PumiceError("calibration met NaN or infinity; train the model again, or clean the data")
-            self.largest = max(self.largest or 0.0, largest)
+            self.largest = max(self.largest or 0.0, largest_of(self.what, x))
 
     def at_least(self, value: float) -> Peak:
         """A peak that reaches ``value`` too; nothing where nothing was seen."""
-        raised = Peak()
+        raised = Peak(self.what)
         raised.largest = None if self.largest is None else max(self.largest, value)
         return raised
 
@@ -51,7 +61,7 @@ class InputObserver:
     """What the input reaches, and whether it consists of whole numbers."""
 
     def __init__(self) -> None:
-        self.values = Histogram()
+        self.values = Histogram("the input")
         self.whole = True
         self.least = self.most = 0.0
 
@@ -84,9 +94,13 @@ BINS = 1 << 14  # eight or more a code of 12 bits
 
 
 class Histogram:
-    """Counts of values over ``[-2**k, 2**k)``; k grows with the values, pairs of bins being merged."""
+    """Counts of values over ``[-2**k, 2**k)``; k grows with the values, pairs of bins being merged.
 
-    def __init__(self) -> None:
+    ``what`` names the values in messages.
+    """
+
+    def __init__(self, what: str = "a value") -> None:
+        self.what = what
         self.exponent: int | None = None
         self.counts = torch.zeros(BINS, dtype=torch.float64)
         self.largest = 0.0
@@ -100,9 +114,7 @@ class Histogram:
         x = x.detach().flatten().double().cpu()
         if not len(x):
             return
-        largest = float(x.abs().max())
-        if not np.isfinite(largest):
-            raise PumiceError("calibration met NaN or infinity; train the model again, or clean the data")
+        largest = largest_of(self.what, x)
         self.largest = max(self.largest, largest)
         needed = int(np.frexp(largest)[1]) if largest > 0 else -MAX_FRAC
         self.exponent = needed if self.exponent is None else self.exponent
@@ -131,15 +143,21 @@ class Histogram:
 
 
 class Peaks:
-    """The largest magnitude of each mode's real and imaginary part."""
+    """The largest magnitude of each mode's real and imaginary part; ``what`` names the states in messages."""
 
-    def __init__(self, modes: int) -> None:
+    def __init__(self, modes: int, what: str = "a state") -> None:
+        self.what = what
         self.largest = torch.zeros(modes, dtype=torch.float64)
         self.seen = False
 
     def update(self, states: Tensor) -> None:
-        """Look at states (N, 2P), planar."""
+        """Look at states (N, 2P), planar.
+
+        Raises:
+            PumiceError: states that are not finite.
+        """
         if len(states):
+            largest_of(self.what, states)
             peaks = states.detach().abs().amax(0).double().cpu()
             self.largest = torch.maximum(self.largest, torch.maximum(*peaks.chunk(2)))
             self.seen = True

@@ -61,8 +61,10 @@ class SpikingObserver:
 
     def __init__(self, layers: int) -> None:
         self.input = InputObserver()
-        self.potentials, self.adaptations = [[Peak() for _ in range(layers)] for _ in range(2)]
-        self.readout = Peak()
+        paths = [cell_path(number) for number in range(layers)]
+        self.potentials = [Peak(f"the potential of {path}") for path in paths]
+        self.adaptations = [Peak(f"the adaptation of {path}") for path in paths]
+        self.readout = Peak(f"the potential of {READOUT}")
 
     @torch.no_grad()
     def run(self, model: AdLIFNetwork, inputs: Inputs) -> Tensor:

@@ -72,7 +72,7 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
 
     def observer(self) -> NetworkObserver:
         """See `QATModel.observer`."""
-        return NetworkObserver([len(layer.state_frac) for layer in self.layers])
+        return NetworkObserver({layer.geometry.path: len(layer.state_frac) for layer in self.layers})
 
     def observe(self, observer: NetworkObserver, inputs: Inputs) -> None:
         """See `QATModel.observe`."""

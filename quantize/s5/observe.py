@@ -51,23 +51,24 @@ class Shown(Protocol):
 
 
 class LayerObserver:
-    """What the edges of one layer reach."""
+    """What the edges of the layer ``path`` reach."""
 
-    def __init__(self, modes: int) -> None:
-        self.edges = {name: Histogram() for name in ("u", "y", "gelu", "gate", "skip", "output")}
-        self.states = Peaks(modes)
+    def __init__(self, path: str, modes: int) -> None:
+        self.edges = {name: Histogram(f"{path}.{name}") for name in ("u", "y", "gelu", "gate", "skip", "output")}
+        self.states = Peaks(modes, f"the state of {path}")
 
 
 class NetworkObserver:
     """What the edges of a network reach.
 
     Args:
-        modes: of each layer.
+        modes: of each layer, by its path.
     """
 
-    def __init__(self, modes: list[int]) -> None:
-        self.edges = {name: Histogram() for name in ("input", "embedded", "readout")}
-        self.layers = [LayerObserver(count) for count in modes]
+    def __init__(self, modes: Mapping[str, int]) -> None:
+        names = {"input": "the input", "embedded": "the embedding", "readout": "the read-out"}
+        self.edges = {name: Histogram(what) for name, what in names.items()}
+        self.layers = [LayerObserver(path, count) for path, count in modes.items()]
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
+from pumice.models.adlif.build import build_adlif
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.program import Format, digest, load, save
@@ -24,6 +25,7 @@ from pumice.quantize.families import lower, prepare
 from pumice.quantize.lowering import dead_zones
 from pumice.quantize.observers import InputObserver
 from pumice.quantize.qat import calibrate
+from pumice.train.data.inputs import Inputs
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -296,3 +298,14 @@ def test_an_uncalibrated_model_is_refused(build_spiking):
 def test_class_names_must_fit(build_spiking):
     with pytest.raises(PumiceError, match="2 class names"):
         lower(build_spiking().qat, ("a", "b"))
+
+
+def test_the_layer_whose_potentials_are_not_finite_is_named():
+    model = build_adlif({"hidden": 8, "layers": 2, "cell": "lif"}, num_classes=3, in_features=4, seed=0)
+    qat = prepare(model, QuantizationConfig())
+    with torch.no_grad():
+        qat.model.cells[0].input.bias.fill_(100.0)  # all of them spike
+        qat.model.cells[1].input.weight.fill_(3e38)
+    inputs = Inputs(torch.ones(1, 6, 4), None, torch.tensor([6]))
+    with pytest.raises(PumiceError, match=r"^the potential of cells\.1 holds NaN or infinity in calibration"):
+        calibrate(qat, [inputs])

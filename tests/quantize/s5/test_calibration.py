@@ -11,7 +11,7 @@ from pumice.errors import PumiceError
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.exponents import power_of_two_frac
 from pumice.quantize.families import prepare
-from pumice.quantize.observers import Histogram, Peaks
+from pumice.quantize.observers import Histogram, Peak, Peaks
 from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
 
@@ -147,3 +147,21 @@ def test_bad_settings_are_one_sentence(settings, sentence):
 def test_widths_of_a_layer_that_is_not_there(build):
     with pytest.raises(PumiceError, match=r"stages\.7\.layers\.0, which the model lacks"):
         build(layers={"stages.7.layers.0": {"state": 20}})
+
+
+def test_the_layer_whose_values_are_not_finite_is_named(build):
+    made = build({"stages": 1, "layers_per_stage": 2, "stride": 1})
+    fresh = prepare(made.model, QuantizationConfig(), TIMING)
+    gate = fresh.model.layers[1].gate
+    with torch.no_grad():
+        gate.weight.copy_(torch.full_like(gate.weight, 3e38))  # finite, its sums are not
+    tokens, dt, lengths, pool_dt = made.batch
+    with pytest.raises(PumiceError, match=r"^stages\.0\.layers\.1\.gate holds NaN or infinity in calibration; train"):
+        calibrate(fresh, [Inputs(tokens, dt.float(), lengths, pool_dt.float())])
+
+
+@pytest.mark.parametrize("observer", [Histogram("here"), Peak("here"), Peaks(1, "here")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_every_observer_names_what_is_not_finite(observer, value):
+    with pytest.raises(PumiceError, match=r"^here holds NaN or infinity"):
+        observer.update(torch.tensor([[0.0, value]]))
