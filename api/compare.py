@@ -72,8 +72,8 @@ def compare(
         lava: further arguments of ``export.lava.run_lava``.
 
     Returns:
-        the verdicts: ``differing`` has to be 0. A backend that cannot run the program, or not on this machine, is
-        left out as long as two remain, and named in ``skipped``.
+        the verdicts, of which ``differing`` has to be 0. A backend that cannot run the program, or not on this
+        machine, is left out as long as two remain, and named in ``skipped``.
 
     Raises:
         PumiceError: an unknown backend, fewer than two, samples that the program cannot take.

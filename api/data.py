@@ -37,7 +37,7 @@ def load_data(
         changes: single settings in place of those of ``task``, such as ``root="data/"``.
 
     Returns:
-        a Lightning data module that has more to it: ``num_classes`` and ``model_inputs`` for `build_model`,
+        a Lightning data module with more to it, ``num_classes`` and ``model_inputs`` for `build_model`,
         ``class_names``, augmented batches by ``train_dataloader()``, batches as recorded by ``batches(split)``, and of
         each split plain samples by ``program_samples(split)`` and their ``labels(split)``.
 

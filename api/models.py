@@ -39,10 +39,10 @@ def build_model(
         changes: single settings in place of those of ``config``, such as ``d_model=64`` or ``hidden=256``.
 
     Returns:
-        for family ``s5`` an `S5Classifier`: ``model(tokens, dt, lengths, pool_dt)``, tokens int64 (B, L) or values
-        (B, L, F), times in ms (B, L), lengths (B,), gives logits (B, C). For family ``adlif`` an `AdLIFNetwork`:
-        ``model(inputs, blocks, count)``, inputs (B, T, F), the block of each step (B, T), gives logits
-        (B, count, C). Batches of `load_data` and `make_batches` call either: ``batch.apply(model)``.
+        for family ``s5`` an `S5Classifier`, whose ``model(tokens, dt, lengths, pool_dt)`` with tokens int64 (B, L) or
+        values (B, L, F), times in ms (B, L) and lengths (B,) gives logits (B, C). For family ``adlif`` an
+        `AdLIFNetwork`, whose ``model(inputs, blocks, count)`` with inputs (B, T, F) and the block of each step (B, T)
+        gives logits (B, count, C). Batches of `load_data` and `make_batches` call either by ``batch.apply(model)``.
 
     Raises:
         PumiceError: an unknown model or setting, one outside its limits, or an input that the model does not read.
@@ -63,7 +63,8 @@ def build_model(
 def load_model(path: str | Path) -> nn.Module:
     """The trained float model of a run folder, or of its ``weights.safetensors``, in evaluation mode.
 
-    The file says itself which model it holds; no data are read.
+    Args:
+        path: of either; the file says itself which model it holds, and no data are read.
 
     Raises:
         PumiceError: there is no such file, or it is damaged or holds no float model.

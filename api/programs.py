@@ -29,7 +29,14 @@ def load(path: str | Path, **settings: Any) -> Program:
 
 
 def save(program: Program, path: str | Path) -> str:
-    """Write a program to ``path``, whole or not at all, and return its digest: equal for equal programs.
+    """Write a program to a file, whole or not at all.
+
+    Args:
+        program: what to write.
+        path: of the file, ``.npz`` by custom; one that exists is replaced.
+
+    Returns:
+        The digest, equal for equal programs.
 
     Raises:
         PumiceError: the folder cannot be written to.

@@ -107,6 +107,9 @@ class Run:
 def open_run(path: str | Path) -> Run:
     """Open a run folder for reading: its settings, figures, models, program, predictions and report.
 
+    Args:
+        path: the folder, as ``run_dir`` names it on the command line.
+
     Raises:
         PumiceError: it is no folder of a run, or something in it leads out of it.
     """

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import griffe
+import pumice
 import pytest
 from hooks import package_folder
 from pumice.program.nodes import REGISTRY, Neurons
@@ -45,6 +46,16 @@ def test_every_public_name_has_a_docstring(package, module):
                 continue  # attributes are told in the docstring of their class
             inherited = any(key in base.members and base[key].has_docstring for base in public.mro())
             assert member.has_docstring or inherited, f"{member.path} has no docstring"
+
+
+@pytest.mark.parametrize("name", sorted(pumice._WHERE))
+def test_every_argument_of_the_front_door_is_told(name):
+    what = getattr(pumice, name)
+    text = inspect.getdoc(what) or ""
+    if not inspect.isfunction(what):
+        return
+    for argument in inspect.signature(what).parameters:
+        assert re.search(rf"(?m)^\s*\*{{0,2}}{argument}: |``{argument}``", text), f"{name} does not tell of {argument}"
 
 
 @pytest.mark.parametrize("node", [*REGISTRY.values(), Neurons])

@@ -12,6 +12,7 @@ import threading
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pumice
 import pytest
 from pumice.program.nodes import REGISTRY
 
@@ -82,6 +83,12 @@ def test_every_node_has_its_section_with_an_equation(site):
     table = text[text.index('<div class="nodes">') : text.index("What every node has")]
     for name in REGISTRY:
         assert f'href="#pumice.program.nodes.{name}"' in table
+
+
+def test_every_name_of_the_front_door_has_its_section(site):
+    text = (site / "reference" / "python.html").read_text(encoding="utf-8")
+    for name, module in pumice._WHERE.items():
+        assert f'id="pumice.{module}.{name}"' in text, name
 
 
 def test_all_equations_are_drawn(site):
