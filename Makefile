@@ -1,6 +1,6 @@
 # make demo        install, then the main job on the embedded data set
 # make test        install, then what `make lint` checks, then the whole test suite
-# make lint        style, the law of imports
+# make lint        style, the law of imports, types
 # make types       the type checker
 # make docs        the documentation as a site in site/, to be read without a network
 # make benchmark   every benchmark at a small size (SIZE=full: the sizes of the documentation)
@@ -9,7 +9,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 SIZE ?= small
 BENCHMARKS := scan quantized_scan adlif training_step simulator onnx_models lava
-CHECKS := style imports  # types joins them as soon as `make types` finds nothing
+CHECKS := style imports types
 
 .PHONY: demo test lint style imports types docs benchmark clean install
 

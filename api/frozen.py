@@ -51,9 +51,8 @@ def _run_steps(frozen: FrozenModel[Any], program: Program, batch: Sequence[Sampl
     """A clocked network; its state may run on through the padding, which nothing is read from."""
     inputs = padded_batch(batch, program.pairing)
     _, edges = frozen.trace(inputs)
-    readout = program[program.logits]
     assert program.series is not None
-    assert isinstance(readout, Readout)
+    (readout,) = program.of_type(Readout)
     traces = []
     for row, steps in enumerate(inputs.lengths.tolist()):
         values, states = _rows(program, edges, row, steps) if trace else ({}, {})

@@ -12,7 +12,7 @@ from ..errors import PumiceError
 from ..program import Program, ProgramError
 from ..program.archive import read_arrays
 from ..program.arrays import reals
-from ..program.nodes import DenseInput
+from ..program.nodes import ValueInput
 from ..program.samples import Sample
 
 STEP_US = 1000
@@ -59,14 +59,14 @@ def read_inputs(path: Path, program: Program, steps: int | None = None, columns:
         PumiceError: a file that cannot be read, or an array that is none of these; names it.
     """
     source = program.value_input
-    if not isinstance(source, DenseInput) or not program.clocked:
+    if not source.event_shape or not program.clocked:
         raise PumiceError("the program reads events of tokens and times; plain inputs are for one vector a step alone")
     notes: list[str] = []
     values: list[np.ndarray] = []
     for name, array in _arrays(path).items():
         values += _samples(f"{path}{name}", array, source, steps, columns, notes)
     if not values:
-        raise PumiceError(f"{path} holds no arrays; give one of shape (steps, {source.size})")
+        raise PumiceError(f"{path} holds no arrays; give one of shape (steps, {source.channels})")
     step = program.step_us or STEP_US
     samples = [(rows, step * np.arange(len(rows), dtype=np.int64)) for rows in values]
     outside = sum(int(np.sum(source.codes(rows) != rows * 2.0**source.output.frac)) for rows in values)
@@ -90,7 +90,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 def _samples(
     where: str,
     array: np.ndarray,
-    source: DenseInput,
+    source: ValueInput,
     steps: int | None,
     columns: Sequence[str] | None,
     notes: list[str],
@@ -103,15 +103,15 @@ def _samples(
         raise PumiceError(str(error)) from None
     if not np.isfinite(values).all():
         raise PumiceError(f"{where} holds NaN or infinite numbers; correct the file")
-    if columns is None and values.ndim == 2 and values.shape[1] == len(COLUMNS) != source.size:
+    if columns is None and values.ndim == 2 and values.shape[1] == len(COLUMNS) != source.channels:
         columns = COLUMNS
         notes.append(f"read as events of the columns {', '.join(COLUMNS)}, times in steps; columns=[...] names others")
     if columns is not None:
         return [_rows_of_events(where, values, source, steps, columns, notes)]
-    if values.ndim not in (2, 3) or values.shape[-1] != source.size:
+    if values.ndim not in (2, 3) or values.shape[-1] != source.channels:
         raise PumiceError(
-            f"{where} has shape {values.shape}; give (steps, {source.size}) or (samples, steps, {source.size}), or one "
-            "event a row and columns=[channel,time]"
+            f"{where} has shape {values.shape}; give (steps, {source.channels}) or "
+            f"(samples, steps, {source.channels}), or one event a row and columns=[channel,time]"
         )
     found = list(values) if values.ndim == 3 else [values]
     if steps is not None and any(len(rows) < steps for rows in found):
@@ -120,7 +120,7 @@ def _samples(
 
 
 def _rows_of_events(
-    where: str, values: np.ndarray, source: DenseInput, steps: int | None, columns: Sequence[str], notes: list[str]
+    where: str, values: np.ndarray, source: ValueInput, steps: int | None, columns: Sequence[str], notes: list[str]
 ) -> np.ndarray:
     names = [name for name in columns if name != UNUSED]
     if set(names) not in ({"channel", "time"}, {"channel", "time", "polarity"}) or len(set(names)) < len(names):
@@ -135,22 +135,22 @@ def _rows_of_events(
         raise PumiceError(
             f"{where} has events of several polarities; name that column _ to merge them, or split the file"
         )
-    wrong = (channel != np.floor(channel)) | (channel < 0) | (channel >= source.size) | (time < 0)
+    wrong = (channel != np.floor(channel)) | (channel < 0) | (channel >= source.channels) | (time < 0)
     if wrong.any():
         event = int(np.argmax(wrong))
         raise PumiceError(
             f"{where}, event {event}: channel {channel[event]:g} at step {time[event]:g} lies outside the input of "
-            f"{source.size} channels, from step 0 on; name the right columns"
+            f"{source.channels} channels, from step 0 on; name the right columns"
         )
     last = int(time.max()) + 1 if len(time) else 0
     length = last if steps is None else steps
-    if length * source.size > MOST_VALUES:
+    if length * source.channels > MOST_VALUES:
         raise PumiceError(
-            f"{where} lasts {length} steps of {source.size} channels, {MOST_VALUES} numbers at most; lower steps"
+            f"{where} lasts {length} steps of {source.channels} channels, {MOST_VALUES} numbers at most; lower steps"
         )
     kept = time < length
-    places = time[kept].astype(np.int64) * source.size + channel[kept].astype(np.int64)
-    counts = np.bincount(places, minlength=length * source.size).reshape(length, source.size)
+    places = time[kept].astype(np.int64) * source.channels + channel[kept].astype(np.int64)
+    counts = np.bincount(places, minlength=length * source.channels).reshape(length, source.channels)
     merged = int(np.sum(counts[counts > 1] - 1))
     if source.output.max == 1:
         counts = np.minimum(counts, 1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from operator import index
+from typing import Any
 
 import numpy as np
 
 from ...program import Program, ProgramError
 from ...program.arrays import reals
-from ...program.nodes import DenseInput
 from ...program.samples import check_shapes
 from ...program.steps import EMPTY_STEPS, whole_steps
 from . import machine
@@ -58,9 +58,9 @@ class Simulator:
         self._plan = plan or make_plan(program, trace=trace)
         self._a16, self._a32, self._a64 = self._plan.build()
         source = program.value_input
-        self._dense = isinstance(source, DenseInput)
+        self._dense = bool(source.event_shape)
         self._event = np.zeros((1, 2), dtype=np.int64)
-        self._values = np.zeros((1, source.size if isinstance(source, DenseInput) else 0))
+        self._values = np.zeros((1, *(source.event_shape or (0,))))
         self._out = np.zeros((1, len(program.class_names) + 1), dtype=np.int64)
 
     def step(self, value: int | np.ndarray, time_us: int) -> tuple[np.ndarray, bool]:
@@ -199,7 +199,7 @@ class Simulator:
         )
 
 
-def _whole(number: int | np.integer) -> int:
+def _whole(number: Any) -> int:
     if isinstance(number, (bool, np.bool_)):
         raise TypeError(f"{number} is a boolean")
     return index(number)

@@ -8,23 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-if config.DISABLE_JIT:
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
 
     def unowned_view(array: np.ndarray) -> np.ndarray:
         """The array itself."""
         return array
 
-    def fields(record: np.ndarray, count: int) -> tuple[int, ...]:
+    def fields(record: np.ndarray, count: int) -> Any:
         """The first ``count`` entries."""
         return tuple(record[:count].tolist())
 
 else:
-    fields = to_fixed_tuple
+    fields = to_fixed_tuple  # type: ignore[assignment]
 
     @intrinsic
     def unowned_view(typingctx: Any, array: Any) -> tuple[Any, Callable[..., Any]]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ....models.s5.classifier import S5Classifier
-from ....models.s5.layer import SequenceLayer, Stage
+from ....models.s5.layer import SequenceLayer
 from ....models.s5.norm import MaskedBatchNorm
 from ....models.s5.pool import TIME_EPSILON
 from ..event import AFTER, Carried, EventGraph
@@ -103,9 +103,9 @@ class _Network:
         if self.config.head == "timepool":
             self._add("readout/time", now.pool_dt, 1, now.rate)
         layers = [
-            (f"stages/{i}/layers/{j}", cast(SequenceLayer, layer))
+            (f"stages/{i}/layers/{j}", layer)
             for i, stage in enumerate(self.model.stages)
-            for j, layer in enumerate(cast(Stage, stage).layers)
+            for j, layer in enumerate(stage.layers)
         ]
         self._layers(layers, value, now)
 
@@ -267,7 +267,7 @@ def _affine(graph: Graph, tensor: str, layer: nn.Linear) -> str:
 def _normalize(graph: Graph, norm: nn.Module, tensor: str) -> str:
     if isinstance(norm, MaskedBatchNorm):
         with torch.no_grad():
-            mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+            mean, variance = norm.running_mean, norm.running_var
             scale = norm.weight * torch.rsqrt(variance + norm.eps)
             offset = norm.bias - mean * scale
         return graph.op("Add", graph.op("Mul", tensor, _constant(graph, scale)), _constant(graph, offset))
