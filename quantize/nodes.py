@@ -9,7 +9,8 @@ import numpy as np
 
 from ..program.formats import Format
 from ..program.nodes import DenseInput, Linear, Lookup, Readout, TokenInput
-from .codes import FUNCTIONS, Floats, Fracs, accumulator_codes, lookup_table, weight_codes
+from .codes import Floats, Fracs, accumulator_codes, weight_codes
+from .tables import FUNCTIONS, lookup_table
 
 TOKENS, DENSE = "token", "dense"
 """Names of the inputs."""
@@ -61,7 +62,7 @@ def linear_node(name: str, operands: Sequence[Operand], bias: Floats, output: Fo
 
 
 def lookup_node(name: str, source: str, function: str, input: Format, output: Format, size: int) -> Lookup:
-    """A table of ``function``, a name in `codes.FUNCTIONS`, over the codes of ``input``."""
+    """A table of ``function``, a name in `tables.FUNCTIONS`, over the codes of ``input``."""
     return Lookup(
         name=name,
         inputs=(source,),

@@ -41,11 +41,6 @@ def calibrate(qat: QAT, batches: Iterable[Inputs]) -> QAT:
     return qat
 
 
-def calibrate_on(qat: QAT, data: TaskDataModule) -> QAT:
-    """Calibrate on the training samples as they are recorded; see `calibrate`."""
-    return calibrate(qat, (batch.padded() for batch in data.batches("train")))
-
-
 def fine_tune(
     qat: QATModel[Any, Any, Any],
     data: TaskDataModule | ListedData,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from ...errors import PumiceError
+from ..settings import known_settings
 from .blocks import AGGREGATIONS
 
 CELLS = ("lif", "ef-adlif", "se-adlif", "lstm")
@@ -81,15 +82,7 @@ class AdLIFConfig:
         Raises:
             PumiceError: an unknown key, or a value outside its limits.
         """
-        values = {**settings, **more}
-        values.pop("family", None)
-        values.pop("name", None)
-        known = {field.name for field in fields(cls)}
-        for key in values:
-            if key not in known:
-                names = ", ".join(sorted(known))
-                raise PumiceError(f"the adLIF model has no setting '{key}'; the settings are {names}")
-        return cls(**values)
+        return cls(**known_settings(cls, {**settings, **more}, "adLIF"))
 
 
 def _is_number(value: Any) -> bool:

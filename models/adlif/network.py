@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,9 @@ from .lstm import LSTMCell
 from .readout import LeakyIntegrator
 
 SPIKING_CELLS: dict[str, type[SpikingCell]] = {"lif": LIFCell, "ef-adlif": EFAdLIFCell, "se-adlif": SEAdLIFCell}
+
+Advance = Callable[[Tensor, Any], tuple[Tensor, Any]]
+"""From input and state to output and the next state."""
 
 
 class AdLIFNetwork(nn.Module):
@@ -44,24 +48,12 @@ class AdLIFNetwork(nn.Module):
 
     def step(self, x: Tensor, states: list[Any]) -> tuple[Tensor, list[Any]]:
         """One time step: x (B, F) and the states to the potentials (B, C) and the next states."""
-        following = []
-        for cell, state in zip(self.cells, states, strict=False):
-            x, state = cell.step(x, state)
-            x = self._drop(x)
-            following.append(state)
-        x, state = self.readout.step(x, states[-1])
-        return x, [*following, state]
+        return self._through([cell.step for cell in self.cells], self.readout.step, x, states)
 
     def sequence(self, x: Tensor, states: list[Any] | None = None) -> tuple[Tensor, list[Any]]:
         """All steps of x (B, T, F): the potentials (B, T, C) and the last states."""
         states = self.initial_state(len(x)) if states is None else states
-        following = []
-        for cell, state in zip(self.cells, states, strict=False):
-            x, state = cell.sequence(x, state)
-            x = self._drop(x)
-            following.append(state)
-        x, state = self.readout.sequence(x, states[-1])
-        return x, [*following, state]
+        return self._through([cell.sequence for cell in self.cells], self.readout.sequence, x, states)
 
     def forward(self, x: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits of the blocks of a batch.
@@ -98,6 +90,19 @@ class AdLIFNetwork(nn.Module):
         """Bring parameters back into their ranges; called after each optimizer step."""
         for layer in (*self.cells, self.readout):
             layer.constrain()
+
+    def _through(
+        self, layers: Sequence[Advance], read: Advance, x: Tensor, states: list[Any]
+    ) -> tuple[Tensor, list[Any]]:
+        """Layer after layer, with dropout on what each passes on."""
+        *layer_states, last = states
+        following = []
+        for advance, state in zip(layers, layer_states, strict=True):
+            x, state = advance(x, state)
+            x = self._drop(x)
+            following.append(state)
+        x, state = read(x, last)
+        return x, [*following, state]
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.config.dropout, self.training)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from ...errors import PumiceError
+from ..settings import known_settings
 
 CHOICES = {
     "pooling": ("last", "avgpool", "timepool"),
@@ -125,13 +126,7 @@ class S5Config:
         Raises:
             PumiceError: an unknown or missing key, or a value outside its limits.
         """
-        values = {**settings, **more}
-        values.pop("family", None)
-        values.pop("name", None)
-        known = {field.name for field in fields(cls)}
-        for key in values:
-            if key not in known:
-                raise PumiceError(f"the S5 model has no setting '{key}'; the settings are {', '.join(sorted(known))}")
+        values = known_settings(cls, {**settings, **more}, "S5")
         if values.get("num_classes") is None:
             raise PumiceError("the S5 model needs num_classes; take it from the data set")
         return cls(**values)

@@ -26,9 +26,11 @@ from ...program.nodes import (
     Readout,
     TokenInput,
 )
-from ..codes import Floats, accumulator_codes, decay_table, gap_digits, layer_norm_terms, weight_codes
+from ..codes import Floats, accumulator_codes, weight_codes
 from ..config import Widths
+from ..decays import decay_table, gap_digits
 from ..nodes import Operand, linear_node, lookup_node, readout_node, token_format
+from ..operations import LayerNormTerms
 from .exponents import Folded, mode_rows, read_columns, tick_rate
 from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs, pooled
 
@@ -153,15 +155,15 @@ def _norm(
             shift=(accumulator - formats.u.frac).astype(np.int16),
         )
     size = folded.input.shape[1]
-    root_shift, scaled = layer_norm_terms(size, formats.input, epsilon)
+    terms = LayerNormTerms.of(size, formats.input, epsilon)
     return LayerNorm(
         name=name,
         inputs=(x,),
         output=formats.u,
         format=formats.input,
         size=size,
-        root_shift=root_shift,
-        epsilon=scaled,
+        root_shift=terms.root_shift,
+        epsilon=terms.epsilon,
         gamma=NO_CODES,
         gamma_frac=0,
         beta=NO_CODES,

@@ -26,12 +26,12 @@ from ...program.nodes import (
 from ...train.data.inputs import Inputs
 from ..frozen import FrozenModel, NodeTable, values_of
 from ..nodes import DENSE
+from ..operations import LayerNormTerms
 from ..scan import DecayTable
 from ..tracing import Recorder
 from .fold import FoldedLinear, FoldedNorm
 from .formats import Geometry, LayerFormats, NetworkFormats
 from .network import QuantizedLayer, QuantizedNetwork, run_network
-from .ops import LayerNormTerms
 
 POOLINGS = {"first": "last", "mean": "avgpool", "time": "timepool"}
 HEADS = {"mean": "pool", "time": "timepool", "last": "last"}

@@ -11,17 +11,19 @@ from ...models.modules import ModuleDict
 from ...models.s5.layer import SequenceLayer
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ...program.formats import Format
-from ..codes import FUNCTIONS, decay_table, gap_digits, largest_frac, layer_norm_terms, lookup_table
+from ..codes import largest_frac
 from ..config import Widths
+from ..decays import decay_table, gap_digits
+from ..operations import LayerNormTerms
 from ..quantizers import UNSET, QuantActivation, TensorQuantizer, clipped, edge_format, fracs_of, set_edge, set_fracs
 from ..scan import DecayTable
 from ..straight_through import quantize_bias
+from ..tables import FUNCTIONS, lookup_table
 from .exponents import Folded, layer_fracs, mode_rows, tick_rate
 from .fold import FoldedLinear, FoldedNorm, exact_layer, fold_layer
 from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs
 from .network import QuantizedLayer
 from .observe import LayerObserver
-from .ops import LayerNormTerms
 
 
 class QuantLayer(nn.Module):
@@ -169,7 +171,7 @@ class QuantLayer(nn.Module):
             )
         else:
             size = f.input.shape[1]
-            norm = LayerNormTerms(size, *layer_norm_terms(size, formats.input, LAYER_NORM_EPSILON))
+            norm = LayerNormTerms.of(size, formats.input, LAYER_NORM_EPSILON)
         skip = None
         if f.skip is not None and fracs.skip is not None:
             x_frac = self.geometry.pooled(formats.input).frac

@@ -12,6 +12,7 @@ from ...errors import PumiceError
 from ...models.modules import ModuleDict
 from ...program.clock import ticks
 from ...program.formats import Format
+from ..operations import LayerNormTerms, Times, layer_norm, lookup, pool, read_out
 from ..quantizers import QuantActivation
 from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
@@ -19,7 +20,6 @@ from ..straight_through import require_finite
 from ..tracing import NOTHING, Recorder
 from .fold import FoldedLinear, FoldedNorm
 from .formats import SIGMOID, Geometry, LayerFormats, NetworkFormats
-from .ops import LayerNormTerms, Times, layer_norm, lookup, pool, read_out
 
 Quantizers = ModuleDict[QuantActivation]
 """Of edges, in place of plain rounding and saturation."""

@@ -14,7 +14,7 @@ from pumice.quantize.adlif.frozen import FrozenAdLIF
 from pumice.quantize.adlif.model import QuantAdLIF
 from pumice.quantize.config import FineTuning, QuantizationConfig
 from pumice.quantize.families import family_of, prepare
-from pumice.quantize.qat import calibrate_on
+from pumice.quantize.qat import calibrate
 from pumice.quantize.weights import load_frozen
 from pumice.stages import quantize as stage
 from pumice.stages import train as stage_train
@@ -57,7 +57,7 @@ def qat_of(config, trained, **settings):
     load_weights(trained / "weights.safetensors", model)
     section = {**config["quantize"], **settings}
     qat = prepare(model, QuantizationConfig.from_mapping(section))
-    return calibrate_on(qat, data), data
+    return calibrate(qat, (batch.padded() for batch in data.batches("train"))), data
 
 
 def test_the_stage_writes_a_program_that_the_frozen_model_agrees_with(config, quantized):

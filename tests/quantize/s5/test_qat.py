@@ -14,7 +14,7 @@ from pumice.errors import PumiceError
 from pumice.program import digest, load, reference
 from pumice.quantize.config import FineTuning, QuantizationConfig
 from pumice.quantize.families import prepare
-from pumice.quantize.qat import calibrate_on
+from pumice.quantize.qat import calibrate
 from pumice.quantize.s5.model import tick_ms_of
 from pumice.quantize.weights import load_frozen
 from pumice.stages import quantize as stage
@@ -90,7 +90,7 @@ def test_the_stage_reports(quantized):
 
 def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tune):
     qat, data = qat_of(config, trained, widths={"gate": 2, "input": 3})
-    calibrate_on(qat, data)
+    calibrate(qat, (batch.padded() for batch in data.batches("train")))
 
     def loss():
         with torch.no_grad():
@@ -109,7 +109,7 @@ def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tune):
 def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, check_interruption):
     def calibrated():
         qat, data = qat_of(config, trained)
-        return calibrate_on(qat, data), data
+        return calibrate(qat, (batch.padded() for batch in data.batches("train"))), data
 
     check_interruption(calibrated, config, FineTuning(epochs=2, lr=0.1, freeze_scales_at=0.3))
 
@@ -119,7 +119,7 @@ def test_calibration_on_fewer_samples(config, trained):
     seen = []
     original = qat.model.decoder.forward
     qat.model.decoder.forward = lambda x: (seen.append(len(x)), original(x))[1]
-    calibrate_on(qat, data)
+    calibrate(qat, (batch.padded() for batch in data.batches("train")))
     assert sum(seen) == 3
 
 

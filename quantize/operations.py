@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ...program.formats import Format
-from ..straight_through import codes, replace
+from ..program.bounds import I64_LIMIT
+from ..program.formats import Format
+from .codes import rounded
+from .straight_through import codes, replace
+
+LARGEST_ROOT_SHIFT = 8
 
 
 class LayerNormTerms(NamedTuple):
@@ -22,6 +27,20 @@ class LayerNormTerms(NamedTuple):
     size: int
     root_shift: int
     epsilon: int
+
+    @classmethod
+    def of(cls, size: int, input: Format, epsilon: float) -> LayerNormTerms:
+        """Those of a layer norm over ``size`` channels.
+
+        ``root_shift`` k is the largest (up to 8) with which ``(V + E) 4**k`` stays below 2**52; E >= 1 is epsilon in
+        units of V.
+        """
+        scaled = max(1, int(rounded(np.asarray(np.ldexp(epsilon * size**2, 2 * input.frac)))))
+        largest = (size * input.magnitude) ** 2 + scaled
+        shift = 0
+        while shift < LARGEST_ROOT_SHIFT and largest << (2 * shift + 2) < I64_LIMIT:
+            shift += 1
+        return cls(size, shift, scaled)
 
 
 class Times(NamedTuple):

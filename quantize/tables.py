@@ -1,0 +1,30 @@
+"""Tables of functions over the codes of a format. Numpy in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..program.formats import Format, smallest_dtype
+from .codes import Codes, Floats, rounded
+
+
+def lookup_table(function: Callable[[Floats], Floats], input: Format, output: Format) -> Codes:
+    """Codes of ``function`` over all codes of ``input``, (2**width,)."""
+    values = function(np.ldexp(np.arange(input.min, input.max + 1, dtype=np.float64), -input.frac))
+    codes = np.clip(rounded(np.ldexp(values, output.frac)), output.min, output.max)
+    return codes.astype(smallest_dtype(output.width, output.signed))
+
+
+def gelu(x: Floats) -> Floats:
+    """GELU, tanh form."""
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x))."""
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+FUNCTIONS = {"gelu": gelu, "sigmoid": sigmoid}
