@@ -52,6 +52,7 @@ def simulate(
     trace: bool = False,
     stepwise: bool = False,
     threads: int | None = None,
+    empty_steps: str = "refuse",
 ) -> list[Trace]:
     """Run whole samples in the integer simulator, each from the zero state, in parallel over samples.
 
@@ -64,6 +65,8 @@ def simulate(
         trace: keep every edge and state as well.
         stepwise: go event by event, as a live stream comes; the integers are the same.
         threads: how many; all cores if not given.
+        empty_steps: of a network that knows the length of its steps, whether samples that leave steps out are
+            refused, or these filled in with rows of zeros ("fill").
 
     Returns:
         one `Trace` a sample. ``logits`` (C,) are integer codes; ``logits * program[program.logits].output.scale`` are
@@ -74,4 +77,6 @@ def simulate(
     """
     given = as_samples(program, samples)
     with told():
-        return (run_stepwise if stepwise else run)(program, given, trace=trace, threads=threads)
+        return (run_stepwise if stepwise else run)(
+            program, given, trace=trace, threads=threads, empty_steps=empty_steps
+        )

@@ -65,7 +65,7 @@ def told() -> Iterator[None]:
 
 def as_array(given: Any) -> np.ndarray:
     """A tensor, list or array as an array; lists of unequal things become arrays of objects, or raise ValueError."""
-    return given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    return given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asanyarray(given)
 
 
 def is_pair(entry: Any) -> bool:

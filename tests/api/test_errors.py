@@ -37,6 +37,11 @@ def refused(match, function, *arguments, **options):
         ([(TOKENS + 16, TIMES)], r"sample 0, event 4: 20 lies outside \[0, 20\)"),
         ([([1, [2, 3]], [0, 1])], "sample 0: values are"),
         ([(["a", "b"], [0, 1])], "sample 0: tokens are"),
+        ([(np.ma.array(TOKENS, mask=TOKENS == 2), TIMES)], "sample 0: tokens are masked at entry 2"),
+        (
+            [(TOKENS, TIMES.astype(np.uint64) + np.uint64(2**63))],
+            "sample 0: times reach 9223372036854779808 at entry 4",
+        ),
     ],
 )
 @pytest.mark.parametrize("call", ["simulate", "compare", "count", "export_lava"])
@@ -166,3 +171,15 @@ def test_runs_and_weights(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"no weights")
     refused("cannot be read as weights", pumice.load_model, tmp_path)
     assert re.match(r"0\.\d", pumice.__version__)
+
+
+def test_steps_left_out_may_be_filled_in(made):
+    if made.family == "s5":
+        pytest.skip("of steps")
+    rows, times = np.zeros((9, 5)), 4000 * np.arange(9)
+    rows[[0, 5, 8]] = 1.0
+    kept = [0, 5, 8]
+    (whole,) = pumice.simulate(made.program, [(rows, times)])
+    (filled,) = pumice.simulate(made.program, [(rows[kept], times[kept])], empty_steps="fill")
+    assert np.array_equal(whole.series, filled.series)
+    refused("event 1 comes 5 steps of 4000 us after", pumice.simulate, made.program, [(rows[kept], times[kept])])
