@@ -7,8 +7,6 @@ The names below do the main job for every model family (docs/python.md). Each is
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .version import __version__ as __version__
-
 if TYPE_CHECKING:
     from .api.batches import make_batches as make_batches
     from .api.compare import compare as compare
@@ -27,8 +25,10 @@ if TYPE_CHECKING:
     from .errors import PumiceError as PumiceError
     from .hw_sim.simulator.simulator import Simulator as Simulator
     from .quantize.config import QuantizationConfig as QuantizationConfig
+    from .version import __version__ as __version__
 
 _WHERE = {
+    "__version__": "version",
     "build_model": "api.models",
     "compare": "api.compare",
     "count": "api.count",

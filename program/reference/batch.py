@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -46,3 +48,7 @@ class Batch:
         counted = clipped & valid[..., None]
         self.saturations[node.name] += counted.reshape(len(self.lengths), -1).sum(axis=1)
         return stored
+
+
+NodeFunction = Callable[[Any, list[np.ndarray], np.ndarray, Batch], np.ndarray]
+"""(node, its inputs, which rows are valid, the batch) -> the node's edge."""

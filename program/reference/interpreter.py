@@ -7,42 +7,17 @@ It needs numpy and ``program`` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..arithmetic import round_half_up_real
 from ..errors import ProgramError
 from ..graph import Program
-from ..nodes import (
-    LIF,
-    QUERY,
-    AdaptiveLIF,
-    Add,
-    BatchNorm,
-    DenseInput,
-    DiagonalSSM,
-    Embedding,
-    EventPool,
-    GapInput,
-    LayerNorm,
-    LeakyIntegrator,
-    Linear,
-    LoihiLIF,
-    Lookup,
-    Multiply,
-    Node,
-    Readout,
-    TokenInput,
-)
+from ..nodes import QUERY, DenseInput, GapInput, Node, TokenInput
 from ..samples import Sample, Trace, encode
-from .batch import Batch
-from .loihi import loihi_lif
-from .neurons import adaptive_lif, leaky_integrator, lif
-from .ssm import diagonal_ssm
-from .stateless import add, batch_norm, embedding, layer_norm, linear, lookup, multiply
-from .windows import event_pool, readout
+from . import loihi, neurons, ssm, stateless, windows
+from .batch import Batch, NodeFunction
 
 
 def run(
@@ -127,27 +102,15 @@ def dense_input(node: DenseInput, inputs: list[np.ndarray], valid: np.ndarray, b
     return batch.store(node, limited.astype(np.int64), node.output, valid)
 
 
-NodeFunction = Callable[[Any, list[np.ndarray], np.ndarray, Batch], np.ndarray]
-"""(node, its inputs, which rows are valid, the batch) -> the node's edge."""
-
 FUNCTIONS: dict[type[Node], NodeFunction] = {
     DenseInput: dense_input,
     GapInput: as_given,
     TokenInput: as_given,
-    Add: add,
-    AdaptiveLIF: adaptive_lif,
-    LIF: lif,
-    LeakyIntegrator: leaky_integrator,
-    BatchNorm: batch_norm,
-    DiagonalSSM: diagonal_ssm,
-    Embedding: embedding,
-    EventPool: event_pool,
-    LayerNorm: layer_norm,
-    Linear: linear,
-    LoihiLIF: loihi_lif,
-    Lookup: lookup,
-    Multiply: multiply,
-    Readout: readout,
+    **stateless.FUNCTIONS,
+    **ssm.FUNCTIONS,
+    **windows.FUNCTIONS,
+    **neurons.FUNCTIONS,
+    **loihi.FUNCTIONS,
 }
 
 

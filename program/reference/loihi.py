@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..nodes import LoihiLIF
+from ..nodes import LoihiLIF, Node
 from ..nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
 
 if TYPE_CHECKING:
-    from .batch import Batch
+    from .batch import Batch, NodeFunction
 
 
 def loihi_lif(node: LoihiLIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
@@ -49,3 +49,6 @@ def _decayed(state: np.ndarray, decay: np.ndarray) -> np.ndarray:
     """``trunc(state (4096 - decay) / 4096)``, towards zero."""
     kept = np.abs(state) * ((1 << DECAY_BITS) - decay)
     return np.sign(state) * (kept >> DECAY_BITS)
+
+
+FUNCTIONS: dict[type[Node], NodeFunction] = {LoihiLIF: loihi_lif}

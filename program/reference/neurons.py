@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arithmetic import round_half_up_shift
-from ..nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+from ..nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
 
 if TYPE_CHECKING:
-    from .batch import Batch
+    from .batch import Batch, NodeFunction
 
 
 def lif(node: LIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
@@ -96,3 +96,10 @@ def adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray) -
     total = total + np.left_shift(node.coupling.astype(np.int64) * u, coupled)
     total = total + np.left_shift(node.jump.astype(np.int64) * z, jumped)
     return round_half_up_shift(total, right)
+
+
+FUNCTIONS: dict[type[Node], NodeFunction] = {
+    LIF: lif,
+    AdaptiveLIF: adaptive_lif,
+    LeakyIntegrator: leaky_integrator,
+}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arithmetic import round_half_up_shift
-from ..nodes import DiagonalSSM
-from .batch import Batch
+from ..nodes import DiagonalSSM, Node
+from .batch import Batch, NodeFunction
 
 
 def diagonal_ssm(node: DiagonalSSM, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
@@ -65,3 +65,6 @@ def _decay(
         new_im = _store_state(node, im + step_im, live & chosen, batch)
         re, im = np.where(chosen[:, None], new_re, re), np.where(chosen[:, None], new_im, im)
     return re, im
+
+
+FUNCTIONS: dict[type[Node], NodeFunction] = {DiagonalSSM: diagonal_ssm}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arithmetic import integer_sqrt, round_half_up_shift, rounded_divide
-from ..nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply
-from .batch import Batch
+from ..nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply, Node
+from .batch import Batch, NodeFunction
 
 
 def embedding(node: Embedding, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
@@ -60,3 +60,14 @@ def layer_norm(node: LayerNorm, inputs: list[np.ndarray], valid: np.ndarray, bat
     if node.beta.size:
         numerator = numerator + node.beta.astype(np.int64) * (root << b)
     return batch.store(node, rounded_divide(numerator, root << c), node.output, valid)
+
+
+FUNCTIONS: dict[type[Node], NodeFunction] = {
+    Add: add,
+    BatchNorm: batch_norm,
+    Embedding: embedding,
+    LayerNorm: layer_norm,
+    Linear: linear,
+    Lookup: lookup,
+    Multiply: multiply,
+}

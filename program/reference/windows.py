@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arithmetic import round_half_up_shift, rounded_divide
-from ..nodes import EventPool, Readout
-from .batch import Batch
+from ..nodes import EventPool, Node, Readout
+from .batch import Batch, NodeFunction
 
 
 def event_pool(node: EventPool, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
@@ -102,3 +102,6 @@ class _Reader:
             numerator = np.where(empty, self.total, self.weighted)
             return rounded_divide(numerator << node.extra_bits, np.where(empty, self.count, self.weight))
         return rounded_divide(self.total << node.extra_bits, self.count)
+
+
+FUNCTIONS: dict[type[Node], NodeFunction] = {EventPool: event_pool, Readout: readout}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
 from ..arithmetic import shift_left
+from ..dialect import Writer
 from ..event import Carried, ProgramEvent
 from ..sums import Term, rounded_sum, store_sum
 
@@ -106,3 +107,10 @@ def _adapt(event: ProgramEvent, node: AdaptiveLIF, w: str, u: str, spiked: str) 
         Term(spiked, node.jump, jumped, 1),
     ]
     return store_sum(event.graph, terms, 0, right, node.adaptation)
+
+
+WRITERS: dict[type[Node], Writer] = {
+    LIF: write_lif,
+    AdaptiveLIF: write_adaptive_lif,
+    LeakyIntegrator: write_leaky_integrator,
+}

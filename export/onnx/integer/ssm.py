@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ....program.bounds import register
-from ....program.nodes import DiagonalSSM
+from ....program.nodes import DiagonalSSM, Node
 from ..arithmetic import OFFSET_BITS, accumulator_dtype, at_most, saturate, shift_half_up
+from ..dialect import Writer
 from ..event import Carried, ProgramEvent
 from ..graph import Graph
 from ..opset import BITWISE
@@ -110,3 +111,6 @@ def _read(event: ProgramEvent, node: DiagonalSSM, state: str) -> str:
         return state
     wide = graph.cast(state, np.int64) if node.state_width > 30 else state
     return shift_half_up(graph, wide, node.read_shift)
+
+
+WRITERS: dict[type[Node], Writer] = {DiagonalSSM: write_diagonal_ssm}

@@ -10,12 +10,15 @@ from ....program.nodes import (
     WEIGHT,
     Add,
     BatchNorm,
+    DenseInput,
     Embedding,
     GapInput,
     LayerNorm,
     Linear,
     Lookup,
     Multiply,
+    Node,
+    TokenInput,
     ValueInput,
 )
 from ..arithmetic import (
@@ -29,6 +32,7 @@ from ..arithmetic import (
     shift_half_up,
     shift_left,
 )
+from ..dialect import Writer
 from ..event import ProgramEvent
 from ..inputs import input_ranges, value_input
 from ..sums import Term, store_sum
@@ -128,3 +132,17 @@ def write_add(event: ProgramEvent, node: Add) -> str:
     operands = zip(event.inputs_of(node), node.formats, node.operand_shifts, strict=True)
     terms = [Term(tensor, ONE, shift, form.magnitude) for tensor, form, shift in operands]
     return store_sum(event.graph, terms, 0, node.output_shift, node.output)
+
+
+WRITERS: dict[type[Node], Writer] = {
+    DenseInput: write_value_input,
+    GapInput: write_gap_input,
+    TokenInput: write_value_input,
+    Add: write_add,
+    BatchNorm: write_batch_norm,
+    Embedding: write_embedding,
+    LayerNorm: write_layer_norm,
+    Linear: write_linear,
+    Lookup: write_lookup,
+    Multiply: write_multiply,
+}

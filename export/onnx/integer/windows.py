@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....program.bounds import register
-from ....program.nodes import GAP_FORMAT, EventPool, Readout
+from ....program.nodes import GAP_FORMAT, EventPool, Node, Readout
 from ..arithmetic import (
     accumulator_dtype,
     at_least,
@@ -16,6 +16,7 @@ from ..arithmetic import (
     shift_half_up,
     shift_left,
 )
+from ..dialect import Updater, Writer
 from ..event import Carried, ProgramEvent
 
 
@@ -143,3 +144,7 @@ def _shift_in(event: ProgramEvent, node: Readout, value: str, rate: int) -> None
     moved = graph.op("Concat", rest, graph.op("Unsqueeze", value, edges[0], dtype=dtype), axis=1)
     flag = graph.op("Unsqueeze", event.valid(rate), graph.constant([2], np.int64), dtype=bool)
     event.set(f"{node.name}/window", graph.op("Where", flag, moved, old))
+
+
+WRITERS: dict[type[Node], Writer] = {EventPool: read_event_pool, Readout: read_readout}
+UPDATERS: dict[type[Node], Updater] = {EventPool: update_event_pool, Readout: update_readout}

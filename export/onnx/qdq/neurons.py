@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ..dialect import Writer
 from ..event import Carried, ProgramEvent
 from .quantize import codes_to_real, matmul, quantize, real
 
@@ -88,3 +89,10 @@ def _affine(
     graph = event.graph
     product = matmul(graph, x, weight, width, frac)
     return graph.op("Add", product, real(graph, bias * 2.0**-bias_frac)) if bias.any() else product
+
+
+WRITERS: dict[type[Node], Writer] = {
+    LIF: write_lif,
+    AdaptiveLIF: write_adaptive_lif,
+    LeakyIntegrator: write_leaky_integrator,
+}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import DiagonalSSM
+from ....program.nodes import DiagonalSSM, Node
 from ..arithmetic import at_most
+from ..dialect import Writer
 from ..event import Carried, ProgramEvent
 from ..graph import Graph
 from .quantize import codes_to_real, matmul, quantize, real
@@ -56,3 +57,6 @@ def _decay(graph: Graph, node: DiagonalSSM, state: str, ticks: str) -> str:
         stepped = graph.op("Add", state, graph.op("Add", along, across))
         state = graph.op("Where", bit, stepped, state)
     return state
+
+
+WRITERS: dict[type[Node], Writer] = {DiagonalSSM: write_diagonal_ssm}

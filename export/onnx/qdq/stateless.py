@@ -7,9 +7,22 @@ import functools
 import numpy as np
 
 from ....program.formats import smallest_dtype
-from ....program.nodes import Add, BatchNorm, DenseInput, Embedding, LayerNorm, Linear, Lookup, Multiply
+from ....program.nodes import (
+    Add,
+    BatchNorm,
+    DenseInput,
+    Embedding,
+    GapInput,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Multiply,
+    Node,
+    TokenInput,
+)
+from ..dialect import Writer
 from ..event import ProgramEvent
-from ..integer.stateless import write_value_input
+from ..integer.stateless import write_gap_input, write_value_input
 from .quantize import WIDEST, codes_to_real, matmul, power, quantize, real
 
 FUNCTIONS = {"gelu": ("Gelu", {"approximate": "tanh"}), "sigmoid": ("Sigmoid", {})}
@@ -94,3 +107,17 @@ def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
         epsilon=float(epsilon),
     )
     return quantize(graph, normal, node.output)
+
+
+WRITERS: dict[type[Node], Writer] = {
+    DenseInput: write_dense_input,
+    GapInput: write_gap_input,
+    TokenInput: write_value_input,
+    Add: write_add,
+    BatchNorm: write_batch_norm,
+    Embedding: write_embedding,
+    LayerNorm: write_layer_norm,
+    Linear: write_linear,
+    Lookup: write_lookup,
+    Multiply: write_multiply,
+}

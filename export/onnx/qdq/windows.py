@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import GAP_FORMAT, EventPool, Readout
+from ....program.nodes import GAP_FORMAT, EventPool, Node, Readout
 from ..arithmetic import at_least, at_most
+from ..dialect import Updater, Writer
 from ..event import Carried, ProgramEvent
 from ..integer import windows as exact_pool
 from .quantize import quantize, real
@@ -113,3 +114,7 @@ def _weighted_mean(event: ProgramEvent, name: str, mean: str) -> str:
     zero = graph.op("Equal", weight, graph.like(0, weight))
     divisor = graph.op("Where", zero, graph.like(1, weight), weight)
     return graph.op("Where", zero, mean, graph.op("Div", event.after[f"{name}/weighted"], divisor))
+
+
+WRITERS: dict[type[Node], Writer] = {EventPool: read_event_pool, Readout: read_readout}
+UPDATERS: dict[type[Node], Updater] = {EventPool: update_event_pool, Readout: update_readout}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LoihiLIF
+from ....program.nodes import LoihiLIF, Node
 from ....program.nodes.loihi import LIMITS
 from ..edges import Edges
 from ..records import Tally
-from .rule import op, update_states
+from .rule import FloatRule, op, update_states
 
 
 def loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
@@ -29,3 +29,6 @@ def numbers(node: LoihiLIF) -> int:
     shared = sum(len(np.unique(node.each(what))) == 1 for what in LIMITS)
     dynamics = shared + (len(LIMITS) - shared) * node.neurons
     return node.weight.size + node.recurrent.size + int(np.count_nonzero(node.bias)) + dynamics
+
+
+RULES: dict[type[Node], FloatRule] = {LoihiLIF: FloatRule(loihi_lif, numbers)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons
+from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
 from ..edges import Edges
 from ..records import Tally
-from .rule import op, update_states
+from .rule import FloatRule, op, update_states
 
 
 def lif(node: LIF, edges: Edges, tally: Tally) -> None:
@@ -57,3 +57,10 @@ def _integrate(node: Neurons, edges: Edges, tally: Tally) -> None:
     op(tally, "add", "potential", count)
     op(tally, "compare", "threshold", count)
     op(tally, "reset", "potential", count)
+
+
+RULES: dict[type[Node], FloatRule] = {
+    LIF: FloatRule(lif, numbers),
+    AdaptiveLIF: FloatRule(adaptive_lif, numbers),
+    LeakyIntegrator: FloatRule(leaky_integrator, integrator_numbers),
+}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import DiagonalSSM
+from ....program.nodes import DiagonalSSM, Node
 from ..edges import Edges
 from ..integer.ssm import moving_events
 from ..records import Tally
-from .rule import WIDTH, op, read
+from .rule import WIDTH, FloatRule, op, read
 
 
 def diagonal_ssm(node: DiagonalSSM, edges: Edges, tally: Tally) -> None:
@@ -33,3 +33,6 @@ def numbers(node: DiagonalSSM) -> int:
     """B, biases that are not zero, and one complex rate a mode."""
     biases = int(np.count_nonzero(node.bias_re) + np.count_nonzero(node.bias_im))
     return 2 * node.input_re.size + biases + 2 * node.modes
+
+
+RULES: dict[type[Node], FloatRule] = {DiagonalSSM: FloatRule(diagonal_ssm, numbers)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply
+from ....program.nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply, Node
 from ..edges import Edges
 from ..records import Tally
-from .rule import op, read
+from .rule import FloatRule, op, read
 
 FUNCTIONS = {
     # (multiplies, adds, divisions, transcendental functions) an element
@@ -77,3 +77,15 @@ def layer_norm(node: LayerNorm, edges: Edges, tally: Tally) -> None:
 def linear_numbers(node: Linear) -> int:
     """Weights, and biases that are not zero."""
     return sum(weight.size for weight in node.weights) + int(np.count_nonzero(node.bias))
+
+
+RULES: dict[type[Node], FloatRule] = {
+    Add: FloatRule(add),
+    BatchNorm: FloatRule(batch_norm, lambda node: 2 * node.channels),
+    Embedding: FloatRule(embedding, lambda node: node.table.size),
+    LayerNorm: FloatRule(layer_norm, lambda node: node.gamma.size + node.beta.size),
+    Linear: FloatRule(linear, linear_numbers),
+    Lookup: FloatRule(lookup),
+    Multiply: FloatRule(multiply),
+}
+"""A non-linearity needs no table."""

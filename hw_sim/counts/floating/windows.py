@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import EventPool, Readout
+from ....program.nodes import EventPool, Node, Readout
 from ..edges import Edges
 from ..records import Tally
-from .rule import WIDTH, op
+from .rule import WIDTH, FloatRule, op
 
 
 def event_pool(node: EventPool, edges: Edges, tally: Tally) -> None:
@@ -62,3 +62,9 @@ def pool_numbers(node: EventPool) -> int:
 def readout_numbers(node: Readout) -> int:
     """Numbers that the read-out remembers."""
     return node.size * max(node.window, 1) + (node.mode in ("mean", "time"))
+
+
+RULES: dict[type[Node], FloatRule] = {
+    EventPool: FloatRule(event_pool, state=pool_numbers),
+    Readout: FloatRule(readout, state=readout_numbers),
+}

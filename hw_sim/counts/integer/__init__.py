@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from ....program import nodes
 from ....program.nodes import Node
 from ..edges import NodeCounter
-from .loihi import loihi_lif
-from .neurons import adaptive_lif, leaky_integrator, lif
-from .ssm import diagonal_ssm
-from .stateless import add, batch_norm, embedding, layer_norm, linear, lookup, multiply
-from .windows import event_pool, readout
+from . import loihi, neurons, ssm, stateless, windows
 
-COUNTERS: Mapping[type[Node], NodeCounter] = {
-    nodes.AdaptiveLIF: adaptive_lif,
-    nodes.Add: add,
-    nodes.BatchNorm: batch_norm,
-    nodes.DiagonalSSM: diagonal_ssm,
-    nodes.Embedding: embedding,
-    nodes.EventPool: event_pool,
-    nodes.LayerNorm: layer_norm,
-    nodes.LeakyIntegrator: leaky_integrator,
-    nodes.LIF: lif,
-    nodes.Linear: linear,
-    nodes.LoihiLIF: loihi_lif,
-    nodes.Lookup: lookup,
-    nodes.Multiply: multiply,
-    nodes.Readout: readout,
+COUNTERS: dict[type[Node], NodeCounter] = {
+    **stateless.COUNTERS,
+    **ssm.COUNTERS,
+    **windows.COUNTERS,
+    **neurons.COUNTERS,
+    **loihi.COUNTERS,
 }
 """Inputs are the host's and have no counter."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ....program.bounds import register, register_bits
-from ....program.nodes import LoihiLIF
+from ....program.nodes import LoihiLIF, Node
 from ....program.nodes.loihi import DECAY_BITS, STATE_BITS
-from ..edges import Edges
+from ..edges import Edges, NodeCounter
 from ..records import Tally
 from .neurons import before, stale, update_states
 from .stateless import matrix_products
@@ -33,3 +33,6 @@ def loihi_lif(node: LoihiLIF, edges: Edges, tally: Tally) -> None:
     tally.add("compare", "threshold", (width, width), node.output.width, z.size)
     tally.add("reset", "v", (width, 0), width, z.size, np.count_nonzero(z))
     update_states(node, z, tally)
+
+
+COUNTERS: dict[type[Node], NodeCounter] = {LoihiLIF: loihi_lif}

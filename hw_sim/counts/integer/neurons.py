@@ -9,7 +9,7 @@ from ....program.arithmetic import saturate
 from ....program.bounds import register, register_bits
 from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
 from ....program.reference.neurons import adaptation, adapted_drive, current, potential
-from ..edges import Edges
+from ..edges import Edges, NodeCounter
 from ..records import Tally
 from .stateless import matrix_products, read_fixed
 
@@ -112,3 +112,10 @@ def _require_same(node: Neurons, u: np.ndarray, z: np.ndarray, integrated: np.nd
 def stale(node: Node) -> ProgramError:
     """What to raise where the trace's states are not the node's."""
     return ProgramError(f"node {node.name}: the trace's states do not follow from its values; trace the run anew")
+
+
+COUNTERS: dict[type[Node], NodeCounter] = {
+    LIF: lif,
+    AdaptiveLIF: adaptive_lif,
+    LeakyIntegrator: leaky_integrator,
+}

@@ -7,10 +7,10 @@ import numpy as np
 from ....program import ProgramError
 from ....program.arithmetic import round_half_up_shift, saturate
 from ....program.bounds import register_bits
-from ....program.nodes import DiagonalSSM
+from ....program.nodes import DiagonalSSM, Node
 from ....program.nodes.facts import SHIFT_BITS
 from ....program.reference.ssm import drive as driven
-from ..edges import Edges
+from ..edges import Edges, NodeCounter
 from ..records import Tally
 from .stateless import matrix_products, read_fixed
 
@@ -76,3 +76,6 @@ def _decays(node: DiagonalSSM, edges: Edges, u: np.ndarray, gap: np.ndarray, tal
         x = np.where((gap > 0)[:, None], x, before)
     if not np.array_equal(x, states):
         raise ProgramError(f"node {node.name}: the trace's states do not follow from its values; trace the run anew")
+
+
+COUNTERS: dict[type[Node], NodeCounter] = {DiagonalSSM: diagonal_ssm}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ....program.bounds import register_bits
-from ....program.nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply
-from ..edges import Edges
+from ....program.nodes import Add, BatchNorm, Embedding, LayerNorm, Linear, Lookup, Multiply, Node
+from ..edges import Edges, NodeCounter
 from ..records import Tally
 
 
@@ -107,3 +107,14 @@ def layer_norm(node: LayerNorm, edges: Edges, tally: Tally) -> None:
 def read_fixed(tally: Tally, bits: int, runs: int) -> None:
     """Parameters that are read in full at each run."""
     tally.move(weights=bits * runs, weights_dense=bits * runs)
+
+
+COUNTERS: dict[type[Node], NodeCounter] = {
+    Add: add,
+    BatchNorm: batch_norm,
+    Embedding: embedding,
+    LayerNorm: layer_norm,
+    Linear: linear,
+    Lookup: lookup,
+    Multiply: multiply,
+}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import GAP_FORMAT, EventPool, Readout
-from ..edges import Edges
+from ....program.nodes import GAP_FORMAT, EventPool, Node, Readout
+from ..edges import Edges, NodeCounter
 from ..records import Tally
 
 
@@ -63,3 +63,6 @@ def readout(node: Readout, edges: Edges, tally: Tally) -> None:
         tally.move(state_read=moved * width)
     if node.mode in ("mean", "time", "window"):
         tally.add("divide", "mean", (64, 64), width, size)
+
+
+COUNTERS: dict[type[Node], NodeCounter] = {EventPool: event_pool, Readout: readout}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ....program.nodes import DenseInput, GapInput, TokenInput
+from ....program.nodes import DenseInput, GapInput, Node, TokenInput
 from .. import opcodes as o
-from .planner import Planner
+from .planner import NodePlanner, Planner
 
 
 def plan_token_input(planner: Planner, node: TokenInput) -> None:
@@ -31,3 +31,10 @@ def _plan_values(planner: Planner, node: TokenInput | DenseInput) -> None:
 def plan_gap_input(planner: Planner, node: GapInput) -> None:
     """Gaps in one unit, as wide rows of one channel."""
     planner.gaps += [node.unit_us, planner.place(node, True), planner.input_rows, 0]
+
+
+FUNCTIONS: dict[type[Node], NodePlanner] = {
+    DenseInput: plan_dense_input,
+    GapInput: plan_gap_input,
+    TokenInput: plan_token_input,
+}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import SPIKES, LoihiLIF
+from ....program.nodes import SPIKES, LoihiLIF, Node
 from ....program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
 from .. import opcodes as o
 from ..arenas import fits_16
 from ..kernels.plain import GROUP
 from .neurons import by_input, padded, put_padded
-from .planner import Planner
+from .planner import NodePlanner, Planner
 
 UNITY = 1 << DECAY_BITS
 
@@ -31,3 +31,6 @@ def plan_loihi(planner: Planner, node: LoihiLIF) -> None:
     out = planner.place(node, wide)
     planner.emit(o.LOIHI, node, wide, source, out, [*body, planner.trace_states(node)])
     planner.name_states(node, a64, node.neurons, u, v)
+
+
+FUNCTIONS: dict[type[Node], NodePlanner] = {LoihiLIF: plan_loihi}

@@ -2,58 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from ....program import Program, ProgramError
-from ....program.nodes import (
-    LIF,
-    AdaptiveLIF,
-    Add,
-    BatchNorm,
-    DenseInput,
-    DiagonalSSM,
-    EventPool,
-    GapInput,
-    LayerNorm,
-    LeakyIntegrator,
-    Linear,
-    LoihiLIF,
-    Lookup,
-    Multiply,
-    Node,
-    Readout,
-    TokenInput,
-)
+from ....program.nodes import Node
 from ..arenas import Plan
-from .inputs import plan_dense_input, plan_gap_input, plan_token_input
-from .loihi import plan_loihi
-from .neurons import plan_integrators, plan_neurons
-from .planner import Planner
-from .ssm import plan_ssm
-from .stateless import plan_add, plan_batch_norm, plan_layer_norm, plan_linear, plan_lookup, plan_multiply
-from .windows import plan_pool, plan_readout
+from . import inputs, loihi, neurons, ssm, stateless, windows
+from .planner import NodePlanner, Planner
 
-FUNCTIONS: dict[type[Node], Callable[[Planner, Any], None]] = {
-    AdaptiveLIF: plan_neurons,
-    Add: plan_add,
-    BatchNorm: plan_batch_norm,
-    DenseInput: plan_dense_input,
-    DiagonalSSM: plan_ssm,
-    EventPool: plan_pool,
-    GapInput: plan_gap_input,
-    LIF: plan_neurons,
-    LayerNorm: plan_layer_norm,
-    LeakyIntegrator: plan_integrators,
-    Linear: plan_linear,
-    LoihiLIF: plan_loihi,
-    Lookup: plan_lookup,
-    Multiply: plan_multiply,
-    Readout: plan_readout,
-    TokenInput: plan_token_input,
+FUNCTIONS: dict[type[Node], NodePlanner] = {
+    **inputs.FUNCTIONS,
+    **stateless.FUNCTIONS,
+    **ssm.FUNCTIONS,
+    **windows.FUNCTIONS,
+    **neurons.FUNCTIONS,
+    **loihi.FUNCTIONS,
 }
-"""How a node of each type is planned. An Embedding is always a table by token."""
+"""How a node of each type is planned."""
 
 
 @lru_cache(maxsize=8)  # a program is immutable and hashed by identity

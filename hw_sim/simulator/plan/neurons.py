@@ -15,11 +15,11 @@ from typing import SupportsInt
 import numpy as np
 
 from ....program.bounds import I32_LIMIT, dot_bound
-from ....program.nodes import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator
+from ....program.nodes import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Node
 from .. import opcodes as o
 from ..arenas import Arena, fits_16
 from ..kernels.plain import GROUP
-from .planner import Planner, left_shift, rounding
+from .planner import NodePlanner, Planner, left_shift, rounding
 
 LANES = 16
 """Rows are padded to a multiple of this."""
@@ -93,3 +93,10 @@ def by_input(arena: Arena, matrix: np.ndarray, size: int) -> int:
     rows = np.zeros((matrix.shape[1] + 1, size), dtype=np.int64)
     rows[:-1, : len(matrix)] = matrix.T
     return arena.put(rows)
+
+
+FUNCTIONS: dict[type[Node], NodePlanner] = {
+    LIF: plan_neurons,
+    AdaptiveLIF: plan_neurons,
+    LeakyIntegrator: plan_integrators,
+}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, SupportsInt
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
 
@@ -199,3 +199,7 @@ def rounding(shift: np.ndarray | int, wide: bool) -> tuple[np.ndarray, np.ndarra
 def left_shift(shift: np.ndarray | int, wide: bool) -> np.ndarray:
     """``shift`` where it is to the left, else 0. A shift too long for the register moves zeros alone: it is cut."""
     return np.clip(np.asarray(shift, dtype=np.int64), 0, 62 if wide else 30)
+
+
+NodePlanner = Callable[[Planner, Any], None]
+"""(planner, node): puts the node's constants into arenas and its operation into the plan."""

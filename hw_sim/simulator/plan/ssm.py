@@ -8,10 +8,10 @@ import numpy as np
 
 from ....program.arithmetic import round_half_up_shift
 from ....program.bounds import I32_LIMIT
-from ....program.nodes import DiagonalSSM
+from ....program.nodes import DiagonalSSM, Node
 from .. import opcodes as o
 from ..arenas import fits_16
-from .planner import Edge, Planner, rounding
+from .planner import Edge, NodePlanner, Planner, rounding
 
 
 def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
@@ -48,3 +48,6 @@ def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
     body += [accs.put(exponent), read_half, read_right, planner.trace_states(node)]
     planner.emit(o.SSM, node, wide, source, out, body)
     planner.name_states(node, values, node.channels, state)
+
+
+FUNCTIONS: dict[type[Node], NodePlanner] = {DiagonalSSM: plan_ssm}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import SupportsInt
 
 from ....program.bounds import I32_LIMIT
-from ....program.nodes import Add, BatchNorm, LayerNorm, Linear, Lookup, Multiply
+from ....program.nodes import Add, BatchNorm, LayerNorm, Linear, Lookup, Multiply, Node
 from .. import opcodes as o
 from ..arenas import fits_16
-from .planner import Planner, left_shift, rounding
+from .planner import NodePlanner, Planner, left_shift, rounding
 
 
 def plan_linear(planner: Planner, node: Linear) -> None:
@@ -72,3 +72,14 @@ def plan_layer_norm(planner: Planner, node: LayerNorm) -> None:
 
 def _is_wide(node: Multiply | Add | BatchNorm) -> bool:
     return not fits_16(*node.input_formats, node.output) or max(node.bounds().values()) >= I32_LIMIT
+
+
+FUNCTIONS: dict[type[Node], NodePlanner] = {
+    Add: plan_add,
+    BatchNorm: plan_batch_norm,
+    LayerNorm: plan_layer_norm,
+    Linear: plan_linear,
+    Lookup: plan_lookup,
+    Multiply: plan_multiply,
+}
+"""An Embedding is always a table by token."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ....program.nodes import EventPool, Readout
+from ....program.nodes import EventPool, Node, Readout
 from .. import opcodes as o
 from ..arenas import fits_16
-from .planner import Planner
+from .planner import NodePlanner, Planner
 
 POOLS = {"first": o.POOL_FIRST, "sum": o.POOL_SUM, "mean": o.POOL_MEAN, "time": o.POOL_TIME}
 TAKES = {
@@ -43,3 +43,6 @@ def plan_readout(planner: Planner, node: Readout) -> None:
     out = planner.place(node, wide_out)
     planner.emit(o.TAKE, node, wide_in, source, 0, body, at=node.inputs[0])
     planner.emit(o.READ_OUT, node, wide_out, source, out, body)
+
+
+FUNCTIONS: dict[type[Node], NodePlanner] = {EventPool: plan_pool, Readout: plan_readout}
