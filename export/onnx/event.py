@@ -128,7 +128,8 @@ class EventGraph:
         outputs = [outer.fresh("If") for _ in (*states, *kept)]
         dtypes = [*(state.dtype for state in states), *(run.dtypes[self.edges[edge]] for edge in kept)]
         branches = {"then_branch": run.build(), "else_branch": idle.build()}
-        outer.ops("If", condition, outputs=outputs, dtypes=dtypes, **branches)
+        if outputs:  # what nothing reads and no state keeps is left out
+            outer.ops("If", condition, outputs=outputs, dtypes=dtypes, **branches)
         self.after |= dict(zip((state.name for state in states), outputs, strict=False))
         self.edges = edges | dict(zip(kept, outputs[len(states) :], strict=True))
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from ...files import write_json
 from . import figures
 from .collect import collect
+from .strange import results_of
 from .write import write_csv, write_page
 
 COLUMNS = (
@@ -62,7 +63,11 @@ def write_comparison(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]
 
 def compared_run(folder: Path) -> dict[str, Any]:
     """The figures of one run that a comparison shows; None for what has not run."""
-    data = collect(folder)
+    with results_of(folder):
+        return _compared(folder, collect(folder))
+
+
+def _compared(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     by_model = {row["model"]: row for row in data["accuracy"]}
     integer, operations = by_model["integer"], data["operations"]
     return {

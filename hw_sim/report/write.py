@@ -14,6 +14,7 @@ from ...archives import load_arrays
 from ...files import atomic_path, write_json
 from . import figures
 from .collect import collect
+from .strange import results_of
 from .tables import TABLES
 
 NODE_KINDS = ("norm", "ssm", "y", "gelu", "gate", "skip", "state", "out")
@@ -30,11 +31,13 @@ def write_report(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         PumiceError: no run lies there, or a file in it is damaged.
     """
-    data = collect(folder, stages)
-    write_json(folder / "report.json", data)
-    for name, rows in TABLES.items():
-        write_csv(folder / "report" / f"{name}.csv", rows(data))
-    write_page(folder / "report.html", "run.html.j2", data=data, charts=charts(data, folder), matrix=node_matrix(data))
+    with results_of(folder):
+        data = collect(folder, stages)
+        drawn, matrix = charts(data, folder), node_matrix(data)
+        write_json(folder / "report.json", data)
+        for name, rows in TABLES.items():
+            write_csv(folder / "report" / f"{name}.csv", rows(data))
+        write_page(folder / "report.html", "run.html.j2", data=data, charts=drawn, matrix=matrix)
     return data
 
 
