@@ -98,7 +98,7 @@ def test_it_says_what_it_is(make_network):
     properties = {item.key: item.value for item in model.metadata_props}
     assert properties["arithmetic"] == "float32"
     assert json.loads(properties["class_names"]) == list("abcde")
-    assert (model.ir_version, model.opset_import[0].version) == (10, 21)
+    assert (model.ir_version, model.opset_import[0].version) == (8, 16)
     assert all(value.doc_string for value in (*model.graph.input, *model.graph.output))
 
 
