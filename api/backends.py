@@ -14,7 +14,7 @@ from ..hw_sim.parity.compare import Backend
 from ..program import Program, reference
 from ..program.samples import Sample, Trace, check
 from ..quantize.frozen import FrozenModel
-from .frozen import run_twin
+from .frozen import run_frozen
 
 PADDED_EVENTS = 250_000
 """Events, padding included, of one batch of the reference: about 1 GB for a network of 50 wide edges."""
@@ -122,7 +122,7 @@ def _twin(options: Options) -> Remembering:
     frozen = options.frozen
     if frozen is None:
         raise PumiceError("the backend 'twin' runs the frozen model; give it as frozen=... (quantize gives it)")
-    return Remembering(lambda program, samples, trace: run_twin(frozen, program, samples, trace))
+    return Remembering(lambda program, samples, trace: run_frozen(frozen, program, samples, trace))
 
 
 def _run(options: Options) -> Remembering:

@@ -21,7 +21,7 @@ from ..train.data.inputs import Inputs
 BATCH = 32
 
 
-def run_twin(frozen: FrozenModel[Any], program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
+def run_frozen(frozen: FrozenModel[Any], program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
     """The frozen model in float64, by batches padded as the data module pads them."""
     run = _run_events if program.series is None else _run_steps
     samples = [check(program, sample, index) for index, sample in enumerate(samples)]

@@ -76,7 +76,7 @@ def test_integers_stay_near_the_float_model_at_every_node(finished):
 
 
 def test_one_wrong_unit_ends_with_exit_code_one_and_its_place(run_dir, settings, monkeypatch, capsys):
-    right = backends.run_twin
+    right = backends.run_frozen
 
     def wrong(frozen, program, samples, trace):
         traces = right(frozen, program, samples, trace)
@@ -84,7 +84,7 @@ def test_one_wrong_unit_ends_with_exit_code_one_and_its_place(run_dir, settings,
             traces[2].values["stages/0/layers/1/gelu"][4, 3] += 1
         return traces
 
-    monkeypatch.setattr(backends, "run_twin", wrong)
+    monkeypatch.setattr(backends, "run_frozen", wrong)
     assert call("simulate", *settings, f"run_dir={run_dir}", "redo=[simulate]") == 1
     error = capsys.readouterr().err
     assert "1 values differ" in error
