@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,9 @@ from ..api.export import EXACT, FORMS, export_onnx
 from ..api.programs import load
 from ..errors import ParityError, PumiceError
 from ..export.onnx.opset import check_opset
+from ..export.onnx.trial import NAME as CHECK
+from ..export.onnx.trial import run_check, write_check
+from ..export.onnx.wide import hazards
 from ..files import write_json
 from ..program import digest
 from ..train.settings import SystemSettings, TrainingSettings, read_section
@@ -82,6 +85,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     for form in FORMS:
         export_onnx(program, target / f"{form}.onnx", form=form, opset=settings.opset if form in EXACT else None)
     export_onnx(model, target / "float.onnx", class_names=program.class_names)
+    write_check(target)
+    tried = run_check(target, [f"{form}.onnx" for form in EXACT])
     names = (*FORMS, "float")
     figures = {
         "onnxruntime": version("onnxruntime"),
@@ -95,6 +100,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     }
     write_json(target / "export.json", figures)
     _print(figures, target, data.task.name)
+    _print_runtimes(target, tried)
     _refuse_differences(figures, target)
     return figures
 
@@ -126,6 +132,18 @@ def _print(figures: Mapping[str, Any], target: Path, task: str) -> None:
     console = Console()
     console.print(f"ONNX on the test set of {task}, onnxruntime {figures['onnxruntime']}", exact, near, sep="\n")
     console.print(f"models: {target}")
+
+
+def _print_runtimes(target: Path, tried: Sequence[str]) -> None:
+    """What the known answers gave, and what other runtimes may get wrong."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console.print(*tried, f"in another runtime: python {target / CHECK} openvino, or reference", sep="\n")
+    wrong = hazards(onnx.load(target / "step.onnx"))
+    if wrong:
+        console.print(
+            "warning: runtimes that keep 64-bit integers in 32 bits or reckon in float32, as OpenVINO does, get wrong: "
+            + "; ".join(wrong)
+        )
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -13,7 +13,9 @@ from ...version import __version__
 from .describe import node_docs, tensor_docs
 from .graph import Graph
 from .inputs import input_ranges
+from .known import known_answer
 from .opset import choose_opset, ir_version, operations
+from .wide import wide
 
 
 def finish(
@@ -64,6 +66,8 @@ def finish_program(
 ) -> onnx.ModelProto:
     """The model of a graph made from ``program``; ``arithmetic`` says "exact" or "approximate" in the metadata."""
     properties = {**metadata(program), "arithmetic": arithmetic}
+    if arithmetic == "exact":
+        properties |= {"int64": json.dumps(wide(graph, program)), "known_answer": known_answer(program, graph)}
     return finish(graph, properties, doc, tensor_docs(program), node_docs(program), opset)
 
 

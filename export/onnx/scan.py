@@ -56,13 +56,11 @@ def over_events(
         dtypes=[body.dtypes[info.name] for info in body.outputs],
         body=body.build(),
         num_scan_inputs=len(scanned),
-        scan_input_axes=[1] * len(scanned),
-        **({"scan_output_axes": [1] * len(kept)} if kept else {}),
     )
     for output, (_, shape) in kept.items():
-        first, end, axis = (graph.constant([value], np.int64) for value in (1, np.iinfo(np.int64).max, 1))
+        first, end, axis = (graph.constant([value], np.int64) for value in (1, np.iinfo(np.int64).max, 0))
         tail = graph.op("Slice", f"scan/{output}", first, end, axis, dtype=graph.dtypes[f"scan/{output}"])
-        graph.output(tail, output, ["batch", "length", *shape])
+        graph.output(_swapped(graph, tail, len(shape)), output, ["batch", "length", *shape])
     return graph, final
 
 
@@ -72,6 +70,14 @@ def _rest(info: onnx.ValueInfoProto) -> list[int]:
 
 
 def _lead(graph: Graph, name: str, rest: int) -> str:
-    """The input with one event of zeros, not valid, before it: onnxruntime divides by the length of a Scan."""
+    """The input by events (L, B, ...), as every runtime scans them along the first axis.
+
+    One event of zeros, not valid, lies before it: onnxruntime divides by the length of a Scan.
+    """
     pads = [0, 1, *[0] * rest] + [0] * (2 + rest)
-    return graph.op("Pad", name, graph.constant(pads, np.int64), dtype=graph.dtypes[name])
+    return _swapped(graph, graph.op("Pad", name, graph.constant(pads, np.int64), dtype=graph.dtypes[name]), rest)
+
+
+def _swapped(graph: Graph, tensor: str, rest: int) -> str:
+    """The first two of ``2 + rest`` axes in the other order."""
+    return graph.op("Transpose", tensor, perm=[1, 0, *range(2, 2 + rest)])
