@@ -62,7 +62,8 @@ STAGES: tuple[Stage, ...] = (
         summary="write the program as ONNX models and check them in onnxruntime",
         help=(
             "Reads program.npz and weights.safetensors; writes onnx/step.onnx and onnx/sequence.onnx (exact),\n"
-            "onnx/float.onnx (the float model), onnx/qdq.onnx (an approximation) and onnx/export.json.\n"
+            "onnx/float.onnx (the float model), onnx/qdq.onnx (an approximation), onnx/export.json and\n"
+            "onnx/check.py, which tries the exact models in any runtime.\n"
             "Ends with exit code 1 if a single value differs from the program's."
         ),
         module="export_onnx",
@@ -71,7 +72,14 @@ STAGES: tuple[Stage, ...] = (
         refusal="ONNX has no form of Loihi's own neurons (quantize=loihi); export them with target=netx or target=lava",
         sections=("task", "model", "export"),
         needs=("program.npz", "weights.safetensors"),
-        writes=("onnx/step.onnx", "onnx/sequence.onnx", "onnx/float.onnx", "onnx/qdq.onnx", "onnx/export.json"),
+        writes=(
+            "onnx/step.onnx",
+            "onnx/sequence.onnx",
+            "onnx/float.onnx",
+            "onnx/qdq.onnx",
+            "onnx/check.py",
+            "onnx/export.json",
+        ),
     ),
     Stage(
         name="export-lava",

@@ -16,6 +16,9 @@ from ...program.formats import Format
 from .graph import Graph
 from .opset import BITWISE
 
+FLOAT32_LIMIT = 1 << 24
+"""float32 holds integers below it."""
+
 OFFSET_BITS = {np.dtype(np.int32): 30, np.dtype(np.int64): 62}
 
 
@@ -72,10 +75,14 @@ def raised_shift(
         return (graph.op("Add", tensor, graph.like(more, tensor)) if more.any() else tensor), none
     if graph.opset >= BITWISE:
         total = graph.op("Add", tensor, graph.like(more, tensor)) if more.any() else tensor
+        if bound is None or bound >= FLOAT32_LIMIT << int(shifts.min()):
+            graph.beyond_float32.add(graph.scope)
         cleared = graph.op("BitwiseAnd", total, graph.like(-powers, tensor))
         return graph.op("Div", cleared, graph.like(powers, tensor)), none
     most = OFFSET_BITS[graph.dtypes[tensor]]
     bits = most if bound is None else max(bound.bit_length(), int(shifts.max()))
+    if 2 << bits > FLOAT32_LIMIT:
+        graph.beyond_float32.add(graph.scope)
     raised = graph.op("Add", tensor, graph.like((1 << bits) + more, tensor))
     return graph.op("Div", raised, graph.like(powers, tensor)), _powers(bits - shifts)
 
@@ -139,8 +146,11 @@ def matmul(graph: Graph, tensor: str, format: Format, weight: np.ndarray, dtype:
     """
     if weight.ndim == 1:
         return graph.op("Mul", graph.cast(tensor, dtype), graph.constant(weight, dtype))
+    bound = max(dot_bound(weight, format.magnitude))
+    if bound >= FLOAT32_LIMIT:
+        graph.beyond_float32.add(graph.scope)
     narrow = format.width <= 8 and np.abs(weight.astype(np.int64)).max(initial=0) <= 127
-    if narrow and max(dot_bound(weight, format.magnitude)) < 1 << 31:
+    if narrow and bound < 1 << 31:
         return graph.cast(_matmul_bytes(graph, tensor, format, weight), dtype)
     return graph.op("MatMul", graph.cast(tensor, dtype), graph.constant(weight.T, dtype))
 

@@ -19,7 +19,8 @@ class Graph:
 
     ``scope`` goes before the names of operations, so that a viewer groups them by the program's nodes; ``prefix``
     before every name, as the names of a sub-graph must differ from those of the graph around it; ``opset`` is the
-    lowest operator set that the model may be written for. ``halves`` remembers what was split (``arithmetic.py``).
+    lowest operator set that the model may be written for. ``halves`` remembers what was split (``arithmetic.py``),
+    ``beyond_float32`` the scopes of quotients and matrix products that take more than 24 bits.
     """
 
     def __init__(self, name: str, prefix: str = "", opset: int = LOWEST) -> None:
@@ -28,6 +29,7 @@ class Graph:
         self.opset = opset
         self.scope = ""
         self.dtypes: dict[str, np.dtype] = {}
+        self.beyond_float32: set[str] = set()
         self.halves: dict[str, tuple[str, str]] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
@@ -55,7 +57,7 @@ class Graph:
     def child(self, name: str) -> Graph:
         """A graph for an attribute of an operation. It may read this graph's tensors; its own names are new."""
         child = Graph(name, prefix=f"{self.fresh(name)}/", opset=self.opset)
-        child.dtypes = self.dtypes
+        child.dtypes, child.beyond_float32 = self.dtypes, self.beyond_float32
         child.scope = "body"
         return child
 

@@ -97,7 +97,7 @@ def _draw(program: Program, seed: int, events: int) -> Sample:
         times = np.arange(events) * (program.step_us or 1)
     source = program.value_input
     if not isinstance(source, DenseInput):
-        return rng.integers(0, source.vocab, events), times
+        return rng.integers(0, source.code_range[1] + 1, events), times
     form = source.output
     shape = (events, source.size)
     codes = np.floor(2.0 ** rng.uniform(0, form.width, shape)) * rng.choice([-1, 1], shape)

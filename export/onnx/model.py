@@ -15,7 +15,7 @@ from .graph import Graph
 from .inputs import input_ranges
 from .known import known_answer
 from .opset import choose_opset, ir_version, operations
-from .wide import wide
+from .wide import beyond_24_bits, wide
 
 
 def finish(
@@ -67,7 +67,9 @@ def finish_program(
     """The model of a graph made from ``program``; ``arithmetic`` says "exact" or "approximate" in the metadata."""
     properties = {**metadata(program), "arithmetic": arithmetic}
     if arithmetic == "exact":
-        properties |= {"int64": json.dumps(wide(graph, program)), "known_answer": known_answer(program, graph)}
+        properties["int64"] = json.dumps(wide(graph, program))
+        properties["beyond_24_bits"] = json.dumps(beyond_24_bits(graph, program))
+        properties["known_answer"] = known_answer(program, graph)
     return finish(graph, properties, doc, tensor_docs(program), node_docs(program), opset)
 
 

@@ -39,6 +39,7 @@ def over_events(
 
     graph = Graph(name, opset=body.opset)
     graph.dtypes |= body.dtypes
+    graph.beyond_float32 |= body.beyond_float32
     final = event.in_graph(graph)
     final.after = {state.name: f"final/{state.name}" for state in event.states}
     names = [info.name.removeprefix(body.prefix) for info in body.inputs]

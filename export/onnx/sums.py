@@ -7,7 +7,7 @@ to use this are tried in turn, the cheaper first:
 - a factor near ``2**(r - s)``, as that of a slow decay, leaves its operand to join behind the last shift, and only the
   complement is multiplied;
 - operands of a large left shift, and the upper bits of the constant, join late;
-- an operand is split into its lower and upper bits, of which the upper join late.
+- one operand is split into its lower and upper bits, of which the upper join late; or several are.
 
 What none of these brings to 30 bits is summed in int64.
 """
@@ -23,8 +23,9 @@ import numpy as np
 
 from ...program.bounds import I32_LIMIT, dot_bound
 from ...program.formats import Format
-from .arithmetic import floor_shift, matmul, raised_shift, saturate, shift_left, split_bits
+from .arithmetic import FLOAT32_LIMIT, floor_shift, matmul, raised_shift, saturate, shift_left, split_bits
 from .graph import Graph
+from .opset import BITWISE
 
 SPLITS = range(1, 16)
 """Lower bits that an operand may be split at."""
@@ -99,11 +100,21 @@ def rounded_sum(
     total = sum((term.bound for term in terms), abs(added))
     largest = int(np.max(total >> lost)) + 1
     if largest < 2 * I32_LIMIT and all(term.magnitude < 2 * I32_LIMIT for term in terms):
-        for way in _ways(terms, lost):
-            if _fits(way, added, lost):
-                return _write(graph, way, added, lost), largest
+        way = _choose(graph, terms, added, lost)
+        if way is not None:
+            return _write(graph, way, added, lost), largest
     tensor = _total(graph, terms, _INT64)
     return floor_shift(graph, tensor, lost, added, int(np.max(total))), largest
+
+
+def _choose(graph: Graph, terms: Sequence[Term], constant: np.ndarray, right: np.ndarray) -> _Way | None:
+    """The first way that stays within 30 bits; where lower bits are cleared, the first that float32 divides exactly."""
+    fitting = (way for way in _ways(terms, right) if _fits(way, constant, right))
+    best = next(fitting, None)
+    if best is None or graph.opset < BITWISE:
+        return best
+    exact = (way for way in itertools.chain([best], fitting) if _divides_in_float32(way, constant, right))
+    return next(exact, best)
 
 
 def _ways(terms: Sequence[Term], right: np.ndarray) -> Iterator[_Way]:
@@ -120,6 +131,13 @@ def _ways(terms: Sequence[Term], right: np.ndarray) -> Iterator[_Way]:
         for bits, term in itertools.product(SPLITS, way.early):
             if term.divisible and term.magnitude >> bits:
                 yield from _late(_split(way, term, bits), right)
+    for way in choices:
+        for bits in SPLITS:
+            halves = way
+            for term in way.early:
+                if term.divisible and term.magnitude >> bits:
+                    halves = _split(halves, term, bits)
+            yield from _late(halves, right)
 
 
 def _complement(way: _Way, right: np.ndarray) -> list[_Way]:
@@ -162,6 +180,18 @@ def _fits(way: _Way, constant: np.ndarray, right: np.ndarray) -> bool:
     early = early + constant % (1 << way.first)
     late = sum(term.bound >> way.first for term in way.late) + abs(constant >> way.first)
     return bool(np.all(early < I32_LIMIT) and np.all((early >> way.first) + 1 + late < I32_LIMIT))
+
+
+def _divides_in_float32(way: _Way, constant: np.ndarray, right: np.ndarray) -> bool:
+    """Whether at most 24 bits are left of every dividend when its lower bits are cleared."""
+    early, late = sum(term.bound for term in way.early), np.zeros(1, dtype=object)
+    if way.first is not None:
+        late = sum((term.bound >> way.first for term in way.late), late) + abs(constant >> way.first)
+        early = early + constant % (1 << way.first)
+        if np.any(early >= FLOAT32_LIMIT << way.first):
+            return False
+        early, constant, right = (early >> way.first) + 1 + late, late * 0, right - way.first
+    return not np.any(right) or not np.any(early + abs(constant) >= FLOAT32_LIMIT << right)
 
 
 def _write(graph: Graph, way: _Way, constant: np.ndarray, right: np.ndarray) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -17,39 +19,53 @@ from .opset import BITWISE, operations
 
 def wide(graph: Graph, program: Program) -> dict[str, str]:
     """A reason by node for all nodes with a tensor of int64, and for the ``clock`` that counts events."""
-    names = [operation.name for operation in _of_int64(graph)]
-    reasons = {"clock": "counts of events"}
-    reasons |= {node.name: _reason(program, node) for node in program}
-    return {name: reason for name, reason in reasons.items() if any(f"/{name}/" in f"/{label}" for label in names)}
-
-
-def hazards(model: onnx.ModelProto) -> list[str]:
-    """What an exact model asks for that OpenVINO's CPU plugin does not give: it keeps int64 in 32 bits, and divides and
-    multiplies matrices in float32, which holds 24 bits."""
-    properties = {item.key: item.value for item in model.metadata_props}
-    large = [name for name, reason in json.loads(properties["int64"]).items() if " bits" in reason]
-    found = [f"64-bit integers ({', '.join(large)})"] if large else []
-    if any(operation.op_type == "MatMul" for operation in operations(model.graph)):
-        found.append("products of matrices with operands beyond 8 bits")
-    if model.opset_import[0].version < BITWISE:
-        found.append(f"shifts of sums beyond 24 bits (export.opset={BITWISE} makes these exact)")
+    kinds: defaultdict[str, set[str]] = defaultdict(set)
+    for operation in operations(graph.build()):
+        if any(graph.dtypes.get(output) == np.int64 for output in operation.output):
+            kinds[operation.name].add(operation.op_type)
+    found = {}
+    for name in ("clock", *program.by_name):
+        own = set().union(*(of for label, of in kinds.items() if f"/{name}/" in f"/{label}"))
+        if own - {"Shape", "Identity"}:
+            found[name] = _reason(program[name], own) if name in program.by_name else "counts of events"
     return found
 
 
-def _of_int64(graph: Graph) -> Iterator[onnx.NodeProto]:
-    """Operations with a result of int64 that is neither a shape nor another name."""
-    for operation in operations(graph.build()):
-        wide_result = any(graph.dtypes.get(output) == np.int64 for output in operation.output)
-        if wide_result and operation.op_type not in ("Shape", "Identity"):
-            yield operation
+def beyond_24_bits(graph: Graph, program: Program) -> list[str]:
+    """The nodes with quotients or matrix products of more than 24 bits."""
+    return [name for name in program.by_name if any(f"/{name}/" in f"/{scope}/" for scope in graph.beyond_float32)]
 
 
-def _reason(program: Program, node: Node) -> str:
-    large = [f"{what} of {bound.bit_length()} bits" for what, bound in node.bounds().items() if bound >= I32_LIMIT]
+def hazards(model: onnx.ModelProto) -> list[str]:
+    """What an exact model asks for that OpenVINO's CPU plugin does not give.
+
+    It keeps int64 in 32 bits, and divides and multiplies matrices in float32, which holds 24 bits.
+    """
+    properties = {item.key: item.value for item in model.metadata_props}
+    large = [name for name, reason in json.loads(properties["int64"]).items() if re.search("bits|sums", reason)]
+    narrow = [name for name in json.loads(properties["beyond_24_bits"]) if name not in large]
+    found = []
     if large:
+        found.append(f"64-bit integers of {_some(large)}")
+    if narrow:
+        more = "" if model.opset_import[0].version >= BITWISE else f" (fewer with export.opset={BITWISE})"
+        found.append(f"quotients or products beyond 24 bits of {_some(narrow)}{more}")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _reason(node: Node, kinds: set[str]) -> str:
+    """Why a node has operations of these ``kinds`` in int64."""
+    if GAP_FORMAT in node.input_formats[1:] and kinds <= {"Where", "Identity", "Shape"}:
+        return "gaps, until they are limited"
+    large = [f"{what} of {bound.bit_length()} bits" for what, bound in node.bounds().items() if bound >= I32_LIMIT]
+    if large and kinds - {"Cast", "Identity"}:
         return ", ".join(large)
     if GAP_FORMAT in node.input_formats[1:]:
-        return "sums weighted by gaps" if node.reads_out or node.stride > 1 else "gaps, until they are clipped"
+        return "sums weighted by gaps"
     if GAP_FORMAT in (*node.input_formats, node.output):
         return "gaps"
     if node.output.width > 32:

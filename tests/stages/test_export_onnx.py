@@ -1,13 +1,16 @@
 """`pumice export target=onnx` as a user meets it."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from pumice.cli.main import main
+from pumice.export.onnx import trial
 from pumice.export.onnx.model import operations
 from pumice.program import load
 from pumice.stages import onnx_parity
@@ -51,6 +54,17 @@ def test_nothing_differs_and_figures_say_so(exported):
     assert figures["qdq"]["sqnr_db"] > 20
     assert figures["float"]["largest_difference"] < 1e-3 * figures["float"]["largest_logit"]
     assert json.loads((exported / "metrics.json").read_text())["export-onnx"] == figures
+
+
+def test_known_answers_are_tried_and_told(run_dir, capsys):
+    assert call("export", f"run_dir={run_dir}", "redo=[export-onnx]", "export.opset=18") == 0
+    printed = capsys.readouterr().out
+    for name in ("step", "sequence"):
+        assert re.search(rf"{name}\.onnx in onnxruntime [\d.]+: 0 of [\d,]+ numbers differ\n", printed)
+        assert onnx.load(run_dir / "onnx" / f"{name}.onnx").opset_import[0].version == 18
+    assert f"in another runtime: python {run_dir}/onnx/check.py openvino, or reference" in printed
+    assert re.search(r"warning: .* get wrong: 64-bit integers of stages/\d/layers/\d/norm and \d+ more", printed)
+    assert (run_dir / "onnx" / "check.py").read_bytes() == Path(trial.__file__).with_name("check.py").read_bytes()
 
 
 def test_models_are_documented(exported):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ....program.bounds import register
 from ....program.nodes import DiagonalSSM, Node
-from ..arithmetic import OFFSET_BITS, accumulator_dtype, at_most, saturate, shift_half_up
+from ..arithmetic import FLOAT32_LIMIT, OFFSET_BITS, accumulator_dtype, at_most, saturate, shift_half_up
 from ..dialect import Writer
 from ..event import Carried, ProgramEvent
 from ..graph import Graph
@@ -96,6 +96,8 @@ def _decay_step(graph: Graph, node: DiagonalSSM, state: str, digit: str) -> str:
     along = graph.op("Mul", wide, row(np.tile(real, 2)))
     across = graph.op("Mul", swapped, row(np.concatenate([-imaginary, imaginary], axis=1)))
     total = graph.op("Add", along, across)
+    if graph.opset < BITWISE or node.bounds()["the decay step"] >= FLOAT32_LIMIT << int(node.decay_exponent.min()):
+        graph.beyond_float32.add(node.name)
     if graph.opset >= BITWISE:
         cleared = graph.op("BitwiseAnd", graph.op("Add", total, row(one // 2)), row(-one))
         change = graph.op("Div", cleared, row(one))
