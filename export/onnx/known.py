@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...program import Program, reference
-from ...program.nodes import TRACED, DenseInput
+from ...program.nodes import TRACED
 from ...program.samples import Sample, Trace
 from .event import AFTER, BEFORE
 from .feed import feed
@@ -96,10 +96,10 @@ def _draw(program: Program, seed: int, events: int) -> Sample:
     if program.clocked:
         times = np.arange(events) * (program.step_us or 1)
     source = program.value_input
-    if not isinstance(source, DenseInput):
+    if not source.event_shape:
         return rng.integers(0, source.code_range[1] + 1, events), times
     form = source.output
-    shape = (events, source.size)
+    shape = (events, *source.event_shape)
     codes = np.floor(2.0 ** rng.uniform(0, form.width, shape)) * rng.choice([-1, 1], shape)
     codes = np.clip(codes, form.min, form.max) * (rng.random(shape) < rng.choice([0.1, 0.5]))
     return codes * form.scale, times
