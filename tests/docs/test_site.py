@@ -87,7 +87,9 @@ def test_every_node_has_its_section_with_an_equation(site):
 
 def test_every_name_of_the_front_door_has_its_section(site):
     text = (site / "reference" / "python.html").read_text(encoding="utf-8")
-    for name, module in pumice._WHERE.items():
+    public = {name: module for name, module in pumice._WHERE.items() if not name.startswith("_")}
+    assert len(public) > 10
+    for name, module in public.items():
         assert f'id="pumice.{module}.{name}"' in text, name
 
 
