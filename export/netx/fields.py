@@ -28,7 +28,7 @@ class Fields:
 
     def refusal(self, sentence: str) -> PumiceError:
         """The error that names file and layer."""
-        return PumiceError(f"{self.group.filename}: {self.name}{sentence}")
+        return PumiceError(f"{self.group.filename}: {self.name}{printable(sentence)}")
 
     def inner(self, field: str) -> Fields:
         """The group ``field`` of this one."""
@@ -91,3 +91,8 @@ class Fields:
         if not isinstance(data, h5py.Dataset):
             raise self.refusal(f": {self._prefix}{field} is no array; export it anew")
         return data
+
+
+def printable(text: str) -> str:
+    """What a file says, with control characters escaped: a sentence stays one line."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

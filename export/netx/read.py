@@ -10,7 +10,7 @@ from ...errors import PumiceError
 from ...hdf5 import Group, open_hdf5
 from ...program import Format, ProgramError
 from ...program.nodes import SPIKES, LoihiLIF
-from .fields import Fields
+from .fields import Fields, printable
 from .layers import LAYERS, Chain
 
 INPUT = "dense"
@@ -70,7 +70,9 @@ def read_file(path: str | Path, input_bits: int | None = None, signed: bool | No
     except PumiceError:
         raise
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:  # a damaged file raises any of these
-        raise PumiceError(f"{path} is not a .net file of lava-dl, or damaged ({error}); write it anew") from error
+        raise PumiceError(
+            f"{path} is not a .net file of lava-dl, or damaged ({printable(str(error))}); write it anew"
+        ) from error
     return Net(tuple(chain.nodes), chain.input_shape, attributes)
 
 

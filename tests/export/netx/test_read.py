@@ -93,6 +93,7 @@ BAD = [
     ({"neuron": {"messageBits": 8}}, "neuron/messageBits holds 8"),
     ({"neuron": {"wgtExp": 2}}, "neuron/wgtExp holds 2"),
     ({"neuron": {"rho": 1}}, "has neuron/rho, which a LoihiLIF node does not have; export it without"),
+    ({"neuron": {"a\nb\x1b[2J": 1}}, r"has neuron/a\\nb\\x1b\[2J, which a LoihiLIF node does not have"),
     ({"neuron": {"type": "SDNN"}}, "has SDNN neurons; CUBA and LOIHI are read"),
     ({"weight": [[20.0], [np.nan], [20.0]]}, "weight holds nan at entry 1, no whole number"),
     ({"weight": [[20.0], [2.0], [np.inf]]}, "weight holds inf at entry 2, no whole number"),
