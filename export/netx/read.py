@@ -10,6 +10,7 @@ from ...errors import PumiceError
 from ...hdf5 import Group, open_hdf5
 from ...program import Format, ProgramError
 from ...program.nodes import SPIKES, LoihiLIF
+from .content import CONTENT, content_digest
 from .fields import Fields, printable
 from .layers import LAYERS, Chain
 
@@ -73,6 +74,11 @@ def read_file(path: str | Path, input_bits: int | None = None, signed: bool | No
         raise PumiceError(
             f"{path} is not a .net file of lava-dl, or damaged ({printable(str(error))}); write it anew"
         ) from error
+    if CONTENT in attributes and attributes[CONTENT] != content_digest(chain.nodes, attributes):
+        raise PumiceError(
+            f"{path} does not match its digest: it was damaged or changed; write it anew, or take away the attribute "
+            f"{CONTENT} if you changed it"
+        )
     return Net(tuple(chain.nodes), chain.input_shape, attributes)
 
 

@@ -16,6 +16,7 @@ from ...files import atomic_path
 from ...program import Program, digest
 from ...program.nodes import LoihiLIF, Readout
 from ...program.nodes.loihi import WEIGHT_LIMIT
+from .content import CONTENT, content_digest
 
 REFRACTORY_DELAY = 1
 
@@ -33,7 +34,8 @@ def write_net(program: Program, path: str | Path) -> list[LoihiLIF]:
     folded = [_folded(node) for node in nodes]
     memory = io.BytesIO()  # a full disk is then an error of one write, and none that HDF5 meets while it closes
     with h5py.File(memory, "w") as file:
-        file.attrs.update(attributes_of(program, nodes))
+        attributes = attributes_of(program, nodes)
+        file.attrs.update(attributes | {CONTENT: content_digest(nodes, attributes)})
         for index, (node, (weight, recurrent)) in enumerate(zip(nodes, folded, strict=True)):
             _write_layer(file.create_group(f"layer/{index}"), node, weight, recurrent)
     with atomic_path(path) as temporary:
@@ -50,7 +52,7 @@ def attributes_of(program: Program, nodes: Sequence[LoihiLIF]) -> dict[str, Any]
     - ``class_names``: of the last layer's neurons, in their order;
     - ``readout``: how spikes of the last layer become logits, JSON of the node `Readout`; ``mean`` is spikes a step,
       so that the class is the neuron that spikes most often, the lowest of equals;
-    - ``program``: its digest.
+    - ``program``: its digest. Beside these lies ``content``, the digest of what the file holds.
     """
     source = nodes[0].format
     (readout,) = (node for node in program.of_type(Readout) if node.name == program.logits)

@@ -68,7 +68,7 @@ def test_the_file_tells_its_user_what_it_needs(tmp_path):
 def test_names_and_steps_may_be_given(tmp_path):
     write_net(random_loihi(1, **LOADABLE), tmp_path / "network.net")
     with h5py.File(tmp_path / "network.net", "a") as file:
-        for name in ("class_names", "step_us", "readout"):
+        for name in ("class_names", "step_us", "readout", "content"):
             file.attrs.pop(name, None)
     assert program_of(tmp_path / "network.net").class_names == ("0", "1", "2")
     assert program_of(tmp_path / "network.net").step_us is None
@@ -96,6 +96,24 @@ def test_attributes_are_not_trusted(tmp_path, name, value, sentence):
     write_net(random_loihi(1, **LOADABLE), path)
     with h5py.File(path, "a") as file:
         file.attrs[name] = value
+        del file.attrs["content"]
     with pytest.raises(PumiceError, match=sentence) as refused:
         program_of(path)
     assert "network.net" in str(refused.value) or name == "input_message_bits"
+
+
+@pytest.mark.parametrize("field", ["weight", "bias", "neuron/iDecay", "neuron/vDecay", "neuron/vThMant", "class_names"])
+def test_a_file_that_was_changed_is_refused(tmp_path, field):
+    path = tmp_path / "network.net"
+    write_net(random_loihi(1, **LOADABLE), path)
+    with h5py.File(path, "a") as file:
+        if field == "class_names":
+            file.attrs[field] = ["a", "b", "c"]
+        else:
+            data = file[f"layer/0/{field}"]
+            data[...] = np.where(np.arange(data.size).reshape(data.shape) == data.size - 1, data[()] ^ 2, data[()])
+    with pytest.raises(PumiceError, match=r"network\.net does not match its digest: it was damaged or changed"):
+        program_of(path)
+    with h5py.File(path, "a") as file:
+        del file.attrs["content"]
+    assert program_of(path).value_input.size == 6
