@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -29,7 +31,7 @@ def add_columns(columns, amounts, chosen, count, out):
             out[i] += column[i] * amount
 
 
-@compile_kernel
+@partial(compile_kernel, inline=True)
 def add_spikes(columns, z, zero, chosen, current):
     """current += V z, for the spikes z (H,); ``columns`` are those of V, ``chosen`` (H,) is room for their numbers."""
     count = 0

@@ -22,12 +22,15 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 Kernel = Callable[..., Any]
 
 
-def compile_kernel(function: Kernel) -> Kernel:
+def compile_kernel(function: Kernel, inline: bool = False) -> Kernel:
     """Compile with numba, without the interpreter lock; the machine code is kept where a cache can be written.
 
-    Multiplications and additions may be fused; nothing is reordered, so results do not depend on threads.
+    Multiplications and additions may be fused; nothing is reordered, so results do not depend on threads. With
+    ``inline`` kernels that call the function take it in, which spares passing arrays at every step.
     """
     options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    if inline:
+        options["inline"] = "always"
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no folder for its cache
