@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 import torch
 from pumice.cli.main import main
+from pumice.errors import PumiceError
 from pumice.train.checkpoint import AtomicCheckpointIO, KeepProgress
+from pumice.train.data.sources.dvs_gesture import DvsGestureRecordings
 from safetensors.torch import save
 from scipy.io import savemat
+from tonic.datasets import DVSGesture
 
 MIB = 1 << 20
 
@@ -232,3 +235,25 @@ def test_a_checkpoint_that_fits_goes_on(interrupted, tmp_path):
     with pytest.raises(SystemExit) as ended:
         main(["train", f"run_dir={tmp_path / 'run'}"])
     assert ended.value.code == 0
+
+
+HEADERS = {
+    "deep": b"(" * 9000,
+    "many signs": b"-" * 9000 + b"1",
+    "long": b" " * 60_000,
+    "negative": b"{'descr': '<i8', 'fortran_order': False, 'shape': (-5, 4), }",
+    "2**62 rows": b"{'descr': '<i8', 'fortran_order': False, 'shape': (4611686018427387904, 4), }",
+    "more rows than there are": b"{'descr': '<i8', 'fortran_order': False, 'shape': (1000000, 4), }",
+    "objects": b"{'descr': '|O', 'fortran_order': False, 'shape': (4, 4), }",
+}
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_recordings_that_lie_are_a_sentence(dvs_root, name):
+    path = sorted((dvs_root / "DVSGesture").glob("**/*.npy"))[0]
+    header = HEADERS[name] + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(160))
+    with pytest.raises(PumiceError, match=r"\.npy cannot be read as a recording") as refused:
+        DvsGestureRecordings(DVSGesture(str(dvs_root), train=path.parent.parent.name.endswith("Train")))
+    assert "\n" not in str(refused.value)

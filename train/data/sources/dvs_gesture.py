@@ -18,6 +18,8 @@ from ..recordings import Events, make_events, sort_by_time
 from ..times import microseconds
 
 WIDTH = HEIGHT = 128
+DAMAGE = (OSError, ValueError, EOFError, OverflowError, TokenError, SyntaxError, MemoryError, RecursionError)
+"""What reading a recording raises: numpy parses its header as Python source."""
 HEAD = 1024
 """Events of each recording that tell the coding of polarities; all others have to agree when they are read."""
 
@@ -86,8 +88,9 @@ def _open(file: Path) -> NDArray:
     """Map a recording (n, 4) of x, y, p, t into memory."""
     try:
         recording = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TokenError) as error:  # numpy parses the header as Python source
-        raise PumiceError(f"{file} cannot be read as a recording ({error}); delete it and fetch the set") from error
+    except DAMAGE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PumiceError(f"{file} cannot be read as a recording ({reason}); delete it and fetch the set") from error
     if recording.ndim != 2 or recording.shape[1] != 4 or recording.dtype.kind not in "iuf":
         found = f"{recording.dtype} of shape {recording.shape}"
         raise PumiceError(f"{file} holds {found}, not four columns of numbers; delete it and fetch the set")
