@@ -81,11 +81,13 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_type_checkers_see_the_names(tmp_path):
     assert (ROOT / "py.typed").is_file()
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "pumice").symlink_to(ROOT)  # whatever the checkout's folder is called
     source = tmp_path / "user.py"
     source.write_text("import pumice\n" + "".join(f"reveal_type(pumice.{name})\n" for name in NAMES))
     command = [sys.executable, "-m", "mypy", "--follow-imports=silent", "--ignore-missing-imports", "--config-file="]
     done = subprocess.run(
-        [*command, str(source)], capture_output=True, text=True, cwd=tmp_path, env={"MYPYPATH": str(ROOT.parent)}
+        [*command, str(source)], capture_output=True, text=True, cwd=tmp_path, env={"MYPYPATH": str(tmp_path / "path")}
     )
     revealed = [line for line in done.stdout.splitlines() if "Revealed type" in line]
     assert len(revealed) == len(NAMES), done.stdout + done.stderr
