@@ -8,7 +8,9 @@ looked at before they are followed, and sizes are compared with what is stored b
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
+import struct
 import zlib
 from collections.abc import Iterator
 from math import prod
@@ -33,6 +35,9 @@ SHUFFLE, DEFLATE, CHECKSUM = 2, 1, 3
 PIPELINE = (SHUFFLE, DEFLATE, CHECKSUM)
 """HDF5's numbers of the filters that are undone here, in the order in which writers apply them."""
 _CHECKSUM_BYTES = 4
+HEAP = b"GCOL\1\0\0\0"
+_ENTRY = np.dtype([("count", "<u4"), ("heap", "<u8"), ("index", "<u4")])
+_HEAP_HEAD, _OBJECT_HEAD = struct.Struct("<8sQ"), struct.Struct("<HH4xQ")
 
 
 @contextlib.contextmanager
@@ -115,7 +120,7 @@ class Group:
         """
         import h5py
 
-        attributes = self._group.attrs
+        attributes, texts = self._group.attrs, False
         for name in attributes:
             found = attributes.get_id(name)
             entries = prod(found.shape or ())
@@ -123,6 +128,9 @@ class Group:
             size = entries * (os.fstat(self._raw.fileno()).st_size if text else found.dtype.itemsize)
             if not (text or found.dtype.kind in "biufS") or size > (DOUBTFUL_BYTES if text else FREE_BYTES):
                 raise ValueError(f"its attribute {name} is large, or neither numbers nor text")
+            texts |= bool(text)
+        if texts:
+            Heaps(self._raw).check_all()
         return dict(attributes)
 
     def _walk(self, name: str) -> Any:
@@ -165,17 +173,72 @@ def check_dataset(dataset: h5py.Dataset, raw: BinaryIO) -> None:
         raise ValueError(f"{name} holds {dataset.dtype}, neither numbers nor text")
     if dataset.shape is None:
         raise ValueError(f"{name} holds nothing")
-    entry = dataset.id.get_type().get_size()
+    entry = dataset.id.get_type().get_size() if rows is None else _ENTRY.itemsize  # texts tell that of a pointer
     declared, stored = prod(dataset.shape) * entry, dataset.id.get_storage_size()
     ratio = 1 if not dataset.chunks else DEFLATE_RATIO if declared <= PLAUSIBLE_BYTES else PLAUSIBLE_RATIO
     if declared > max(FREE_BYTES, stored * ratio):
         raise ValueError(f"{name} declares {declared:,} bytes and stores {stored:,}")
     _check_on_disk(name, declared, raw)
     contents = _chunks(dataset, entry, raw) if dataset.chunks else _block(dataset, declared, raw, rows is not None)
-    size = sum(_referred(content, entry) * rows.itemsize if rows else 0 for content in contents)
+    size, heaps = 0, Heaps(raw)
+    for content in contents:
+        size += 0 if rows is None else _referred(content, heaps) * rows.itemsize
     if size > os.fstat(raw.fileno()).st_size:
         raise ValueError(f"{name} declares rows of {size:,} bytes, more than the file holds")
     _check_on_disk(name, size, raw)
+
+
+class Heaps:
+    """Heaps of texts and of rows of variable length, in which the library must not walk in place for ever.
+
+    A heap is ``GCOL``, version 1, its size, and objects: index (0: what is free), references, size, content.
+
+    Args:
+        raw: the file itself.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw, self._size = raw, os.fstat(raw.fileno()).st_size
+        self._seen: set[int] = set()
+        self._left = self._size // _OBJECT_HEAD.size  # objects in all heaps; those of heaps in heaps are more
+
+    def check(self, start: int) -> None:
+        """Refuse the heap at ``start``; what begins otherwise the library refuses.
+
+        Raises:
+            ValueError: free space without a size, or heaps within heaps.
+        """
+        if start in self._seen:
+            return
+        self._seen.add(start)
+        head = self._read(start, _HEAP_HEAD.size)
+        if not head.startswith(HEAP) or len(head) < _HEAP_HEAD.size:
+            return
+        place, end = start + _HEAP_HEAD.size, start + _HEAP_HEAD.unpack(head)[1]
+        while place + _OBJECT_HEAD.size <= min(end, self._size):
+            index, _, size = _OBJECT_HEAD.unpack(self._read(place, _OBJECT_HEAD.size))
+            self._left -= 1
+            if self._left < 0 or (index == 0 and size == 0):
+                raise ValueError("its heap of texts and rows is damaged")
+            place += size if index == 0 else _OBJECT_HEAD.size + -(-size // 8) * 8
+
+    def check_all(self) -> None:
+        """Refuse any heap, wherever it lies: for attributes, whose places are not known.
+
+        Raises:
+            ValueError: as of `check`, or a file that is too long to be searched.
+        """
+        if self._size > DOUBTFUL_BYTES:
+            raise ValueError(f"it has attributes of text in {self._size:,} bytes, more than are searched for heaps")
+        with mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            start = content.find(HEAP)
+            while start >= 0:
+                self.check(start)
+                start = content.find(HEAP, start + len(HEAP))
+
+    def _read(self, start: int, size: int) -> bytes:
+        self._raw.seek(start)
+        return self._raw.read(size)
 
 
 def _check_on_disk(name: str, size: int, raw: BinaryIO) -> None:
@@ -183,9 +246,12 @@ def _check_on_disk(name: str, size: int, raw: BinaryIO) -> None:
         raise ValueError(f"{name} declares {size:,} bytes, which the disk does not hold")
 
 
-def _referred(content: bytes, entry: int) -> int:
-    """How many elements rows of variable length have together: each is a count and the place of its values."""
-    entries = np.frombuffer(content, np.dtype([("count", "<u4"), ("place", f"V{entry - 4}")]))
+def _referred(content: bytes, heaps: Heaps) -> int:
+    """How many elements rows of variable length have together: each is a count, the place of a heap, and an index."""
+    entries = np.frombuffer(content, _ENTRY)
+    for start in np.unique(entries["heap"][entries["count"] > 0]).tolist():
+        if start < 1 << 62:
+            heaps.check(start)
     return int(entries["count"].sum(dtype=np.int64))
 
 

@@ -333,3 +333,37 @@ def test_pipes_are_refused(tmp_path):
     os.mkfifo(tmp_path / "x.net")
     with pytest.raises(PumiceError, match="it is no file"):
         read_net(tmp_path / "x.net")
+
+
+HEAPS = """
+import sys
+from pumice.errors import PumiceError
+from pumice.export.netx.read import read_net
+try:
+    read_net(sys.argv[1])
+except PumiceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("damage", ["free space", "overlap"])
+def test_a_heap_that_never_ends_is_refused(tmp_path, damage):
+    """libhdf5 1.14 walks over free space of no size in place, for ever; so it runs in a process of its own here."""
+    path = tmp_path / "a.net"
+    with h5py.File(path, "w") as file:
+        file.attrs["class_names"] = ["one", "two", "three"]
+        file.create_group("layer")
+    content = bytearray(path.read_bytes())
+    start = content.index(b"GCOL")
+    place = start + 16
+    while content[place : place + 2] != b"\0\0":
+        place += 16 + -(-int.from_bytes(content[place + 8 : place + 16], "little") // 8) * 8
+    if damage == "free space":
+        content[place + 8 : place + 16] = bytes(8)
+    else:
+        heap = b"GCOL\1\0\0\0" + (1 << 40).to_bytes(8, "little")
+        content += (b"\1\0\1\0\0\0\0\0" + (16).to_bytes(8, "little") + heap) * 300  # each walks over all behind it
+    path.write_bytes(content)
+    done = subprocess.run([sys.executable, "-c", HEAPS, path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "its heap of texts and rows is damaged" in done.stdout
