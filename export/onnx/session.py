@@ -57,8 +57,18 @@ class Session:
         self._session = open_session(source, threads)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
-        about = self._session.get_modelmeta().custom_metadata_map
-        self._ranges: dict[str, list[int]] = json.loads(about.get("input_ranges", "{}"))
+        try:
+            self._ranges = self._read_ranges()
+        except (ValueError, TypeError) as error:  # text that is no UTF-8, no JSON, or tells of something else
+            name = str(source) if isinstance(source, Path) else "the model"
+            raise PumiceError(f"{name} has damaged metadata ({error}); write it anew") from error
+
+    def _read_ranges(self) -> dict[str, tuple[int, int]]:
+        """The lowest and the highest value of each checked input, as the model's metadata tell them."""
+        about = json.loads(self._session.get_modelmeta().custom_metadata_map.get("input_ranges", "{}"))
+        if not isinstance(about, dict):
+            raise ValueError("input_ranges is no JSON object")
+        return {name: (int(low), int(high)) for name, (low, high) in about.items()}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs by name; entries of ``inputs`` that the model does not read are left out.
@@ -67,6 +77,8 @@ class Session:
             PumiceError: a token, a code or a gap of a valid event that the program does not take.
         """
         for name, (low, high) in self._ranges.items():
+            if name not in inputs:
+                raise PumiceError(f"the model checks an input {name!r}, which is not given; write the model anew")
             _check_range(name, inputs[name], low, high, inputs["valid"])
         known = {name: inputs[name] for name in self.inputs}
         return dict(zip(self.outputs, self._session.run(None, known), strict=True))

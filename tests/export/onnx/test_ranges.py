@@ -91,3 +91,22 @@ def test_codes_outside_their_format_are_refused_by_the_host():
     about = session._session.get_modelmeta().custom_metadata_map
     assert about["step_us"] == "4000"
     assert json.loads(about["input_ranges"]) == {"value": [form.min, form.max]}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"token": 3}', '{"token": [0]}'])
+def test_damaged_metadata_are_a_sentence(text):
+    model = build_step(random_program(2, value="token"))
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "input_ranges")
+    entry.value = text
+    with pytest.raises(PumiceError, match=r"has damaged metadata .*; write it anew"):
+        Session(model.SerializeToString())
+
+
+def test_a_foreign_input_in_the_metadata_is_a_sentence(model):
+    _, session, inputs = model
+    session._ranges = {**session._ranges, "tokem": (0, 1)}
+    try:
+        with pytest.raises(PumiceError, match="checks an input 'tokem', which is not given"):
+            session.run(inputs)
+    finally:
+        del session._ranges["tokem"]
