@@ -3,6 +3,7 @@
 # make lint        style, the law of imports, types
 # make types       the type checker
 # make docs        the documentation as a site in site/, to be read without a network
+# make mutation    plant small faults one at a time in a copy, and see which tests notice (FAULTS: options of its runner)
 # make benchmark   every benchmark at a small size (SIZE=full: the sizes of the documentation)
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ SIZE ?= small
 BENCHMARKS := scan quantized_scan adlif training_step simulator onnx_models lava
 CHECKS := style imports types
 
-.PHONY: demo test lint style imports types docs benchmark clean install
+.PHONY: demo test lint style imports types docs mutation benchmark clean install
 
 install: $(VENV)/.installed
 
@@ -42,6 +43,9 @@ types: install
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
+
+mutation: install
+	$(RUN)/python tests/mutation/run.py $(FAULTS)
 
 benchmark: install
 	for name in $(BENCHMARKS); do $(RUN)/python benchmarks/$$name.py --size $(SIZE) || exit 1; done

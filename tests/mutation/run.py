@@ -1,0 +1,225 @@
+"""Plant small faults one at a time in a copy of the package, and see which tests notice (``make mutation``).
+
+The tests of all chosen faults run first on the unchanged copy: what fails there notices nothing. An interrupted run
+goes on where it was; a fault is tried again when its entry, its file or the files of its tests have changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent))
+from catalogue import FOLDER, Fault, key, problems, read_faults
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "runs", "build", "site")
+COMPILING = ("hw_sim/simulator", "hw_sim/parity/drift.py", "models/scan", "quantize/scan", "quantize/loihi")
+"""Where numba compiles. Its cache sees changes of a function's own file, not of what the function calls there."""
+CALLERS = ("kernels_*", "loihi_*")
+"""Folders of the cache that such changes leave stale."""
+LEAST = 0.95
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a fault.
+
+    Attributes:
+        state: ``noticed``, ``survived``, ``equivalent``, or ``broken``: the tests themselves did not run.
+        by: the test that noticed, or why not.
+        seconds: it took.
+    """
+
+    state: str
+    by: str
+    seconds: float
+
+
+class Copy:
+    """A copy of the package in a temporary folder, which faults are planted in."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder = folder
+        self.package = folder / "pumice"
+        self.cache = folder / "compiled"
+        shutil.copytree(root, self.package, ignore=LEFT_OUT)
+
+    @contextmanager
+    def planted(self, fault: Fault) -> Iterator[Path]:
+        """The fault is in its file, and a cache of compiled code that does not hide it is given."""
+        path = self.package / fault.file
+        text, times = path.read_text(), path.stat()
+        cache = self.cache
+        if fault.file.startswith(COMPILING):
+            cache = self.folder / "compiled-anew"
+            stale = shutil.ignore_patterns(*CALLERS)
+            shutil.copytree(self.cache, cache, ignore=stale) if self.cache.exists() else cache.mkdir()
+        try:
+            path.write_text(fault.applied(text))
+            yield cache
+        finally:
+            path.write_text(text)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # bytecode and compiled code are valid again
+            shutil.rmtree(self.folder / "compiled-anew", ignore_errors=True)
+
+    def run(self, tests: Sequence[str], cache: Path, limit: float, planted: bool, first: bool) -> tuple[int, str]:
+        """The exit code and the output of pytest; -1 when it had to be stopped."""
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder),
+            "NUMBA_CACHE_DIR": str(cache),
+            "HYPOTHESIS_STORAGE_DIRECTORY": tempfile.mkdtemp(dir=self.folder),
+            **({"PYTHONDONTWRITEBYTECODE": "1"} if planted else {}),
+        }
+        options = ["-q", "-p", "no:cacheprovider", f"--basetemp={self.folder / 'tests'}", *(["-x"] if first else [])]
+        command = [sys.executable, "-m", "pytest", *options, *tests]
+        with subprocess.Popen(
+            command,
+            cwd=self.package,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            try:
+                output, _ = process.communicate(timeout=limit)
+                return process.returncode, output
+            except BaseException as error:
+                os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    return -1, ""
+                raise
+
+
+def try_fault(copy: Copy, fault: Fault, tests: Sequence[str], broken: set[str], limit: float) -> Outcome:
+    """Plant a fault and run its tests."""
+    if fault.equivalent is not None:
+        return Outcome("equivalent", fault.equivalent, 0.0)
+    if failing := sorted(broken.intersection(tests)):
+        return Outcome("broken", f"{failing[0]} fails without the fault", 0.0)
+    start = time.monotonic()
+    with copy.planted(fault) as cache:
+        code, output = copy.run(tests, cache, limit, planted=True, first=True)
+    seconds = time.monotonic() - start
+    if code == 0:
+        return Outcome("survived", "", seconds)
+    if code in (4, 5):
+        return Outcome("broken", f"pytest found no test: {output.splitlines()[-1]}", seconds)
+    named = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    by = named.group(1) if named else ("stopped after its time" if code == -1 else f"pytest ended with {code}")
+    return Outcome("noticed", by.removeprefix("tests/"), seconds)
+
+
+def failing_tests(copy: Copy, tests: Sequence[str], limit: float) -> set[str]:
+    """Which of the files and node ids fail on the unchanged copy."""
+    code, output = copy.run(tests, copy.cache, limit, planted=False, first=False)
+    if code == 0:
+        return set()
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    if not failed:
+        raise SystemExit(f"the tests do not run on the unchanged copy:\n{output[-2000:]}")
+    return {test for test in tests for node in failed if node.startswith(test)}
+
+
+def show(console: Console, outcomes: dict[Fault, Outcome]) -> float:
+    """Print the table; the noticed part of the faults that can be."""
+    table = Table("room", "fault", "noticed by", "seconds")
+    for fault, outcome in outcomes.items():
+        said = outcome.by if outcome.state == "noticed" else f"{outcome.state.upper()} {outcome.by}"
+        table.add_row(fault.room, fault.name, said, f"{outcome.seconds:.0f}")
+    console.print(table)
+    states = [outcome.state for outcome in outcomes.values()]
+    real = len(states) - states.count("equivalent")
+    console.print(f"{states.count('noticed')} of {real} noticed, {states.count('equivalent')} equivalent")
+    return states.count("noticed") / real if real else 1.0
+
+
+def chosen(arguments: argparse.Namespace) -> list[Fault]:
+    """The faults that the options ask for."""
+    faults = read_faults(arguments.faults)
+    if wrong := problems(faults, arguments.root):
+        raise SystemExit("\n".join(wrong))
+    if arguments.room:
+        faults = [fault for fault in faults if fault.room in arguments.room]
+    faults = [fault for fault in faults if re.search(arguments.name, fault.name)]
+    if not faults:
+        raise SystemExit("no fault has such a room and name")
+    return faults
+
+
+def options(words: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--room", action="append", help="faults of this room (may be given several times)")
+    parser.add_argument("--name", default="", help="faults whose name this regular expression finds")
+    parser.add_argument("--all-tests", action="store_true", help="the whole suite, not the tests named by each fault")
+    parser.add_argument("--anew", action="store_true", help="forget earlier results")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds of one fault")
+    parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutation.json")
+    parser.add_argument("--faults", type=Path, default=FOLDER, help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run, print the table, and say by the exit code whether enough was noticed."""
+    arguments = options(words)
+    console, faults = Console(), chosen(arguments)
+    tests = {fault: ("tests",) if arguments.all_tests else fault.tests for fault in faults}
+    keys = {fault: f"{key(fault, arguments.root)}{'-all' * arguments.all_tests}" for fault in faults}
+    kept: dict[str, Any] = {}
+    if arguments.results.exists() and not arguments.anew:
+        kept = json.loads(arguments.results.read_text())
+    waiting = [fault for fault in faults if keys[fault] not in kept]
+    with tempfile.TemporaryDirectory(prefix="mutation-", ignore_cleanup_errors=True) as folder:
+        copy = Copy(arguments.root, Path(folder))
+        needed = sorted({test for fault in waiting if fault.equivalent is None for test in tests[fault]})
+        limit = arguments.timeout * max(1, len(needed))
+        broken = failing_tests(copy, needed, limit) if needed else set()
+        for fault in waiting:
+            outcome = try_fault(copy, fault, tests[fault], broken, arguments.timeout)
+            console.print(f"{fault.room}: {fault.name}: {outcome.state} {outcome.by}", highlight=False, soft_wrap=True)
+            if outcome.state != "broken":
+                kept[keys[fault]] = {"room": fault.room, "name": fault.name, **vars(outcome)}
+                write(arguments.results, kept)
+            else:
+                kept.pop(keys[fault], None)
+                console.print(f"  {outcome.by}")
+    missing = Outcome("broken", "see above", 0.0)
+    outcomes = {fault: read(kept[keys[fault]]) if keys[fault] in kept else missing for fault in faults}
+    return int(show(console, outcomes) < LEAST)
+
+
+def read(entry: dict[str, Any]) -> Outcome:
+    """An outcome of the results' file."""
+    return Outcome(entry["state"], entry["by"], entry["seconds"])
+
+
+def write(path: Path, kept: dict[str, Any]) -> None:
+    """The results' file, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(kept, indent=1))
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
