@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import PumiceError
 from ...program.graph import PAIRINGS
+from .files.settings import FileSettings, file_settings
 from .recordings import Recordings
 from .streams import Purpose, stream
 from .times import tick_microseconds
@@ -18,6 +19,8 @@ from .tokens import Sensor, vocabulary
 from .transforms.compose import Augmentation, build_augmentation
 
 SPLITS = ("train", "validation", "test")
+COUNTED = ("event-folder", "audio-folder")
+"""Sources whose classes may be counted: ``num_classes`` 0."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,14 @@ class TaskConfig:
 
     name: what the task is called in figures and folders.
     source: where the recordings come from, a name in ``sources.registry.SOURCES``.
-    num_classes: C.
-    sensor: (channels,) or (width, height, polarities).
-    root: folder of the files, laid out as tonic does; None for embedded sets.
+    num_classes: C; 0 for as many as the source has, where it is one of ``COUNTED``.
+    sensor: (channels,) or (width, height, polarities) of the recordings.
+    root: folder of the files, laid out as tonic does, or as one's own; None for embedded sets.
     download: let tonic download missing files into ``root``.
-    token: ``channel``, ``pixel`` or ``product``, see ``tokens``.
+    token: ``channel``, ``pixel``, ``x-major`` or ``product``, see ``tokens``.
+    downsample: pixels or channels that fall together each way, so that the model sees fewer (`grid`).
+    max_ms: events later than this after the first of a recording are left out; None for no limit.
+    files: how files of one's own are labelled, split and read.
     tick_ms, pairing: see ``times.intervals``.
     pad_unit: batches are padded to a multiple of it; train_pad_unit: the same in training, None for the same value.
     max_events: longer sequences are cropped, in training at a random place, else at the end; None for no limit.
@@ -80,14 +86,21 @@ class TaskConfig:
     augmentation: Mapping[str, Any] = field(default_factory=dict)
     cut_mix: float = 0.0
     unwrap_times: bool = False
+    downsample: int = 1
+    max_ms: float | None = None
+    files: FileSettings = field(default_factory=FileSettings)
 
     def __post_init__(self) -> None:
         _one_of("pairing", self.pairing, PAIRINGS)
         _one_of("select_on", self.select_on, ("validation", "test"))
-        vocabulary(self.token, self.sensor)
+        _at_least("downsample", self.downsample, 1)
+        vocabulary(self.token, self.grid)
+        if self.max_ms is not None and not self.max_ms > 0:
+            raise PumiceError(f"task.max_ms={self.max_ms} is out of range; it has to be above 0, or null")
         if self.tick_ms is not None:
             tick_microseconds(self.tick_ms)
-        for name, least in (("num_classes", 2), ("pad_unit", 1), ("train_pad_unit", 1), ("max_events", 2)):
+        fewest = 0 if self.source in COUNTED and self.num_classes == 0 else 2
+        for name, least in (("num_classes", fewest), ("pad_unit", 1), ("train_pad_unit", 1), ("max_events", 2)):
             _at_least(name, getattr(self, name), least)
         _at_least("slice_events", self.slice_events, 2)
         if not 0 <= self.cut_mix <= 1:
@@ -95,9 +108,15 @@ class TaskConfig:
         self.build_augmentation()
 
     @property
+    def grid(self) -> Sensor:
+        """What the model sees of the sensor: (channels,) or (width, height, polarities) after down-sampling."""
+        places = tuple(-(-size // self.downsample) for size in self.sensor[:2])
+        return places + tuple(self.sensor[2:])
+
+    @property
     def vocab(self) -> int:
         """Number of tokens."""
-        return vocabulary(self.token, self.sensor)
+        return vocabulary(self.token, self.grid)
 
     @property
     def fewest_events(self) -> int:
@@ -106,7 +125,7 @@ class TaskConfig:
 
     def build_augmentation(self) -> Augmentation:
         """Return the transforms of training samples."""
-        return build_augmentation(self.augmentation, self.sensor, self.fewest_events)
+        return build_augmentation(self.augmentation, self.grid, self.fewest_events)
 
 
 def task_config(values: Mapping[str, Any]) -> TaskConfig:
@@ -122,7 +141,13 @@ def task_config(values: Mapping[str, Any]) -> TaskConfig:
     _known_keys("task.validation", held_out, Validation)
     values["validation"] = Validation(**held_out)
     values["augmentation"] = values.get("augmentation") or {}
+    values["files"] = file_settings(values.get("files"))
+    if values.get("source") in COUNTED:
+        values["num_classes"] = values.get("num_classes") or 0
+    if values.get("token") is None:
+        values["token"] = "channel" if len(values["sensor"]) == 1 else "pixel"
     missing = [key for key in ("name", "source", "num_classes", "sensor") if not values.get(key)]
+    missing = [key for key in missing if key != "num_classes" or values.get("source") not in COUNTED]
     if missing:
         raise PumiceError(f"task.{missing[0]} is missing; give it in the task's configuration")
     return TaskConfig(**values)

@@ -27,8 +27,15 @@ def pixel_tokens(events: Events, sensor: Sensor) -> NDArray[np.int64]:
     return x + width * y + width * height * p
 
 
+def x_major_tokens(events: Events, sensor: Sensor) -> NDArray[np.int64]:
+    """Token = height x + y + width height p, the order of version 0.2 of the event-SSM code."""
+    width, height, _ = sensor
+    x, y, p = (events[name].astype(np.int64) for name in ("x", "y", "p"))
+    return height * x + y + width * height * p
+
+
 def product_tokens(events: Events, sensor: Sensor) -> NDArray[np.int64]:
-    """Token = x y + width height p, as the published event-SSM weights for DVS-Gesture were trained.
+    """Token = x y + width height p, as the event-SSM weights for DVS-Gesture of version 0.1 were trained.
 
     Pixels with equal products share a token; for released weights only, ``pixel`` tells all pixels apart.
     """
@@ -41,6 +48,7 @@ TOKENS: dict[str, tuple[Callable[[Events, Sensor], NDArray[np.int64]], int]] = {
     "channel": (channel_tokens, 1),
     "pixel": (pixel_tokens, 3),
     "product": (product_tokens, 3),
+    "x-major": (x_major_tokens, 3),
 }
 """The token function of each name and the dimensions of the sensor it is for."""
 

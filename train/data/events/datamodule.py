@@ -12,7 +12,7 @@ from ....program.samples import Sample
 from ..base import TaskDataModule
 from ..inputs import Timing
 from ..recordings import Recordings
-from ..sources.registry import OWN_VALIDATION, open_recordings
+from ..sources.registry import OWN_VALIDATION, count_classes, open_recordings
 from ..task import TaskConfig
 from ..tokens import TOKENS
 from .loading import BatchBuilder
@@ -32,7 +32,7 @@ class EventDataModule(TaskDataModule):
     @property
     def num_classes(self) -> int:
         """Number of classes C."""
-        return self.task.num_classes
+        return self.task.num_classes or count_classes(self.task)
 
     @property
     def model_inputs(self) -> dict[str, int]:
@@ -56,7 +56,7 @@ class EventDataModule(TaskDataModule):
 
     def program_samples(self, split: str, most: int | None = None) -> list[Sample]:
         """Tokens and times of each recording; see `TaskDataModule.program_samples`."""
-        to_tokens, sensor, longest = TOKENS[self.task.token][0], self.task.sensor, self.task.max_events
+        to_tokens, sensor, longest = TOKENS[self.task.token][0], self.task.grid, self.task.max_events
         cropped = (events[:longest] for events, _ in islice(self.samples(split), most))
         return [(to_tokens(events, sensor), events["t"].astype(np.int64)) for events in cropped]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +17,12 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from ....errors import PumiceError
+from ..files.matlab import check_size
 from .batch import IGNORED
 from .sets import BlockSet, SequenceSet
 from .task import SequenceTask
 
 CLASSES = ("P", "PQ", "QR", "RS", "ST", "TP")
-
-MOST_BYTES = 1 << 26
-"""Of all variables of a file; the QT database's hold a third. Reading takes up to eight times as much."""
-PACKED = 15
-"""MATLAB's number of an element packed by zlib."""
 
 UNLABELLED = ("first-class", "ignore")
 
@@ -56,35 +51,6 @@ def open_ecg(root: str | Path, split: str, unlabelled: str) -> BlockSet:
         labels[~y.any(axis=2)] = IGNORED
     targets = np.concatenate([np.full((len(labels), 1), IGNORED), labels], axis=1)
     return BlockSet(str(path), CLASSES, x, np.arange(1, x.shape[1] + 1), targets)
-
-
-def check_size(path: Path) -> None:
-    """Refuse a MATLAB file of another version, or whose packed variables hold more than `MOST_BYTES` together.
-
-    Raises:
-        ValueError: what is wrong.
-    """
-    total = 0
-    with path.open("rb") as file:
-        header = file.read(128)
-        if header[124:128] not in (b"\x00\x01IM", b"\x01\x00MI"):
-            raise ValueError("it is not of version 5")
-        order: Literal["little", "big"] = "little" if header.endswith(b"IM") else "big"
-        while len(tag := file.read(8)) == 8:
-            kind, size = int.from_bytes(tag[:4], order), int.from_bytes(tag[4:], order)
-            total += size
-            unpacker, left = zlib.decompressobj(), size
-            while kind == PACKED and left > 0 and total <= MOST_BYTES:
-                piece = file.read(min(left, 1 << 16))
-                if not piece:
-                    raise ValueError("it is cut off")
-                left -= len(piece)
-                while piece and total <= MOST_BYTES:
-                    total += len(unpacker.decompress(piece, 1 << 20))
-                    piece = unpacker.unconsumed_tail
-            if total > MOST_BYTES:
-                raise ValueError(f"its variables hold more than {MOST_BYTES:,} bytes")
-            file.seek(left if kind == PACKED else size, 1)
 
 
 def _read(path: Path) -> tuple[NDArray, NDArray]:

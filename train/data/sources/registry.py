@@ -1,7 +1,7 @@
 """Where the recordings of a task come from.
 
 Each source is a function (task, split) -> recordings; a new data set is one more entry in ``SOURCES``. The files of
-SHD, SSC and DVS-Gesture are looked for, and downloaded if wished, where tonic keeps them.
+published sets are looked for, and downloaded if wished, where tonic keeps them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from .. import spoken_digits
 from ..recordings import Recordings
 from ..task import TaskConfig
 from .dvs_gesture import DvsGestureRecordings
+from .event_folder import event_class_names, open_event_folder
+from .reduced import ReducedRecordings
 from .shd_layout import ShdRecordings
 
 
@@ -65,9 +67,12 @@ SOURCES: dict[str, Callable[[TaskConfig, str], Recordings]] = {
     "shd": open_shd,
     "ssc": open_ssc,
     "dvs-gesture": open_dvs_gesture,
+    "event-folder": open_event_folder,
 }
-OWN_VALIDATION = ("ssc",)
-"""Sources with a validation split of their own."""
+OWN_VALIDATION = ("ssc", "event-folder")
+"""Sources that have, or may have, a validation split of their own."""
+CLASS_NAMES: dict[str, Callable[[TaskConfig], tuple[str, ...]]] = {"event-folder": event_class_names}
+"""Sources whose classes may be counted, by ``task.COUNTED``."""
 
 
 def open_recordings(task: TaskConfig, split: str) -> Recordings:
@@ -78,7 +83,22 @@ def open_recordings(task: TaskConfig, split: str) -> Recordings:
     """
     if task.source not in SOURCES:
         raise PumiceError(f"task.source={task.source} is unknown; choose one of {', '.join(SOURCES)}")
-    return SOURCES[task.source](task, split)
+    recordings = SOURCES[task.source](task, split)
+    if task.downsample == 1 and task.max_ms is None:
+        return recordings
+    return ReducedRecordings(recordings, task.downsample, None if task.max_ms is None else round(1000 * task.max_ms))
+
+
+def count_classes(task: TaskConfig) -> int:
+    """The number of classes of a source whose classes are counted.
+
+    Raises:
+        PumiceError: there are none, or its files are missing.
+    """
+    names = CLASS_NAMES[task.source](task)
+    if len(names) < 2:
+        raise PumiceError(f"task {task.name} has the classes {', '.join(names) or 'none'}; it needs two at least")
+    return len(names)
 
 
 def _root(task: TaskConfig) -> Path:

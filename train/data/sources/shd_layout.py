@@ -30,7 +30,7 @@ class ShdRecordings:
     Args:
         path: the HDF5 file.
         channels: number of channels; every unit has to lie below.
-        num_classes: C; every label has to lie below, and the file's class names have to be as many.
+        num_classes: C; every label has to lie below, and the file's class names have to be as many. 0: as it names.
         unwrap_times: count on where a clock of 32 bits began anew.
 
     Raises:
@@ -65,6 +65,7 @@ class ShdRecordings:
             self._refuse("its times, units and labels are not equally many")
         if self.speakers is not None and len(self.speakers) != len(self.labels):
             self._refuse("its speakers and labels are not equally many")
+        num_classes = num_classes or len(self.class_names)
         if len(self.class_names) != num_classes:
             self._refuse(f"it names {len(self.class_names)} classes, the task has {num_classes}")
         if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < num_classes):
@@ -101,6 +102,19 @@ class ShdRecordings:
         t = unwrap(t) if self._unwrap else t
         units = self._units[self._starts[index] : self._starts[index + 1]]
         return sort_by_time(make_events(t[start:stop], units[start:stop]))
+
+
+def read_class_names(path: str | Path) -> tuple[str, ...]:
+    """The class names of a file in SHD's layout, in order of their label.
+
+    Raises:
+        PumiceError: it cannot be read.
+    """
+    try:
+        with open_hdf5(path) as file:
+            return tuple(_text(name) for name in file.data("extra/keys")[()])
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+        raise PumiceError(f"{path} names no classes ({error}); it has to be in SHD's layout") from error
 
 
 def _read_ragged(dataset: h5py.Dataset) -> tuple[NDArray, NDArray[np.int64]]:

@@ -12,7 +12,7 @@ from pumice.errors import PumiceError
 from pumice.train.data.events.collate import collate, padded_length
 from pumice.train.data.recordings import make_events
 from pumice.train.data.times import intervals, tick_microseconds, ticks
-from pumice.train.data.tokens import pixel_tokens, product_tokens, vocabulary
+from pumice.train.data.tokens import pixel_tokens, product_tokens, vocabulary, x_major_tokens
 
 times = st.lists(st.integers(-(10**6), 10**7), min_size=1, max_size=60).map(lambda t: np.array(sorted(t)))
 tick_lengths = st.sampled_from([0.001, 0.1, 0.5, 1.0, 3.0])
@@ -69,6 +69,14 @@ def test_product_tokens_collide_and_pixel_tokens_do_not():
     for k in (0, 777, 32767):
         assert product[k] == x[k] * y[k] + 16384 * p[k]
         assert pixel[k] == x[k] + 128 * y[k] + 16384 * p[k]
+
+
+def test_x_major_tokens_count_the_rows_of_a_column_first():
+    x, y, p = np.meshgrid(np.arange(5), np.arange(3), np.arange(2), indexing="ij")
+    events = make_events(np.zeros(30), x.ravel(), y.ravel(), p.ravel())
+    tokens = x_major_tokens(events, (5, 3, 2))
+    assert sorted(tokens.tolist()) == list(range(30))
+    assert all(token == 15 * e["p"] + 3 * e["x"] + e["y"] for token, e in zip(tokens, events, strict=True))
 
 
 def test_tokens_that_do_not_fit_the_sensor_are_refused():

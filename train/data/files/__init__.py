@@ -1,0 +1,1 @@
+"""Files of one recording of events each, in the formats that cameras and laboratories write."""
