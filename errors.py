@@ -23,3 +23,9 @@ class ParityError(PumiceError):
     """Backends disagree: no mistake of the user."""
 
     exit_code = 1
+
+
+class FiguresError(PumiceError):
+    """Figures of a run contradict themselves: no mistake of the user."""
+
+    exit_code = 1

@@ -27,6 +27,7 @@ from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import load_weights
 from .build import apply_system, build_data, build_model, device_of
 from .folder import RunFolder
+from .invariants import check_apart, check_labels
 from .train import check as check  # the same settings
 
 SPLITS = ("validation", "test")
@@ -44,6 +45,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     model = build_model(config, data)
     load_weights(folder.path / "weights.safetensors", model)
     measure = _series if data.regression else _classes
+    note = _check_splits(data)
     arrays, figures = measure(model, data, device_of(system))
     save_arrays(folder.path / "predictions.npz", arrays)
     if data.other_protocols():
@@ -52,14 +54,26 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         }
     figures["selected_on"] = data.task.select_on
     (_print_series if data.regression else _print)(figures, folder, data.task.name)
+    if note:
+        Console().print(f"note: {note}", soft_wrap=True, highlight=False)
     return figures
+
+
+def _check_splits(data: TaskDataModule) -> str | None:
+    """Validation and test are apart, where the task does not choose by test on purpose; see `check_apart`."""
+    if data.task.select_on == "test":
+        return None
+    return check_apart(data.task.name, *(data.program_samples(split) for split in SPLITS))
 
 
 def _classes(
     model: nn.Module, data: TaskDataModule, device: torch.device
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     found = {split: predict(model, data.batches(split), device) for split in SPLITS}
-    return _named(found), {split: figures_of(each, data.class_names) for split, each in found.items()}
+    figures = {split: figures_of(each, data.class_names) for split, each in found.items()}
+    for split, entry in figures.items():
+        check_labels(split, entry, data.labels(split))
+    return _named(found), figures
 
 
 def _series(

@@ -27,6 +27,7 @@ from ..records import (
     versions,
     write_record,
 )
+from .invariants import check_figures
 from .stage import Stage
 
 
@@ -145,7 +146,12 @@ class RunFolder:
         write_record(self.path, self._new_record(stage, BEGUN))
 
     def finish(self, stage: Stage, figures: Mapping[str, Any], seconds: float) -> None:
-        """Record that ``stage`` has finished and merge its ``figures`` into metrics.json."""
+        """Record that ``stage`` has finished and merge its ``figures`` into metrics.json.
+
+        Raises:
+            FiguresError: the figures contradict themselves.
+        """
+        check_figures(figures)
         metrics = self.path / METRICS
         known = read_json(metrics) if metrics.exists() else {}
         if not isinstance(known, dict):

@@ -28,6 +28,7 @@ from ..train.weights import load_weights
 from . import train as stage_train
 from .build import apply_system, build_data, build_model, check_windows
 from .folder import RunFolder, file_digest
+from .invariants import check_labels
 
 SPLITS = ("validation", "test")
 LOOKED_AT = 64
@@ -86,6 +87,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         known = {"validation": done.validation[name]} if name in done.validation else {}
         results[name] = _predict(frozen, data, known)
     figures = {name: _figures(result, results["float"], data.class_names) for name, result in results.items()}
+    for split in SPLITS:
+        check_labels(split, figures["float"][split], data.labels(split))
     _add_other_protocols(figures, {"float": model, done.chosen: done.frozen}, data)
     _print(figures, done.chosen, data.task.name)
     console = Console()

@@ -40,6 +40,7 @@ from ..train.weights import load_weights
 from .build import apply_system, build_data, build_model
 from .decisions import make_test_set, other_test_sets
 from .folder import RunFolder
+from .invariants import check_figures
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     arrays = {"labels": labels, "float": floats, "scores": scores[oracle], **logits}
     arrays |= {f"{name}_samples": np.array(shares[name]) for name in found if shares[name] != _first(len(shares[name]))}
     _save(folder.path / "simulate.npz", program, samples[settings.example], arrays)
+    check_figures(result["accuracy"])
     write_json(folder.path / "simulate.json", result)
     _print(result, data.task.name)
     if result["differing"]:

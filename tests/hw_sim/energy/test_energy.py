@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from pumice.hw_sim.counts import count, count_float
 from pumice.hw_sim.counts.records import Counts, NodeCounts, Operations, Traffic
 from pumice.hw_sim.energy import EnergyProfile, energy, load_profile, print_energy
+from pumice.hw_sim.energy.quantities import unit_width
 from pumice.program import ProgramError, reference
 from pumice.program.random.programs import random_program, random_sample
 
@@ -55,19 +56,60 @@ def test_shipped_profiles_are_fully_stated_and_compose(path):
         assert len(constant.source) > 20
 
 
+HOROWITZ = {  # pJ, Horowitz 2014, Fig. 1.1.9: integer, then floating point; 8, 32 bits
+    "add-int8": (0.03, 0.03),
+    "add-int32": (0.1, 0.1),
+    "multiply-int8": (0.2, 0.2),
+    "multiply-int32": (3.1, 3.1),
+    "add-fp32": (0.9, 0.9),
+    "multiply-fp32": (3.7, 3.7),
+}
+ASSUMED = {  # what each source says it follows from
+    "add-int16": (0.1 / 2, 2 * 0.03),
+    "add-int64": (2 * 0.1, 2 * 0.1),
+    "multiply-int16": (3.1 / 4, 4 * 0.2),
+    "multiply-int64": (2 * 3.1, 4 * 3.1 + 4 * 0.1),
+    "divide-int64": (3.1, 64 * 0.2),
+    "root-int64": (32 * 0.2, 32 * 2 * 0.2),
+    "divide-fp32": (3.7, 7.1 * 3.7),
+    "root-fp32": (3.7, 7.1 * 3.7),
+    "function-fp32": (5 * 4.6, 20 * 4.6),
+}
+SRAM = {8 << 10: 10, 32 << 10: 20, 1 << 20: 100}  # pJ of 64 bits, the same figure
+
+
 def test_horowitz_figures():
     loaded = load_profile(PROFILES / "horowitz-45nm.yaml")
-    energies = {name: constant.energy.low for name, constant in loaded.constants.items() if constant.kind != "assumed"}
-    assert energies == {
-        "add-int8": 0.03,
-        "add-int32": 0.1,
-        "multiply-int8": 0.2,
-        "multiply-int32": 3.1,
-        "add-fp32": 0.9,
-        "multiply-fp32": 3.7,
+    bounds = {name: (each.energy.low, each.energy.high) for name, each in loaded.constants.items()}
+    assert {name: value for name, value in bounds.items() if name in HOROWITZ} == HOROWITZ
+    assert {name: bounds[name] for name in bounds if name not in HOROWITZ} == {
+        name: pytest.approx(value, rel=0.01) for name, value in ASSUMED.items()
     }
-    dram = loaded.memory[-1]
-    assert (dram.access.energy.low, dram.access.energy.high) == (1300, 2600)
+    for name, constant in loaded.constants.items():
+        assert constant.kind == ("simulated" if name in HOROWITZ else "assumed")
+        assert ("Fig. 1.1.9" in constant.source) == (name in HOROWITZ)
+        assert (constant.process, constant.voltage) == ("45 nm", "0.9 V")
+    *levels, dram = loaded.memory
+    assert {level.capacity: level.access.energy.low for level in levels} == SRAM
+    assert all(level.access.energy.low == level.access.energy.high for level in levels)
+    assert {level.bits for level in loaded.memory} == {64}
+    assert (dram.capacity, dram.access.energy.low, dram.access.energy.high) == (None, 1300, 2600)
+
+
+def test_loihi_figures():
+    """Davies et al. 2018, Table 2, in pJ."""
+    loaded = load_profile(PROFILES / "loihi-1.yaml")
+    bounds = {name: (each.energy.low, each.energy.high) for name, each in loaded.constants.items()}
+    assert bounds == {"synaptic-operation": (23.6, 23.6), "neuron-update": (52, 81), "spike": (1.7, 1.7)}
+    assert all("Table 2" in each.source and each.kind == "simulated" for each in loaded.constants.values())
+    assert loaded.memory == ()
+
+
+def test_units_and_unit_widths():
+    for unit, factor in (("fJ", 1e-3), ("pJ", 1), ("nJ", 1e3)):
+        assert profile({"add-int8": stated(unit=unit)}).constants["add-int8"].energy.low == pytest.approx(2 * factor)
+    widths = {1: 8, 8: 8, 9: 16, 16: 16, 17: 32, 32: 32, 33: 64, 64: 64}
+    assert {bits: unit_width(bits) for bits in widths} == widths
 
 
 @pytest.mark.parametrize("missing", ["unit", "process", "voltage", "source", "kind", "value"])

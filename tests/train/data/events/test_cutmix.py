@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.train.data.events.cutmix import cut_mix, paste
+from pumice.train.data.events.loading import BatchBuilder
+from pumice.train.data.plan import BatchKey
 from pumice.train.data.recordings import make_events
+from pumice.train.data.task import TaskConfig
 
 
 def sample(n, owner, rng):
@@ -56,3 +59,42 @@ def test_sizes_and_starts_cover_their_range_evenly():
     assert sizes[0] == sizes[5] == 0
     assert sizes[1:5] / 4000 == pytest.approx(0.25, abs=0.03)
     assert {cut[0] for cut in seen if len(cut) == 1} == {0, 1, 2, 3, 4}
+
+
+class Telling:
+    """Samples whose events say their class: class k speaks on channel k alone."""
+
+    def __init__(self, count, classes):
+        rng = np.random.default_rng(3)
+        self.labels = np.arange(count) % classes
+        self.events = [sample(int(rng.integers(20, 60)), label, rng) for label in self.labels]
+
+    def __getitem__(self, index):
+        return self.events[index], int(self.labels[index])
+
+
+@pytest.mark.parametrize("max_events", [None, 15])
+def test_soft_labels_are_the_shares_of_the_events_that_are_there(max_events):
+    classes = 7
+    task = TaskConfig("telling", "shd", classes, (classes,), pad_unit=1, cut_mix=1.0, max_events=max_events)
+    builder = BatchBuilder(Telling(14, classes), task, training=True, seed=5)
+    mixed = 0
+    for number in range(20):
+        batch = builder[BatchKey(0, number, (3, 1, 4, 0, 5, 9, 2, 6))]
+        for tokens, length, target in zip(batch.tokens, batch.lengths, batch.targets, strict=True):
+            shares = np.bincount(tokens[:length], minlength=classes) / int(length)
+            np.testing.assert_allclose(target, shares, atol=1e-6)
+            mixed += int((shares > 0).sum() > 1)
+    assert mixed > 50
+
+
+def test_so_many_batches_are_mixed_as_the_task_says():
+    task = TaskConfig("telling", "shd", 7, (7,), pad_unit=1, cut_mix=0.3)
+    samples = Telling(14, 7)
+    builders = [BatchBuilder(samples, task, training=training, seed=5) for training in (True, False)]
+    shares = [
+        np.mean([bool((b[BatchKey(epoch, n, (0, 1, 2, 3, 4, 5))].targets.max(1).values < 1).any()) for n in range(300)])
+        for b, epoch in zip(builders, (1, 0), strict=True)
+    ]
+    assert shares[0] == pytest.approx(0.3, abs=0.08)
+    assert shares[1] == 0

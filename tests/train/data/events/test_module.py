@@ -131,6 +131,26 @@ def test_validation_is_disjoint_from_training_and_the_same_for_every_seed(shd):
     assert not set(first.val_dataset.indices) & set(first.train_dataset.indices)
 
 
+def test_every_split_comes_from_its_own_file(tmp_path, shd_file):
+    """The files disagree on purpose: a sample's number of events tells where it is from."""
+    for split, count, events in (("train", 70, 40), ("valid", 36, 50), ("test", 35, 60)):
+        shd_file(tmp_path / "SSC" / f"ssc_{split}.h5", [events] * count, num_classes=35, seed=events)
+        shd_file(tmp_path / "SHD" / f"shd_{split}.h5", [events] * count, seed=events)
+        (tmp_path / "SHD" / f"shd_{split}.h5.zip").touch()
+    for name, lengths in (
+        ("ssc", {"train": 40, "validation": 50, "test": 60}),
+        ("shd", {"validation": 40, "test": 60}),
+    ):
+        module = EventDataModule(task_config(config(name, root=str(tmp_path), augmentation=None, cut_mix=0.0)))
+        for split, events in lengths.items():
+            assert {len(times) for _, times in module.program_samples(split)} == {events}
+            assert {int(n) for batch in module.batches(split) for n in batch.lengths} == {events}
+            assert len(module.labels(split)) == len(module.program_samples(split))
+        for loader, events in ((module.val_dataloader(), lengths["validation"]), (module.test_dataloader(), 60)):
+            assert {int(n) for batch in loader for n in batch.lengths} == {events}
+        assert {int(n) for batch in module.train_dataloader() for n in batch.lengths} == {40}
+
+
 def test_selection_on_the_test_set_holds_nothing_out(shd):
     module = shd(select_on="test")
     assert module.val_dataset is module.test_dataset
