@@ -37,10 +37,10 @@ class Fault:
 
     def applied(self, text: str) -> str:
         """The text of the file with the fault in it."""
-        if text.count(self.before) != 1 or self.before == self.after:
-            raise ValueError(
-                f"{self.room}: {self.name}: its text occurs {text.count(self.before)} times in {self.file}"
-            )
+        if (times := text.count(self.before)) != 1:
+            raise ValueError(f"its text occurs {times} times in {self.file}")
+        if self.before == self.after:
+            raise ValueError("it changes nothing")
         return text.replace(self.before, self.after)
 
 

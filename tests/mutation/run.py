@@ -7,9 +7,11 @@ goes on where it was; a fault is tried again when its entry, its file or the fil
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -17,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ COMPILING = ("hw_sim/simulator", "hw_sim/parity/drift.py", "models/scan", "quant
 """Where numba compiles. Its cache sees changes of a function's own file, not of what the function calls there."""
 CALLERS = ("kernels_*", "loihi_*")
 """Folders of the cache that such changes leave stale."""
+WARM = "numpy scipy.stats h5py torch numba lightning.pytorch torchmetrics.classification brevitas.nn onnx onnxruntime "
+WARM += "brevitas.quant.fixed_point safetensors.torch hydra rich hypothesis _hypothesis_pytestplugin pytest"
+"""What most tests import, and takes seconds."""
 LEAST = 0.95
 
 
@@ -55,13 +59,25 @@ class Outcome:
 class Copy:
     """A copy of the package in a temporary folder, which faults are planted in."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path, warm: Sequence[str]) -> None:
         self.folder = folder
         self.package = folder / "pumice"
         self.cache = folder / "compiled"
         shutil.copytree(root, self.package, ignore=LEFT_OUT)
+        self.warm = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "warm.py"), *warm],
+            cwd=self.package,
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": str(folder)},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.running = 0
 
-    @contextmanager
+    def __enter__(self) -> Copy:
+        return self
+
+    @contextlib.contextmanager
     def planted(self, fault: Fault) -> Iterator[Path]:
         """The fault is in its file, and a cache of compiled code that does not hide it is given."""
         path = self.package / fault.file
@@ -79,34 +95,40 @@ class Copy:
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # bytecode and compiled code are valid again
             shutil.rmtree(self.folder / "compiled-anew", ignore_errors=True)
 
-    def run(self, tests: Sequence[str], cache: Path, limit: float, planted: bool, first: bool) -> tuple[int, str]:
-        """The exit code and the output of pytest; -1 when it had to be stopped."""
+    def run(self, tests: Sequence[str], cache: Path, limit: float, planted: bool) -> tuple[int, str]:
+        """The exit code and the output of pytest; -1 when it had to be stopped. It ends at the first fault noticed."""
         environment = {
-            **os.environ,
-            "PYTHONPATH": str(self.folder),
             "NUMBA_CACHE_DIR": str(cache),
             "HYPOTHESIS_STORAGE_DIRECTORY": tempfile.mkdtemp(dir=self.folder),
-            **({"PYTHONDONTWRITEBYTECODE": "1"} if planted else {}),
+            "PYTHONDONTWRITEBYTECODE": "1" if planted else "",
         }
-        options = ["-q", "-p", "no:cacheprovider", f"--basetemp={self.folder / 'tests'}", *(["-x"] if first else [])]
-        command = [sys.executable, "-m", "pytest", *options, *tests]
-        with subprocess.Popen(
-            command,
-            cwd=self.package,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process:
-            try:
-                output, _ = process.communicate(timeout=limit)
-                return process.returncode, output
-            except BaseException as error:
-                os.killpg(process.pid, signal.SIGKILL)
-                if isinstance(error, subprocess.TimeoutExpired):
-                    return -1, ""
-                raise
+        output = self.folder / "output"
+        arguments = ["-q", "-p", "no:cacheprovider", f"--basetemp={self.folder / 'tests'}", *["-x"] * planted, *tests]
+        request = {"arguments": arguments, "environment": environment, "output": str(output)}
+        print(json.dumps(request), file=self.warm.stdin, flush=True)
+        self.running = int(self._answer(None))
+        code = self._answer(limit)
+        if not code:
+            os.killpg(self.running, signal.SIGKILL)
+            self._answer(None)
+        self.running = 0
+        return (int(code), output.read_text(errors="replace")) if code else (-1, "")
+
+    def _answer(self, limit: float | None) -> str:
+        """The next line of the warm process; empty where it took longer than ``limit`` seconds."""
+        assert self.warm.stdout is not None
+        if not select.select([self.warm.stdout], [], [], limit)[0]:
+            return ""
+        line = self.warm.stdout.readline()
+        if not line:
+            raise SystemExit("the process that runs the tests has ended")
+        return line
+
+    def __exit__(self, *error: object) -> None:
+        if self.running:
+            os.killpg(self.running, signal.SIGKILL)
+        self.warm.kill()
+        self.warm.wait()
 
 
 def try_fault(copy: Copy, fault: Fault, tests: Sequence[str], broken: set[str], limit: float) -> Outcome:
@@ -117,7 +139,7 @@ def try_fault(copy: Copy, fault: Fault, tests: Sequence[str], broken: set[str], 
         return Outcome("broken", f"{failing[0]} fails without the fault", 0.0)
     start = time.monotonic()
     with copy.planted(fault) as cache:
-        code, output = copy.run(tests, cache, limit, planted=True, first=True)
+        code, output = copy.run(tests, cache, limit, planted=True)
     seconds = time.monotonic() - start
     if code == 0:
         return Outcome("survived", "", seconds)
@@ -130,7 +152,7 @@ def try_fault(copy: Copy, fault: Fault, tests: Sequence[str], broken: set[str], 
 
 def failing_tests(copy: Copy, tests: Sequence[str], limit: float) -> set[str]:
     """Which of the files and node ids fail on the unchanged copy."""
-    code, output = copy.run(tests, copy.cache, limit, planted=False, first=False)
+    code, output = copy.run(tests, copy.cache, limit, planted=False)
     if code == 0:
         return set()
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
@@ -174,6 +196,7 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--anew", action="store_true", help="forget earlier results")
     parser.add_argument("--timeout", type=float, default=600, help="seconds of one fault")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutation.json")
+    parser.add_argument("--warm", default=WARM, help="packages that are imported once, before all tests")
     parser.add_argument("--faults", type=Path, default=FOLDER, help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     return parser.parse_args(words)
@@ -189,8 +212,9 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.results.exists() and not arguments.anew:
         kept = json.loads(arguments.results.read_text())
     waiting = [fault for fault in faults if keys[fault] not in kept]
-    with tempfile.TemporaryDirectory(prefix="mutation-", ignore_cleanup_errors=True) as folder:
-        copy = Copy(arguments.root, Path(folder))
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mutation-", ignore_cleanup_errors=True))
+        copy = stack.enter_context(Copy(arguments.root, Path(folder), arguments.warm.split()))
         needed = sorted({test for fault in waiting if fault.equivalent is None for test in tests[fault]})
         limit = arguments.timeout * max(1, len(needed))
         broken = failing_tests(copy, needed, limit) if needed else set()

@@ -32,7 +32,9 @@ def small(tmp_path):
 
 def run(small, *words):
     command = [sys.executable, FOLDER / "run.py", "--root", small / "package", "--faults", small / "faults"]
-    return subprocess.run([*command, "--results", small / "r.json", *words], capture_output=True, text=True, cwd=small)
+    return subprocess.run(
+        [*command, "--results", small / "r.json", "--warm", "pytest", *words], capture_output=True, text=True, cwd=small
+    )
 
 
 def test_every_fault_applies_and_names_tests_that_exist():
