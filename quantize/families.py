@@ -12,15 +12,18 @@ from ..program import Program
 from ..train.data.inputs import Timing
 from .adlif.family import AdLIFFamily
 from .config import ARITHMETICS, QuantizationConfig
-from .family import Family
+from .family import Family, FloatFamily
 from .frozen import FrozenModel
 from .loihi.family import LoihiFamily
 from .qat_model import QATModel
 from .s5.family import S5Family
+from .spikingssm.family import SpikingSSMFamily
 
 FAMILIES: dict[str, Family[Any, Any, Any]] = {
     family.name: family for family in (S5Family(), AdLIFFamily(), LoihiFamily())
 }
+FLOAT_FAMILIES: dict[str, FloatFamily[Any]] = {family.name: family for family in (SpikingSSMFamily(),)}
+"""Those whose models train, and are not quantized."""
 
 
 def family_named(name: str) -> Family[Any, Any, Any]:
@@ -34,16 +37,17 @@ def family_named(name: str) -> Family[Any, Any, Any]:
     return FAMILIES[name]
 
 
-def model_family(name: str | None) -> Family[Any, Any, Any]:
+def model_family(name: str | None) -> FloatFamily[Any]:
     """The family of float models that ``model.family`` names.
 
     Raises:
         PumiceError: there is none.
     """
-    known = [family.name for family in FAMILIES.values() if family.arithmetic == ARITHMETICS[0]]
-    if name not in known:
+    own = {family.name: family for family in FAMILIES.values() if family.arithmetic == ARITHMETICS[0]}
+    known: dict[str, FloatFamily[Any]] = dict(own) | FLOAT_FAMILIES
+    if name is None or name not in known:
         raise PumiceError(f"model.family={name} is unknown; use one of: {', '.join(known)}")
-    return FAMILIES[name]
+    return known[name]
 
 
 def family_of(model: nn.Module, arithmetic: str = ARITHMETICS[0]) -> Family[Any, Any, Any]:

@@ -26,28 +26,22 @@ QAT = TypeVar("QAT", bound=QATModel[Any, Any, Any])
 Frozen = TypeVar("Frozen", bound=FrozenModel[Any])
 
 
-class Family(ABC, Generic[Model, QAT, Frozen]):
-    """How models of one family are quantized and lowered.
+class FloatFamily(ABC, Generic[Model]):
+    """A family of float models.
 
     Attributes:
-        name: as in ``model.family``, where the arithmetic is Pumice's own.
+        name: as in ``model.family``.
         reads: the data of its models, ``events`` or ``sequences``.
         inputs: what says how wide the input of a model is: ``vocab`` of tokens, ``in_features`` of vectors.
         recipe: of training, a file of configs/training, for the embedded data.
-        arithmetic: as in ``quantize.arithmetic``.
         model: the float models.
-        qat: their QAT models.
-        frozen: the frozen models.
     """
 
     name: ClassVar[str]
-    arithmetic: ClassVar[str] = ARITHMETICS[0]
     reads: ClassVar[str]
     inputs: ClassVar[tuple[str, ...]]
     recipe: ClassVar[str]
     model: type[Model]
-    qat: type[QAT]
-    frozen: type[Frozen]
 
     @abstractmethod
     def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> Model:
@@ -56,6 +50,21 @@ class Family(ABC, Generic[Model, QAT, Frozen]):
         Raises:
             PumiceError: a setting that the model does not have, or outside its limits.
         """
+
+
+class Family(FloatFamily[Model], Generic[Model, QAT, Frozen]):
+    """How models of one family are quantized and lowered.
+
+    Attributes:
+        name: as in ``model.family``, where the arithmetic is Pumice's own.
+        arithmetic: as in ``quantize.arithmetic``.
+        qat: the QAT models.
+        frozen: the frozen models.
+    """
+
+    arithmetic: ClassVar[str] = ARITHMETICS[0]
+    qat: type[QAT]
+    frozen: type[Frozen]
 
     def unavailable(self, config: Mapping[str, Any]) -> str | None:
         """Why the configured model or task cannot be quantized; None if it can."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -83,7 +84,9 @@ def fit(
         num_sanity_val_steps=0,
     )
     classes = None if data.regression else data.num_classes
-    module = ClassifierModule(model, classes, training, len(data.train_dataloader()), seed)
+    count = training.norm_samples
+    norm_batches = None if count is None else partial(data.norm_batches, count)
+    module = ClassifierModule(model, classes, training, len(data.train_dataloader()), seed, norm_batches)
     resume = keeper.last_path if keeper.last_path.exists() else None
     with warnings.catch_warnings():
         for message in EXPECTED_WARNINGS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
@@ -19,6 +20,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ..errors import PumiceError
 from .data.batch import Batch
 from .evaluate import hard_labels
+from .norms import estimate_norms
 from .optim import build_optimizer, warmup_constant, warmup_cosine
 from .settings import TrainingSettings
 
@@ -46,12 +48,20 @@ class ClassifierModule(pl.LightningModule):
         settings: the recipe.
         batches_per_epoch: of training.
         seed: of the random numbers drawn while training.
+        norm_batches: by which the statistics of batch norms are estimated anew before each validation; None: never.
     """
 
     def __init__(
-        self, model: nn.Module, num_classes: int | None, settings: TrainingSettings, batches_per_epoch: int, seed: int
+        self,
+        model: nn.Module,
+        num_classes: int | None,
+        settings: TrainingSettings,
+        batches_per_epoch: int,
+        seed: int,
+        norm_batches: Callable[[], Iterable[Batch]] | None = None,
     ) -> None:
         super().__init__()
+        self.norm_batches = norm_batches
         self.model = model
         self.settings = settings
         self.batches_per_epoch = batches_per_epoch
@@ -101,6 +111,11 @@ class ClassifierModule(pl.LightningModule):
             self.model.constrain()
         if self.average is not None:
             self.average.update_parameters(self.model)
+
+    def on_validation_start(self) -> None:
+        """Estimate the statistics of batch norms anew."""
+        if self.norm_batches is not None:
+            estimate_norms(self.kept_model, (batch.to(self.device) for batch in self.norm_batches()))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulate loss and accuracy."""

@@ -33,12 +33,13 @@ class TrainingSettings:
         ssm_base_lr: see above, per sample; None where ``lr`` is given.
         lr_factor: see above; None where ``lr`` is given.
         lr: see above; None where the other two are given.
+        ssm_lr: with ``lr``, of the state-space parameters (``optim.SSM_NAMES``); None: as all others.
         optimizer: one of ``OPTIMIZERS``; with ``adam``, weight decay is part of the gradient.
         schedule: of the learning rate after the warm-up: ``cosine`` to 0, ``constant``, or ``plateau``, by which it is
             multiplied with ``plateau_factor`` after ``plateau_patience`` epochs without a lower validation loss.
         plateau_factor: see above.
         plateau_patience: see above.
-        ssm_weight_decay: of B and Lambda.
+        ssm_weight_decay: of the state-space parameters, where they have a learning rate of their own.
         weight_decay: of all others.
         gradient_clip: largest norm of the gradient, or None.
         ema_decay: of an exponential moving average of the weights, validated and kept in their place, or None.
@@ -46,6 +47,8 @@ class TrainingSettings:
         checkpoint_every_steps: optimizer steps between checkpoints; one is written after each epoch anyway.
         eval_batch_size: samples of one batch in validation and evaluation.
         bucket_batches: batches among which samples of similar length are brought together, or None.
+        norm_samples: training samples by which the statistics of batch norms are estimated anew before each
+            validation, and kept with the weights, see ``norms``; None: the running ones, which lag at a high rate.
     """
 
     epochs: int
@@ -55,6 +58,7 @@ class TrainingSettings:
     ssm_base_lr: float | None = None
     lr_factor: float | None = None
     lr: float | None = None
+    ssm_lr: float | None = None
     optimizer: str = "adamw"
     schedule: str = "cosine"
     plateau_factor: float = 0.5
@@ -67,6 +71,7 @@ class TrainingSettings:
     checkpoint_every_steps: int = 50
     eval_batch_size: int = 32
     bucket_batches: int | None = None
+    norm_samples: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "checkpoint_every_steps", "eval_batch_size"):
@@ -78,6 +83,14 @@ class TrainingSettings:
                 f"training.{name}={value}: give training.lr alone, or training.ssm_base_lr and training.lr_factor",
             )
             _require(value is None or value > 0, f"training.{name}={value} has to be above 0")
+        _require(
+            self.ssm_lr is None or (self.lr is not None and self.ssm_lr > 0),
+            f"training.ssm_lr={self.ssm_lr} has to be above 0, and goes with training.lr; else leave it out",
+        )
+        _require(
+            self.norm_samples is None or self.norm_samples >= 2,
+            f"training.norm_samples={self.norm_samples} has to be at least 2, or null",
+        )
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             value = getattr(self, name)
             _require(value in known, f"training.{name}={value} is unknown; use one of: {', '.join(known)}")
@@ -104,7 +117,7 @@ class TrainingSettings:
 
     def slowed(self, factor: float, **changes: Any) -> TrainingSettings:
         """The same recipe with learning rates times ``factor``, and other ``changes``."""
-        rates = {name: getattr(self, name) for name in ("ssm_base_lr", "lr")}
+        rates = {name: getattr(self, name) for name in ("ssm_base_lr", "lr", "ssm_lr")}
         changes |= {name: None if rate is None else rate * factor for name, rate in rates.items()}
         return replace(self, **changes)
 

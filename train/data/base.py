@@ -16,7 +16,8 @@ from ...program.samples import Sample
 from .batch import Batch
 from .inputs import Timing
 from .loader import TrainingLoader
-from .plan import TrainingPlan, evaluation_plan
+from .plan import BatchKey, TrainingPlan, evaluation_plan
+from .streams import Purpose, stream
 from .task import SPLITS, hold_out
 
 
@@ -186,6 +187,14 @@ class TaskDataModule(LightningDataModule, ABC):
         samples = self.samples(split)
         builder = self._builder(samples, False)
         return (builder[key] for key in evaluation_plan(len(samples), batch_size or self._eval_batch_size))
+
+    def norm_batches(self, count: int) -> Iterator[Any]:
+        """Batches of ``count`` training samples, without augmentation: always the same, drawn by the seed."""
+        samples = self.samples("train")
+        builder = self._builder(samples, False)
+        drawn = stream(self.seed, Purpose.NORMS).permutation(len(samples))[:count].tolist()
+        for key in evaluation_plan(len(drawn), self._eval_batch_size):
+            yield builder[BatchKey(0, key.number, tuple(drawn[index] for index in key.samples))]
 
     @abstractmethod
     def program_samples(self, split: str, most: int | None = None) -> list[Sample]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from .batch import Batch
+from .batch import Batch, PaddedBatch
 
 
 class ListedData(LightningDataModule):
@@ -33,6 +33,15 @@ class ListedData(LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         """All validation batches."""
         return self._loader("validation")
+
+    def norm_batches(self, count: int) -> Iterator[Batch]:
+        """Training batches, up to the one in which ``count`` samples are reached."""
+        seen = 0
+        for batch in self._batches["train"]:
+            if seen >= count:
+                return
+            seen += len(batch.padded().lengths) if isinstance(batch, PaddedBatch) else count
+            yield batch
 
     def _loader(self, split: str) -> DataLoader[Batch]:
         return DataLoader(self._batches[split], batch_size=None)  # type: ignore[arg-type]  # a list is data enough

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     SAMPLE = 1
     BATCH = 2
     SPLIT = 3
+    NORMS = 4
 
 
 def stream(seed: int, purpose: Purpose, epoch: int = 0, number: int = 0) -> np.random.Generator:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from ....errors import PumiceError
+from ..images.task import GreyCifar10Task, MnistTask
 from ..task import Validation
 from .binned import BinnedTask
 from .bsd import BsdTask
@@ -19,6 +20,8 @@ KINDS: dict[str, type[SequenceTask]] = {
     "bsd": BsdTask,
     "oscillation": OscillationTask,
     "binned": BinnedTask,
+    "mnist": MnistTask,
+    "cifar10-grey": GreyCifar10Task,
 }
 
 

@@ -1,0 +1,101 @@
+"""The settings of a SpikingSSM classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import PumiceError
+from ..settings import known_settings
+from .convolution import METHODS
+from .neuron import NEURONS
+from .s4d import KERNELS
+
+CHOICES = {
+    "kernel": KERNELS,
+    "neuron": NEURONS,
+    "threshold": ("channel", "shared"),
+    "norm": ("layer", "batch"),
+    "norm_placement": ("pre", "post", "reference"),
+    "convolution": METHODS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikingSSMConfig:
+    """Settings of `SpikingSSM` (Shen et al. 2024, arXiv 2408.14909).
+
+    Attributes:
+        num_classes: outputs C.
+        in_features: width of the input.
+        d_model: channels H.
+        d_state: N of each channel, even: N / 2 complex modes.
+        layers: blocks.
+        kernel: "s4d-lin" (B = 1) or "trainable-b".
+        dt_min: smallest initial dt.
+        dt_max: largest initial dt.
+        bidirectional: with states that run backwards as well; such a model does not stream and cannot be lowered.
+        tau: what is left of a neuron's potential after a step.
+        neuron: how neurons are trained, see `neuron.SpikingNeuron`.
+        threshold: "channel" or "shared".
+        learn_threshold: train thresholds; else they are 1.
+        norm: "batch" or "layer".
+        norm_placement: "pre", "post", or "reference" (none, as in the published code), see `layer.Block`.
+        dropout: probability; one mask is shared over time.
+        convolution: how whole sequences are computed, see `convolution.convolve`.
+
+    Raises:
+        PumiceError: a value outside its limits, which the message names.
+    """
+
+    num_classes: int
+    in_features: int
+    d_model: int = 64
+    d_state: int = 16
+    layers: int = 2
+    kernel: str = "s4d-lin"
+    dt_min: float = 0.001
+    dt_max: float = 0.1
+    bidirectional: bool = False
+    tau: float = 0.125
+    neuron: str = "sltt"
+    threshold: str = "channel"
+    learn_threshold: bool = True
+    norm: str = "batch"
+    norm_placement: str = "pre"
+    dropout: float = 0.0
+    convolution: str = "chunked"
+
+    def __post_init__(self) -> None:
+        for name in ("num_classes", "in_features", "d_model", "d_state", "layers"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise PumiceError(f"{name}={value} must be an integer of at least 1; change it")
+        if self.d_state % 2:
+            raise PumiceError(f"d_state={self.d_state} is odd, but modes come in conjugate pairs; make it even")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise PumiceError(f"{name}={getattr(self, name)} is unknown; choose one of {', '.join(allowed)}")
+        for name in ("bidirectional", "learn_threshold"):
+            if not isinstance(getattr(self, name), bool):
+                raise PumiceError(f"{name}={getattr(self, name)} is not a truth value; set it to true or false")
+        for name in ("dt_min", "dt_max", "tau", "dropout"):
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
+                raise PumiceError(f"{name}={getattr(self, name)} is not a number; set it to one")
+        if not 0 < self.dt_min <= self.dt_max:
+            raise PumiceError(f"dt_min={self.dt_min} and dt_max={self.dt_max} must satisfy 0 < dt_min <= dt_max")
+        for name in ("tau", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise PumiceError(f"{name}={getattr(self, name)} lies outside [0, 1); choose a value inside")
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> SpikingSSMConfig:
+        """Build the settings from plain data, ``more`` taking precedence.
+
+        The keys ``family`` and ``name`` of a configuration file say which model it is and are passed over.
+
+        Raises:
+            PumiceError: an unknown key, or a value outside its limits.
+        """
+        return cls(**known_settings(cls, {**settings, **more}, "SpikingSSM"))

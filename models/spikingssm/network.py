@@ -1,0 +1,94 @@
+"""The SpikingSSM classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ...errors import PumiceError
+from ..adlif.blocks import aggregate
+from ..modules import ModuleList
+from .config import SpikingSSMConfig
+from .layer import Block, LayerState, LayerTrace, uniform_linear
+
+
+class SpikingSSM(nn.Module):
+    """Linear encoder, blocks of spiking S4D layers, and a linear decoder whose outputs are averaged over time.
+
+    The published model decodes the mean over time; the decoder is linear, so the mean of what it decodes is the same.
+
+    Modules: ``encoder``, ``blocks[i]`` with ``norm`` and ``layer`` (``kernel``, ``neuron``, ``output``), ``decoder``.
+
+    Args:
+        config: the settings.
+        generator: of the initial values.
+    """
+
+    def __init__(self, config: SpikingSSMConfig, generator: Generator) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = uniform_linear(config.in_features, config.d_model, generator)
+        self.blocks = ModuleList(Block(config, generator) for _ in range(config.layers))
+        self.decoder = uniform_linear(config.d_model, config.num_classes, generator)
+
+    def forward(self, x: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """Logits of the labelled stretches of a batch; the steps behind the last labelled one are padding.
+
+        Args:
+            x: (B, T, F).
+            blocks: (B, T) int64 in [0, count), the stretch that each step belongs to; 0 is not labelled.
+            count: number of stretches N.
+
+        Returns:
+            (B, N, C), the mean over the steps of each stretch.
+        """
+        return aggregate(self.sequence(x, real_steps(blocks)), blocks, count, "mean")
+
+    def sequence(self, x: Tensor, real: Tensor | None = None) -> Tensor:
+        """What is decoded at every step, (B, T, C), from x (B, T, F); ``real`` (B, T) is 0 in the padding."""
+        h = self.encode(x)
+        for block in self.blocks:
+            h = block(h, real)
+        return (self.decoder.weight @ h.reshape(len(h), -1)).reshape(-1, *x.shape[:2]).movedim(0, 2) + self.decoder.bias
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The residual stream before the first block, (H, B, T), from x (B, T, F)."""
+        flat = x.reshape(-1, x.shape[2]).to(self.encoder.weight.dtype)
+        mixed = torch.addmm(self.encoder.bias.unsqueeze(1), self.encoder.weight, flat.mT)
+        return mixed.reshape(-1, *x.shape[:2])
+
+    @torch.no_grad()
+    def traces(self, x: Tensor, real: Tensor | None = None) -> list[LayerTrace]:
+        """What each layer does with x (B, T, F), without dropout."""
+        h, found = self.encode(x), []
+        for block in self.blocks:
+            found.append(block.layer.trace(block.before(h, real), real))
+            h = block.after(h + found[-1].out, real)
+        return found
+
+    def initial_state(self, batch: int) -> list[LayerState]:
+        """The states of the layers before the first step."""
+        return [block.layer.initial_state(batch) for block in self.blocks]
+
+    def step(self, x: Tensor, states: list[LayerState]) -> tuple[Tensor, list[LayerState]]:
+        """One time step: x (B, F) and the states to what is decoded (B, C) and the next states.
+
+        Raises:
+            PumiceError: the model is in training mode, or reads sequences from both ends.
+        """
+        if self.training:
+            raise PumiceError("step() runs in evaluation mode only; call eval() on the model first")
+        if self.config.bidirectional:
+            raise PumiceError("a bidirectional model needs the whole sequence; set bidirectional=false to stream")
+        h = self.encode(x.unsqueeze(1)).squeeze(2)
+        following = []
+        for block, state in zip(self.blocks, states, strict=True):
+            h, state = block.step(h, state)
+            following.append(state)
+        return self.decoder(h.mT), following
+
+
+def real_steps(blocks: Tensor) -> Tensor | None:
+    """1 up to the last labelled step of each sequence, 0 behind it, (B, T) bool; None where that is 1 everywhere."""
+    real = (blocks > 0).flip(1).cummax(1).values.flip(1) if blocks.shape[1] else blocks > 0
+    return None if bool(real.all()) else real

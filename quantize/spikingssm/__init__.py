@@ -1,0 +1,1 @@
+"""SpikingSSM in quantization."""

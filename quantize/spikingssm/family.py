@@ -1,0 +1,24 @@
+"""SpikingSSM in the table of model families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...models.spikingssm.build import build_spikingssm
+from ...models.spikingssm.network import SpikingSSM
+from ..family import FloatFamily
+
+
+class SpikingSSMFamily(FloatFamily[SpikingSSM]):
+    """Spiking state-space classifiers of sequences."""
+
+    name = "spikingssm"
+    reads = "sequences"
+    inputs = ("in_features",)
+    recipe = "spikingssm-smnist"
+    model = SpikingSSM
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> SpikingSSM:
+        """See `FloatFamily.build`."""
+        return build_spikingssm(settings, num_classes=num_classes, seed=seed, **inputs)
