@@ -12,12 +12,14 @@ TERNARY = 2
 
 NEURON_UPDATES: Mapping[str, Callable[[NodeCounts], int]] = {
     "Linear": lambda node: node.outputs,
-    "DiagonalSSM": lambda node: 2 * node.state_updates,
-    **dict.fromkeys(("LIF", "AdaptiveLIF", "LoihiLIF", "LeakyIntegrator"), lambda node: node.state_updates),
+    **dict.fromkeys(("DiagonalSSM", "ChannelSSM"), lambda node: 2 * node.state_updates),
+    **dict.fromkeys(
+        ("LIF", "AdaptiveLIF", "DrivenLIF", "LoihiLIF", "LeakyIntegrator"), lambda node: node.state_updates
+    ),
 }
 """What a spiking chip would update, by node type; the operations of other nodes have no counterpart on it."""
 
-GRADED = ("Linear", "DiagonalSSM")
+GRADED = ("Linear", "DiagonalSSM", "ChannelSSM")
 """Nodes whose codes would travel as graded spikes, where they are not zero."""
 
 
@@ -56,7 +58,7 @@ def synaptic(node: NodeCounts) -> tuple[Counter[str], Counter[str]]:
 
     Each effective product, and each code of an embedding's row, is a synaptic operation; each output of a Linear, each
     component of an updated mode and each update of a neuron or leaky integrator a neuron update; each code of a Linear
-    and of a DiagonalSSM that is not zero, and each spike of a neuron, a spike. Potentials that are read are no spikes.
+    and of a state-space node that is not zero, and each spike of a neuron, a spike; potentials that are read are none.
     """
     quantities, left = Counter[str](), Counter[str]()
     for item in node.operations:

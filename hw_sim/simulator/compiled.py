@@ -19,6 +19,7 @@ _SOURCES = (
     "compiled.py",
     "opcodes.py",
     "views.py",
+    "kernels/neurons.py",
     "kernels/plain.py",
     "operations/stateless.py",
     "operations/ssm.py",

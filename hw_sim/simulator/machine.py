@@ -15,7 +15,9 @@ from .opcodes import (
     BACKWARDS,
     BATCH_NORM,
     BODY,
+    CHANNELS,
     COUNT,
+    DRIVEN,
     FINE,
     H_ARRIVED,
     H_BLOCK,
@@ -75,8 +77,8 @@ from .opcodes import (
     WIDEN,
 )
 from .operations.loihi import loihi
-from .operations.neurons import integrate, neurons
-from .operations.ssm import ssm
+from .operations.neurons import driven, integrate, neurons
+from .operations.ssm import channels, ssm
 from .operations.stateless import add, batch_norm, layer_norm, linear, lookup, multiply, table
 from .operations.windows import pool, read, take
 from .views import unowned_view
@@ -112,6 +114,16 @@ def execute(a16, a32, a64, start, stop):
                 neurons(record, a64, a64, a32, a64)
             else:
                 neurons(record, a16, a32, a32, a64)
+        elif op == CHANNELS:
+            if wide:
+                channels(record, a64, a64, a64)
+            else:
+                channels(record, a16, a32, a64)
+        elif op == DRIVEN:
+            if wide:
+                driven(record, a64, a64, a64)
+            else:
+                driven(record, a16, a32, a64)
         elif op == INTEGRATE:
             if wide:
                 integrate(record, a64, a64, a32, a64)

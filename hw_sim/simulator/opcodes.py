@@ -9,7 +9,7 @@ from __future__ import annotations
 
 # Operations; those before TAKE do nothing where their input has no rows
 TABLE, COUNT, WIDEN, NARROW, LINEAR, LOOKUP, MULTIPLY, ADD = range(8)
-BATCH_NORM, LAYER_NORM, SSM, POOL, NEURONS, INTEGRATE, LOIHI, TAKE, READ_OUT = range(8, 17)
+BATCH_NORM, LAYER_NORM, SSM, CHANNELS, POOL, NEURONS, DRIVEN, INTEGRATE, LOIHI, TAKE, READ_OUT = range(8, 19)
 
 # Types of an operation: (values, accumulators), for POOL (values, outputs)
 IS_NARROW, IS_WIDE, IS_MIXED = range(3)

@@ -1,6 +1,8 @@
 """The node types of a program, one small file a family."""
 
 from .base import GAP, QUERY, REGISTRY, TOTAL, VALUE, WEIGHT, Node
+from .channels import ChannelSSM
+from .driven import DrivenLIF
 from .facts import HIDDEN, OUTPUT, TRACED, State, Tensor
 from .inputs import GAP_FORMAT, DenseInput, GapInput, TokenInput, ValueInput
 from .integrator import LeakyIntegrator
@@ -30,8 +32,10 @@ __all__ = [
     "AdaptiveLIF",
     "Add",
     "BatchNorm",
+    "ChannelSSM",
     "DenseInput",
     "DiagonalSSM",
+    "DrivenLIF",
     "Embedding",
     "EventPool",
     "GapInput",

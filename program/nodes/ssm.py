@@ -11,6 +11,7 @@ import numpy as np
 from ..bounds import dot_bound, magnitudes, register, register_bits
 from ..formats import Format
 from .base import GAP, VALUE, Node, check_narrow, check_shift, register_node
+from .decays import growing, step_bound, step_loss
 from .facts import COMPLEX_ROUNDED, SHIFT_BITS, State, Tensor, biases, shifts, stored
 from .inputs import GAP_FORMAT
 
@@ -122,10 +123,7 @@ class DiagonalSSM(Node):
 
     def _loss(self) -> np.ndarray:
         """``1 - |a|`` of one tick, (P,), without cancellation."""
-        exponent = -self.decay_exponent[0].astype(np.int64)
-        re, im = (np.ldexp(codes[0].astype(np.float64), exponent) for codes in (self.decay_re, self.decay_im))
-        squared = -(2 * re + re**2 + im**2)  # 1 - |a|^2
-        return squared / (1 + np.sqrt(np.maximum(1 - squared, 0)))
+        return step_loss(self.decay_re[0], self.decay_im[0], self.decay_exponent[0])
 
     @cached_property
     def drive_shift(self) -> np.ndarray:
@@ -165,10 +163,7 @@ class DiagonalSSM(Node):
             check_narrow(self, what, getattr(self, what), self.decay_width)
         self.require_range("decay_exponent", self.decay_exponent, 1, 50)
         check_shift(self, "drive_shift", self.drive_shift)
-        grows = np.zeros(modes, dtype=bool)
-        for re, im, exponent in zip(self.decay_re, self.decay_im, self.decay_exponent, strict=True):
-            one = 1 << exponent.astype(object)
-            grows |= ((one + re.astype(object)) ** 2 + im.astype(object) ** 2 > one * one).astype(bool)
+        grows = growing(self.decay_re, self.decay_im, self.decay_exponent).any(axis=0)
         self.require(not np.any(grows), f"mode {int(np.argmax(grows))} grows: its decay exceeds 1")
 
     def bounds(self) -> Mapping[str, int]:
@@ -185,12 +180,8 @@ class DiagonalSSM(Node):
             (int(d) + int(h)) >> int(r) if r else int(d) << int(lf)
             for d, h, r, lf in zip(drive, half, right, left, strict=True)
         )
-        step = max(
-            max((magnitudes(re) + magnitudes(im)) * state + (1 << exponent.astype(object)) // 2)
-            for re, im, exponent in zip(self.decay_re, self.decay_im, self.decay_exponent, strict=True)
-        )
         return {
             "the drive": max(in_state),
             "the state sum": rounded + state,
-            "the decay step": int(step),
+            "the decay step": step_bound(self.decay_re, self.decay_im, self.decay_exponent, state),
         }

@@ -96,11 +96,12 @@ class _Builder:
     rng: np.random.Generator
     fixed: dict[str, Any] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
+    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: CHOICES)
 
     def pick(self, what: str) -> Any:
         if what in self.fixed:
             return self.fixed[what]
-        return CHOICES[what][self.rng.integers(len(CHOICES[what]))]
+        return self.choices[what][self.rng.integers(len(self.choices[what]))]
 
     def add(self, node: Node) -> Node:
         self.nodes.append(node)
@@ -226,6 +227,11 @@ class _Builder:
                 name=f"{name}/gelu", inputs=(y.name,), output=form, format=form, size=out, table=table, function="gelu"
             )
         )
+        return self.gated(name, y, gelu, skip, out), gap, pool_gap
+
+    def gated(self, name: str, y: Node, gelu: Node, skip: Node, out: int) -> Node:
+        """``skip + y sigmoid(W gelu + b)``; the skip is brought to ``out`` channels where it has others."""
+        rng, form, width = self.rng, y.output, y.output.width
         gate = self.linear(f"{name}/gate", [gelu], out, form)
         unsigned = Format(width=8, signed=False, frac=8)
         sigmoid = self.add(
@@ -250,9 +256,9 @@ class _Builder:
             )
         )
         residual = _signed(16, int(rng.integers(2, 10)))
-        if not square:
+        if skip.channels != out:
             skip = self.linear(f"{name}/skip", [skip], out, residual)
-        out_node = self.add(
+        return self.add(
             Add(
                 name=f"{name}/out",
                 inputs=(skip.name, gated.name),
@@ -261,7 +267,6 @@ class _Builder:
                 size=out,
             )
         )
-        return out_node, gap, pool_gap
 
     def program(self) -> Program:
         rng, width = self.rng, int(self.pick("width"))
@@ -293,19 +298,7 @@ class _Builder:
                 decay_shift=2 if mode == "forget" else 0,
             )
         )
-        top = 2047
-        weight_frac = 6
-        logits = Linear(
-            name="decoder",
-            inputs=(read.name,),
-            output=_signed(64, read.output.frac + weight_frac),
-            formats=(read.output,),
-            weights=(rng.integers(-top, top + 1, (3, x.channels)),),
-            weight_widths=(12,),
-            weight_fracs=(np.full(3, weight_frac),),
-            bias=rng.integers(-(1 << 20), 1 << 20, 3),
-        )
-        self.add(logits)
+        self.decode(read)
         return Program(
             nodes=tuple(self.nodes),
             logits="decoder",
@@ -313,6 +306,21 @@ class _Builder:
             class_names=("a", "b", "c"),
             provenance={"seed": "random"},
         )
+
+    def decode(self, read: Node) -> None:
+        """Logits of three classes."""
+        rng, top, weight_frac = self.rng, 2047, 6
+        logits = Linear(
+            name="decoder",
+            inputs=(read.name,),
+            output=_signed(64, read.output.frac + weight_frac),
+            formats=(read.output,),
+            weights=(rng.integers(-top, top + 1, (3, read.channels)),),
+            weight_widths=(12,),
+            weight_fracs=(np.full(3, weight_frac),),
+            bias=rng.integers(-(1 << 20), 1 << 20, 3),
+        )
+        self.add(logits)
 
 
 def embedded_tokens(rng: np.random.Generator, output: Format, vocab: int, width: int, extreme: bool) -> list[Node]:

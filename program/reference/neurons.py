@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arithmetic import round_half_up_shift
-from ..nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ..nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
 
 if TYPE_CHECKING:
     from .batch import Batch, NodeFunction
@@ -55,6 +55,21 @@ def adaptive_lif(node: AdaptiveLIF, inputs: list[np.ndarray], valid: np.ndarray,
     return spikes
 
 
+def driven_lif(node: DrivenLIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """Leaky integrate-and-fire of a current that arrives, step by step."""
+    arriving = inputs[0]
+    spikes, states = np.zeros_like(arriving), np.zeros_like(arriving)
+    u = np.zeros((len(arriving), node.channels), dtype=np.int64)
+    for t in range(arriving.shape[1]):
+        u = batch.store(node, driven_potential(node, u, arriving[:, t]), node.potential, valid[:, t])
+        z = (u > node.threshold).astype(np.int64)
+        u = u * (1 - z)
+        spikes[:, t], states[:, t] = z, u
+    if batch.trace:
+        batch.states[node.name] = states
+    return spikes
+
+
 def leaky_integrator(node: LeakyIntegrator, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
     """``o = sat(rhu(decay o' + W x + bias))``, step by step."""
     driven = np.left_shift(inputs[0] @ node.weight.astype(np.int64).T, node.weight_shift) + node.bias.astype(np.int64)
@@ -89,6 +104,11 @@ def potential(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
     return round_half_up_shift(total, right)
 
 
+def driven_potential(node: DrivenLIF, u: np.ndarray, arriving: np.ndarray) -> np.ndarray:
+    """``rhu(alpha u') + I``, before it is saturated."""
+    return round_half_up_shift(node.alpha.astype(np.int64) * u, node.alpha_frac) + arriving
+
+
 def adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray) -> np.ndarray:
     """``rhu(beta w' + coupling u + jump z)``, before it is saturated."""
     kept, coupled, jumped, right = node.adaptation_shifts
@@ -101,5 +121,6 @@ def adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray) -
 FUNCTIONS: dict[type[Node], NodeFunction] = {
     LIF: lif,
     AdaptiveLIF: adaptive_lif,
+    DrivenLIF: driven_lif,
     LeakyIntegrator: leaky_integrator,
 }

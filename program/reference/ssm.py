@@ -1,11 +1,11 @@
-"""The reference of the diagonal state-space node: a loop over events, vectorised over the batch."""
+"""The reference of the state-space nodes: a loop over events, vectorised over the batch."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..arithmetic import round_half_up_shift
-from ..nodes import DiagonalSSM, Node
+from ..nodes import ChannelSSM, DiagonalSSM, Node
 from .batch import Batch, NodeFunction
 
 
@@ -67,4 +67,41 @@ def _decay(
     return re, im
 
 
-FUNCTIONS: dict[type[Node], NodeFunction] = {DiagonalSSM: diagonal_ssm}
+def channel_ssm(node: ChannelSSM, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """Decay, drive and read of every channel by itself, step by step."""
+    u = inputs[0]
+    samples, steps, channels = u.shape
+    drives = round_half_up_shift(u[:, :, None, :], node.drive_shift)
+    re = im = np.zeros((samples, node.modes, channels), dtype=np.int64)
+    states = np.zeros((samples, steps, 2, node.modes, channels), dtype=np.int64)
+    for t in range(steps):
+        live = valid[:, t, None]
+        step_re, step_im = channel_decay(node, re, im)
+        re = batch.store(node, re + step_re, node.state_format, live)
+        im = batch.store(node, im + step_im, node.state_format, live)
+        re = batch.store(node, re + drives[:, t], node.state_format, live)
+        states[:, t, 0], states[:, t, 1] = re, im
+    if batch.trace:
+        batch.states[node.name] = states.reshape(samples, steps, 2 * node.modes * channels)
+    return batch.store(node, channel_output(node, states[:, :, 0], states[:, :, 1], u), node.output, valid)
+
+
+def channel_decay(node: ChannelSSM, re: np.ndarray, im: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``rhu(d x)``, both components. Shapes: (..., M, H) each."""
+    d_re, d_im = node.decay_re.astype(np.int64), node.decay_im.astype(np.int64)
+    exponent = node.decay_exponent.astype(np.int64)
+    return (
+        round_half_up_shift(d_re * re - d_im * im, exponent),
+        round_half_up_shift(d_re * im + d_im * re, exponent),
+    )
+
+
+def channel_output(node: ChannelSSM, re: np.ndarray, im: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """``rhu(C x + D u + b)``, not saturated. Shapes: re, im (..., M, H), u (..., H) -> (..., H)."""
+    products = node.output_re.astype(np.int64) * re + node.output_im.astype(np.int64) * im
+    total = np.left_shift(products.sum(axis=-2), node.state_shift) + node.bias.astype(np.int64)
+    total = total + np.left_shift(node.feedthrough.astype(np.int64) * u, node.feedthrough_shift)
+    return round_half_up_shift(total, node.output_shift)
+
+
+FUNCTIONS: dict[type[Node], NodeFunction] = {DiagonalSSM: diagonal_ssm, ChannelSSM: channel_ssm}

@@ -26,8 +26,14 @@ from pumice.program.nodes import (
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
+from pumice.program.random.spiking import random_spiking
 
-MAKERS = {"program": random_program, "network": random_network, "loihi": random_loihi}
+MAKERS = {
+    "program": random_program,
+    "network": random_network,
+    "loihi": random_loihi,
+    "spiking": random_spiking,
+}
 
 
 @pytest.mark.parametrize("maker", MAKERS)
@@ -190,7 +196,7 @@ def test_limits_of_sums_and_the_clock_of_decays_by_hand():
 def test_every_node_type_says_what_it_computes():
     equations = [kind.equation for kind in REGISTRY.values()]
     assert all(equations)
-    assert len(set(equations)) == len(equations) == 17
+    assert len(set(equations)) == len(equations) == 19
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ from pumice.program.nodes import GAP_FORMAT, REGISTRY, DenseInput, DiagonalSSM, 
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program
+from pumice.program.random.spiking import random_spiking
 
-DRAWS = (random_program, random_network, random_loihi)
+DRAWS = (random_program, random_network, random_loihi, random_spiking)
 CODES = st.integers(-(1 << 52) + 1, (1 << 52) - 1)
 
 

@@ -14,20 +14,24 @@ from ....program.nodes import (
     VALUE,
     WEIGHT,
     AdaptiveLIF,
+    ChannelSSM,
     DiagonalSSM,
+    DrivenLIF,
     EventPool,
     LeakyIntegrator,
     Node,
     Readout,
 )
-from .neurons import AdaptiveState, IntegratorState, NeuronState
-from .ssm import SsmState
+from .neurons import AdaptiveState, DrivenState, IntegratorState, NeuronState
+from .ssm import ChannelState, SsmState
 from .stateless import STATELESS
 from .windows import PoolState, ReadoutState
 
 STATEFUL: Mapping[type[Node], Callable[[Any], Any]] = {
     AdaptiveLIF: AdaptiveState,
+    ChannelSSM: ChannelState,
     DiagonalSSM: SsmState,
+    DrivenLIF: DrivenState,
     EventPool: PoolState,
     LeakyIntegrator: IntegratorState,
     LIF: NeuronState,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....program.arithmetic import round_half_up_shift, saturate
-from ....program.nodes import AdaptiveLIF, LeakyIntegrator, Neurons
+from ....program.nodes import AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons
 
 
 class NeuronState:
@@ -79,6 +79,23 @@ class AdaptiveState(NeuronState):
         total = self._constants["beta"] * self._w << kept
         total = total + (self._constants["coupling"] * u << coupled) + (self._constants["jump"] * z << jumped)
         self._w = saturate(round_half_up_shift(total, right), self.node.adaptation)[0]
+
+
+class DrivenState:
+    """Neurons that a current drives: ``codes`` (H,) int64, their potentials."""
+
+    def __init__(self, node: DrivenLIF) -> None:
+        self.node = node
+        self.codes = np.zeros(node.channels, dtype=np.int64)
+        self._alpha = node.alpha.astype(np.int64)
+
+    def step(self, value: np.ndarray) -> np.ndarray:
+        """One time step. Shapes: value (H,), the current -> spikes (H,)."""
+        node = self.node
+        u = saturate(round_half_up_shift(self._alpha * self.codes, node.alpha_frac) + value, node.potential)[0]
+        fired = u > node.threshold
+        self.codes = np.where(fired, 0, u)
+        return fired.astype(np.int64)
 
 
 class IntegratorState:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
-from ..arithmetic import shift_left
+from ....program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ..arithmetic import saturate, shift_left
 from ..dialect import Writer
 from ..event import Carried, ProgramEvent
 from ..sums import Term, rounded_sum, store_sum
@@ -35,6 +35,21 @@ def write_adaptive_lif(event: ProgramEvent, node: AdaptiveLIF) -> str:
     seen = (rest, spiked) if node.order == "se" else (u, graph.cast(z, bool))
     _keep(event, node, u=rest, w=_adapt(event, node, w, *seen))
     return _spikes(event, node, spiked)
+
+
+def write_driven_lif(event: ProgramEvent, node: DrivenLIF) -> str:
+    """One time step of neurons without synapses: what is kept of the potential, and the current. State: u."""
+    graph, name = event.graph, f"{node.name}/u"
+    (arriving,) = event.inputs_of(node)
+    old = event.open(Carried(name, (node.channels,), _CODES))
+    decayed = [Term(old, node.alpha, 0, node.potential.magnitude)]
+    kept, bound = rounded_sum(graph, decayed, 0, node.alpha_frac)
+    bound += node.format.magnitude
+    dtype = np.dtype(np.int32 if bound < 1 << 31 else np.int64)
+    total = graph.op("Add", graph.cast(kept, dtype), graph.cast(arriving, dtype))
+    rest, spiked = _fire(event, node, saturate(graph, total, node.potential, bound))
+    event.keep_unless_valid(name, rest, event.program.rates[node.name])
+    return graph.cast(spiked, SPIKES)
 
 
 def write_leaky_integrator(event: ProgramEvent, node: LeakyIntegrator) -> str:
@@ -82,7 +97,7 @@ def _integrate(event: ProgramEvent, node: Neurons, u: str, drive: str, bound: in
     return store_sum(event.graph, terms, 0, right, node.potential)
 
 
-def _fire(event: ProgramEvent, node: Neurons, reached: str) -> tuple[str, str]:
+def _fire(event: ProgramEvent, node: Neurons | DrivenLIF, reached: str) -> tuple[str, str]:
     """Potentials after the reset, and where neurons spiked, (B, H) bool."""
     graph = event.graph
     compared = graph.cast(reached, np.int64) if node.threshold.min() < np.iinfo(_CODES).min else reached
@@ -112,5 +127,6 @@ def _adapt(event: ProgramEvent, node: AdaptiveLIF, w: str, u: str, spiked: str) 
 WRITERS: dict[type[Node], Writer] = {
     LIF: write_lif,
     AdaptiveLIF: write_adaptive_lif,
+    DrivenLIF: write_driven_lif,
     LeakyIntegrator: write_leaky_integrator,
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
 from ..dialect import Writer
 from ..event import Carried, ProgramEvent
+from ..graph import Graph
 from .quantize import codes_to_real, matmul, quantize, real
 
 _FLOAT = np.dtype(np.float32)
@@ -29,6 +30,17 @@ def write_adaptive_lif(event: ProgramEvent, node: AdaptiveLIF) -> str:
     kept = graph.op("Add", _times(event, node, "beta", w), _times(event, node, "coupling", seen_u))
     adapted = quantize(graph, graph.op("Add", kept, _times(event, node, "jump", seen_z)), node.adaptation)
     _keep(event, node, w=adapted, u=rest, z=spikes)
+    return spikes
+
+
+def write_driven_lif(event: ProgramEvent, node: DrivenLIF) -> str:
+    """One time step of neurons without synapses."""
+    graph, name = event.graph, f"{node.name}/u"
+    (arriving,) = event.inputs_of(node)
+    old = event.open(Carried(name, (node.channels,), _FLOAT))
+    kept = graph.op("Mul", old, codes_to_real(graph, node.alpha, node.constant_width, node.alpha_frac))
+    rest, spikes = _spike(graph, quantize(graph, graph.op("Add", kept, arriving), node.potential), node)
+    event.keep_unless_valid(name, rest, event.program.rates[node.name])
     return spikes
 
 
@@ -71,7 +83,10 @@ def _fire(event: ProgramEvent, node: Neurons, u: str, drive: str) -> tuple[str, 
     """Potentials after the reset, and spikes."""
     graph = event.graph
     driven = graph.op("Add", _times(event, node, "alpha", u), _times(event, node, "rise", drive))
-    reached = quantize(graph, driven, node.potential)
+    return _spike(graph, quantize(graph, driven, node.potential), node)
+
+
+def _spike(graph: Graph, reached: str, node: Neurons | DrivenLIF) -> tuple[str, str]:
     spiked = graph.op("Greater", reached, real(graph, node.threshold * node.potential.scale))
     return graph.op("Where", spiked, graph.like(0, reached), reached), graph.cast(spiked, _FLOAT)
 
@@ -94,5 +109,6 @@ def _affine(
 WRITERS: dict[type[Node], Writer] = {
     LIF: write_lif,
     AdaptiveLIF: write_adaptive_lif,
+    DrivenLIF: write_driven_lif,
     LeakyIntegrator: write_leaky_integrator,
 }

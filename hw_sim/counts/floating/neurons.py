@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
 from ..edges import Edges
 from ..records import Tally
 from .rule import FloatRule, op, update_states
@@ -24,6 +24,22 @@ def adaptive_lif(node: AdaptiveLIF, edges: Edges, tally: Tally) -> None:
     op(tally, "multiply", "adaptation", 3 * count)
     op(tally, "add", "adaptation", 2 * count)
     update_states(node, len(edges.output(node)), numbers(node), tally)
+
+
+def driven_lif(node: DrivenLIF, edges: Edges, tally: Tally) -> None:
+    """A product for what is kept of the potential; the current, threshold and reset."""
+    count = edges.output(node).size
+    op(tally, "multiply", "potential", count)
+    op(tally, "add", "potential", count)
+    op(tally, "compare", "threshold", count)
+    op(tally, "reset", "potential", count)
+    update_states(node, len(edges.output(node)), driven_numbers(node), tally)
+
+
+def driven_numbers(node: DrivenLIF) -> int:
+    """What is kept, and thresholds: a single one where all agree."""
+    kept = {tensor.name: tensor.codes.size for tensor in node.tensors()}
+    return kept["alpha"] + kept["threshold"]
 
 
 def leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
@@ -62,5 +78,6 @@ def _integrate(node: Neurons, edges: Edges, tally: Tally) -> None:
 RULES: dict[type[Node], FloatRule] = {
     LIF: FloatRule(lif, numbers),
     AdaptiveLIF: FloatRule(adaptive_lif, numbers),
+    DrivenLIF: FloatRule(driven_lif, driven_numbers),
     LeakyIntegrator: FloatRule(leaky_integrator, integrator_numbers),
 }

@@ -1,10 +1,10 @@
-"""The state-space node."""
+"""The state-space nodes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import DiagonalSSM, Node
+from ....program.nodes import ChannelSSM, DiagonalSSM, Node
 from ..edges import Edges
 from ..integer.ssm import moving_events
 from ..records import Tally
@@ -35,4 +35,27 @@ def numbers(node: DiagonalSSM) -> int:
     return 2 * node.input_re.size + biases + 2 * node.modes
 
 
-RULES: dict[type[Node], FloatRule] = {DiagonalSSM: FloatRule(diagonal_ssm, numbers)}
+def channel_ssm(node: ChannelSSM, edges: Edges, tally: Tally) -> None:
+    """``x <- a x + u`` and ``C x + D u``, with decays computed once: a step's length does not change."""
+    runs, modes = len(edges.output(node)), node.modes * node.channels
+    op(tally, "multiply", "decay", 4 * runs * modes)
+    op(tally, "add", "decay", 2 * runs * modes)
+    op(tally, "add", "drive", runs * modes)
+    op(tally, "mac", "C", 2 * runs * modes)
+    op(tally, "mac", "D", runs * node.channels)
+    op(tally, "add", "bias", runs * int(np.count_nonzero(node.bias)))
+    tally.state_updates += runs * modes
+    bits = 2 * runs * modes * WIDTH
+    tally.move(state_read=bits, state_written=bits)
+    read(tally, runs * channel_numbers(node))
+
+
+def channel_numbers(node: ChannelSSM) -> int:
+    """A complex decay and C a mode, D, and biases that are not zero."""
+    return 4 * node.modes * node.channels + node.channels + int(np.count_nonzero(node.bias))
+
+
+RULES: dict[type[Node], FloatRule] = {
+    DiagonalSSM: FloatRule(diagonal_ssm, numbers),
+    ChannelSSM: FloatRule(channel_ssm, channel_numbers),
+}

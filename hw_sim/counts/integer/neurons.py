@@ -7,8 +7,8 @@ import numpy as np
 from ....program import ProgramError
 from ....program.arithmetic import saturate
 from ....program.bounds import register, register_bits
-from ....program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, Neurons, Node
-from ....program.reference.neurons import adaptation, adapted_drive, current, potential
+from ....program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.reference.neurons import adaptation, adapted_drive, current, driven_potential, potential
 from ..edges import Edges, NodeCounter
 from ..records import Tally
 from .stateless import matrix_products, read_fixed
@@ -39,6 +39,22 @@ def adaptive_lif(node: AdaptiveLIF, edges: Edges, tally: Tally) -> None:
     _require_same(node, u, z, _integrated(node, before(u), drive))
     if not np.array_equal(w, saturate(adaptation(node, before(w), *seen), node.adaptation)[0]):
         raise stale(node)
+
+
+def driven_lif(node: DrivenLIF, edges: Edges, tally: Tally) -> None:
+    """What is kept of the potential, where that is no power of two a product; the current, threshold and reset."""
+    arriving, z, u = edges.inputs(node)[0], edges.output(node), edges.states(node)
+    width, bounds = node.potential.width, node.bounds()
+    kept, total = (register_bits(register(bounds[what])) for what in ("the decay", "the potential"))
+    products = (node.alpha & (node.alpha - 1)) != 0
+    count = len(z) * np.count_nonzero(products)
+    tally.add("multiply", "alpha", (node.constant_width, width), kept, count, np.count_nonzero(before(u) * products))
+    tally.add("round", "alpha", (kept, 0), width, z.size * (node.alpha_frac > 0))
+    tally.add("add", "potential", (total, total), total, z.size)
+    tally.add("compare", "threshold", (width, width), node.output.width, z.size)
+    tally.add("reset", "potential", (width, 0), width, z.size, np.count_nonzero(z))
+    update_states(node, z, tally)
+    _require_same(node, u, z, saturate(driven_potential(node, before(u), arriving), node.potential)[0])
 
 
 def leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
@@ -102,7 +118,7 @@ def _integrated(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
     return saturate(potential(node, u, drive), node.potential)[0]
 
 
-def _require_same(node: Neurons, u: np.ndarray, z: np.ndarray, integrated: np.ndarray) -> None:
+def _require_same(node: Neurons | DrivenLIF, u: np.ndarray, z: np.ndarray, integrated: np.ndarray) -> None:
     """The traced spikes and potentials have to follow from the step before them."""
     spikes = integrated > node.threshold
     if not (np.array_equal(spikes, z) and np.array_equal(np.where(spikes, 0, integrated), u)):
@@ -117,5 +133,6 @@ def stale(node: Node) -> ProgramError:
 COUNTERS: dict[type[Node], NodeCounter] = {
     LIF: lif,
     AdaptiveLIF: adaptive_lif,
+    DrivenLIF: driven_lif,
     LeakyIntegrator: leaky_integrator,
 }

@@ -1,4 +1,4 @@
-"""The state-space node."""
+"""The state-space nodes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import numpy as np
 from ....program import ProgramError
 from ....program.arithmetic import round_half_up_shift, saturate
 from ....program.bounds import register_bits
-from ....program.nodes import DiagonalSSM, Node
+from ....program.nodes import ChannelSSM, DiagonalSSM, Node
 from ....program.nodes.facts import SHIFT_BITS
+from ....program.reference.ssm import channel_decay
 from ....program.reference.ssm import drive as driven
 from ..edges import Edges, NodeCounter
 from ..records import Tally
@@ -78,4 +79,44 @@ def _decays(node: DiagonalSSM, edges: Edges, u: np.ndarray, gap: np.ndarray, tal
         raise ProgramError(f"node {node.name}: the trace's states do not follow from its values; trace the run anew")
 
 
-COUNTERS: dict[type[Node], NodeCounter] = {DiagonalSSM: diagonal_ssm}
+def channel_ssm(node: ChannelSSM, edges: Edges, tally: Tally) -> None:
+    """A decay step, an addition of the input and a product with C a mode; D and the sum's rounding a channel."""
+    (u,), states = edges.inputs(node), edges.states(node)
+    runs, modes = len(u), node.modes * node.channels
+    before = np.concatenate([np.zeros_like(states[:1]), states[:-1]])
+    width, result, total = (
+        node.state_width,
+        register_bits(node.decay_accumulator),
+        register_bits(node.output_accumulator),
+    )
+    codes = np.tile((node.decay_re != 0).astype(np.int64) + (node.decay_im != 0), (2, 1, 1)).ravel()
+    effective = ((before != 0) * codes).sum()
+    tally.add("multiply", "decay", (node.decay_width, width), result, 4 * runs * modes, effective)
+    tally.add("add", "decay", (result, result), result, 2 * runs * modes)
+    tally.add("round", "decay", (result, 0), width, 2 * runs * modes)
+    tally.add("add", "state", (width, width), width, 2 * runs * modes)
+    tally.add("round", "drive", (node.format.width, 0), width, runs * np.count_nonzero(node.drive_shift > 0))
+    tally.add("add", "drive", (width, width), width, runs * modes)
+    weight = np.concatenate([node.output_re.ravel(), node.output_im.ravel()])
+    matrix_products(tally, "C", weight, (node.output_width, width), total, states)
+    matrix_products(tally, "D", node.feedthrough, (node.feedthrough_width, node.format.width), total, u)
+    tally.add("add", "bias", (total, total), total, runs * node.channels, runs * np.count_nonzero(node.bias))
+    tally.add("round", "sum", (total, 0), node.output.width, runs * np.count_nonzero(node.output_shift > 0))
+    tally.state_updates += runs * modes
+    tally.digit_steps += runs * modes
+    tally.move(state_read=2 * runs * modes * width, state_written=2 * runs * modes * width)
+    read_fixed(tally, node.whole_bits + modes * (2 * node.decay_width + SHIFT_BITS), runs)
+    _check_channels(node, before, u, states)
+
+
+def _check_channels(node: ChannelSSM, before: np.ndarray, u: np.ndarray, states: np.ndarray) -> None:
+    shape, form = (len(u), 2, node.modes, node.channels), node.state_format
+    old = before.reshape(shape)
+    new = np.stack(channel_decay(node, old[:, 0], old[:, 1]), axis=1)
+    new = saturate(old + new, form)[0]
+    new[:, 0] = saturate(new[:, 0] + round_half_up_shift(u[:, None, :], node.drive_shift), form)[0]
+    if not np.array_equal(new.reshape(states.shape), states):
+        raise ProgramError(f"node {node.name}: the trace's states do not follow from its values; trace the run anew")
+
+
+COUNTERS: dict[type[Node], NodeCounter] = {DiagonalSSM: diagonal_ssm, ChannelSSM: channel_ssm}

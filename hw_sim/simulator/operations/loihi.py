@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..compiled import compiled
-from ..kernels import plain as tier
+from ..kernels import neurons as tier
 from ..opcodes import BODY, IN, IN_CHANNELS, IN_ROWS, OUT, OUT_CHANNELS, SATURATIONS
 from ..views import fields
 from .neurons import product

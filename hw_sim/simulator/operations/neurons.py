@@ -7,7 +7,7 @@ their arithmetic is int64. Rows of S entries are those of H neurons and zeros up
 from __future__ import annotations
 
 from ..compiled import compiled
-from ..kernels import plain as tier
+from ..kernels import neurons as tier
 from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, IS_LIF, IS_SE, LOW, OUT, OUT_CHANNELS, SATURATIONS
 from ..views import fields
 
@@ -95,6 +95,32 @@ def neurons(record, values, accs, a32, a64):
                 a64[row + i] = u[i]
                 if kind != IS_LIF:
                     a64[row + own + i] = w[i]
+    a64[record[SATURATIONS]] += clipped
+
+
+@compiled
+def driven(record, values, accs, a64):
+    """u (H,), its lowest and highest code; alpha (H,), half and right of its shift; threshold (H,); trace or -1."""
+    u_at, low, high, alpha, half, right, threshold, trace = fields(record[BODY:], 8)
+    own = record[OUT_CHANNELS]
+    u = values[u_at : u_at + own]
+    clipped = 0
+    for t in range(a64[record[IN_ROWS]]):
+        source, out = record[IN] + t * own, record[OUT] + t * own
+        clipped += tier.driven_lif(
+            values[source : source + own],
+            u,
+            values[out : out + own],
+            accs[alpha : alpha + own],
+            half,
+            right,
+            accs[threshold : threshold + own],
+            low,
+            high,
+        )
+        if trace >= 0:
+            for i in range(own):
+                a64[trace + t * own + i] = u[i]
     a64[record[SATURATIONS]] += clipped
 
 

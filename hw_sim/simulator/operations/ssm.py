@@ -1,4 +1,4 @@
-"""The operation of the diagonal state-space node."""
+"""The operations of the state-space nodes."""
 
 from __future__ import annotations
 
@@ -71,4 +71,62 @@ def ssm(record, values, accs, a64):
         if trace >= 0:
             for i in range(q):
                 a64[trace + t * q + i] = x[i]
+    a64[record[SATURATIONS]] += clipped
+
+
+@compiled
+def channels(record, values, accs, a64):
+    """Modes M; state (2, M, H), its lowest and highest code; decay codes (2, M, H), half and exponent (M, H); left,
+    half and right of the drive (M, H); C (2, M, H), its shift; D, its shift; bias, sum (scratch), left, half, right,
+    (H,) each; state trace or -1.
+    """
+    modes, state, low, high, decay, decay_half, exponent = fields(record[BODY:], 7)
+    up, drive_half, down, matrix, shift, feed, feed_shift = fields(record[BODY + 7 :], 7)
+    bias, scratch, left, half, right, trace = fields(record[BODY + 14 :], 6)
+    h = record[IN_CHANNELS]
+    q = modes * h
+    x, re, im = values[state : state + 2 * q], values[state : state + q], values[state + q : state + 2 * q]
+    acc = accs[scratch : scratch + h]
+    clipped = 0
+    for t in range(a64[record[IN_ROWS]]):
+        place = record[IN] + t * h
+        u = values[place : place + h]
+        clipped += tier.decay_step(
+            re,
+            im,
+            values[decay : decay + q],
+            values[decay + q : decay + 2 * q],
+            accs[decay_half : decay_half + q],
+            accs[exponent : exponent + q],
+            low,
+            high,
+        )
+        acc[:] = 0
+        for m in range(0, q, h):
+            clipped += tier.drive_state(
+                re[m : m + h],
+                u,
+                accs[up + m : up + m + h],
+                accs[drive_half + m : drive_half + m + h],
+                accs[down + m : down + m + h],
+                low,
+                high,
+            )
+            tier.add_products(values[matrix + m : matrix + m + h], re[m : m + h], acc)
+            tier.add_products(values[matrix + q + m : matrix + q + m + h], im[m : m + h], acc)
+        tier.shift_and_add(acc, accs[shift : shift + h], accs[bias : bias + h])
+        tier.scale(values[feed : feed + h], u, accs[feed_shift : feed_shift + h], acc)
+        place = record[OUT] + t * h
+        clipped += tier.round_store(
+            acc,
+            accs[left : left + h],
+            accs[half : half + h],
+            accs[right : right + h],
+            record[LOW],
+            record[HIGH],
+            values[place : place + h],
+        )
+        if trace >= 0:
+            for i in range(2 * q):
+                a64[trace + t * 2 * q + i] = x[i]
     a64[record[SATURATIONS]] += clipped

@@ -8,7 +8,7 @@ from ....program.nodes import SPIKES, LoihiLIF, Node
 from ....program.nodes.loihi import ALIGNMENT, DECAY_BITS, STATE_LIMIT
 from .. import opcodes as o
 from ..arenas import fits_16
-from ..kernels.plain import GROUP
+from ..kernels.neurons import GROUP
 from .neurons import by_input, padded, put_padded
 from .planner import NodePlanner, Planner
 

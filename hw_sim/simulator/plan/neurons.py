@@ -15,10 +15,10 @@ from typing import SupportsInt
 import numpy as np
 
 from ....program.bounds import I32_LIMIT, dot_bound
-from ....program.nodes import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Node
+from ....program.nodes import LIF, SPIKES, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Node
 from .. import opcodes as o
 from ..arenas import Arena, fits_16
-from ..kernels.plain import GROUP
+from ..kernels.neurons import GROUP
 from .planner import NodePlanner, Planner, left_shift, rounding
 
 LANES = 16
@@ -60,6 +60,20 @@ def _put_state_shifts(planner: Planner, shifts: Sequence[int]) -> int:
     return planner.a64.put(np.array([*(min(left, 62) for left in lefts), 1 << right >> 1, right]))
 
 
+def plan_driven(planner: Planner, node: DrivenLIF) -> None:
+    """One record; where all fits, the arithmetic is int32."""
+    wide = not fits_16(node.format, node.potential) or max(node.bounds().values()) >= I32_LIMIT
+    values, accs = planner.values(wide), planner.accs(wide)
+    source, u = planner.edge(node.inputs[0], wide), planner.reserve_state(values, node.channels)
+    _, half, right = rounding(node.alpha_frac, wide)
+    out = planner.place(node, wide)
+    body: list[SupportsInt]
+    body = [u, node.potential.min, node.potential.max, accs.put(node.alpha), half, right, accs.put(node.threshold)]
+    body.append(planner.trace_states(node))
+    planner.emit(o.DRIVEN, node, wide, source, out, body)
+    planner.name_states(node, values, node.channels, u)
+
+
 def plan_integrators(planner: Planner, node: LeakyIntegrator) -> None:
     """One record for leaky integrators; their potentials are wide."""
     wide = _is_wide(node, int(max(dot_bound(node.weight, node.format.magnitude))), node.weight_width)
@@ -98,5 +112,6 @@ def by_input(arena: Arena, matrix: np.ndarray, size: int) -> int:
 FUNCTIONS: dict[type[Node], NodePlanner] = {
     LIF: plan_neurons,
     AdaptiveLIF: plan_neurons,
+    DrivenLIF: plan_driven,
     LeakyIntegrator: plan_integrators,
 }

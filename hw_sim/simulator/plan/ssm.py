@@ -1,4 +1,4 @@
-"""Planning of the diagonal state-space node; bodies in the order of operations/ssm.py."""
+"""Planning of the state-space nodes; bodies in the order of operations/ssm.py."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from ....program.arithmetic import round_half_up_shift
 from ....program.bounds import I32_LIMIT
-from ....program.nodes import DiagonalSSM, Node
+from ....program.nodes import ChannelSSM, DiagonalSSM, Node
 from .. import opcodes as o
 from ..arenas import fits_16
-from .planner import Edge, NodePlanner, Planner, rounding
+from .planner import Edge, NodePlanner, Planner, left_shift, rounding
 
 
 def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
@@ -50,4 +50,27 @@ def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
     planner.name_states(node, values, node.channels, state)
 
 
-FUNCTIONS: dict[type[Node], NodePlanner] = {DiagonalSSM: plan_ssm}
+def plan_channels(planner: Planner, node: ChannelSSM) -> None:
+    """One record; all its rows have a channel an entry, so that loops run over channels."""
+    wide = (
+        not fits_16(node.format, node.output)
+        or max(node.state_width, node.output_width, node.feedthrough_width, node.decay_width) > 16
+        or max(node.bounds().values()) >= I32_LIMIT
+    )
+    values, accs, size = planner.values(wide), planner.accs(wide), node.modes * node.channels
+    source = planner.edge(node.inputs[0], wide)
+    state = planner.reserve_state(values, 2 * size)
+    _, half, exponent = rounding(node.decay_exponent, wide)
+    out = planner.place(node, wide)
+    body: list[SupportsInt]
+    body = [node.modes, state, node.state_format.min, node.state_format.max]
+    body += [values.put(np.stack([node.decay_re, node.decay_im])), accs.put(half), accs.put(exponent)]
+    body += planner.put_shifts(node.drive_shift, wide)
+    body += [values.put(np.stack([node.output_re, node.output_im])), accs.put(left_shift(node.state_shift, wide))]
+    body += [values.put(node.feedthrough), accs.put(left_shift(node.feedthrough_shift, wide)), accs.put(node.bias)]
+    body += [accs.reserve(node.channels), *planner.put_shifts(node.output_shift, wide), planner.trace_states(node)]
+    planner.emit(o.CHANNELS, node, wide, source, out, body)
+    planner.name_states(node, values, 2 * size, state)
+
+
+FUNCTIONS: dict[type[Node], NodePlanner] = {DiagonalSSM: plan_ssm, ChannelSSM: plan_channels}

@@ -14,6 +14,8 @@ from pumice.program.nodes import DenseInput, GapInput, TokenInput
 from pumice.program.random.networks import CHOICES as NETWORK_CHOICES
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import CHOICES, random_program, random_sample
+from pumice.program.random.spiking import CHOICES as SPIKING_CHOICES
+from pumice.program.random.spiking import random_spiking
 
 HALF = Fraction(1, 2)
 
@@ -214,6 +216,44 @@ class Literal:
         self.states[node.name].append(codes)
         return [self.sat(node, rhu(code, node.read_shift)) for code in codes]
 
+    def ChannelSSM(self, node, u):
+        """In values rather than codes, rounded and saturated where the equations say so."""
+        memory, form = self.state[node.name], node.state_format
+        old = memory.get("x", [(0, 0)] * (node.modes * node.channels))
+        biases = zip(node.bias, node.accumulator_frac, strict=True)
+        new, sums = [], [Fraction(int(bias)) / Fraction(2) ** int(frac) for bias, frac in biases]
+        for i, (re, im) in enumerate(old):
+            m, h = divmod(i, node.channels)
+            d = [
+                Fraction(int(part[m, h])) / 2 ** int(node.decay_exponent[m, h])
+                for part in (node.decay_re, node.decay_im)
+            ]
+            moved = self.sat(node, re + floor(d[0] * re - d[1] * im + HALF), form)
+            im = self.sat(node, im + floor(d[0] * im + d[1] * re + HALF), form)
+            unit = Fraction(2) ** (int(node.state_frac[m, h]) - node.format.frac)
+            re = self.sat(node, moved + floor(u[h] * unit + HALF), form)
+            new.append((re, im))
+            product = int(node.output_re[m, h]) * re + int(node.output_im[m, h]) * im
+            sums[h] += Fraction(product) / Fraction(2) ** int(node.output_frac[h])
+        memory["x"] = new
+        self.states[node.name].append([re for re, _ in new] + [im for _, im in new])
+        for h, value in enumerate(u):
+            fed = Fraction(2) ** (int(node.feedthrough_frac[h]) + node.format.frac)
+            sums[h] += Fraction(int(node.feedthrough[h]) * value) / fed
+        return [self.sat(node, floor(total * Fraction(2) ** node.output.frac + HALF)) for total in sums]
+
+    def DrivenLIF(self, node, current):
+        memory = self.state[node.name]
+        u, spikes = [], []
+        for h, before in enumerate(memory.get("u", [0] * node.channels)):
+            kept = floor(Fraction(int(node.alpha[h]) * before, 2**node.alpha_frac) + HALF)
+            reached = self.sat(node, kept + current[h], node.potential)
+            spikes.append(int(reached > int(node.threshold[h])))
+            u.append(0 if spikes[-1] else reached)
+        memory["u"] = u
+        self.states[node.name].append(u)
+        return spikes
+
     def EventPool(self, node, x, weight=None):
         window = self.state[node.name].setdefault("window", [])
         window.append((x, weight[0] if weight else 0))
@@ -338,6 +378,22 @@ def test_networks_of_wide_weights_follow_the_equations(cell, weight_width):
         weight_width, value="dense", cell=cell, weight_width=weight_width, state_width=16, recurrent=True
     )
     check(program, random_sample(program, 3, 20))
+
+
+SPIKING_OPTIONS = [(what, value) for what, values in SPIKING_CHOICES.items() for value in dict.fromkeys(values)]
+
+
+@pytest.mark.parametrize(("what", "value"), SPIKING_OPTIONS, ids=[f"{what}-{value}" for what, value in SPIKING_OPTIONS])
+def test_every_choice_of_spiking_state_spaces_follows_the_equations(what, value):
+    program = random_spiking(len(what), **{what: value})
+    check(program, random_sample(program, 1, 25))
+
+
+@given(seed=st.integers(0, 10**6), events=st.integers(0, 20))
+@settings(max_examples=60, deadline=None)
+def test_random_spiking_state_spaces_follow_the_equations(seed, events):
+    program = random_spiking(seed)
+    check(program, random_sample(program, seed + 1, events))
 
 
 def test_the_series_of_a_network_is_kept_without_a_trace():

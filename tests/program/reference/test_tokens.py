@@ -11,12 +11,14 @@ from pumice.program.nodes import Linear, TokenInput
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program
+from pumice.program.random.spiking import random_spiking
 from pumice.program.reference.tokens import by_token
 
 MAKERS = {
     "program": lambda seed: random_program(seed, value="token", pairing="causal"),
     "network": lambda seed: random_network(seed, value="token"),
     "loihi": lambda seed: random_loihi(seed, value="token"),
+    "spiking": lambda seed: random_spiking(seed, value="token"),
 }
 
 
@@ -41,7 +43,17 @@ def test_tables_are_what_single_events_give(maker, seed):
 def test_exactly_the_edges_that_nothing_but_the_token_can_move_have_one(maker, seed):
     """Reachability, read the other way round: no path from a state or a gap leads to a node with a table."""
     program = MAKERS[maker](seed)
-    stateful = ("DiagonalSSM", "EventPool", "LIF", "AdaptiveLIF", "LeakyIntegrator", "LoihiLIF", "Readout")
+    stateful = (
+        "DiagonalSSM",
+        "EventPool",
+        "LIF",
+        "AdaptiveLIF",
+        "LeakyIntegrator",
+        "LoihiLIF",
+        "Readout",
+        "ChannelSSM",
+        "DrivenLIF",
+    )
 
     def moved(name: str) -> bool:
         node = program[name]
