@@ -35,12 +35,33 @@ def read_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         SafetensorError, OSError, ValueError: missing, damaged, or not written by Pumice.
     """
+    tensors, metadata = _read(path)
+    if METADATA_KEY not in metadata:
+        raise ValueError("Pumice did not write it")
+    return tensors, _data(tensors, metadata)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of ``path``, whoever wrote it; where Pumice did, they match their digest.
+
+    Raises:
+        SafetensorError, OSError, ValueError: missing or damaged.
+    """
+    tensors, metadata = _read(path)
+    if METADATA_KEY in metadata:
+        _data(tensors, metadata)
+    return tensors
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     _check_size(path)
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        metadata = file.metadata() or {}
-    if METADATA_KEY not in metadata:
-        raise ValueError("Pumice did not write it")
+        return tensors, file.metadata() or {}
+
+
+def _data(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What is kept beside the tensors, which its digest has to match."""
     try:
         header = json.loads(metadata[METADATA_KEY])
     except RecursionError:
@@ -48,11 +69,11 @@ def read_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(header, dict):
         raise ValueError("its metadata is no JSON object")
     if not {"sealed", "sha256"} & set(header):
-        return tensors, header
+        return header
     data = header.get("sealed")
     if not isinstance(data, dict) or header.get("sha256") != _digest(data, tensors):
         raise ValueError("it does not match its digest")
-    return tensors, data
+    return data
 
 
 def _check_size(path: Path) -> None:

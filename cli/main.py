@@ -59,6 +59,8 @@ def _dispatch(arguments: list[str]) -> None:
     if any(argument.startswith("--experimental-rerun") for argument in rest):
         raise PumiceError("--experimental-rerun reads a pickle, which Pumice never does; give run_dir=... instead")
     listing = any(argument.split("=", 1)[0] in LISTING_FLAGS for argument in rest)
+    if verb.reads and not listing:
+        verb, rest = verb.reading(rest)
     if verb.takes_plain(rest) and not listing:
         verb.call_plain(rest)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from ..files import atomic_path
 from ..stages.run import export_stage, run_stages
 from .overrides import save_overrides
+
+Remember = Callable[[Path], None]
 
 LONGEST_NAME = 200
 
@@ -27,11 +30,29 @@ def stages(config: DictConfig, names: tuple[str, ...]) -> float | None:
     Raises:
         PumiceError: see `pumice.stages.run.run_stages`.
     """
+    plain, path, again, remember = _opened(config)
+    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    return run_stages(plain, names, path, again, remember, others=multirun)
+
+
+def imported(config: DictConfig, format_name: str, source: str) -> None:
+    """Make a run folder of the weights in the file ``source``; see `pumice.stages.imports.import_weights`.
+
+    Raises:
+        PumiceError: weights that cannot be read or do not fit the configured model.
+    """
+    from ..stages.imports import import_weights
+
+    plain, path, again, remember = _opened(config)
+    import_weights(plain, format_name, Path(source), path, again, remember)
+
+
+def _opened(config: DictConfig) -> tuple[dict[str, Any], Path, list[str], Remember]:
+    """The plain configuration, the run folder, the stages to do anew, and what writes down what was asked for."""
     plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
     redo, hydra = plain.pop("redo"), HydraConfig.get()
-    multirun = hydra.mode == RunMode.MULTIRUN
     path = Path(str(plain.pop("run_dir")))
-    if multirun:
+    if hydra.mode == RunMode.MULTIRUN:
         path /= job_folder(hydra.job.override_dirname) or str(hydra.job.num)
 
     def remember(folder: Path) -> None:
@@ -41,8 +62,7 @@ def stages(config: DictConfig, names: tuple[str, ...]) -> float | None:
         with atomic_path(folder / "config.yaml") as target:
             OmegaConf.save(OmegaConf.create(plain), target)
 
-    again = [redo] if isinstance(redo, str) else redo or []
-    return run_stages(plain, names, path, again, remember, others=multirun)
+    return plain, path, [redo] if isinstance(redo, str) else redo or [], remember
 
 
 def export(config: DictConfig) -> float | None:

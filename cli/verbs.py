@@ -27,6 +27,8 @@ class Verb:
         files: ``module:function`` that takes plain arguments, names of files and flags, or "".
         folders: ``module:function`` that takes plain folders and settings in place of a configuration, or "".
         program: ``module:function`` that takes settings where one of them names a program file, or "".
+        reads: whether its first argument is a file, which the target takes as its last argument.
+        settings: ``module:function`` that makes settings of a second file, that of another program, or "".
     """
 
     name: str
@@ -38,6 +40,25 @@ class Verb:
     files: str = ""
     folders: str = ""
     program: str = ""
+    reads: bool = False
+    settings: str = ""
+
+    def reading(self, arguments: Sequence[str]) -> tuple[Verb, list[str]]:
+        """The verb with the files that ``arguments`` begin with, and the settings, those of the second file first.
+
+        Raises:
+            PumiceError: no file, or a second one that it cannot read.
+        """
+        source, *rest = arguments or [""]
+        if not source or source.startswith("-") or (rest and "=" in source and not Path(source).exists()):
+            raise PumiceError(f"'{self.name}' needs a file; usage: {self.help.splitlines()[0].partition(': ')[2]}")
+        found: list[str] = []
+        if self.settings and rest and "=" not in rest[0] and not rest[0].startswith("-"):
+            found = _imported(self.settings)(Path(rest[0]))
+            rest = rest[1:]
+            given = {item.lstrip("+~").split("=", 1)[0] for item in rest}
+            found = [item for item in found if item.split("=", 1)[0] not in given]
+        return replace(self, extra=(*self.extra, source)), [*found, *rest]
 
     def call(self, config: Any) -> Any:
         """Import the target and call it; returns what sweepers optimize, where it has that."""
@@ -106,6 +127,36 @@ def _stage_verbs() -> list[Verb]:
     return [*verbs, _with_plain(Verb("export", summary, listed, "run:export"))]
 
 
+IMPORTED = (
+    "Writes weights.safetensors to the run folder, as 'train' does; evaluate, quantize and all others go on from\n"
+    "there. The settings choose the model and the task, as those of 'train'."
+)
+IMPORTS = (
+    (
+        "weights",
+        "a run folder of weights that have Pumice's own names",
+        "FILE",
+        f"FILE: safetensors, a state dict that torch saved, or a .npz.\n{IMPORTED}",
+        "",
+    ),
+    (
+        "event-ssm",
+        "a run folder of weights of the JAX code of event-SSM",
+        "FILE.npz [CONFIG.yaml]",
+        "FILE.npz: the tree of flax, its keys joined by '/' (docs/import.md); CONFIG.yaml: the configuration of\n"
+        f"its training, which gives the settings of the model.\n{IMPORTED}",
+        "..stages.foreign_settings:event_ssm",
+    ),
+    (
+        "se-adlif",
+        "a run folder of a checkpoint of the reference code of adaptive LIF networks",
+        "CHECKPOINT",
+        f"CHECKPOINT: as Lightning wrote it; the classes that it names are never loaded.\n{IMPORTED}",
+        "",
+    ),
+)
+"""Name, summary, usage, what it reads, and what makes settings of a second file."""
+
 VERBS: tuple[Verb, ...] = (
     Verb(
         "run",
@@ -130,6 +181,18 @@ VERBS: tuple[Verb, ...] = (
         "",
         config_name="",
         files="plain:import_net",
+    ),
+    *(
+        Verb(
+            f"import {name}",
+            summary,
+            f"usage: pumice import {name} {usage} [settings]\n\n{more}",
+            "run:imported",
+            (name,),
+            reads=True,
+            settings=settings,
+        )
+        for name, summary, usage, more, settings in IMPORTS
     ),
     Verb(
         "diff",

@@ -43,7 +43,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     apply_system(system)
     data = build_data(config, read_section(TrainingSettings, config, "training"), system)
     model = build_model(config, data)
-    load_weights(folder.path / "weights.safetensors", model)
+    info = load_weights(folder.path / "weights.safetensors", model)
     measure = _series if data.regression else _classes
     note = _check_splits(data)
     arrays, figures = measure(model, data, device_of(system))
@@ -52,7 +52,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         figures["other_protocols"] = {
             name: measure(model, other, device_of(system))[1] for name, other in data.other_protocols().items()
         }
-    figures["selected_on"] = data.task.select_on
+    figures["selected_on"] = (
+        None if "imported" in info else data.task.select_on
+    )  # who chose imported weights is unknown
     (_print_series if data.regression else _print)(figures, folder, data.task.name)
     if note:
         Console().print(f"note: {note}", soft_wrap=True, highlight=False)

@@ -35,6 +35,7 @@ def run_stages(
     redo: Sequence[str] = (),
     remember: Callable[[Path], None] | None = None,
     others: bool = False,
+    instead: Mapping[str, StageModule] | None = None,
 ) -> float | None:
     """Run the stages ``names`` of the table in the run folder ``path``, leaving out those that have finished.
 
@@ -45,6 +46,7 @@ def run_stages(
         redo: stages to do anew, and all after them; ``all`` for every one.
         remember: called with the folder once it is locked and its settings are accepted, to keep what was asked for.
         others: see `RunFolder.check_settings`.
+        instead: what does the work of a stage in place of its module.
 
     Returns:
         the validation accuracy of the last of these stages that has one, else None.
@@ -54,7 +56,7 @@ def run_stages(
     """
     stale = _stages_to_redo(redo)
     asked = [stage for stage in STAGES if stage.name in names]
-    modules = {stage.name: stage_module(stage) for stage in asked}
+    modules = {stage.name: (instead or {}).get(stage.name) or stage_module(stage) for stage in asked}
     chosen = _possible(asked, modules, config)
     for stage in chosen:
         modules[stage.name].check(config)
@@ -151,7 +153,8 @@ def _run_stage(stage: Stage, module: StageModule, folder: RunFolder) -> None:
         CONSOLE.print(f"[bold]{stage.name}[/bold]: finished earlier (redo=\\[{stage.name}] does it anew)")
         return
     folder.forget_if_inputs_changed(stage)
-    CONSOLE.print(f"[bold]{stage.name}[/bold]: {stage.summary}, in {folder.path}", soft_wrap=True)
+    summary = getattr(module, "summary", stage.summary)
+    CONSOLE.print(f"[bold]{stage.name}[/bold]: {summary}, in {folder.path}", soft_wrap=True)
     folder.begin(stage)
     with timed() as seconds:
         try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from ..errors import PumiceError
 from ..files import atomic_path
-from ..program.archive import open_checked
 from .module import ClassifierModule
+from .torch_archive import read_torch, reason_of
 from .weights import save_weights
-
-MOST_BYTES = 3 << 27
-"""Of a checkpoint; reading takes twice as much."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -36,45 +31,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read ``path``; nothing but tensors and plain data is accepted, whatever ``weights_only`` says.
 
         Raises:
-            PumiceError: the file is damaged, or declares more than it holds or than `MOST_BYTES`.
+            PumiceError: the file is damaged, or declares more than it holds or than `torch_archive.MOST_BYTES`.
         """
         try:
-            checkpoint = torch.load(_checked(path), map_location=map_location or "cpu", weights_only=True)
-            _check_tensors(checkpoint)
-            return checkpoint
+            return read_torch(path, map_location)
         except Exception as error:  # a damaged zip file or pickle raises a dozen kinds of exception
             raise PumiceError(
                 f"the checkpoint {path} cannot be read ({reason_of(error)}); train anew with redo=[train]"
             ) from error
-
-
-def _checked(path: Any) -> io.BytesIO:
-    """The archive anew, of entries whose sizes and checksums are right: torch has a reader of its own for both."""
-    copied = io.BytesIO()
-    with (
-        open(path, "rb") as file,
-        open_checked(file, MOST_BYTES) as archive,
-        zipfile.ZipFile(copied, "w") as target,
-    ):
-        for member in archive.infolist():
-            with archive.open(member) as source, target.open(member.filename, "w") as sink:
-                shutil.copyfileobj(source, sink)
-    copied.seek(0)
-    return copied
-
-
-def _check_tensors(value: Any) -> None:
-    """Refuse tensors that stand for more values than they hold."""
-    entries = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    for entry in entries:
-        _check_tensors(entry)
-    if isinstance(value, torch.Tensor) and value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        raise ValueError(f"a tensor of shape {tuple(value.shape)} holds fewer values")
-
-
-def reason_of(error: Exception) -> str:
-    """The first line of an error."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class KeepProgress(pl.Callback):

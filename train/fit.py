@@ -14,12 +14,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from ..errors import PumiceError
-from .checkpoint import AtomicCheckpointIO, KeepProgress, reason_of
+from .checkpoint import AtomicCheckpointIO, KeepProgress
 from .data.base import TaskDataModule
 from .data.listed import ListedData
 from .module import ClassifierModule
 from .progress import progress_callbacks
 from .settings import LoggingSettings, Precision, SystemSettings, TrainingSettings
+from .torch_archive import reason_of
 
 EXPECTED_WARNINGS = (
     ".*does not have many workers.*",

@@ -9,8 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...errors import PumiceError
+from ..fit import fitted_state, load_fitted
 from .classifier import S5Classifier
+
+PREFIXES = ("params/", "model_state/batch_stats/", "batch_stats/")
+"""Of a flattened checkpoint: parameters and the statistics of batch norms."""
+OF_TRAINING = ("opt_state/", "step")
+"""What a flattened checkpoint holds besides."""
 
 
 def load_reference_weights(
@@ -28,36 +33,27 @@ def load_reference_weights(
     Raises:
         PumiceError: a weight is missing, left over or of another shape.
     """
-    state = reference_state_dict(model, parameters, batch_stats or {})
-    with torch.no_grad():
-        for name, target in model.state_dict().items():
-            target.copy_(state[name])
+    given = {name: torch.from_numpy(np.array(value)) for name, value in {**parameters, **(batch_stats or {})}.items()}
+    load_fitted(model, reference_state_dict(model, given))
 
 
-def reference_state_dict(
-    model: S5Classifier,
-    parameters: Mapping[str, NDArray[np.floating]],
-    batch_stats: Mapping[str, NDArray[np.floating]],
-) -> dict[str, Tensor]:
-    """The same weights under Pumice's names; arguments and errors as `load_reference_weights`."""
-    names = reference_names(model)
-    given = {**parameters, **batch_stats}
-    for name in sorted(given.keys() - names.values()):
-        raise PumiceError(f"this model has no place for the weights' '{name}'; choose the settings they were made with")
-    state = {}
-    for name, target in model.state_dict().items():
-        reference = names[name]
-        if reference not in given:
-            raise PumiceError(f"the weights lack '{reference}'; choose the settings they were made with")
-        value = torch.from_numpy(np.array(given[reference]))
-        value = value.mT if reference.endswith("/kernel") else value
-        if value.shape != target.shape:
-            raise PumiceError(
-                f"'{reference}' has shape {tuple(value.shape)}, the model needs {tuple(target.shape)}; "
-                "choose the settings the weights were made with"
-            )
-        state[name] = value
-    return state
+def reference_state_dict(model: S5Classifier, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights under Pumice's names.
+
+    Args:
+        model: a model of the same settings.
+        given: parameters and statistics, named as above, or as a flattened checkpoint of flax names them
+            (``params/...``, ``model_state/batch_stats/...``); the state of its optimizer is passed over.
+
+    Raises:
+        PumiceError: a weight is missing, left over or of another shape.
+    """
+    weights = {}
+    for name, value in given.items():
+        if not name.startswith(OF_TRAINING):
+            prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), "")
+            weights[name.removeprefix(prefix)] = value
+    return fitted_state(model, weights, reference_names(model), lambda name: name.endswith("/kernel"))
 
 
 def reference_names(model: S5Classifier) -> dict[str, str]:

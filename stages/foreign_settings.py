@@ -1,0 +1,88 @@
+"""Settings of models in the configuration files of other programs, as overrides of Pumice's."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import PumiceError
+from ..files import read_text
+
+EVENT_SSM = {
+    "ssm.d_model": "d_model",
+    "ssm.d_ssm": "d_ssm",
+    "ssm.ssm_block_size": "block_size",
+    "ssm.num_stages": "stages",
+    "ssm.num_layers_per_stage": "layers_per_stage",
+    "ssm.pooling_stride": "stride",
+    "ssm.pooling_mode": "pooling",
+    "ssm.state_expansion_factor": "expansion",
+    "ssm.classification_mode": "head",
+    "ssm.discretization": "discretization",
+    "ssm.dropout": "dropout",
+    "ssm_init.C_init": "c_init",
+    "ssm_init.conj_sym": "conj_sym",
+    "ssm_init.clip_eigs": "clip_eigs",
+    "ssm_init.dt_min": "dt_min",
+    "ssm_init.dt_max": "dt_max",
+}
+"""Theirs, below ``model``, and Pumice's."""
+
+
+def event_ssm(source: Path) -> list[str]:
+    """Overrides of section ``model`` from a configuration of the JAX code of event-SSM.
+
+    Raises:
+        PumiceError: it cannot be read, lacks a setting, or names a model that there is not.
+    """
+    model = _section(source)
+    found = {ours: _value(model, theirs, source) for theirs, ours in EVENT_SSM.items()}
+    if _value(model, "ssm.prenorm", source) is not True:
+        raise PumiceError(
+            f"{source} sets model.ssm.prenorm to false: layers with the norm after the sum do not exist here"
+        )
+    found["norm"] = "batch" if _value(model, "ssm.batchnorm", source) else "layer"
+    return [
+        "model=s5/tiny",
+        "model.name=event-ssm",
+        *(f"model.{name}={literal(value)}" for name, value in found.items()),
+    ]
+
+
+def literal(value: Any) -> str:
+    """A single value in the grammar of overrides."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _section(source: Path) -> Mapping[str, Any]:
+    try:
+        found = yaml.safe_load(read_text(source))
+        model = found["model"]
+        if not isinstance(model, dict):
+            raise ValueError("its section 'model' holds no settings")
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError, RecursionError) as error:
+        reason = "it has no section 'model'" if isinstance(error, (KeyError, TypeError)) else str(error).splitlines()[0]
+        raise PumiceError(
+            f"{source} cannot be read as a configuration ({reason}); give settings by model....=..."
+        ) from error
+    return model
+
+
+def _value(model: Mapping[str, Any], key: str, source: Path) -> Any:
+    """A single value below ``model``: a word or a number, so that it is no more than that as an override."""
+    value: Any = model
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None:
+        raise PumiceError(f"{source} has no setting model.{key}; give settings by model....=... in its place")
+    word = isinstance(value, str) and value.replace("_", "").isascii() and value.replace("_", "").isalnum()
+    if not word and isinstance(value, str):  # YAML takes 1e-3 for a word
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if not word and not isinstance(value, (bool, int, float)):
+        raise PumiceError(f"{source} sets model.{key} to {value!r:.99}, which is no single value; change it")
+    return value
