@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
+from collections import defaultdict
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it, before anything loads torch
 
@@ -67,6 +72,68 @@ def small_run(small_set):
         "system.threads=1",
         "simulate.backends=[reference,twin,run,step]",  # Lava has its own tests
     ]
+
+
+class Watched(dict):
+    """A configuration that remembers which of its sections were read."""
+
+    read: set
+
+    def __getitem__(self, name):
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        self.read.add(name)
+        return super().get(name, default)
+
+
+@dataclass
+class Finished:
+    """A run that has gone through every stage.
+
+    Attributes:
+        folder: of the run; copy it before changing it.
+        settings: its overrides.
+        printed: what each stage printed, by its name.
+        read: the sections of the configuration that each stage read, by its name.
+    """
+
+    folder: Path
+    settings: list
+    printed: dict = field(default_factory=dict)
+    read: dict = field(default_factory=lambda: defaultdict(set))
+
+
+@pytest.fixture(scope="session")
+def small_finished(small_run, tmp_path_factory):
+    """A `Finished` run of ``small_run``, fine-tuned, exported, counted and reported; tests of stages share it."""
+    from pumice.cli.main import main
+    from pumice.stages import run
+    from pumice.stages.table import STAGES
+
+    folder = tmp_path_factory.mktemp("small-finished") / "run"
+    settings = [*small_run, "quantize.qat.epochs=1", "quantize.max_dead_zone=1", "export.step_samples=5"]
+    settings += ["export.qdq_samples=30", "count.samples=3", "logging.progress=false"]
+    finished, run_stage = Finished(folder, settings), run._run_stage
+
+    def watched(stage, module, opened):
+        opened.config = Watched(opened.config)
+        opened.config.read = finished.read[stage.name]
+        run_stage(stage, module, opened)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_run_stage", watched)
+        patch.setenv("COLUMNS", "240")  # so that no printed table is folded
+        for stage in STAGES:
+            words = [stage.name] if not stage.target else ["export", f"target={stage.target}"]
+            if stage.arithmetic == "loihi":
+                continue
+            with contextlib.redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit) as ended:
+                main([*words, *settings, f"run_dir={folder}"])
+            finished.printed[stage.name] = out.getvalue()
+            assert ended.value.code == 0, out.getvalue()
+    return finished
 
 
 ECG_STEPS = 40
@@ -150,6 +217,74 @@ def check_page():
         assert not re.search(r"#0[1-6]0[2-7]0[3-8]\b", text), "a stand-in colour was left"
 
     return check
+
+
+class Reading(HTMLParser):
+    """What a person reads on a page, by its headings: tables as rows of cells, and all text.
+
+    Attributes:
+        tables: by heading, a list of tables, each a list of rows of texts.
+        text: by heading, all text, with single spaces.
+        facts: the figures on top, by what stands below them.
+    """
+
+    def __init__(self, page):
+        super().__init__()
+        self.tables, self.text, self.facts = {}, {}, {}
+        self._heading, self._cell, self._shown, self._fact = "", None, True, []
+        self.feed(page)
+        self.text = {name: " ".join(text.split()) for name, text in self.text.items()}
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("h1", "h2", "h3"):
+            self._heading = ""
+            self._cell = ["h"]
+        elif tag == "table":
+            self.tables.setdefault(self._heading, []).append([])
+        elif tag == "tr":
+            self.tables[self._heading][-1].append([])
+        elif tag in ("td", "th"):
+            self._cell = []
+        elif tag in ("style", "title", "svg"):
+            self._shown = False
+        elif tag == "div" and ("class", "facts") in attributes:
+            self._heading = "facts"
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.tables[self._heading][-1][-1].append(" ".join("".join(self._cell).split()))
+            self._cell = None
+        elif tag in ("h1", "h2", "h3"):
+            self._heading, self._cell = " ".join("".join(self._cell[1:]).split()), None
+        elif tag in ("style", "title", "svg"):
+            self._shown = True
+        elif self._heading == "facts" and tag in ("b", "span"):
+            self._fact.append(self.text.pop("facts").strip())
+            if tag == "span":
+                self.facts[self._fact[-1]] = self._fact[-2]
+
+    def handle_data(self, data):
+        if self._shown:
+            self.text[self._heading] = self.text.get(self._heading, "") + data
+            if self._cell is not None:
+                self._cell.append(data)
+
+
+@pytest.fixture(scope="session")
+def read_page(tmp_path_factory):
+    """``read_page(path)``: a `Reading` of the page as a browser holds it; of the file where there is no browser."""
+
+    def read(path):
+        text = path.read_text()
+        if CHROMIUM is not None:
+            options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            options += [f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--no-first-run", "--dump-dom"]
+            done = subprocess.run([CHROMIUM, *options, path.as_uri()], capture_output=True, text=True, timeout=120)
+            assert "</html>" in done.stdout, done.stderr
+            text = done.stdout
+        return Reading(text)
+
+    return read
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -229,3 +231,52 @@ def test_a_failed_save_leaves_no_litter(saved, monkeypatch):
         save(small_program(), saved)
     assert [path.name for path in saved.parent.iterdir()] == ["program.npz"]
     assert saved.read_bytes() == before
+
+
+TENSORS = {"a:weight": np.array([[1, 2, 3], [4, 5, 6]], dtype=np.int16), "b:bias": np.array([7], dtype=np.int64)}
+RENAMED = {"a:weigh": TENSORS["a:weight"], "b:bias": TENSORS["b:bias"]}
+OTHERS = {
+    "the dtype, with the same bytes": {**TENSORS, "a:weight": TENSORS["a:weight"].view(np.uint16)},
+    "dtype and shape, with the same bytes": {**TENSORS, "a:weight": TENSORS["a:weight"].view(np.int8)},
+    "the shape, with the same bytes": {**TENSORS, "a:weight": TENSORS["a:weight"].reshape(3, 2)},
+    "one more axis": {**TENSORS, "a:weight": TENSORS["a:weight"][None]},
+    "a name": RENAMED,
+    "which tensor holds what": {"a:weight": TENSORS["b:bias"], "b:bias": TENSORS["a:weight"]},
+    "one unit": {**TENSORS, "b:bias": np.array([8])},
+    "a tensor less": {"a:weight": TENSORS["a:weight"]},
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_whatever_differs_between_tensors_is_in_the_digest(what):
+    header = {"nodes": [], "digest": "whatever stands here"}
+    own = module._digest(header, TENSORS)
+    assert module._digest({**header, "digest": ""}, dict(reversed(TENSORS.items()))) == own
+    assert module._digest(header, OTHERS[what]) != own
+
+
+def test_the_digest_is_what_its_description_says():
+    """SHA-256 over the canonical header, the digest left blank, and each tensor's name, dtype, shape and bytes."""
+    header = {"z": 1, "a": [2, {"c": 3, "b": "x"}], "digest": "old"}
+    sha = hashlib.sha256(b'{"a":[2,{"b":"x","c":3}],"digest":"","z":1}')
+    for name, about in (("a:weight", b'["a:weight", "<i2", [2, 3]]'), ("b:bias", b'["b:bias", "<i8", [1]]')):
+        sha.update(about + TENSORS[name].tobytes())
+    assert module._digest(header, TENSORS) == sha.hexdigest()
+
+
+@pytest.mark.parametrize("change", [{"logits": "mean"}, {"pairing": "next"}, {"class_names": ("no", "maybe")},
+                                    {"provenance": {"seed": 2}}])  # fmt: skip
+def test_whatever_the_header_says_is_in_the_digest(change):
+    assert digest(replace(small_program(), **change)) != digest(small_program())
+
+
+def test_every_field_of_every_node_is_in_the_digest():
+    """Fields are told apart by their values: of each node one field is changed in the packed header."""
+    header, tensors = module._pack(small_program())
+    own = module._digest(header, tensors)
+    for index, packed in enumerate(header["nodes"]):
+        for name in packed:
+            changed = [*header["nodes"]]
+            changed[index] = {**packed, name: "another"}
+            assert module._digest({**header, "nodes": changed}, tensors) != own
+    assert {name for packed in header["nodes"] for name in packed} >= {"registers", "output", "weight_fracs", "vocab"}

@@ -1,0 +1,95 @@
+"""LayerNorm's kernel on rows whose quotients are exact ties, where the float64 estimate is off by one."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+import numpy as np
+import pytest
+from pumice.hw_sim.simulator.kernels.plain import layer_norm
+
+NONE = np.zeros(0, dtype=np.int64)
+EVERYTHING = -(1 << 62), (1 << 62) - 1
+
+
+def in_python(x, gamma, beta, shifts, root_shift, epsilon):
+    """The node's equation in Python's integers."""
+    (a, b, c), size, total = shifts, len(x), sum(x)
+    root = isqrt((size * sum(value * value for value in x) - total * total + epsilon) << 2 * root_shift)
+    q = root << c
+    found = []
+    for channel, value in enumerate(x):
+        p = (size * value - total) * (gamma[channel] if gamma else 1) << a
+        p += (beta[channel] * root << b) if beta else 0
+        found.append((2 * p + q) // (2 * q))
+    return found
+
+
+def in_kernel(x, gamma, beta, shifts, root_shift, epsilon, limits=EVERYTHING, dtype=np.int64):
+    gamma, beta = (np.array(codes, dtype=np.int64) if codes else NONE for codes in (gamma, beta))
+    out = np.zeros(len(x), dtype=np.int64)
+    clipped = layer_norm(np.array(x, dtype=dtype), gamma, beta, *shifts, root_shift, epsilon, *limits, out)
+    return out.tolist(), int(clipped)
+
+
+def test_ties_that_the_estimate_rounds_down():
+    """Two channels t apart have the root t: with an odd gamma of one fractional bit every quotient is a tie."""
+    t, gamma = np.meshgrid(np.arange(1, 400), np.arange(1, 2048, 2), indexing="ij")
+    denominator = 4.0 * t  # of q = t 2**1
+    numerator = 2.0 * t * gamma + 2 * t
+    short = np.floor(numerator * (1 / denominator)) < (gamma + 1) // 2
+    found = np.argwhere(short)
+    assert len(found) > 1000
+    for row, column in found[:: len(found) // 400]:
+        apart, factor = int(t[row, column]), int(gamma[row, column])
+        asked = [apart, 0], [factor, factor], [], (0, 0, 1), 0, 1
+        assert in_kernel(*asked) == (in_python(*asked), 0)
+        assert in_kernel(*asked)[0] == [(factor + 1) // 2, (1 - factor) // 2]  # half a unit goes up on both sides
+
+
+def test_numerators_that_the_estimate_rounds_up():
+    """One below a whole multiple of the denominator, near 2**53: the product rounds to the multiple."""
+    rng = np.random.default_rng(0)
+    tried = 0
+    for root in (rng.integers(1 << 25, 1 << 30, 4000) | 1).tolist():
+        beta = ((1 << 53) - 1) // (2 * root)
+        numerator, denominator = 2 * root * beta - 1, 2 * root
+        if np.floor(np.float64(numerator) * (1 / np.float64(denominator))) == numerator // denominator:
+            continue
+        apart = (root + 1) // 2
+        asked = [0, apart], [], [beta, beta], (0, 0, 0), 0, root * root - apart * apart
+        found, clipped = in_kernel(*asked)
+        assert found == in_python(*asked)
+        assert (found[0], clipped) == (beta - 1, 0)
+        tried += 1
+    assert tried > 100
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64])
+def test_rows_at_random_and_at_the_ends_of_their_range(dtype):
+    rng = np.random.default_rng(1)
+    for size in (2, 3, 5, 64):
+        for _ in range(40):
+            x = rng.choice([-(1 << 15), (1 << 15) - 1, 0, 1, -1, *rng.integers(-500, 500, 4)], size).tolist()
+            gamma = rng.integers(-2047, 2048, size).tolist() if rng.random() < 0.5 else []
+            beta = rng.integers(-500, 500, size).tolist() if rng.random() < 0.5 else []
+            asked = x, gamma, beta, tuple(rng.integers(0, 3, 3).tolist()), int(rng.integers(0, 3)), 1
+            assert in_kernel(*asked, dtype=dtype)[0] == in_python(*asked)
+            kept, clipped = in_kernel(*asked, limits=(-3, 2), dtype=dtype)
+            assert kept == [min(max(value, -3), 2) for value in in_python(*asked)]
+            assert clipped == sum(not -3 <= value <= 2 for value in in_python(*asked))
+
+
+@pytest.mark.parametrize("apart", [(1 << 26) + 1, (1 << 29) + 3, (1 << 30) - 1])
+def test_roots_next_to_a_square(apart):
+    """epsilon takes the radicand just below, onto and beyond a square that float64 may round to it."""
+    for root in (apart + 1, apart + 2):
+        for beside in (-1, 0, 1):
+            epsilon = root * root + beside - apart * apart
+            asked = [0, apart], [], [7, 7], (3, 2, 1), 0, epsilon
+            assert in_kernel(*asked)[0] == in_python(*asked)
+
+
+def test_a_row_without_variance_is_its_offset():
+    assert in_kernel([5, 5, 5], [], [-3, 0, 4], (0, 1, 0), 0, 1) == ([-6, 0, 8], 0)
+    assert in_kernel([5, 5, 5], [], [], (0, 0, 0), 0, 1) == ([0, 0, 0], 0)

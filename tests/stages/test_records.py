@@ -1,0 +1,251 @@
+"""When a stage counts as finished: the same settings, the same inputs, the outputs that it wrote."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from pumice.errors import PumiceError
+from pumice.records import record_path
+from pumice.stages.folder import RunFolder, file_digest, first_difference
+from pumice.stages.run import _run_stage, _stages_to_redo
+from pumice.stages.stage import Stage
+from pumice.stages.table import STAGES
+
+NAMES = [stage.name for stage in STAGES]
+OF_NO_RESULT = {"system", "logging", "redo", "run_dir", "target"}
+"""Sections that say how a run is made and where: threads, workers, what is told."""
+
+
+@pytest.fixture(scope="module")
+def config(request):
+    """The whole configuration as the command line composes it."""
+    with initialize_config_dir(str(request.config.rootpath / "configs"), version_base=None):
+        composed = compose("config")
+    plain = OmegaConf.to_container(composed, resolve=True)
+    plain["quantize"].setdefault("arithmetic", "pumice")  # as configurations of quantize=loihi name it
+    return plain
+
+
+def leaves(value: Any, key: tuple[str, ...] = ()):
+    """The path of every single setting below ``value``."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from leaves(inner, (*key, name))
+    else:
+        yield key
+
+
+def changed(config, key):
+    """``config`` with another value at ``key``."""
+    other = copy.deepcopy(config)
+    holder = other
+    for name in key[:-1]:
+        holder = holder[name]
+    value = holder[key[-1]]
+    holder[key[-1]] = not value if isinstance(value, bool) else "another value" if value != "another value" else "x"
+    return other
+
+
+def owner_of(key):
+    """The first stage whose record holds this setting; None where no result depends on it."""
+    dotted = ".".join(key)
+    return next((s.name for s in STAGES if any(f"{dotted}.".startswith(f"{part}.") for part in s.sections)), None)
+
+
+def placed(folder: Path, stage: Stage) -> None:
+    """Put something in the place of every file that the stage reads or writes."""
+    for name in (*stage.needs, *stage.uses, *stage.writes):
+        if not (folder / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(f"{{}} {name}" if not name.endswith(".json") else "{}")
+
+
+@pytest.fixture(params=STAGES, ids=NAMES)
+def stage(request):
+    return request.param
+
+
+@pytest.fixture
+def finished(tmp_path, config, stage):
+    """The folder of a run in which the stage has finished with the composed settings."""
+    folder = RunFolder(tmp_path, config)
+    placed(tmp_path, stage)
+    folder.begin(stage)
+    folder.finish(stage, {"figure": 1}, 1.25)
+    return folder
+
+
+def test_every_setting_of_its_sections_is_in_the_record(finished, config, stage):
+    """Whichever is changed: the stage does not count as made with these settings, and the setting is named."""
+    finished.check_settings(stage)
+    mine = [key for key in leaves(config) if any(f"{'.'.join(key)}.".startswith(f"{s}.") for s in stage.sections)]
+    assert bool(mine) == bool(stage.sections)
+    assert {key[0] for key in mine} == {section.split(".")[0] for section in stage.sections}
+    for key in mine:
+        with pytest.raises(PumiceError) as refused:
+            RunFolder(finished.path, changed(config, key)).check_settings(stage)
+        assert f"was made with {'.'.join(key)}=" in str(refused.value)
+        assert f"redo=[{stage.name}]" in str(refused.value)
+
+
+def test_no_setting_is_in_no_record(config):
+    """What no stage keeps decides no result."""
+    loose = {key[0] for key in leaves(config) if owner_of(key) is None}
+    assert loose == OF_NO_RESULT
+
+
+EXPECTED = {
+    "train": {"task", "model", "training", "seed"},
+    "evaluate": {"task", "model"},
+    "quantize": {"task", "model", "training", "quantize", "seed"},
+    "simulate": {"task", "simulate"},
+    "export-onnx": {"task", "model", "export"},
+    "export-lava": {"task", "lava"},
+    "export-netx": {"quantize.arithmetic"},
+    "count": {"task", "hardware", "count"},
+    "report": set(),
+}
+
+
+def test_the_sections_of_every_stage():
+    """A section that leaves this table needs a reason: the stage's results would no longer follow it."""
+    assert {stage.name: set(stage.sections) for stage in STAGES} == EXPECTED
+
+
+def test_it_is_finished_until_something_changes(finished, stage):
+    assert finished.is_finished(stage)
+    record = json.loads(record_path(finished.path, stage.name).read_text())
+    files = {name: file_digest(finished.path / name) for name in (*stage.needs, *stage.uses)}
+    assert record["inputs"] == files
+    assert record["outputs"] == {name: file_digest(finished.path / name) for name in stage.writes}
+    assert record["seconds"] == 1.25
+    assert json.loads((finished.path / "metrics.json").read_text())[stage.name] == {"figure": 1}
+
+
+def test_a_changed_input_makes_it_unfinished(finished, stage):
+    for name in (*stage.needs, *stage.uses):
+        content = (finished.path / name).read_bytes()
+        (finished.path / name).write_bytes(content + b" ")
+        assert not finished.is_finished(stage), name
+        (finished.path / name).write_bytes(content)
+        assert finished.is_finished(stage)
+    for name in stage.uses:
+        (finished.path / name).unlink()
+        assert not finished.is_finished(stage), name
+
+
+def test_a_lost_output_makes_it_unfinished_and_a_changed_one_is_refused(finished, stage):
+    for name in stage.writes:
+        content = (finished.path / name).read_bytes()
+        (finished.path / name).unlink()
+        assert not finished.is_finished(stage), name
+        (finished.path / name).write_bytes(content + b" ")
+        with pytest.raises(PumiceError, match=f"is not what '{stage.name}' wrote there"):
+            finished.is_finished(stage)
+        (finished.path / name).write_bytes(content)
+        assert finished.is_finished(stage)
+
+
+def test_what_has_only_begun_is_not_finished(finished, stage):
+    finished.begin(stage)
+    assert all((finished.path / name).is_file() for name in stage.writes)
+    assert not finished.is_finished(stage)
+    assert json.loads(record_path(finished.path, stage.name).read_text())["outputs"] == {}
+
+
+def test_other_inputs_drop_what_was_half_made_and_the_same_ones_keep_it(finished, stage):
+    for name in stage.scratch:
+        (finished.path / name).mkdir(exist_ok=True)
+        (finished.path / name / "half").write_text("made")
+    finished.begin(stage)
+    finished.forget_if_inputs_changed(stage)
+    assert all((finished.path / name).exists() for name in (*stage.writes, *stage.scratch))
+    for name in (*stage.needs, *stage.uses)[:1]:
+        (finished.path / name).write_text("another")
+        finished.forget_if_inputs_changed(stage)
+        assert not any((finished.path / name).exists() for name in (*stage.writes, *stage.scratch))
+        assert not record_path(finished.path, stage.name).exists()
+
+
+class Counting:
+    """The module of a stage that writes its files and counts how often it was asked."""
+
+    def __init__(self, stage):
+        self.stage, self.asked = stage, 0
+
+    def run(self, config, folder):
+        self.asked += 1
+        for name in self.stage.writes:
+            (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder.path / name).write_text("{}")
+        return {"asked": self.asked}
+
+
+def test_a_stage_runs_once_for_each_state_of_its_inputs(tmp_path, config, stage, capsys):
+    folder, module = RunFolder(tmp_path, config), Counting(stage)
+    placed(tmp_path, stage)
+    for name in stage.writes:
+        (tmp_path / name).unlink(missing_ok=True)
+    _run_stage(stage, module, folder)
+    _run_stage(stage, module, folder)
+    assert module.asked == 1
+    assert "finished earlier" in capsys.readouterr().out
+    if stage.needs:
+        (tmp_path / stage.needs[0]).write_text('{"of": "another run"}')
+        _run_stage(stage, module, folder)
+        assert module.asked == 2
+        assert "finished earlier" not in capsys.readouterr().out
+        (tmp_path / stage.needs[0]).unlink()
+        with pytest.raises(PumiceError, match=rf"'{stage.name}' needs .*{stage.needs[0]}, which does not exist"):
+            _run_stage(stage, module, folder)
+
+
+def test_doing_a_stage_anew_does_all_after_it_anew():
+    assert _stages_to_redo([]) == set()
+    assert _stages_to_redo(["all"]) == set(NAMES)
+    for index, name in enumerate(NAMES):
+        assert _stages_to_redo([name]) == _stages_to_redo([NAMES[-1], name]) == set(NAMES[index:])
+
+
+def test_every_file_that_a_stage_reads_is_written_by_an_earlier_one():
+    """The report reads the figures that every stage adds to metrics.json."""
+    written: set[str] = {"metrics.json"}
+    for stage in STAGES:
+        assert {*stage.needs, *stage.uses} <= written, stage.name
+        assert not written & set(stage.writes)
+        written |= set(stage.writes)
+
+
+def test_the_first_difference_is_named_by_its_whole_key():
+    there = {"b": {"x": 1, "y": [1, 2]}, "a": None}
+    assert first_difference(there, copy.deepcopy(there)) is None
+    assert first_difference(there, {**there, "b": {"x": 1, "y": [2, 1]}}) == ("b.y", [1, 2], [2, 1])
+    assert first_difference(there, {**there, "b": {"x": 1}}) == ("b.y", [1, 2], None)
+    assert first_difference(there, {**there, "c": 0}) == ("c", None, 0)
+    assert first_difference(there, {**there, "a": {"x": 1}}) == ("a", None, {"x": 1})
+
+
+def upstream(stage):
+    """The stages whose files ``stage`` reads, and theirs; the report reads what every stage has left."""
+    if stage.needs == ("metrics.json",):
+        return list(STAGES)
+    writers = [other for other in STAGES if set(other.writes) & {*stage.needs, *stage.uses}]
+    return [stage, *(further for writer in writers for further in upstream(writer))]
+
+
+def test_what_a_stage_reads_is_in_its_record_or_in_one_of_those_that_it_builds_on(small_finished, stage):
+    """Sections as a whole run read them: a change of any makes the stage, or what it was made from, another one's."""
+    if stage.name not in small_finished.read:
+        assert stage.arithmetic == "loihi"
+        return
+    read = small_finished.read[stage.name] - OF_NO_RESULT
+    kept = {section.split(".")[0] for each in upstream(stage) for section in each.sections}
+    assert read <= kept
+    assert {section.split(".")[0] for section in stage.sections} <= read
