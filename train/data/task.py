@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import PumiceError
 from ...program.graph import PAIRINGS
+from .audio.settings import AudioSettings, audio_settings
 from .files.settings import FileSettings, file_settings
 from .recordings import Recordings
 from .streams import Purpose, stream
@@ -57,6 +58,7 @@ class TaskConfig:
     downsample: pixels or channels that fall together each way, so that the model sees fewer (`grid`).
     max_ms: events later than this after the first of a recording are left out; None for no limit.
     files: how files of one's own are labelled, split and read.
+    audio: how sound becomes spikes.
     tick_ms, pairing: see ``times.intervals``.
     pad_unit: batches are padded to a multiple of it; train_pad_unit: the same in training, None for the same value.
     max_events: longer sequences are cropped, in training at a random place, else at the end; None for no limit.
@@ -89,6 +91,7 @@ class TaskConfig:
     downsample: int = 1
     max_ms: float | None = None
     files: FileSettings = field(default_factory=FileSettings)
+    audio: AudioSettings = field(default_factory=AudioSettings)
 
     def __post_init__(self) -> None:
         _one_of("pairing", self.pairing, PAIRINGS)
@@ -142,6 +145,7 @@ def task_config(values: Mapping[str, Any]) -> TaskConfig:
     values["validation"] = Validation(**held_out)
     values["augmentation"] = values.get("augmentation") or {}
     values["files"] = file_settings(values.get("files"))
+    values["audio"] = audio_settings(values.get("audio"))
     if values.get("source") in COUNTED:
         values["num_classes"] = values.get("num_classes") or 0
     if values.get("token") is None:

@@ -60,6 +60,11 @@ def _whole_split(task: TaskConfig, split: str) -> Path | None:
 def open_listed(task: TaskConfig, listing: Listing, split: str) -> FileRecordings:
     """The recordings of a split that a listing names."""
     entries = listing.of_split(split)
+    if task.num_classes not in (0, len(listing.class_names)):
+        raise PumiceError(
+            f"{listing.root} has {len(listing.class_names)} classes, the task {task.num_classes}; correct "
+            "task.num_classes, or set it to null"
+        )
     return FileRecordings(
         str(listing.root),
         [listing.root / entry.path for entry in entries],

@@ -15,6 +15,7 @@ from ....errors import PumiceError
 from .. import spoken_digits
 from ..recordings import Recordings
 from ..task import TaskConfig
+from .audio_folder import audio_class_names, open_audio_folder
 from .dvs_gesture import DvsGestureRecordings
 from .event_folder import event_class_names, open_event_folder
 from .reduced import ReducedRecordings
@@ -68,10 +69,14 @@ SOURCES: dict[str, Callable[[TaskConfig, str], Recordings]] = {
     "ssc": open_ssc,
     "dvs-gesture": open_dvs_gesture,
     "event-folder": open_event_folder,
+    "audio-folder": open_audio_folder,
 }
-OWN_VALIDATION = ("ssc", "event-folder")
+OWN_VALIDATION = ("ssc", "event-folder", "audio-folder")
 """Sources that have, or may have, a validation split of their own."""
-CLASS_NAMES: dict[str, Callable[[TaskConfig], tuple[str, ...]]] = {"event-folder": event_class_names}
+CLASS_NAMES: dict[str, Callable[[TaskConfig], tuple[str, ...]]] = {
+    "event-folder": event_class_names,
+    "audio-folder": audio_class_names,
+}
 """Sources whose classes may be counted, by ``task.COUNTED``."""
 
 

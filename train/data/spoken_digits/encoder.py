@@ -113,21 +113,27 @@ def parameters() -> dict[str, float]:
     }
 
 
-def encode(samples: np.ndarray, sample_rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Spikes of (n,) samples at ``sample_rate`` Hz: times (s, float16, sorted) and units (uint16, ties rising).
+def encode(
+    samples: np.ndarray, sample_rate: float, dtype: type[np.floating] = np.float16, chunk: int = CHUNK
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes of (n,) samples at ``sample_rate`` Hz: times (s, sorted) and units (uint16, ties rising).
 
-    Times are float16 seconds as in SHD: a resolution of 0.49 ms between 0.5 s and 1 s.
+    Args:
+        samples: the sound.
+        sample_rate: in Hz.
+        dtype: of the times. As in SHD they are float16: a resolution of 0.49 ms between 0.5 s and 1 s.
+        chunk: channels that are filtered at once.
     """
     centres = centre_frequencies()
     keep = float(np.exp(-1.0 / (TAU_S * sample_rate)))
     refractory = round(REFRACTORY_S * sample_rate)
     steps, channels = [], []
-    for start in range(0, CHANNELS, CHUNK):
-        sound = gammatone(samples, sample_rate, centres[start : start + CHUNK])
+    for start in range(0, CHANNELS, chunk):
+        sound = gammatone(samples, sample_rate, centres[start : start + chunk])
         chunk_steps, chunk_units = integrate_and_fire(sound, keep, GAIN, refractory)
         steps.append(chunk_steps)
         channels.append(chunk_units + start)
-    times = (np.concatenate(steps) / sample_rate).astype(np.float16)
+    times = (np.concatenate(steps) / sample_rate).astype(dtype)
     units = np.concatenate(channels).astype(np.uint16)
     order = np.lexsort((units, times))
     return times[order], units[order]

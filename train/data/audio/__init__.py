@@ -1,0 +1,1 @@
+"""Sound files as recordings of spikes: decoded, resampled, encoded by the package's cochlea, and kept."""
