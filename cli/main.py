@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import PumiceError
 from ..version import __version__
 from .help import overview, verb_header
-from .overrides import multirun_arguments, open_mappings, quoted, with_saved_overrides
+from .overrides import multirun_arguments, open_mappings, quoted, with_recipe, with_saved_overrides
 from .verbs import VERBS, Verb, find_verb
 
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -71,7 +71,7 @@ def _dispatch(arguments: list[str]) -> None:
     if multirun and verb.config_name != "config":
         raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
     rest = multirun_arguments(rest) if multirun else with_saved_overrides(rest)
-    _call_hydra(verb, open_mappings(rest), listing=listing)
+    _call_hydra(verb, open_mappings(with_recipe(rest)), listing=listing)
 
 
 def _call_hydra(verb: Verb, arguments: list[str], *, listing: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ..api.presets import preset, preset_names
 from ..errors import PumiceError
 from ..files import atomic_path, check_inside, read_text
 from .replay import OF_ONE_COMMAND, as_values, check_replayed, quoted
@@ -82,6 +83,16 @@ def with_saved_overrides(arguments: list[str]) -> list[str]:
     for item in remembered:
         check_replayed(item, source)
     return [*flags, *remembered, *overrides]
+
+
+def with_recipe(arguments: list[str]) -> list[str]:
+    """Choose the recipe of training that the chosen model names, where it names one and none is chosen."""
+    _, overrides = split_arguments(arguments)
+    chosen = {key_of(item): item.partition("=")[2] for item in overrides}
+    if "training" in chosen or chosen.get("model") not in preset_names("model"):
+        return arguments
+    recipe = preset("model", chosen["model"]).get("recipe")
+    return arguments if recipe is None else [*arguments, f"training={recipe}"]
 
 
 def multirun_arguments(arguments: list[str]) -> list[str]:

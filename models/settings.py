@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import PumiceError
 
-WHICH = ("family", "name")
-"""Keys of a file of configs/model that say which model it is."""
+WHICH = ("family", "name", "recipe")
+"""Keys of a file of configs/model that say which model it is, and which file of configs/training fits it."""
 
 
 def known_settings(kind: type[Any], settings: Mapping[str, Any], model: str) -> dict[str, Any]:

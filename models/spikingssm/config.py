@@ -9,12 +9,13 @@ from typing import Any
 from ...errors import PumiceError
 from ..settings import known_settings
 from .convolution import METHODS
-from .neuron import NEURONS
+from .neuron import INFERENCES, NEURONS
 from .s4d import KERNELS
 
 CHOICES = {
     "kernel": KERNELS,
     "neuron": NEURONS,
+    "inference": INFERENCES,
     "threshold": ("channel", "shared"),
     "norm": ("layer", "batch"),
     "norm_placement": ("pre", "post", "reference"),
@@ -37,7 +38,9 @@ class SpikingSSMConfig:
         dt_max: largest initial dt.
         bidirectional: with states that run backwards as well; such a model does not stream and cannot be lowered.
         tau: what is left of a neuron's potential after a step.
-        neuron: how neurons are trained, see `neuron.SpikingNeuron`.
+        neuron: how neurons are trained, "sdn", "bptt" or "sltt", see `neuron.SpikingNeuron`.
+        inference: how they are evaluated, "exact" or "sdn".
+        sdn: the file of a reduced surrogate network for this tau; None for the one that comes with Pumice.
         threshold: "channel" or "shared".
         learn_threshold: train thresholds; else they are 1.
         norm: "batch" or "layer".
@@ -59,7 +62,9 @@ class SpikingSSMConfig:
     dt_max: float = 0.1
     bidirectional: bool = False
     tau: float = 0.125
-    neuron: str = "sltt"
+    neuron: str = "sdn"
+    inference: str = "exact"
+    sdn: str | None = None
     threshold: str = "channel"
     learn_threshold: bool = True
     norm: str = "batch"
@@ -80,6 +85,8 @@ class SpikingSSMConfig:
         for name in ("bidirectional", "learn_threshold"):
             if not isinstance(getattr(self, name), bool):
                 raise PumiceError(f"{name}={getattr(self, name)} is not a truth value; set it to true or false")
+        if not (self.sdn is None or isinstance(self.sdn, str)):
+            raise PumiceError(f"sdn={self.sdn} is no file; name a reduced surrogate network, or null")
         for name in ("dt_min", "dt_max", "tau", "dropout"):
             if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
                 raise PumiceError(f"{name}={getattr(self, name)} is not a number; set it to one")

@@ -57,8 +57,10 @@ class SpikingS4D(nn.Module):
             channels,
             tau=config.tau,
             neuron=config.neuron,
+            inference=config.inference,
             threshold=config.threshold,
             learn_threshold=config.learn_threshold,
+            sdn=config.sdn,
         )
         self.output = uniform_linear(channels, 2 * channels, generator)
         self.dropout = config.dropout

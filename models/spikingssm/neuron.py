@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from ..scan.threshold import GRADIENTS, threshold_scan, threshold_step
+from ...errors import PumiceError
+from ..scan.threshold import GRADIENTS, reach, threshold_scan, threshold_step
+from ..sdn import load_sdn, shipped_sdn
 
-NEURONS = GRADIENTS
+NEURONS = ("sdn", *GRADIENTS)
 """How neurons are trained."""
+INFERENCES = ("exact", "sdn")
+
+Membrane = Callable[[Tensor], Tensor]
+"""From the scaled input (..., T) to what is left of the potential before each step."""
 
 
 class SpikingNeuron(nn.Module):
@@ -22,18 +31,34 @@ class SpikingNeuron(nn.Module):
     Args:
         channels: H.
         tau: what is left of a potential after a step.
-        neuron: "bptt" (gradients go through the potential, not through the reset) or "sltt" (through neither).
+        neuron: in training, "bptt" (exact; gradients go through the potential, not through the reset), "sltt" (exact;
+            through neither), or "sdn" (tau u_{t-1} is predicted by a surrogate network; through neither).
+        inference: in evaluation, "exact" or "sdn".
         threshold: "channel" or "shared", one v each or one for all.
         learn_threshold: train it; else it is 1.
+        sdn: the file of the surrogate network, read when it is first used: what is trained can be evaluated without.
     """
 
     ln_vth: Tensor
 
-    def __init__(self, channels: int, *, tau: float, neuron: str, threshold: str, learn_threshold: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        tau: float,
+        neuron: str,
+        inference: str = "exact",
+        threshold: str = "channel",
+        learn_threshold: bool = True,
+        sdn: str | None = None,
+    ) -> None:
         super().__init__()
         self.channels = channels
         self.tau = tau
         self.neuron = neuron
+        self.inference = inference
+        self.sdn = sdn
+        self._membrane: Membrane | None = None
         start = torch.zeros(channels if threshold == "channel" else 1)
         if learn_threshold:
             self.ln_vth = nn.Parameter(start)
@@ -46,12 +71,31 @@ class SpikingNeuron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes (..., T) of the scaled input x (..., T)."""
-        return threshold_scan(x, self.tau, self.neuron)
+        if (self.neuron if self.training else self.inference) == "sdn":
+            if self._membrane is None:
+                self._membrane = membrane_of(self.tau, self.sdn)
+            return reach(self._membrane(x) + x)
+        return threshold_scan(x, self.tau, "sltt" if self.neuron == "sdn" else self.neuron)
 
     def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step of any shape, scaled input and potential: spikes and the next potential."""
-        return threshold_step(x, u, self.tau, self.neuron)
+        """One time step of any shape, scaled input and potential: spikes and the next potential, exact."""
+        return threshold_step(x, u, self.tau)
 
     def extra_repr(self) -> str:
         """The settings."""
-        return f"channels={self.channels}, tau={self.tau}, neuron={self.neuron}"
+        return f"channels={self.channels}, tau={self.tau}, neuron={self.neuron}, inference={self.inference}"
+
+
+def membrane_of(tau: float, path: str | None) -> Membrane:
+    """The reduced surrogate network at ``path``, or the one for ``tau`` that comes with Pumice, as a function.
+
+    As a function and not a module: it is neither trained nor part of what a trained model computes, so weights on
+    disk do without it.
+
+    Raises:
+        PumiceError: there is no such network, or it was trained for another tau.
+    """
+    sdn = shipped_sdn(tau) if path is None else load_sdn(path)
+    if sdn.tau != tau:
+        raise PumiceError(f"model.sdn={path} was trained for tau={sdn.tau}, the model has tau={tau}; set model.tau")
+    return partial(type(sdn).forward, sdn)

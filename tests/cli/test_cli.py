@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pumice.cli.main import main
+from pumice.cli.overrides import with_recipe
 
 
 @pytest.fixture
@@ -273,3 +274,18 @@ def test_interruption_says_how_to_go_on(small_run, tmp_path):
     _, err = process.communicate()
     assert process.returncode == 130
     assert err == "pumice: interrupted; the same command continues where it stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        (["model=spikingssm/smnist"], ["training=spikingssm-smnist"]),
+        (["-m", "model=spikingssm/smnist", "seed=0,1"], ["training=spikingssm-smnist"]),
+        (["model=spikingssm/smnist", "training=tutorial"], []),
+        (["model=s5/tiny"], []),
+        (["model=unknown"], []),
+        ([], []),
+    ],
+)
+def test_a_model_may_name_its_recipe(given, added):
+    assert with_recipe(given) == [*given, *added]

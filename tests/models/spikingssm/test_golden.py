@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pumice.models.sdn import SurrogateDynamicNetwork, published_tensors
 from pumice.models.spikingssm.config import SpikingSSMConfig
 from pumice.models.spikingssm.convolution import METHODS, impulse_response
 from pumice.models.spikingssm.layer import SpikingS4D
@@ -30,7 +31,7 @@ def layer(golden):
         layer.neuron.ln_vth.copy_(golden["ln_vth"][:, 0])
         layer.output.weight.copy_(golden["output_linear_0_weight"][..., 0])
         layer.output.bias.copy_(golden["output_linear_0_bias"])
-    return layer.double()
+    return layer.double().eval()
 
 
 def test_kernel(golden, layer):
@@ -47,6 +48,18 @@ def test_layer(golden, layer, method):
     np.testing.assert_allclose(trace.current.detach().movedim(0, 1), golden["neuron_in"], atol=1e-5)
     assert golden["spikes_iter"].sum() > 20
     assert torch.equal(trace.spikes.movedim(0, 1).float(), golden["spikes_iter"])
+
+
+def test_training_with_the_published_surrogate_network(golden, layer):
+    with np.load(GOLDEN.with_name("golden_sdn.npz"), allow_pickle=False) as archive:
+        names = [f"conv{number}.{leaf}" for number in (1, 2, 3) for leaf in ("weight", "bias")]
+        fused = {name: torch.from_numpy(archive[f"sdn_{name.replace('.', '_')}"]) for name in names}
+    layer.neuron._membrane = SurrogateDynamicNetwork(0.125, published_tensors(fused)).forward
+    u = golden["u"].double().movedim(0, 1)
+    spikes = layer.train().neuron(layer.current(u)).movedim(0, 1).float()
+    assert torch.equal(spikes, golden["spikes_sdn"])
+    assert not torch.equal(spikes, golden["spikes_iter"])
+    np.testing.assert_allclose(layer(u).detach().movedim(0, 1), golden["out"], atol=1e-5)
 
 
 def test_output_of_given_spikes(golden, layer):

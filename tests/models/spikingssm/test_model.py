@@ -6,6 +6,7 @@ from pumice.errors import PumiceError
 from pumice.models.spikingssm.build import build_spikingssm
 from pumice.models.spikingssm.layer import drop
 from pumice.models.spikingssm.network import real_steps
+from pumice.models.spikingssm.neuron import NEURONS
 
 SMALL = {"family": "spikingssm", "name": "small", "d_model": 6, "d_state": 4, "dt_min": 0.01, "dt_max": 0.5}
 
@@ -112,7 +113,7 @@ def test_dropout_is_shared_over_time_and_scales():
 
 
 def test_every_parameter_learns():
-    for neuron in ("bptt", "sltt"):
+    for neuron in NEURONS:
         model = build(neuron=neuron, kernel="trainable-b")
         model(inputs(3, 60, 2), one_label(3, 60), 2)[:, 1].square().sum().backward()
         assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
