@@ -157,6 +157,54 @@ IMPORTS = (
 )
 """Name, summary, usage, what it reads, and what makes settings of a second file."""
 
+SDN_VERBS = (
+    Verb(
+        "sdn generate",
+        "training data of a spiking neuron for a surrogate dynamic network",
+        "usage: pumice sdn generate FOLDER [name=training] [samples=50000] [steps=1024] [mean=0.0] [std=1.0]\n"
+        "       [tau=0.2] [kind=normal|near|mixed] [seed=0] [device=cpu]\n\n"
+        "The defaults, the file's name and its layout are the published ones (docs/sdn.md).",
+        "",
+        config_name="",
+        files="sdn:generate",
+    ),
+    Verb(
+        "sdn train",
+        "train a surrogate dynamic network; the same command continues",
+        "usage: pumice sdn train training=FILE [test=FILE] save=FOLDER [n_layers=1] [d_model=8] [kernel_size=8]\n"
+        "       [lr=0.01] [weight_decay=0.01] [epochs=100] [batch_size=64] [beta=1.0] [near=0.0] [validation=0.1]\n"
+        "       [seed=0] [device=cpu] [threads=N] [tau=...]",
+        "",
+        config_name="",
+        files="sdn:train",
+    ),
+    Verb(
+        "sdn reduce",
+        "fold a trained surrogate network into its reduced form, and check that",
+        "usage: pumice sdn reduce FOLDER [out=FILE.safetensors] [sweeps=0]",
+        "",
+        config_name="",
+        files="sdn:reduce",
+    ),
+    Verb(
+        "sdn evaluate",
+        "agreement of a reduced network with its neuron, beside the baselines",
+        "usage: pumice sdn evaluate FILE.safetensors [out=FILE.json] [sequences=200] [steps=1024] [seed=0] [sweeps=N]\n"
+        "       pumice sdn evaluate tau=0.125: the network that comes with Pumice",
+        "",
+        config_name="",
+        files="sdn:evaluate",
+    ),
+    Verb(
+        "sdn import",
+        "a published surrogate network, checkpoint or TorchScript archive, as a file of Pumice",
+        "usage: pumice sdn import FILE tau=0.125 out=FILE.safetensors [sweeps=0]",
+        "",
+        config_name="",
+        files="sdn:import_network",
+    ),
+)
+
 VERBS: tuple[Verb, ...] = (
     Verb(
         "run",
@@ -216,6 +264,7 @@ VERBS: tuple[Verb, ...] = (
         "data:show",
         config_name="data-show",
     ),
+    *SDN_VERBS,
 )
 
 

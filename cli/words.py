@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import isfinite, nan
 from pathlib import Path
 
 from ..errors import PumiceError
@@ -49,6 +50,19 @@ class Words:
         if not (value.isascii() and value.isdigit()):
             raise PumiceError(f"{key}={value} has to be a whole number; change it")
         return int(value)
+
+    def real(self, key: str) -> float | None:
+        """A finite number; None where it is not given, or null."""
+        value = self.given.get(key, "null")
+        if value == "null":
+            return None
+        try:
+            found = float(value)
+        except ValueError:
+            found = nan
+        if not isfinite(found):
+            raise PumiceError(f"{key}={value} has to be a number; change it")
+        return found
 
     def flag(self, key: str) -> bool:
         """True or false."""

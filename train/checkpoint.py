@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from ..errors import PumiceError
-from ..files import atomic_path
 from .module import ClassifierModule
-from .torch_archive import read_torch, reason_of
+from .torch_archive import read_torch, reason_of, write_torch
 from .weights import save_weights
 
 
@@ -22,10 +19,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path``, atomically."""
-        content = io.BytesIO()  # torch's own writer does not say why it failed
-        torch.save(checkpoint, content)
-        with atomic_path(path) as target:
-            target.write_bytes(content.getbuffer())
+        write_torch(path, checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """Read ``path``; nothing but tensors and plain data is accepted, whatever ``weights_only`` says.

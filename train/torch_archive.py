@@ -1,4 +1,4 @@
-"""Reading what ``torch.save`` wrote, from anywhere: sizes and checksums first, tensors and plain data alone."""
+"""Files of ``torch.save``: written whole or not at all; read with sizes and checksums first, and as data alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from ..files import atomic_path
 from ..program.archive import open_checked
 
 MOST_BYTES = 3 << 27
@@ -24,19 +25,34 @@ class Inert:
         """Whatever the object was made with is dropped."""
 
 
-def read_torch(path: str | Path, map_location: Any = None, *, foreign: bool = False) -> Any:
+def write_torch(path: str | Path, value: Any) -> None:
+    """Write tensors and plain data to ``path``, atomically.
+
+    Raises:
+        PumiceError: the folder cannot be written to, or the disk is full.
+    """
+    content = io.BytesIO()  # torch's own writer does not say why it failed
+    torch.save(value, content)
+    with atomic_path(path) as target:
+        target.write_bytes(content.getbuffer())
+
+
+def read_torch(
+    path: str | Path, map_location: Any = None, *, foreign: bool = False, most_bytes: int = MOST_BYTES
+) -> Any:
     """The content of a file of ``torch.save``; nothing but tensors and plain data is made of it.
 
     Args:
         path: of the file.
         map_location: of the tensors; the CPU if not given.
         foreign: put `Inert` in the place of objects of other classes, in place of refusing the file.
+        most_bytes: of all entries of the file.
 
     Raises:
-        Exception: of a dozen kinds, for a file that is damaged, declares more than it holds or than `MOST_BYTES`, or
+        Exception: of a dozen kinds, for a file that is damaged, declares more than it holds or than ``most_bytes``, or
             names classes.
     """
-    content = _checked(path)
+    content = _checked(path, most_bytes)
     named = get_unsafe_globals_in_checkpoint(content) if foreign else []
     content.seek(0)
     with safe_globals([(Inert, name) for name in named]):
@@ -45,12 +61,12 @@ def read_torch(path: str | Path, map_location: Any = None, *, foreign: bool = Fa
     return found
 
 
-def _checked(path: str | Path) -> io.BytesIO:
+def _checked(path: str | Path, most_bytes: int) -> io.BytesIO:
     """The archive anew, of entries whose sizes and checksums are right: torch has a reader of its own for both."""
     copied = io.BytesIO()
     with (
         open(path, "rb") as file,
-        open_checked(file, MOST_BYTES) as archive,
+        open_checked(file, most_bytes) as archive,
         zipfile.ZipFile(copied, "w") as target,
     ):
         for member in archive.infolist():

@@ -28,4 +28,4 @@ def lif_membrane(x: Tensor, tau: float) -> tuple[Tensor, Tensor]:
         reached = decayed + drive
         fired.copy_(reached >= 1)
         u = torch.where(reached >= 1, 0.0, reached)
-    return mem.T.reshape(x.shape), spikes.T.reshape(x.shape)
+    return mem.T.contiguous().reshape(x.shape), spikes.T.contiguous().reshape(x.shape)

@@ -44,14 +44,14 @@ def read_sdn(path: str | Path) -> tuple[SurrogateDynamicNetwork, dict[str, Any]]
             raise ValueError("it holds no reduced surrogate dynamic network")
         if data["format"] > FORMAT:
             raise PumiceError(f"{path} has format {data['format']}, this Pumice reads up to {FORMAT}; update Pumice")
-        return SurrogateDynamicNetwork(data["tau"], tensors), data["info"]
+        return SurrogateDynamicNetwork(data["tau"], tensors, data.get("sweeps", 0)), data["info"]
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise PumiceError(f"{path} cannot be read as a surrogate network ({error}); reduce it anew") from error
 
 
 def sdn_data(sdn: SurrogateDynamicNetwork, info: dict[str, Any]) -> dict[str, Any]:
     """The data that a file keeps beside the tensors of ``sdn``."""
-    return {"kind": KIND, "format": FORMAT, "tau": sdn.tau, "info": info}
+    return {"kind": KIND, "format": FORMAT, "tau": sdn.tau, "sweeps": sdn.sweeps, "info": info}
 
 
 def shipped_sdn(tau: float = 0.125) -> SurrogateDynamicNetwork:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ...errors import PumiceError
 
-MOST_LAYERS, MOST_WIDTH, MOST_KERNEL = 16, 1024, 1024
+MOST_LAYERS, MOST_WIDTH, MOST_KERNEL, MOST_SWEEPS = 16, 1024, 1024, 64
 WORKING_VALUES = 1 << 16
 """Values of the hidden layers that are worked on at once: they stay in the cache."""
 Shapes = dict[str, tuple[int, ...]]
@@ -26,6 +26,12 @@ class SurrogateDynamicNetwork(nn.Module):
         h_t = relu(b_i + sum_j W_i[:, j] h[t - K + 1 + j])  for each further layer i, a kernel a channel; then as above
         mem_t = c h_t + b
 
+    Each sweep then puts the membrane once through the neuron itself, for all steps at once, with v_t = mem_t + x_t:
+
+        mem_t = tau v_{t-1} if v_{t-1} < 1, else 0
+
+    which shrinks an error tau-fold where the spike before it is right. The published network has none.
+
     It is for training alone, runs without gradient, and has buffers in place of parameters: optimizers do not see
     them, and checkpoints of the model around it hold them. It computes in the dtype of its input.
 
@@ -40,16 +46,21 @@ class SurrogateDynamicNetwork(nn.Module):
         tau: of the neuron that it was trained on.
         tensors: by name: ``spatial.i.weight`` (d, K), ``spatial.i.bias`` (d,), ``feature.i.weight`` (d, d),
             ``feature.i.bias`` (d,), for each layer i; ``decoder.weight`` (d,), ``decoder.bias`` ().
+        sweeps: how many.
 
     Raises:
-        PumiceError: a tensor is missing, left over, of another shape, or not finite; or tau outside [0, 1).
+        PumiceError: a tensor is missing, left over, of another shape, or not finite; tau outside [0, 1); sweeps that
+            are no whole number from 0 to 64.
     """
 
-    def __init__(self, tau: float, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, tau: float, tensors: Mapping[str, Tensor], sweeps: int = 0) -> None:
         super().__init__()
         if not (isinstance(tau, float) and 0 <= tau < 1):
             raise PumiceError(f"tau={tau} of a surrogate dynamic network has to be a number from 0 to below 1")
+        if not (type(sweeps) is int and 0 <= sweeps <= MOST_SWEEPS):
+            raise PumiceError(f"sweeps={sweeps} of a surrogate dynamic network may be 0 to {MOST_SWEEPS}; change it")
         self.tau = tau
+        self.sweeps = sweeps
         self.layers = sum(name.startswith("spatial.") and name.endswith(".weight") for name in tensors)
         first = tensors.get("spatial.0.weight")
         if first is None or first.ndim != 2 or not 1 <= self.layers <= MOST_LAYERS:
@@ -84,12 +95,12 @@ class SurrogateDynamicNetwork(nn.Module):
     @property
     def macs(self) -> int:
         """Products a step and channel."""
-        return self.layers * self.width * (self.kernel_size + self.width) + self.width
+        return self.layers * self.width * (self.kernel_size + self.width) + self.width + self.sweeps
 
     @property
     def memory(self) -> int:
         """How many inputs before a step it sees."""
-        return self.kernel_size + (self.layers - 1) * (self.kernel_size - 1)
+        return self.kernel_size + (self.layers - 1) * (self.kernel_size - 1) + self.sweeps
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors by the names of the constructor."""
@@ -128,7 +139,26 @@ class SurrogateDynamicNetwork(nn.Module):
             h = F.conv1d(h, kernels, weights[f"spatial.{layer}.bias"], groups=h.shape[1]).relu_()
             mixed = F.conv1d(h, weights[f"feature.{layer}.weight"][..., None], weights[f"feature.{layer}.bias"])
             h = mixed.add_(h).relu_()
-        return F.conv1d(h, weights["decoder.weight"][None, :, None], weights["decoder.bias"][None])[:, 0]
+        membrane = F.conv1d(h, weights["decoder.weight"][None, :, None], weights["decoder.bias"][None])[:, 0]
+        return sweep(rows, membrane, self.tau, self.sweeps)
+
+
+@torch.no_grad()
+def sweep(x: Tensor, membrane: Tensor, tau: float, sweeps: int) -> Tensor:
+    """The membrane (..., L) after it went ``sweeps`` times through the neuron, for all steps at once.
+
+    From zeros, k sweeps are the neuron that began k steps before each step, at rest.
+
+    Args:
+        x: drive over the threshold (..., L).
+        membrane: before each step's drive (..., L).
+        tau: what remains of the potential after one step.
+        sweeps: how often.
+    """
+    for _ in range(sweeps):
+        reached = membrane + x
+        membrane = F.pad(torch.where(reached < 1, reached * tau, 0.0)[..., :-1], (1, 0))
+    return membrane
 
 
 def tensor_shapes(layers: int, width: int, kernel_size: int) -> Shapes:

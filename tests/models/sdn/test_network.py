@@ -3,7 +3,7 @@ import pytest
 import torch
 from pumice.errors import PumiceError
 from pumice.models.sdn import SurrogateDynamicNetwork, published_tensors
-from pumice.models.sdn.network import tensor_shapes
+from pumice.models.sdn.network import sweep, tensor_shapes
 
 
 def random_network(layers, width, kernel_size, seed=0):
@@ -115,3 +115,42 @@ def test_wrong_published_weights_are_a_sentence(published):
         published_tensors({**published, "conv2.weight": torch.zeros(8, 4, 1)})
     with pytest.raises(PumiceError, match=r"conv1 has a weight of \(\)"):
         published_tensors({**published, "conv1.weight": torch.zeros(())})
+
+
+def exact_from(x, tau, start):
+    """The membrane before the step after ``x``, of the neuron at rest at ``start``."""
+    u = 0.0
+    for drive in x[start:]:
+        reached = tau * u + drive
+        u = 0.0 if reached >= 1 else reached
+    return tau * u
+
+
+@pytest.mark.parametrize("sweeps", [0, 1, 3, 30])
+def test_sweeps_from_zeros_are_the_neuron_begun_as_many_steps_before(sweeps):
+    x = torch.randn(25, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    found = sweep(x, torch.zeros_like(x), 0.4, sweeps)
+    expected = [exact_from(x[:t].tolist(), 0.4, max(0, t - sweeps)) for t in range(25)]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-15)
+
+
+def test_sweeps_of_a_network(published_network, golden_sdn):
+    x, exact = golden_sdn["x"], golden_sdn["mem_true"]
+    swept = SurrogateDynamicNetwork(0.125, published_network.tensors(), 3)
+    torch.testing.assert_close(swept(x), sweep(x, published_network(x), 0.125, 3))
+    assert (swept(x) - exact).abs().mean() < (published_network(x) - exact).abs().mean() / 50
+    assert swept.memory == 11
+    assert swept.macs == 139
+    torch.testing.assert_close(sweep(x, exact, 0.125, 1), exact)  # where it is right it stays
+
+
+def test_constant_drives_have_constant_membranes_after_the_beginning():
+    network = random_network(2, 8, 5)
+    mem = network(torch.full((60,), 0.93, dtype=torch.float64))
+    torch.testing.assert_close(mem[network.memory :], mem[-1].expand(60 - network.memory), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sweeps", [-1, 65, 1.0, True])
+def test_wrong_sweeps_are_a_sentence(sweeps):
+    with pytest.raises(PumiceError, match="sweeps"):
+        SurrogateDynamicNetwork(0.125, changed(), sweeps)

@@ -1,0 +1,1 @@
+"""Surrogate dynamic networks from data to files: generated, trained, reduced, evaluated, imported (docs/sdn.md)."""
