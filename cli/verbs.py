@@ -148,6 +148,14 @@ IMPORTS = (
         "..stages.foreign_settings:event_ssm",
     ),
     (
+        "event-ssm-torch",
+        "a run folder of weights of the PyTorch port of event-SSM, with real decays",
+        "model.pt [CONFIG.yaml]",
+        "model.pt: a state dict; CONFIG.yaml: the resolved configuration beside it. Where the data is there, the test\n"
+        f"set is evaluated by the exact recurrence and by the one of the training.\n{IMPORTED}",
+        "..stages.foreign_settings:event_ssm_torch",
+    ),
+    (
         "se-adlif",
         "a run folder of a checkpoint of the reference code of adaptive LIF networks",
         "CHECKPOINT",

@@ -31,6 +31,10 @@ EVENT_SSM = {
     "ssm_init.dt_max": "dt_max",
 }
 """Theirs, below ``model``, and Pumice's."""
+EVENT_SSM_TORCH = {
+    theirs: ours for theirs, ours in EVENT_SSM.items() if ours not in ("block_size", "c_init", "conj_sym", "clip_eigs")
+}
+"""The same of the PyTorch port, which passes over the others."""
 
 
 def event_ssm(source: Path) -> list[str]:
@@ -53,6 +57,31 @@ def event_ssm(source: Path) -> list[str]:
     ]
 
 
+def event_ssm_torch(source: Path) -> list[str]:
+    """Overrides of section ``model`` from a configuration of the PyTorch port of event-SSM, with real decays.
+
+    Its discretization ``async`` computes ``zoh``, and with ``prenorm`` the norm follows the SSM.
+
+    Raises:
+        PumiceError: it cannot be read, lacks a setting, or names a model that there is not.
+    """
+    model = _section(source)
+    found = {ours: _value(model, theirs, source) for theirs, ours in EVENT_SSM_TORCH.items()}
+    found["discretization"] = "dirac" if found["discretization"] == "dirac" else "zoh"
+    found["norm"] = "batch" if _value(model, "ssm.batchnorm", source) else "layer"
+    found["norm_place"] = "inside" if _value(model, "ssm.prenorm", source) else "after"
+    found["step_rescale"] = _value(model, "ssm.step_rescale", source, 1.0)
+    if _value(model, "ssm.input_gate", source, False):
+        for key, only in (("input_gate_mode", "sigmoid"), ("input_gate_min", 0)):
+            if (value := _value(model, f"ssm.{key}", source, only)) != only:
+                raise PumiceError(
+                    f"{source} sets model.ssm.{key} to {value}, which layers here do not have; use {only}"
+                )
+        found["input_gate"] = _value(model, "ssm.input_gate_rank", source, 0)
+    settings = [f"model.{name}={literal(value)}" for name, value in found.items()]
+    return ["model=real-s5/tiny", "model.name=event-ssm-torch", *settings]
+
+
 def literal(value: Any) -> str:
     """A single value in the grammar of overrides."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -72,11 +101,12 @@ def _section(source: Path) -> Mapping[str, Any]:
     return model
 
 
-def _value(model: Mapping[str, Any], key: str, source: Path) -> Any:
+def _value(model: Mapping[str, Any], key: str, source: Path, default: Any = None) -> Any:
     """A single value below ``model``: a word or a number, so that it is no more than that as an override."""
     value: Any = model
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
+    value = default if value is None else value
     if value is None:
         raise PumiceError(f"{source} has no setting model.{key}; give settings by model....=... in its place")
     word = isinstance(value, str) and value.replace("_", "").isascii() and value.replace("_", "").isalnum()

@@ -14,13 +14,18 @@ from ..errors import PumiceError
 from ..models.adlif.network import AdLIFNetwork
 from ..models.adlif.reference_weights import reference_state_dict as of_adlif
 from ..models.fit import fitted_state, load_fitted
+from ..models.real_s5.classifier import RealS5Classifier
+from ..models.real_s5.config import CHOICES as REAL_S5_CHOICES
+from ..models.real_s5.reference_weights import reference_state_dict as of_event_ssm_torch
 from ..models.s5.classifier import S5Classifier
 from ..models.s5.reference_weights import reference_state_dict as of_event_ssm
 from ..records import read_record, versions
+from ..train.data.base import TaskDataModule
+from ..train.evaluate import accuracy_of, predict
 from ..train.foreign import read_weights
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import save_weights
-from .build import build_data, build_model
+from .build import apply_system, build_data, build_model
 from .folder import RunFolder, file_digest
 from .run import run_stages
 from .train import check as check_training
@@ -38,11 +43,13 @@ class Format:
         model: the float models that such weights belong to.
         state: from a model of the right settings and the weights by their names to its state dict.
         paired: whether such weights were trained with the interval *after* an event (``task.pairing=next``).
+        recurrences: whether the test set is evaluated by each recurrence of the model, where the data is there.
     """
 
     model: type[nn.Module]
     state: Callable[[Any, Mapping[str, Tensor]], dict[str, Tensor]]
     paired: bool = False
+    recurrences: bool = False
 
 
 def own_state(model: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -60,6 +67,7 @@ def own_state(model: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Tensor
 FORMATS: dict[str, Format] = {
     "weights": Format(nn.Module, own_state),
     "event-ssm": Format(S5Classifier, of_event_ssm, paired=True),
+    "event-ssm-torch": Format(RealS5Classifier, of_event_ssm_torch, paired=True, recurrences=True),
     "se-adlif": Format(AdLIFNetwork, of_adlif),
 }
 
@@ -96,14 +104,13 @@ class ImportedWeights:
                 soft_wrap=True,
                 highlight=False,
             )
-        return {"parameters": parameters, "imported": imported, "selected_on": None, "best": None}
+        figures = {"parameters": parameters, "imported": imported, "selected_on": None, "best": None}
+        if self.format.recurrences:
+            figures["recurrences"] = _accuracies(config, model, console)
+        return figures
 
     def _model(self, config: Mapping[str, Any]) -> nn.Module:
-        training, system = (
-            read_section(TrainingSettings, config, "training"),
-            read_section(SystemSettings, config, "system"),
-        )
-        model = build_model(config, build_data(config, training, system))
+        model = build_model(config, _data(config))
         if not isinstance(model, self.format.model):
             raise PumiceError(
                 f"weights of {self.name} do not belong to a model of family {config['model'].get('family')}; choose "
@@ -111,6 +118,32 @@ class ImportedWeights:
             )
         load_fitted(model, self.format.state(model, read_weights(self.source)))
         return model.eval()
+
+
+def _data(config: Mapping[str, Any]) -> TaskDataModule:
+    training, system = (
+        read_section(TrainingSettings, config, "training"),
+        read_section(SystemSettings, config, "system"),
+    )
+    return build_data(config, training, system)
+
+
+def _accuracies(config: Mapping[str, Any], model: nn.Module, console: Console) -> dict[str, Any] | None:
+    """Accuracy on the test set by each recurrence; None where there is no data."""
+    apply_system(read_section(SystemSettings, config, "system"))
+    data = _data(config)
+    try:
+        data.samples("test")
+    except PumiceError as error:
+        console.print(f"note: the recurrences are not compared: {error}", soft_wrap=True, highlight=False)
+        return None
+    found, state = {}, model.state_dict()
+    for name in REAL_S5_CHOICES["recurrence"]:
+        other = build_model({**config, "model": {**config["model"], "recurrence": name}}, data)
+        load_fitted(other, state)
+        found[name] = accuracy_of(predict(other, data.batches("test")))
+        console.print(f"recurrence {name}: {found[name]['accuracy']:.2%} of {found[name]['samples']} test samples")
+    return found
 
 
 def import_weights(

@@ -84,21 +84,24 @@ def interval_text(low: float, high: float) -> str:
     return f"{low:.1%} to {high:.1%}"
 
 
+def accuracy_of(predictions: Predictions) -> dict[str, Any]:
+    """Accuracy over samples, with its interval."""
+    correct, total = int((predictions.logits.argmax(1) == predictions.labels).sum()), len(predictions.labels)
+    interval = list(wilson_interval(correct, total))
+    return {"samples": total, "correct": correct, "accuracy": correct / total, "accuracy_95": interval}
+
+
 def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str, Any]:
     """Accuracy with its interval, loss, accuracy by class, and the confusion matrix (rows: true classes)."""
     logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
     names = list(class_names)
     confusion = multiclass_confusion_matrix(logits.argmax(1), labels, num_classes=len(names))
-    correct, total = int(confusion.trace()), len(labels)
     by_class = {
         name: (int(row[index]) / int(row.sum()) if int(row.sum()) else None)
         for index, (name, row) in enumerate(zip(names, confusion, strict=True))
     }
     return {
-        "samples": total,
-        "correct": correct,
-        "accuracy": correct / total,
-        "accuracy_95": list(wilson_interval(correct, total)),
+        **accuracy_of(predictions),
         "loss": float(cross_entropy(logits, labels)),
         "accuracy_by_class": by_class,
         "confusion": confusion.tolist(),

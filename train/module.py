@@ -85,7 +85,7 @@ class ClassifierModule(pl.LightningModule):
             PumiceError: the loss is no longer finite.
         """
         outputs, targets = batch.apply(self.model)
-        loss = task_loss(outputs, targets, self.regression)
+        loss = task_loss(outputs, targets, self.regression, self.settings.label_smoothing)
         if not torch.isfinite(loss):
             raise PumiceError(
                 f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}; "
@@ -157,9 +157,11 @@ class ClassifierModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def task_loss(outputs: Tensor, targets: Tensor, regression: bool = False) -> Tensor:
+def task_loss(outputs: Tensor, targets: Tensor, regression: bool = False, label_smoothing: float = 0.0) -> Tensor:
     """Mean (soft-label) cross entropy, or mean squared error, scalar; see ``Batch.apply`` for the shapes."""
-    return mse_loss(outputs, targets) if regression else cross_entropy(outputs, targets)
+    if regression:
+        return mse_loss(outputs, targets)
+    return cross_entropy(outputs, targets, label_smoothing=label_smoothing)
 
 
 def stream_seed(seed: int, *path: int) -> int:

@@ -10,8 +10,8 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from .settings import TrainingSettings
 
-SSM_NAMES = frozenset({"B", "Lambda_re", "Lambda_im", "log_A_real", "A_imag", "log_dt"})
-"""Names of the state-space parameters of S5 and of S4D."""
+SSM_NAMES = frozenset({"B", "Lambda_re", "Lambda_im", "log_A_real", "A_imag", "log_dt", "Lambda_raw"})
+"""Names of the state-space parameters of S5, of S4D, and of S5 with real decays."""
 
 
 def build_optimizer(named_parameters: Iterable[tuple[str, Parameter]], settings: TrainingSettings) -> Optimizer:

@@ -47,6 +47,7 @@ class TrainingSettings:
         checkpoint_every_steps: optimizer steps between checkpoints; one is written after each epoch anyway.
         eval_batch_size: samples of one batch in validation and evaluation.
         bucket_batches: batches among which samples of similar length are brought together, or None.
+        label_smoothing: share of the target that all classes get alike, in training alone.
         norm_samples: training samples by which the statistics of batch norms are estimated anew before each
             validation, and kept with the weights, see ``norms``; None: the running ones, which lag at a high rate.
     """
@@ -71,6 +72,7 @@ class TrainingSettings:
     checkpoint_every_steps: int = 50
     eval_batch_size: int = 32
     bucket_batches: int | None = None
+    label_smoothing: float = 0.0
     norm_samples: int | None = None
 
     def __post_init__(self) -> None:
@@ -106,6 +108,10 @@ class TrainingSettings:
         _require(
             0 <= self.warmup_epochs <= self.epochs,
             f"training.warmup_epochs={self.warmup_epochs} has to lie between 0 and training.epochs={self.epochs}",
+        )
+        _require(
+            0 <= self.label_smoothing < 1,
+            f"training.label_smoothing={self.label_smoothing} has to be at least 0 and below 1",
         )
         clip, ema = self.gradient_clip, self.ema_decay
         _require(clip is None or clip > 0, f"training.gradient_clip={clip} has to be above 0, or null")

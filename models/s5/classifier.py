@@ -15,7 +15,7 @@ from .head import read_out, timepool_divisor, update_read_out
 from .init import linear, normal
 from .layer import EmbeddedTokens, SequenceLayer, Stage
 from .stepping import Event, LayerState, step_layer
-from .times import EventTimes
+from .times import EventTimes, check_tokens, event_times
 
 
 class ModelState(NamedTuple):
@@ -97,7 +97,7 @@ class S5Classifier(nn.Module):
             x (B, N, H), N = L // stride**stages; the times of these windows, whose ``lengths`` count the complete
             ones; and the total time of each sample, (B,) ms.
         """
-        times = self._times(tokens, dt, lengths, pool_dt)
+        times = event_times(tokens, dt, lengths, pool_dt, self.config.token_input, self.decoder.weight.dtype)
         total_time = times.pool_dt.sum(1)
         first, *others = self.stages
         x, times = first(self._embed(tokens, times), times)
@@ -142,7 +142,7 @@ class S5Classifier(nn.Module):
         pool_dt = dt if pool_dt is None else torch.where(valid, pool_dt.to(dtype), 0)
         if self.config.token_input:
             token = torch.where(valid, token, 0)
-            self._check_tokens(token)
+            check_tokens(token, self.embedding.num_embeddings)
             value = self.embedding(token)
         else:
             value = self.encoder(torch.where(valid.unsqueeze(1), token.to(dtype), 0))
@@ -171,29 +171,7 @@ class S5Classifier(nn.Module):
         if not self.config.token_input:
             return self.encoder(tokens.to(self.encoder.weight.dtype))
         tokens = torch.where(times.real, tokens, 0)  # padding reads row 0; nothing that reads it reaches an output
-        self._check_tokens(tokens)
+        check_tokens(tokens, self.embedding.num_embeddings)
         embedded = EmbeddedTokens(tokens, self.embedding.weight)
         # A table over the vocabulary saves work only where the batch has more events than the vocabulary has tokens.
         return embedded if tokens.numel() >= self.embedding.num_embeddings else embedded.dense()
-
-    def _check_tokens(self, tokens: Tensor) -> None:
-        lowest, highest = (int(bound) for bound in tokens.aminmax()) if tokens.numel() else (0, 0)
-        if lowest < 0 or highest >= self.embedding.num_embeddings:
-            raise PumiceError(
-                f"tokens span {lowest} to {highest}, but the model knows 0 to {self.embedding.num_embeddings - 1}; "
-                "set vocab to the channels of the sensor"
-            )
-
-    def _times(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None) -> EventTimes:
-        dtype = self.decoder.weight.dtype
-        pool_dt = dt if pool_dt is None else pool_dt
-        expected = 2 if self.config.token_input else 3
-        if tokens.dim() != expected:
-            kind = "tokens (B, L)" if self.config.token_input else "dense input (B, L, d_in)"
-            raise PumiceError(f"the model reads {kind}, but got {tokens.dim()} axes; give it {expected} axes")
-        if dt.shape != tokens.shape[:2] or pool_dt.shape != dt.shape or lengths.shape != dt.shape[:1]:
-            raise PumiceError(
-                f"input of shape {tuple(tokens.shape)} does not fit dt {tuple(dt.shape)}, "
-                f"pool_dt {tuple(pool_dt.shape)} and lengths {tuple(lengths.shape)}; they are (B, L), (B, L) and (B,)"
-            )
-        return EventTimes(dt.to(dtype), pool_dt.to(dtype), lengths)

@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ...errors import PumiceError
 from ..scan.intervals import Intervals
 
 
@@ -45,3 +46,38 @@ def windows(x: Tensor, stride: int) -> Tensor:
     batch, length = x.shape[:2]
     count = length // stride
     return x[:, : count * stride].reshape(batch, count, stride, *x.shape[2:])
+
+
+def event_times(
+    tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None, token_input: bool, dtype: torch.dtype
+) -> EventTimes:
+    """The times of a batch as models take it; see `S5Classifier.forward`.
+
+    Raises:
+        PumiceError: shapes that do not fit one another, or input of the other kind.
+    """
+    pool_dt = dt if pool_dt is None else pool_dt
+    expected = 2 if token_input else 3
+    if tokens.dim() != expected:
+        kind = "tokens (B, L)" if token_input else "dense input (B, L, d_in)"
+        raise PumiceError(f"the model reads {kind}, but got {tokens.dim()} axes; give it {expected} axes")
+    if dt.shape != tokens.shape[:2] or pool_dt.shape != dt.shape or lengths.shape != dt.shape[:1]:
+        raise PumiceError(
+            f"input of shape {tuple(tokens.shape)} does not fit dt {tuple(dt.shape)}, "
+            f"pool_dt {tuple(pool_dt.shape)} and lengths {tuple(lengths.shape)}; they are (B, L), (B, L) and (B,)"
+        )
+    return EventTimes(dt.to(dtype), pool_dt.to(dtype), lengths)
+
+
+def check_tokens(tokens: Tensor, vocab: int) -> None:
+    """Refuse tokens outside the vocabulary.
+
+    Raises:
+        PumiceError: with the range of both.
+    """
+    lowest, highest = (int(bound) for bound in tokens.aminmax()) if tokens.numel() else (0, 0)
+    if lowest < 0 or highest >= vocab:
+        raise PumiceError(
+            f"tokens span {lowest} to {highest}, but the model knows 0 to {vocab - 1}; "
+            "set vocab to the channels of the sensor"
+        )

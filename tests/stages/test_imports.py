@@ -14,6 +14,9 @@ import yaml
 from pumice.cli.main import main
 from pumice.models.adlif.build import build_adlif
 from pumice.models.adlif.reference_weights import reference_state_dict
+from pumice.models.real_s5.classifier import RealS5Classifier
+from pumice.models.real_s5.config import RealS5Config
+from pumice.models.real_s5.reference_weights import reference_names as real_names
 from safetensors.torch import save_file
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -221,6 +224,43 @@ def test_golden_adlif_through_the_names_of_its_checkpoints(tmp_path, kind):
     network.load_state_dict(reference_state_dict(network, state))
     potentials, _ = network.sequence(golden["x"])
     torch.testing.assert_close(potentials, golden[f"{kind}_li"], rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_the_port_is_evaluated_by_both_recurrences(small_run, tmp_path, capsys):
+    ssm = {"discretization": "async", "d_model": 8, "d_ssm": 8, "ssm_block_size": 4, "num_stages": 2, "dropout": 0.1}
+    ssm |= {"num_layers_per_stage": 2, "classification_mode": "pool", "prenorm": True, "batchnorm": False}
+    ssm |= {"pooling_stride": 4, "pooling_mode": "avgpool", "state_expansion_factor": 1}
+    config, source = tmp_path / "config.yaml", tmp_path / "model.pt"
+    config.write_text(yaml.safe_dump({"model": {"ssm": ssm, "ssm_init": {"dt_min": "4e-3", "dt_max": 0.1}}}))
+    settings = {"d_model": 8, "d_ssm": 8, "stride": 4, "vocab": 700}
+    model = RealS5Classifier(RealS5Config(num_classes=20, **settings))
+    state = {theirs: model.state_dict()[own] for own, theirs in real_names(model).items()}
+    state["encoder.encoder.weight"] = torch.cat([torch.zeros(1, 8), state["encoder.encoder.weight"]])
+    torch.save({"state_dict": state}, source)
+
+    run_dir = f"run_dir={tmp_path / 'run'}"
+    task = [item for item in small_run if item.startswith("task.")]
+    assert call("import", "event-ssm-torch", source, config, *task, run_dir) == 0
+    assert "recurrence as-trained: " in capsys.readouterr().out
+    run = pumice.open_run(tmp_path / "run")
+    assert run.config["model"]["discretization"] == "zoh"
+    assert run.config["model"]["dt_min"] == 0.004
+    found = run.metrics["train"]["recurrences"]
+    assert {name: entry["samples"] for name, entry in found.items()} == {"exact": 40, "as-trained": 40}
+    assert all(torch.equal(run.model.state_dict()[own], value) for own, value in model.state_dict().items())
+    assert call("evaluate", run_dir) == 0
+    figures = pumice.open_run(tmp_path / "run").metrics["evaluate"]["test"]
+    assert figures["correct"] == found["exact"]["correct"]
+
+    assert (
+        call("import", "event-ssm-torch", source, config, "task=shd", "task.root=nowhere", f"run_dir={tmp_path / 'b'}")
+        == 0
+    )
+    assert "not compared" in capsys.readouterr().out
+    assert pumice.open_run(tmp_path / "b").metrics["train"]["recurrences"] is None
+    ssm |= {"input_gate": True, "input_gate_mode": "energy_aware"}
+    config.write_text(yaml.safe_dump({"model": {"ssm": ssm, "ssm_init": {"dt_min": 0.004, "dt_max": 0.1}}}))
+    assert "input_gate_mode" in refused(capsys, "import", "event-ssm-torch", source, config, *task, run_dir)
 
 
 def test_own_names_and_all_that_goes_on_from_there(small_run, tmp_path, capsys):

@@ -1,0 +1,1 @@
+"""Event-driven S5 networks with real decays."""
