@@ -82,18 +82,9 @@ def spans(text, low, high, scale=1.0):
 def part_of(node):
     """The part of the network that a node belongs to, as people count layers."""
     pieces = node.split("/")
+    if pieces[0] == "cells":
+        return f"layer {pieces[1]}"
     return f"layer {pieces[1]}.{pieces[3]}" if pieces[0] == "stages" else node
-
-
-FIGURES = SimpleNamespace(
-    call=call, wilson=wilson, mcnemar=mcnemar, decibel=decibel, near=near, spans=spans, part_of=part_of, number=number
-)
-
-
-@pytest.fixture(scope="session")
-def figures():
-    """Functions that compute figures on their own, and read them from texts."""
-    return FIGURES
 
 
 @dataclass
@@ -231,6 +222,26 @@ class Shown:
                 part[f"compute_{end}"] += node["compute"][end] / priced["events"]
                 part[f"memory_{end}"] += sum(entry[end] for entry in node["memory"].values()) / priced["events"]
         return {name: part for name, part in parts.items() if any(part.values())}
+
+
+FIGURES = SimpleNamespace(
+    call=call,
+    wilson=wilson,
+    mcnemar=mcnemar,
+    decibel=decibel,
+    near=near,
+    spans=spans,
+    part_of=part_of,
+    number=number,
+    per_part=Shown.per_part,
+    energy_of=Shown.energy_of,
+)
+
+
+@pytest.fixture(scope="session")
+def figures():
+    """Functions that compute figures on their own, and read them from texts."""
+    return FIGURES
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pumice.hw_sim.report.collect import collect
 from pumice.hw_sim.report.compare_runs import unit_of, write_comparison
 from pumice.hw_sim.report.names import layer_of
 from pumice.hw_sim.report.write import write_report
-from pumice.program import digest, reference, save
+from pumice.program import digest, load, reference, save
 from pumice.program.random.networks import random_network
 from pumice.records import FINISHED, StageRecord, write_record
 from pumice.train.evaluate import Predictions, figures_of
@@ -29,16 +30,28 @@ def record(folder, name, figures, **settings):
 
 
 def accuracy(rng, program, labels):
-    return figures_of(Predictions(rng.normal(size=(len(labels), 3)).astype(np.float32), labels), program.class_names)
+    return of_logits(rng.normal(size=(len(labels), 3)), program, labels)
 
 
-def simulated(program, samples, traces, rng):
+def of_logits(logits, program, labels):
+    return figures_of(Predictions(logits.astype(np.float32), labels), program.class_names)
+
+
+def draw(rng, size):
+    """Labels, and logits of two models that agree with them now and then, the second one more often."""
+    labels = rng.integers(0, 3, size)
+    floats, integers = (rng.normal(size=(size, 3)) + step * np.eye(3)[labels] for step in (0.3, 1.0))
+    return labels, floats, integers
+
+
+def simulated(program, samples, traces, drawn, rng):
     """simulate.json of a clocked program, every step labelled, in the keys that the stage writes."""
-    labels = rng.integers(0, 3, len(samples) * STEPS)
-    entries = {name: accuracy(rng, program, labels) for name in ("float", "reference", "run")}
+    labels, floats, integers = drawn
+    entries = {"float": of_logits(floats, program, labels)}
+    entries |= {name: of_logits(integers, program, labels) for name in ("reference", "run")}
     backends = {name: reference_backend for name in ("reference", "run")}
     verdicts = compare(program, samples, backends, traced=2)
-    decisions = [rng.integers(0, 3, len(labels)) for _ in range(2)]
+    decisions = floats.argmax(1), integers.argmax(1)
     states = {}
     for node in program:
         if node.name.startswith("cells/"):
@@ -89,7 +102,9 @@ def finished(tmp_path_factory, request):
     samples = [(rng.integers(-1, 2, (STEPS, 6)).astype(float), times) for _ in range(3)]
     traces = reference.run(program, samples)
     save(program, folder / "program.npz")
-    (folder / "simulate.json").write_text(json.dumps(simulated(program, samples, traces, rng)))
+    drawn = draw(rng, len(samples) * STEPS)
+    np.savez(folder / "drawn.npz", labels=drawn[0], floats=drawn[1], integers=drawn[2])
+    (folder / "simulate.json").write_text(json.dumps(simulated(program, samples, traces, drawn, rng)))
     arrays = {"values": samples[0][0], "times": times, "logits": traces[0].series}
     np.savez(folder / "simulate.npz", **{f"example_{name}": array for name, array in arrays.items()})
     profile = load_profile(request.config.rootpath / "configs" / "hardware" / "horowitz-45nm.yaml")
@@ -227,6 +242,108 @@ def test_a_comparison_names_what_its_costs_are_means_of(finished, tmp_path):
 def test_names_of_layers():
     names = ("stages/0/layers/1/ssm", "cells/2", "cells/2:w", "readout", "logits")
     assert [layer_of(name) for name in names] == ["layer 0.1", "layer 2", "layer 2, w", "readout", "logits"]
+
+
+@pytest.fixture(scope="module")
+def page(finished, read_page):
+    return read_page(finished / "report.html")
+
+
+def rows_of(page, heading, number=0):
+    header, *rows = page.tables[heading][number]
+    return {row[0]: dict(zip(header, row, strict=False)) for row in rows}
+
+
+def test_accuracies_that_are_shown(finished, page, figures):
+    """Float and integers, lost and won, from the logits that were drawn."""
+    with np.load(finished / "drawn.npz") as drawn:
+        labels, floats, integers = (drawn[name] for name in ("labels", "floats", "integers"))
+    right = {"float": floats.argmax(1) == labels, "integer, simulator": integers.argmax(1) == labels}
+    lost = int((right["float"] & ~right["integer, simulator"]).sum())
+    won = int((~right["float"] & right["integer, simulator"]).sum())
+    assert won > lost > 0
+    rows = rows_of(page, "Accuracy")
+    for name, told in right.items():
+        assert figures.near(rows[name]["accuracy"], told.mean(), 100)
+        low, high = figures.wilson(int(told.sum()), len(labels))
+        assert figures.spans(rows[name]["95 % interval"].replace(" %", ""), low, high, 100)
+    assert (rows["integer, simulator"]["lost"], rows["integer, simulator"]["won"]) == (str(lost), str(won))
+    assert figures.near(rows["integer, simulator"]["p"], figures.mcnemar(lost, won))
+    assert figures.near(page.facts["float accuracy"], right["float"].mean(), 100)
+    assert figures.near(page.facts["integer accuracy"], right["integer, simulator"].mean(), 100)
+    counted = np.zeros((3, 3), dtype=int)
+    np.add.at(counted, (labels, integers.argmax(1)), 1)
+    assert (counted != counted.T).any()
+    body = page.tables["Confusions"][0][1:]
+    assert [[int(cell or 0) for cell in row[1:]] for row in body] == counted.tolist()
+
+
+def test_protocols_that_are_shown(finished, page, figures):
+    result = json.loads((finished / "simulate.json").read_text())["other_protocols"]["labelled steps"]
+    record = json.loads((finished / "stages" / "evaluate.json").read_text())["figures"]
+    floats = record["other_protocols"]["labelled steps"]["test"]
+    assert floats["correct"] != result["correct"]
+    header, row = page.tables["The same models by other protocols"][0]
+    cells = dict(zip(header, row, strict=True))
+    assert row[0] == "labelled steps"
+    for name, entry in (("float", floats), ("integer", result)):
+        told = next(cell for column, cell in cells.items() if column.startswith(name))
+        assert figures.near(" ".join(told.split()[:2]), entry["correct"] / entry["samples"], 100)
+
+
+def test_spikes_and_operations_that_are_shown(finished, page, figures):
+    program = load(finished / "program.npz")
+    rng = np.random.default_rng(0)
+    samples = [(rng.integers(-1, 2, (STEPS, 6)).astype(float), np.arange(STEPS) * 4000) for _ in range(3)]
+    traces = reference.run(program, samples)
+    rates = rows_of(page, "Spikes")
+    for layer in range(2):
+        spikes = np.mean([trace.values[f"cells/{layer}"] for trace in traces])
+        assert figures.near(rates[f"layer {layer}"]["spikes a neuron and step"], spikes, 100)
+    counted = SimpleNamespace(counts=json.loads((finished / "counts.json").read_text()))
+    parts, rows = figures.per_part(counted), rows_of(page, "Operations a step")
+    assert set(rows) == {*parts, "integer", "float32"}
+    for name, part in parts.items():
+        assert figures.near(rows[name]["products"], part.get("mac", 0) + part.get("ac", 0))
+        assert figures.near(rows[name]["else"], part.get("other", 0))
+    heading = next(name for name in page.tables if name.startswith("Energy a step"))
+    energy, costs = figures.energy_of(counted, "integer"), rows_of(page, heading)
+    for name, part in energy.items():
+        low, high = (part[f"compute_{end}"] + part[f"memory_{end}"] for end in ("low", "high"))
+        assert figures.spans(costs[name]["pJ"], low, high)
+    whole = [sum(part[f"{kind}_{end}"] for part in energy.values() for kind in ("compute", "memory"))
+             for end in ("low", "high")]  # fmt: skip
+    assert figures.spans(costs["integer"]["pJ"], *whole)
+    assert figures.near(page.facts["a step at most, estimated"], whole[1] / 1000)
+    text = page.text["Operations a step"]
+    assert f"Means over {3 * STEPS} steps of 3 test samples" in text
+    last = page.tables[next(name for name in page.tables if "NeuroBench" in name)][0]
+    shown = {row[0]: row[1:] for row in last}
+    assert figures.spans(shown["energy, nJ"][0], *whole, STEPS / 1000)  # of a sample of as many steps
+    totals, per = counted.counts["integer"]["totals"], 3
+    for name, what in (("effective accumulates", "effective_acs"), ("dense products", "dense_macs"),
+                       ("additions", "adds"), ("roundings", "rounds"), ("resets", "resets")):  # fmt: skip
+        assert figures.near(shown[name][0], totals[what] / per)
+    assert figures.near(shown["effective accumulates"][1], counted.counts["neurobench"]["Effective_ACs"])
+
+
+def test_noise_and_memory_that_are_shown(finished, page, figures):
+    program = load(finished / "program.npz")
+    rows = rows_of(page, "Where precision is lost")
+    assert {name: {key: cell for key, cell in row.items() if cell and key != "dB"} for name, row in rows.items()} == {
+        "layer 0": {"state": "31.5", "output": "8.1"},
+        "layer 1": {"state": "22.2"},
+        "readout": {"output": "28.0"},
+        "logits": {"output": "28.5"},
+    }
+    sizes = rows_of(page, "Memory")
+    for name, node in (("layer 0", "cells/0"), ("layer 1", "cells/1"), ("readout", "readout"), ("logits", "logits")):
+        found = program[node].parameter_bits / 8, program[node].state_bits / 8
+        if any(found):
+            assert figures.near(sizes[name]["parameters, bytes"], found[0])
+            assert figures.near(sizes[name]["state, bytes"], found[1])
+    assert figures.near(sizes["integer"]["state, bytes"], sum(node.state_bits for node in program) / 8)
+    assert figures.near(page.facts["parameters"], sum(node.parameter_bits for node in program) / 8 / 1024)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
