@@ -17,12 +17,27 @@ BACKENDS = {
     "run": lambda program, samples, trace: run(program, samples, trace=trace, threads=1),
     "step": lambda program, samples, trace: run_stepwise(program, samples, trace=trace, threads=1),
 }
+
+def check(program, seed, *lengths):
+    samples = [random_sample(program, seed, events) for events in lengths]
+    result = compare(program, samples, BACKENDS, traced=2)
+    assert result.differing == 0, (seed, [verdict.first for verdict in result.verdicts])
+
 for seed in range(8):
     for draw in (random_program, random_network, random_loihi):
-        program = draw(seed)
-        samples = [random_sample(program, seed, events) for events in (7, 1)]
-        result = compare(program, samples, BACKENDS, traced=2)
-        assert result.differing == 0, (draw, seed, [verdict.first for verdict in result.verdicts])
+        check(draw(seed), seed, 7, 1)
+        check(draw(seed, extreme=True), seed, 9)
+small = {"stages": 1, "layers": 1, "width": 3, "modes": 2}
+for name in ("mean", "time", "last", "window", "forget"):
+    check(random_program(3, readout=name, stride=1, **small), 1, 12)
+for seed, pool in enumerate(("first", "mean", "time")):
+    for stride in (2, 3):
+        check(random_program(seed, pool=pool, stride=stride, **small), seed, 14)
+for seed, discretization in enumerate(("async", "dirac", "zoh") * 2):
+    check(random_program(seed, discretization=discretization, state_width=8 + 8 * (seed % 2), **small), seed, 14)
+for seed in range(6):
+    cell = ("se", "ef", "lif")[seed % 3]
+    check(random_network(seed, cell=cell, hidden=19, recurrent=True, extreme=seed > 2), seed, 12)
 import pumice.hw_sim.simulator.machine
 assert not hasattr(pumice.hw_sim.simulator.machine.feed, "py_func")
 """
