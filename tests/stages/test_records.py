@@ -230,22 +230,3 @@ def test_the_first_difference_is_named_by_its_whole_key():
     assert first_difference(there, {**there, "b": {"x": 1}}) == ("b.y", [1, 2], None)
     assert first_difference(there, {**there, "c": 0}) == ("c", None, 0)
     assert first_difference(there, {**there, "a": {"x": 1}}) == ("a", None, {"x": 1})
-
-
-def upstream(stage):
-    """The stages whose files ``stage`` reads, and theirs; the report reads what every stage has left."""
-    if stage.needs == ("metrics.json",):
-        return list(STAGES)
-    writers = [other for other in STAGES if set(other.writes) & {*stage.needs, *stage.uses}]
-    return [stage, *(further for writer in writers for further in upstream(writer))]
-
-
-def test_what_a_stage_reads_is_in_its_record_or_in_one_of_those_that_it_builds_on(small_finished, stage):
-    """Sections as a whole run read them: a change of any makes the stage, or what it was made from, another one's."""
-    if stage.name not in small_finished.read:
-        assert stage.arithmetic == "loihi"
-        return
-    read = small_finished.read[stage.name] - OF_NO_RESULT
-    kept = {section.split(".")[0] for each in upstream(stage) for section in each.sections}
-    assert read <= kept
-    assert {section.split(".")[0] for section in stage.sections} <= read
