@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin
 SIZE ?= small
-BENCHMARKS := scan quantized_scan adlif training_step simulator onnx_models lava
+BENCHMARKS := scan spikingssm quantized_scan adlif training_step simulator onnx_models lava
 CHECKS := style imports types
 
 .PHONY: demo test lint style imports types docs mutation benchmark clean install

@@ -42,7 +42,8 @@ def build_model(
         for family ``s5`` an `S5Classifier`, whose ``model(tokens, dt, lengths, pool_dt)`` with tokens int64 (B, L) or
         values (B, L, F), times in ms (B, L) and lengths (B,) gives logits (B, C). For family ``adlif`` an
         `AdLIFNetwork`, whose ``model(inputs, blocks, count)`` with inputs (B, T, F) and the block of each step (B, T)
-        gives logits (B, count, C). Batches of `load_data` and `make_batches` call either by ``batch.apply(model)``.
+        gives logits (B, count, C). Families ``spikings5`` and ``spikingssm`` are called as these two. Batches of
+        `load_data` and `make_batches` call either by ``batch.apply(model)``.
 
     Raises:
         PumiceError: an unknown model or setting, one outside its limits, or an input that the model does not read.

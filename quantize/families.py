@@ -18,12 +18,14 @@ from .loihi.family import LoihiFamily
 from .qat_model import QATModel
 from .real_s5.family import RealS5Family
 from .s5.family import S5Family
-from .spikingssm.family import SpikingSSMFamily
+from .spikingssm.family import SpikingS5Family, SpikingSSMFamily
 
 FAMILIES: dict[str, Family[Any, Any, Any]] = {
     family.name: family for family in (S5Family(), AdLIFFamily(), LoihiFamily())
 }
-FLOAT_FAMILIES: dict[str, FloatFamily[Any]] = {family.name: family for family in (SpikingSSMFamily(), RealS5Family())}
+FLOAT_FAMILIES: dict[str, FloatFamily[Any]] = {
+    family.name: family for family in (SpikingSSMFamily(), SpikingS5Family(), RealS5Family())
+}
 """Those whose models train, and are not quantized."""
 
 

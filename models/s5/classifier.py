@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, Generic, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -13,7 +13,7 @@ from ..modules import ModuleList
 from .config import S5Config
 from .head import read_out, timepool_divisor, update_read_out
 from .init import linear, normal
-from .layer import EmbeddedTokens, SequenceLayer, Stage
+from .layer import EmbeddedTokens, EventLayer, Layer, SequenceLayer, Stage
 from .stepping import Event, LayerState, step_layer
 from .times import EventTimes, check_tokens, event_times
 
@@ -34,12 +34,15 @@ class ModelState(NamedTuple):
     total_time: Tensor
 
 
-class S5Classifier(nn.Module):
-    """Embedding (or linear encoder), stages of S5 layers, read-out and decoder (Schoene et al. 2024).
+class EventClassifier(nn.Module, Generic[Layer]):
+    """Embedding (or linear encoder), stages of layers of one kind, read-out and decoder (Schoene et al. 2024).
 
     Modules: ``embedding`` (token input) or ``encoder`` (dense input), ``stages[i].layers[j]`` with ``norm``, ``ssm``,
-    ``gate``, ``skip`` and ``pool``, and ``decoder``.
+    ``skip``, ``pool`` and what their kind adds, and ``decoder``.
     """
+
+    kind: ClassVar[type[EventLayer]]
+    stages: ModuleList[Stage[Layer]]
 
     def __init__(self, config: S5Config, generator: Generator | None = None) -> None:
         """Build the model.
@@ -59,17 +62,18 @@ class S5Classifier(nn.Module):
         else:
             assert config.in_features is not None
             self.encoder = linear(config.in_features, width, generator)
-        stages = []
+        stages: list[Stage[Layer]] = []
+        kind: type[Layer] = self.kind  # type: ignore[assignment]  # a class variable has no type of its own class
         for index in range(config.stages):
             in_features = width
             if index > 0:
                 width, modes = width * config.expansion, modes * config.expansion
-            stages.append(Stage(in_features, width, modes, config, generator))
+            stages.append(Stage(kind, in_features, width, modes, config, generator))
         self.stages = ModuleList(stages)
         self.decoder = linear(width, config.num_classes, generator)
 
     @property
-    def layers(self) -> list[SequenceLayer]:
+    def layers(self) -> list[Layer]:
         """The layers of all stages, in order."""
         return [layer for stage in self.stages for layer in stage.layers]
 
@@ -175,3 +179,9 @@ class S5Classifier(nn.Module):
         embedded = EmbeddedTokens(tokens, self.embedding.weight)
         # A table over the vocabulary saves work only where the batch has more events than the vocabulary has tokens.
         return embedded if tokens.numel() >= self.embedding.num_embeddings else embedded.dense()
+
+
+class S5Classifier(EventClassifier[SequenceLayer]):
+    """The classifier of gated S5 layers; each has ``gate`` besides."""
+
+    kind = SequenceLayer

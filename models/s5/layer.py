@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -34,15 +35,16 @@ class EmbeddedTokens(NamedTuple):
         return self.embedding[self.tokens]
 
 
-class SequenceLayer(nn.Module):
-    """Pre-normalised residual layer (Schoene et al. 2024, figure 2).
+class EventLayer(nn.Module, ABC):
+    """Pre-normalised residual layer of a state space that reads events: what its kinds share.
 
-        u = norm(x);  y = SSM(u);  g = gate(dropout(gelu(y)));  y = dropout(y sigmoid(g))
-        out = skip(pool(x)) + y
+        u = norm(x);  y = SSM(u);  out = skip(pool(x)) + f(y)
 
-    GELU is the tanh form. ``skip`` is a linear layer where the widths differ, else None. One dropout mask is shared
-    over time.
+    ``skip`` is a linear layer where the widths differ, else None. One dropout mask is shared over time.
     """
+
+    carries: bool = False
+    """Whether f remembers something from window to window, a number a channel."""
 
     def __init__(
         self, in_features: int, out_features: int, modes: int, stride: int, config: S5Config, generator: Generator
@@ -64,10 +66,26 @@ class SequenceLayer(nn.Module):
             step_rescale=config.step_rescale,
             generator=generator,
         )
-        self.gate = make_linear(out_features, out_features, generator)
+        self.make_output(out_features, config, generator)
         self.skip = None if in_features == out_features else make_linear(in_features, out_features, generator)
         self.pool = EventPool(stride, config.pooling)
         self.dropout = config.dropout
+
+    @abstractmethod
+    def make_output(self, width: int, config: S5Config, generator: Generator) -> None:
+        """Add the modules of f."""
+
+    @abstractmethod
+    def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
+        """``skip(pool(x)) + f(y)``, (B, n, H_out), of pooled_x (B, n, H_in) and the SSM's output y (B, n, H_out)."""
+
+    def combine_step(self, pooled_x: Tensor, y: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
+        """`combine` of one window, (B, H_in) and (B, H_out), with what f remembers, (B, H_out) or (B, 0)."""
+        return self.combine(pooled_x, y), carried
+
+    def skipped(self, pooled_x: Tensor) -> Tensor:
+        """The skip path, (..., H_in) to (..., H_out)."""
+        return pooled_x if self.skip is None else self.skip(pooled_x)
 
     def forward(self, x: Tensor | EmbeddedTokens, times: EventTimes) -> Tensor:
         """(B, L, H_in) to (B, L // stride, H_out)."""
@@ -91,13 +109,8 @@ class SequenceLayer(nn.Module):
         pooled_x, pooled_u = pooled.chunk(2, dim=-1)
         return self.combine(pooled_x, self.ssm(drive, pooled_u, times))
 
-    def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
-        """Gate the SSM's output y (B, n, H_out) and add the skip path from pooled_x (B, n, H_in)."""
-        gate = self.gate(self._drop(gelu(y, approximate="tanh")))
-        skip = pooled_x if self.skip is None else self.skip(pooled_x)
-        return skip + self._drop(y * torch.sigmoid(gate))
-
-    def _drop(self, x: Tensor) -> Tensor:
+    def drop(self, x: Tensor) -> Tensor:
+        """Dropout of x (B, n, H)."""
         if not self.training or self.dropout == 0:
             return x
         return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.dropout)
@@ -119,13 +132,44 @@ class SequenceLayer(nn.Module):
         return bags.reshape(*parts.shape[:2], table.shape[1])
 
 
-class Stage(nn.Module):
+class SequenceLayer(EventLayer):
+    """The layer of S5 (Schoene et al. 2024, figure 2), gated.
+
+        f(y) = dropout(y sigmoid(gate(dropout(gelu(y)))))
+
+    GELU is the tanh form.
+    """
+
+    gate: nn.Linear
+
+    def make_output(self, width: int, config: S5Config, generator: Generator) -> None:
+        """See `EventLayer.make_output`."""
+        self.gate = make_linear(width, width, generator)
+
+    def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
+        """See `EventLayer.combine`."""
+        gate = self.gate(self.drop(gelu(y, approximate="tanh")))
+        return self.skipped(pooled_x) + self.drop(y * torch.sigmoid(gate))
+
+
+Layer = TypeVar("Layer", bound=EventLayer)
+
+
+class Stage(nn.Module, Generic[Layer]):
     """A run of layers, the first of which pools and changes the width."""
 
-    def __init__(self, in_features: int, out_features: int, modes: int, config: S5Config, generator: Generator) -> None:
+    def __init__(
+        self,
+        kind: type[Layer],
+        in_features: int,
+        out_features: int,
+        modes: int,
+        config: S5Config,
+        generator: Generator,
+    ) -> None:
         super().__init__()
         self.layers = ModuleList(
-            SequenceLayer(
+            kind(
                 in_features if index == 0 else out_features,
                 out_features,
                 modes,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..scan.kernels.event import decay_complement
-from .layer import SequenceLayer
+from .layer import EventLayer
 from .norm import normalize
 from .pool import TIME_EPSILON
 
@@ -40,6 +40,7 @@ class LayerState(NamedTuple):
         weight: (B,), sum of the weights.
         dt: (B,) ms, sum of dt over the open window.
         pool_dt: (B,) ms, sum of pool_dt.
+        carried: (B, H_out), what the layer's output remembers from window to window; (B, 0) where it does not.
     """
 
     x: Tensor
@@ -49,9 +50,10 @@ class LayerState(NamedTuple):
     weight: Tensor
     dt: Tensor
     pool_dt: Tensor
+    carried: Tensor
 
     @classmethod
-    def zero(cls, layer: SequenceLayer, batch: int) -> LayerState:
+    def zero(cls, layer: EventLayer, batch: int) -> LayerState:
         """The state before the first event."""
         ssm = layer.ssm
         zeros = ssm.Lambda_re.detach().new_zeros
@@ -63,10 +65,11 @@ class LayerState(NamedTuple):
             zeros(batch),
             zeros(batch),
             zeros(batch),
+            zeros(batch, len(ssm.C) if layer.carries else 0),
         )
 
 
-def step_layer(layer: SequenceLayer, event: Event, state: LayerState) -> tuple[Event, LayerState]:
+def step_layer(layer: EventLayer, event: Event, state: LayerState) -> tuple[Event, LayerState]:
     """Feed one event to a layer in evaluation mode.
 
     Returns:
@@ -85,18 +88,19 @@ def step_layer(layer: SequenceLayer, event: Event, state: LayerState) -> tuple[E
         state.weight + weight,
         state.dt + event.dt,
         state.pool_dt + event.pool_dt,
+        state.carried,
     )
     closed = running.count == layer.pool.stride
     pooled_x, pooled_u = (running.pooled / running.weight.unsqueeze(1)).chunk(2, dim=1)
-    value = layer.combine(pooled_x, latched + layer.ssm.feedthrough(pooled_u))
+    value, carried = layer.combine_step(pooled_x, latched + layer.ssm.feedthrough(pooled_u), state.carried)
     leaving = Event(value, running.dt, running.pool_dt, event.valid & closed)
 
     nothing = LayerState(*(entry.new_zeros(()) for entry in running))
-    reopened = nothing._replace(x=running.x, latched=running.latched)
+    reopened = nothing._replace(x=running.x, latched=running.latched, carried=carried)
     return leaving, _choose(event.valid, _choose(closed, reopened, running), state)
 
 
-def _advance(layer: SequenceLayer, u: Tensor, dt: Tensor, x: Tensor) -> Tensor:
+def _advance(layer: EventLayer, u: Tensor, dt: Tensor, x: Tensor) -> Tensor:
     """The SSM's next state, (B, 2P) planar."""
     ssm = layer.ssm
     drive = torch.complex(*(u @ ssm.input_matrix().mT).chunk(2, dim=1))
@@ -106,7 +110,7 @@ def _advance(layer: SequenceLayer, u: Tensor, dt: Tensor, x: Tensor) -> Tensor:
     return torch.cat([x.real, x.imag], dim=1)
 
 
-def _weight(layer: SequenceLayer, event: Event, first: Tensor) -> Tensor:
+def _weight(layer: EventLayer, event: Event, first: Tensor) -> Tensor:
     """What the event counts in its window, (B,)."""
     if layer.pool.pooling == "timepool":
         return event.pool_dt + TIME_EPSILON

@@ -9,14 +9,11 @@ from typing import Any
 from ...errors import PumiceError
 from ..settings import known_settings
 from .convolution import METHODS
-from .neuron import INFERENCES, NEURONS
+from .neuron import check_neuron
 from .s4d import KERNELS
 
 CHOICES = {
     "kernel": KERNELS,
-    "neuron": NEURONS,
-    "inference": INFERENCES,
-    "threshold": ("channel", "shared"),
     "norm": ("layer", "batch"),
     "norm_placement": ("pre", "post", "reference"),
     "convolution": METHODS,
@@ -82,19 +79,16 @@ class SpikingSSMConfig:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise PumiceError(f"{name}={getattr(self, name)} is unknown; choose one of {', '.join(allowed)}")
-        for name in ("bidirectional", "learn_threshold"):
-            if not isinstance(getattr(self, name), bool):
-                raise PumiceError(f"{name}={getattr(self, name)} is not a truth value; set it to true or false")
-        if not (self.sdn is None or isinstance(self.sdn, str)):
-            raise PumiceError(f"sdn={self.sdn} is no file; name a reduced surrogate network, or null")
-        for name in ("dt_min", "dt_max", "tau", "dropout"):
+        if not isinstance(self.bidirectional, bool):
+            raise PumiceError(f"bidirectional={self.bidirectional} is not a truth value; set it to true or false")
+        check_neuron(self)
+        for name in ("dt_min", "dt_max", "dropout"):
             if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
                 raise PumiceError(f"{name}={getattr(self, name)} is not a number; set it to one")
         if not 0 < self.dt_min <= self.dt_max:
             raise PumiceError(f"dt_min={self.dt_min} and dt_max={self.dt_max} must satisfy 0 < dt_min <= dt_max")
-        for name in ("tau", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise PumiceError(f"{name}={getattr(self, name)} lies outside [0, 1); choose a value inside")
+        if not 0 <= self.dropout < 1:
+            raise PumiceError(f"dropout={self.dropout} lies outside [0, 1); choose a value inside")
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> SpikingSSMConfig:

@@ -53,15 +53,7 @@ class SpikingS4D(nn.Module):
             bidirectional=config.bidirectional,
             generator=generator,
         )
-        self.neuron = SpikingNeuron(
-            channels,
-            tau=config.tau,
-            neuron=config.neuron,
-            inference=config.inference,
-            threshold=config.threshold,
-            learn_threshold=config.learn_threshold,
-            sdn=config.sdn,
-        )
+        self.neuron = SpikingNeuron.of(config, channels)
         self.output = uniform_linear(channels, 2 * channels, generator)
         self.dropout = config.dropout
         self.convolution = config.convolution

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,47 @@ from ..sdn import load_sdn, shipped_sdn
 NEURONS = ("sdn", *GRADIENTS)
 """How neurons are trained."""
 INFERENCES = ("exact", "sdn")
+THRESHOLDS = ("channel", "shared")
 
 Membrane = Callable[[Tensor], Tensor]
 """From the scaled input (..., T) to what is left of the potential before each step."""
+
+
+class NeuronSettings(Protocol):
+    """What a model's settings say of its neurons; see `SpikingNeuron`."""
+
+    @property
+    def tau(self) -> float: ...
+    @property
+    def neuron(self) -> str: ...
+    @property
+    def inference(self) -> str: ...
+    @property
+    def sdn(self) -> str | None: ...
+    @property
+    def threshold(self) -> str: ...
+    @property
+    def learn_threshold(self) -> bool: ...
+
+
+def check_neuron(settings: NeuronSettings) -> None:
+    """Refuse settings outside their limits.
+
+    Raises:
+        PumiceError: naming the setting.
+    """
+    for name, allowed in (("neuron", NEURONS), ("inference", INFERENCES), ("threshold", THRESHOLDS)):
+        value = getattr(settings, name)
+        if value not in allowed:
+            raise PumiceError(f"{name}={value} is unknown; choose one of {', '.join(allowed)}")
+    if not isinstance(settings.learn_threshold, bool):
+        raise PumiceError(f"learn_threshold={settings.learn_threshold} is not a truth value; set it to true or false")
+    if not (settings.sdn is None or isinstance(settings.sdn, str)):
+        raise PumiceError(f"sdn={settings.sdn} is no file; name a reduced surrogate network, or null")
+    if isinstance(settings.tau, bool) or not isinstance(settings.tau, int | float):
+        raise PumiceError(f"tau={settings.tau} is not a number; set it to one")
+    if not 0 <= settings.tau < 1:
+        raise PumiceError(f"tau={settings.tau} lies outside [0, 1); choose a value inside")
 
 
 class SpikingNeuron(nn.Module):
@@ -64,6 +103,19 @@ class SpikingNeuron(nn.Module):
             self.ln_vth = nn.Parameter(start)
         else:
             self.register_buffer("ln_vth", start)
+
+    @classmethod
+    def of(cls, settings: NeuronSettings, channels: int) -> SpikingNeuron:
+        """The neurons of a layer, as a model's settings say."""
+        return cls(
+            channels,
+            tau=settings.tau,
+            neuron=settings.neuron,
+            inference=settings.inference,
+            sdn=settings.sdn,
+            threshold=settings.threshold,
+            learn_threshold=settings.learn_threshold,
+        )
 
     def scale(self) -> Tensor:
         """1 / v, (H,)."""
