@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import PumiceError
+from ..scan.kernels.threads import run_tasks
+from .kernels import membranes
 
 MOST_LAYERS, MOST_WIDTH, MOST_KERNEL, MOST_SWEEPS = 16, 1024, 1024, 64
-WORKING_VALUES = 1 << 16
-"""Values of the hidden layers that are worked on at once: they stay in the cache."""
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -118,17 +118,28 @@ class SurrogateDynamicNetwork(nn.Module):
             mem (..., L), of x's dtype, without gradient.
         """
         rows = x.detach()[None].flatten(0, -2)
-        weights = {name: tensor.to(x) for name, tensor in self.tensors().items()}
-        at_once = max(1, WORKING_VALUES // max(1, self.width * x.shape[-1])) if x.device.type == "cpu" else len(rows)
-        parts = [self._membrane(part, weights) for part in rows.split(max(1, at_once))]
-        return torch.cat(parts).reshape(x.shape) if parts and x.shape[-1] else torch.zeros_like(x)
+        if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
+            return self._compiled(rows).reshape(x.shape)
+        return self.membrane(rows).reshape(x.shape)
 
-    def spikes(self, x: Tensor) -> Tensor:
-        """Spikes (..., L), 0 or 1 of x's dtype and without gradient: where the membrane and the drive reach 1."""
-        return (self(x) + x.detach() >= 1).to(x.dtype)
+    def _compiled(self, rows: Tensor) -> Tensor:
+        """`membrane` by the compiled kernel."""
+        out = torch.empty_like(rows, memory_format=torch.contiguous_format)
+        layers = range(self.layers)
+        weights = [
+            torch.stack([getattr(self, f"{kind}_{layer}_{leaf}") for layer in layers]).to(rows)
+            for kind in ("spatial", "feature")
+            for leaf in ("weight", "bias")
+        ]
+        decoder, bias = self.tensors()["decoder.weight"].to(rows), self.tensors()["decoder.bias"].to(rows).item()
+        number = out.numpy().dtype.type
+        settings = number(bias), number(self.tau), self.sweeps, out
+        run_tasks(membranes, len(rows), rows.numel() * self.macs, rows, *weights, decoder, *settings)
+        return out
 
-    def _membrane(self, rows: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        """The membrane (N, L) of N rows."""
+    def membrane(self, rows: Tensor) -> Tensor:
+        """The membrane (N, L) of the drive (N, L) by torch alone, on any device."""
+        weights = {name: tensor.to(rows) for name, tensor in self.tensors().items()}
         if not rows.shape[-1]:
             return rows
         h = F.pad(rows, (self.kernel_size, -1))[:, None]  # from x[t - K] on, up to x[t - 1]
@@ -141,6 +152,10 @@ class SurrogateDynamicNetwork(nn.Module):
             h = mixed.add_(h).relu_()
         membrane = F.conv1d(h, weights["decoder.weight"][None, :, None], weights["decoder.bias"][None])[:, 0]
         return sweep(rows, membrane, self.tau, self.sweeps)
+
+    def spikes(self, x: Tensor) -> Tensor:
+        """Spikes (..., L), 0 or 1 of x's dtype and without gradient: where the membrane and the drive reach 1."""
+        return (self(x) + x.detach() >= 1).to(x.dtype)
 
 
 @torch.no_grad()

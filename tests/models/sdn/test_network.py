@@ -3,6 +3,7 @@ import pytest
 import torch
 from pumice.errors import PumiceError
 from pumice.models.sdn import SurrogateDynamicNetwork, published_tensors
+from pumice.models.sdn.kernels import BLOCK
 from pumice.models.sdn.network import sweep, tensor_shapes
 
 
@@ -46,6 +47,22 @@ def test_equations(layers, width, kernel_size):
     np.testing.assert_allclose(network(x).numpy(), oracle(network, x.numpy()), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("layers", "width", "kernel_size", "sweeps"), [(1, 8, 8, 0), (2, 5, 4, 2), (3, 4, 3, 1)])
+def test_the_compiled_kernel_is_the_same_function(layers, width, kernel_size, sweeps, dtype):
+    tensors = random_network(layers, width, kernel_size).tensors()
+    network = SurrogateDynamicNetwork(0.2, tensors, sweeps)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
+    for length in (1, 2, BLOCK - 1, BLOCK, 2 * BLOCK + 17):
+        x = torch.randn(3, length, dtype=dtype, generator=torch.Generator().manual_seed(length))
+        x = x * torch.tensor([[1.0], [0.1], [0.3]], dtype=dtype)  # not all near a jump of the sweeps
+        found, expected = network(x), network.membrane(x)
+        assert found.dtype == expected.dtype == dtype
+        near = (expected + x - 1).abs() < 1e-4 if sweeps else torch.zeros_like(x, dtype=torch.bool)
+        assert near.float().mean() < 0.01 or length == 1
+        assert ((found - expected).abs() > tolerance).float().mean() <= near.float().mean() * (sweeps + 1)
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 def test_the_membrane_is_strictly_causal_and_sees_its_memory_alone(layers):
     network = random_network(layers, 8, 5)
@@ -59,7 +76,7 @@ def test_the_membrane_is_strictly_causal_and_sees_its_memory_alone(layers):
 
 def test_shapes_rows_and_dtypes():
     network = random_network(2, 4, 3)
-    x = torch.randn(3, 700, 60, generator=torch.Generator().manual_seed(1))  # more rows than are worked on at once
+    x = torch.randn(3, 700, 60, generator=torch.Generator().manual_seed(1))
     mem = network(x)
     assert mem.shape == x.shape
     assert mem.dtype == torch.float32
