@@ -26,7 +26,8 @@ class SpikingSSMConfig:
 
     Attributes:
         num_classes: outputs C.
-        in_features: width of the input.
+        in_features: width of the input vectors; exactly one of in_features and vocab is given.
+        vocab: number of tokens, for token input.
         d_model: channels H.
         d_state: N of each channel, even: N / 2 complex modes.
         layers: blocks.
@@ -50,7 +51,8 @@ class SpikingSSMConfig:
     """
 
     num_classes: int
-    in_features: int
+    in_features: int | None = None
+    vocab: int | None = None
     d_model: int = 64
     d_state: int = 16
     layers: int = 2
@@ -70,7 +72,10 @@ class SpikingSSMConfig:
     convolution: str = "chunked"
 
     def __post_init__(self) -> None:
-        for name in ("num_classes", "in_features", "d_model", "d_state", "layers"):
+        if (self.vocab is None) == (self.in_features is None):
+            raise PumiceError("a model takes either tokens or dense input; set exactly one of vocab and in_features")
+        source = "in_features" if self.vocab is None else "vocab"
+        for name in ("num_classes", source, "d_model", "d_state", "layers"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise PumiceError(f"{name}={value} must be an integer of at least 1; change it")

@@ -13,11 +13,12 @@ from .layer import Block, LayerState, LayerTrace, uniform_linear
 
 
 class SpikingSSM(nn.Module):
-    """Linear encoder, blocks of spiking S4D layers, and a linear decoder whose outputs are averaged over time.
+    """Linear encoder or embedding, blocks of spiking S4D layers, a linear decoder whose outputs are averaged over time.
 
     The published model decodes the mean over time; the decoder is linear, so the mean of what it decodes is the same.
 
-    Modules: ``encoder``, ``blocks[i]`` with ``norm`` and ``layer`` (``kernel``, ``neuron``, ``output``), ``decoder``.
+    Modules: ``encoder`` (dense input) or ``embedding`` (tokens), ``blocks[i]`` with ``norm`` and ``layer`` (``kernel``,
+    ``neuron``, ``output``), ``decoder``.
 
     Args:
         config: the settings.
@@ -27,7 +28,12 @@ class SpikingSSM(nn.Module):
     def __init__(self, config: SpikingSSMConfig, generator: Generator) -> None:
         super().__init__()
         self.config = config
-        self.encoder = uniform_linear(config.in_features, config.d_model, generator)
+        if config.vocab is not None:
+            weight = torch.randn(config.vocab, config.d_model, generator=generator)
+            self.embedding = nn.Embedding(config.vocab, config.d_model, _weight=weight)
+        else:
+            assert config.in_features is not None  # the settings demand one of both
+            self.encoder = uniform_linear(config.in_features, config.d_model, generator)
         self.blocks = ModuleList(Block(config, generator) for _ in range(config.layers))
         self.decoder = uniform_linear(config.d_model, config.num_classes, generator)
 
@@ -35,7 +41,7 @@ class SpikingSSM(nn.Module):
         """Logits of the labelled stretches of a batch; the steps behind the last labelled one are padding.
 
         Args:
-            x: (B, T, F).
+            x: (B, T, F), or tokens (B, T) int64.
             blocks: (B, T) int64 in [0, count), the stretch that each step belongs to; 0 is not labelled.
             count: number of stretches N.
 
@@ -45,14 +51,29 @@ class SpikingSSM(nn.Module):
         return aggregate(self.sequence(x, real_steps(blocks)), blocks, count, "mean")
 
     def sequence(self, x: Tensor, real: Tensor | None = None) -> Tensor:
-        """What is decoded at every step, (B, T, C), from x (B, T, F); ``real`` (B, T) is 0 in the padding."""
+        """What is decoded at every step, (B, T, C), from x; ``real`` (B, T) is 0 in the padding."""
         h = self.encode(x)
         for block in self.blocks:
             h = block(h, real)
         return (self.decoder.weight @ h.reshape(len(h), -1)).reshape(-1, *x.shape[:2]).movedim(0, 2) + self.decoder.bias
 
     def encode(self, x: Tensor) -> Tensor:
-        """The residual stream before the first block, (H, B, T), from x (B, T, F)."""
+        """The residual stream before the first block, (H, B, T), from x (B, T, F), or tokens (B, T).
+
+        Raises:
+            PumiceError: input of another kind, or tokens that the model does not know.
+        """
+        expected = 3 if self.config.vocab is None else 2
+        if x.dim() != expected:
+            kind = "dense input (B, T, F)" if expected == 3 else "tokens (B, T)"
+            raise PumiceError(f"the model reads {kind}, but got {x.dim()} axes; give it {expected} axes")
+        if self.config.vocab is not None:
+            lowest, highest = (int(bound) for bound in x.aminmax()) if x.numel() else (0, 0)
+            if lowest < 0 or highest >= self.config.vocab:
+                raise PumiceError(
+                    f"tokens span {lowest} to {highest}, but the model knows 0 to {self.config.vocab - 1}; set vocab"
+                )
+            return self.embedding(x).movedim(2, 0).contiguous()
         flat = x.reshape(-1, x.shape[2]).to(self.encoder.weight.dtype)
         mixed = torch.addmm(self.encoder.bias.unsqueeze(1), self.encoder.weight, flat.mT)
         return mixed.reshape(-1, *x.shape[:2])
@@ -71,7 +92,7 @@ class SpikingSSM(nn.Module):
         return [block.layer.initial_state(batch) for block in self.blocks]
 
     def step(self, x: Tensor, states: list[LayerState]) -> tuple[Tensor, list[LayerState]]:
-        """One time step: x (B, F) and the states to what is decoded (B, C) and the next states.
+        """One time step: x (B, F), or tokens (B,), and the states to what is decoded (B, C) and the next states.
 
         Raises:
             PumiceError: the model is in training mode, or reads sequences from both ends.

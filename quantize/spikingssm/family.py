@@ -17,7 +17,7 @@ class SpikingSSMFamily(FloatFamily[SpikingSSM]):
 
     name = "spikingssm"
     reads = "sequences"
-    inputs = ("in_features",)
+    inputs = ("in_features", "vocab")
     recipe = "spikingssm-smnist"
     model = SpikingSSM
 

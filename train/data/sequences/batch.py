@@ -31,7 +31,7 @@ class LabelledSequence(NamedTuple):
 class BlockBatch(NamedTuple):
     """A padded batch of B labelled sequences of at most T steps and N blocks (Baronig et al. 2024).
 
-    inputs: float32 (B, T, F), 0 in the padding.
+    inputs: float32 (B, T, F), or tokens, int64 (B, T); 0 in the padding.
     blocks: int64 (B, T), 0 in the padding.
     targets: int64 (B, N), the class of each block, ``IGNORED`` for block 0 and in the padding.
     lengths: int64 (B,), steps of each sequence.

@@ -61,8 +61,8 @@ class SequenceDataModule(TaskDataModule):
 
     @property
     def model_inputs(self) -> dict[str, int]:
-        """The width of the input."""
-        return {"in_features": self.task.in_features}
+        """The width of the input, or the vocabulary."""
+        return {"in_features": self.task.in_features} if self.task.vocab is None else {"vocab": self.task.vocab}
 
     @property
     def timing(self) -> Timing:

@@ -7,12 +7,17 @@ from dataclasses import fields
 from typing import Any
 
 from ....errors import PumiceError
+from ..images.pathfinder import PathfinderTask
 from ..images.task import GreyCifar10Task, MnistTask
 from ..task import Validation
+from ..text.imdb import ImdbTask
+from ..text.listops import ListOpsTask
 from .binned import BinnedTask
 from .bsd import BsdTask
+from .camera_rows import CameraRowsTask
 from .ecg import EcgTask
 from .oscillation import OscillationTask
+from .speech_commands import SpeechCommandsTask
 from .task import SequenceTask
 
 KINDS: dict[str, type[SequenceTask]] = {
@@ -22,6 +27,11 @@ KINDS: dict[str, type[SequenceTask]] = {
     "binned": BinnedTask,
     "mnist": MnistTask,
     "cifar10-grey": GreyCifar10Task,
+    "pathfinder": PathfinderTask,
+    "listops": ListOpsTask,
+    "imdb": ImdbTask,
+    "speech-commands": SpeechCommandsTask,
+    "camera-rows": CameraRowsTask,
 }
 
 

@@ -48,6 +48,11 @@ class SequenceTask(ABC):
         """Width of the input."""
 
     @property
+    def vocab(self) -> int | None:
+        """How many tokens there are, where inputs are tokens (T,) and not vectors."""
+        return None
+
+    @property
     def own_validation(self) -> bool:
         """Whether the task brings a validation split of its own."""
         return False
