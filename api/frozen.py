@@ -23,7 +23,7 @@ BATCH = 32
 
 def run_frozen(frozen: FrozenModel[Any], program: Program, samples: Sequence[Sample], trace: bool) -> list[Trace]:
     """The frozen model in float64, by batches padded as the data module pads them."""
-    run = _run_events if program.series is None else _run_steps
+    run = _run_steps if program.clocked else _run_events
     samples = [check(program, sample, index) for index, sample in enumerate(samples)]
     traces: list[Trace] = []
     for start in range(0, len(samples), BATCH):
@@ -51,11 +51,13 @@ def _run_steps(frozen: FrozenModel[Any], program: Program, batch: Sequence[Sampl
     """A clocked network; its state may run on through the padding, which nothing is read from."""
     inputs = padded_batch(batch, program.pairing)
     _, edges = frozen.trace(inputs)
-    assert program.series is not None
     (readout,) = program.of_type(Readout)
     traces = []
     for row, steps in enumerate(inputs.lengths.tolist()):
         values, states = _rows(program, edges, row, steps) if trace else ({}, {})
+        if program.series is None:
+            traces.append(Trace(edges[program.logits][row].numpy(), steps == 0, {}, {}, values, states))
+            continue
         series = edges[program.series][row, :steps].numpy()
         logits = _read_out(readout, series)
         traces.append(Trace(logits, steps == 0, {}, {}, values, states, series))

@@ -18,14 +18,13 @@ from .loihi.family import LoihiFamily
 from .qat_model import QATModel
 from .real_s5.family import RealS5Family
 from .s5.family import S5Family
-from .spikingssm.family import SpikingS5Family, SpikingSSMFamily
+from .spikings5.family import SpikingS5Family
+from .spikingssm.family import SpikingSSMFamily
 
 FAMILIES: dict[str, Family[Any, Any, Any]] = {
-    family.name: family for family in (S5Family(), AdLIFFamily(), LoihiFamily())
+    family.name: family for family in (S5Family(), AdLIFFamily(), LoihiFamily(), SpikingSSMFamily())
 }
-FLOAT_FAMILIES: dict[str, FloatFamily[Any]] = {
-    family.name: family for family in (SpikingSSMFamily(), SpikingS5Family(), RealS5Family())
-}
+FLOAT_FAMILIES: dict[str, FloatFamily[Any]] = {family.name: family for family in (SpikingS5Family(), RealS5Family())}
 """Those whose models train, and are not quantized."""
 
 

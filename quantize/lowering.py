@@ -113,7 +113,7 @@ Held = Mapping[str, Sequence[int]]
 
 def layer_path(node: str) -> str:
     """The path of the layer that a node with states belongs to."""
-    return node.removesuffix("/ssm").replace("/", ".")
+    return node.removesuffix("/ssm").removesuffix("/neurons").replace("/", ".")
 
 
 def dead_zones(nodes: Iterable[Node], states: DecayingStates, held: Held | None = None) -> Iterator[DeadZone]:

@@ -61,6 +61,15 @@ def linear_node(name: str, operands: Sequence[Operand], bias: Floats, output: Fo
     )
 
 
+def decoder_node(edge: str, format: Format, weight: Floats, bias: Floats, width: int, frac: int) -> Linear:
+    """The decoder: its logits are the unrounded sums, all at one exponent, 32 bits where they fit and else 64."""
+    fracs = np.full(len(weight), frac, dtype=np.int64)
+    bound = np.abs(weight_codes(weight, fracs, width).astype(np.int64)).sum(axis=1) * format.magnitude
+    bound = bound + np.abs(accumulator_codes(bias, fracs + format.frac))
+    logits = Format(32 if int(bound.max()) < 1 << 31 else 64, True, frac + format.frac)
+    return linear_node("decoder", [Operand(edge, format, weight, width, fracs)], bias, logits)
+
+
 def lookup_node(name: str, source: str, function: str, input: Format, output: Format, size: int) -> Lookup:
     """A table of ``function``, a name in `tables.FUNCTIONS`, over the codes of ``input``."""
     return Lookup(

@@ -9,6 +9,9 @@ import numpy as np
 from ..program.formats import Format, smallest_dtype
 from .codes import Codes, Floats, rounded
 
+SIGMOID = Format(width=8, signed=False, frac=8)
+"""Of a gate's sigmoid."""
+
 
 def lookup_table(function: Callable[[Floats], Floats], input: Format, output: Format) -> Codes:
     """Codes of ``function`` over all codes of ``input``, (2**width,)."""

@@ -88,8 +88,9 @@ class SequenceTest(TestSet):
     def scores(
         self, program: Program, traces: Sequence[Trace], chosen: Sequence[int] | None = None
     ) -> NDArray[np.float64]:
-        """The aggregated potentials of the labelled blocks."""
-        assert program.series is not None  # what a program of sequences is read by
+        """The aggregated potentials of the labelled blocks, or the logits of a program that has no series."""
+        if program.series is None:  # it decides once a sequence, by its read-out
+            return np.stack([trace.logits for trace in traces]) * program[program.logits].output.scale
         node, found = program[program.series], []
         scale, aggregation = node.output.scale, "mean" if node.output == SPIKES else self._aggregation
         for batch, trace in zip(self._chosen(chosen), traces, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ...errors import PumiceError
 from ..settings import known_settings
@@ -49,6 +49,9 @@ class SpikingSSMConfig:
     Raises:
         PumiceError: a value outside its limits, which the message names.
     """
+
+    aggregation: ClassVar[str] = "mean"
+    """Of the steps that are decoded, as of any model of sequences."""
 
     num_classes: int
     in_features: int | None = None

@@ -106,10 +106,10 @@ class _SpikingBuilder(_Builder):
             self.nodes += embedded_tokens(rng, residual, 11, width, self.pick("extreme"))
             x = self.nodes[-1]
         else:
-            values = self.add(DenseInput(name="values", inputs=(), output=_signed(8, 5), size=3))
+            values = self.add(DenseInput(name="dense", inputs=(), output=_signed(8, 5), size=3))
             x = self.linear("encoder", [values], width, residual)
         for layer in range(int(self.pick("layers"))):
-            x = self.block(f"stages/0/layers/{layer}", x)
+            x = self.block(f"blocks/{layer}", x)
         extra = int(rng.integers(0, 5))
         read = self.add(
             Readout(

@@ -20,7 +20,6 @@ from ...program.nodes import (
     EventPool,
     GapInput,
     LayerNorm,
-    Linear,
     Multiply,
     Node,
     Readout,
@@ -31,8 +30,9 @@ from ..config import Widths
 from ..decays import decay_table, gap_digits
 from ..nodes import Operand, linear_node, lookup_node, readout_node, token_format
 from ..operations import LayerNormTerms
+from ..tables import SIGMOID
 from .exponents import Folded, mode_rows, read_columns, tick_rate
-from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs, pooled
+from .formats import Geometry, LayerFormats, LayerFracs, pooled
 
 POOL_MODES = {"last": "first", "avgpool": "mean", "timepool": "time"}
 READOUT_MODES = {"pool": "mean", "timepool": "time", "last": "last"}
@@ -99,15 +99,6 @@ def layer_nodes(
         )
     )
     return nodes, Edges(name("out"), after.gap, after.weight)
-
-
-def decoder_node(edge: str, format: Format, weight: Floats, bias: Floats, width: int, frac: int) -> Linear:
-    """The decoder: its logits are the unrounded sums, all at one exponent, 32 bits where they fit and else 64."""
-    fracs = np.full(len(weight), frac, dtype=np.int64)
-    bound = np.abs(weight_codes(weight, fracs, width).astype(np.int64)).sum(axis=1) * format.magnitude
-    bound = bound + np.abs(accumulator_codes(bias, fracs + format.frac))
-    logits = Format(32 if int(bound.max()) < 1 << 31 else 64, True, frac + format.frac)
-    return linear_node("decoder", [Operand(edge, format, weight, width, fracs)], bias, logits)
 
 
 def embedding_node(weight: Floats, width: int, frac: int, output: Format) -> Embedding:

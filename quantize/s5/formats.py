@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from ...program.formats import Format
 from ..codes import Fracs
-
-SIGMOID = Format(width=8, signed=False, frac=8)
+from ..tables import SIGMOID
 
 
 @dataclass(frozen=True, eq=False)

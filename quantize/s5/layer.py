@@ -18,10 +18,10 @@ from ..operations import LayerNormTerms
 from ..quantizers import UNSET, QuantActivation, TensorQuantizer, clipped, edge_format, fracs_of, set_edge, set_fracs
 from ..scan import DecayTable
 from ..straight_through import quantize_bias
-from ..tables import FUNCTIONS, lookup_table
+from ..tables import FUNCTIONS, SIGMOID, lookup_table
 from .exponents import Folded, layer_fracs, mode_rows, tick_rate
 from .fold import FoldedLinear, FoldedNorm, exact_layer, fold_layer
-from .formats import SIGMOID, Geometry, LayerFormats, LayerFracs
+from .formats import Geometry, LayerFormats, LayerFracs
 from .network import QuantizedLayer
 from .observe import LayerObserver
 

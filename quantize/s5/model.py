@@ -16,11 +16,11 @@ from ...train.data.inputs import Inputs, Timing
 from ..codes import Floats
 from ..config import QuantizationConfig
 from ..exponents import row_fracs, table_frac, useful_frac
-from ..nodes import DENSE, Operand, dense_input, linear_node, token_input
+from ..nodes import DENSE, Operand, decoder_node, dense_input, linear_node, token_input
 from ..qat_model import QATModel
 from ..quantizers import QuantActivation, TensorQuantizer, edge_format, set_edge
 from ..straight_through import quantize_bias
-from .derive import Edges, decoder_node, embedding_node, input_nodes, layer_nodes, readout
+from .derive import Edges, embedding_node, input_nodes, layer_nodes, readout
 from .fold import fold_linear
 from .formats import Geometry, NetworkFormats
 from .frozen import FrozenS5Classifier

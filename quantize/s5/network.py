@@ -17,9 +17,10 @@ from ..quantizers import QuantActivation
 from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
 from ..straight_through import require_finite
+from ..tables import SIGMOID
 from ..tracing import NOTHING, Recorder
 from .fold import FoldedLinear, FoldedNorm
-from .formats import SIGMOID, Geometry, LayerFormats, NetworkFormats
+from .formats import Geometry, LayerFormats, NetworkFormats
 
 Quantizers = ModuleDict[QuantActivation]
 """Of edges, in place of plain rounding and saturation."""

@@ -48,7 +48,7 @@ class NeuronCodes(NamedTuple):
     """What a layer of H neurons computes with: values of codes, each may require a gradient but the threshold.
 
     Attributes:
-        recurrent: V (H, H), from the column's neuron to the row's.
+        recurrent: V (H, H), from the column's neuron to the row's; (H, 0) without recurrence.
         threshold: (H,), at the potential's fractional bits.
         alpha: (H,) decay of the membrane potential.
         rise: (H,) stands for 1 - alpha.

@@ -72,6 +72,8 @@ def quantized_neuron_scan(
         raise PumiceError(f"neurons of order '{order}' need the format of their adaptation")
     scan = choose(IMPLEMENTATIONS, implementation, drive.device.type == "cpu")
     codes = NeuronCodes(*(values.to(drive.dtype) for values in codes))
+    if not codes.recurrent.shape[1]:  # the kernels add a column of V a spike
+        codes = codes._replace(recurrent=drive.new_zeros(drive.shape[2], drive.shape[2]))
     zero = drive.new_zeros(drive.shape[0], drive.shape[2])
     state = NeuronState(zero, zero, zero) if state is None else NeuronState(*(part.to(drive.dtype) for part in state))
     z, u, w, u_pre, w_trace, saturations = scan(

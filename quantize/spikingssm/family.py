@@ -1,18 +1,28 @@
-"""SpikingSSM and spiking S5 in the table of model families."""
+"""SpikingSSM in the table of model families."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...models.spikings5.build import build_spikings5
-from ...models.spikings5.network import SpikingS5
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from ...models.spikingssm.build import build_spikingssm
 from ...models.spikingssm.network import SpikingSSM
-from ..family import FloatFamily
+from ...program import Program
+from ...program.nodes import Node
+from ...train.data.inputs import Inputs
+from ..family import Family
+from ..lowering import DeadZone, Report, dead_zones
+from .float_values import float_values
+from .frozen import FrozenSpikingSSM
+from .model import QuantSpikingSSM, why_not
+from .report import STATES, report
 
 
-class SpikingSSMFamily(FloatFamily[SpikingSSM]):
+class SpikingSSMFamily(Family[SpikingSSM, QuantSpikingSSM, FrozenSpikingSSM]):
     """Spiking state-space classifiers of sequences."""
 
     name = "spikingssm"
@@ -20,21 +30,27 @@ class SpikingSSMFamily(FloatFamily[SpikingSSM]):
     inputs = ("in_features", "vocab")
     recipe = "spikingssm-smnist"
     model = SpikingSSM
+    qat = QuantSpikingSSM
+    frozen = FrozenSpikingSSM
 
     def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> SpikingSSM:
         """See `FloatFamily.build`."""
         return build_spikingssm(settings, num_classes=num_classes, seed=seed, **inputs)
 
+    def unavailable(self, config: Mapping[str, Any]) -> str | None:
+        """See `Family.unavailable`."""
+        model = config["model"]
+        return why_not(bool(model.get("bidirectional")), model.get("norm", "batch"), model.get("norm_placement", "pre"))
 
-class SpikingS5Family(FloatFamily[SpikingS5]):
-    """Spiking state-space classifiers of events."""
+    def dead_zones(self, qat: QuantSpikingSSM, nodes: Sequence[Node]) -> Iterator[DeadZone]:
+        """See `Family.dead_zones`."""
+        return dead_zones(nodes, STATES)
 
-    name = "spikings5"
-    reads = "events"
-    inputs = ("vocab", "in_features")
-    recipe = "spikings5-spoken-digits"
-    model = SpikingS5
+    def report(self, qat: QuantSpikingSSM, program: Program) -> Report:
+        """See `Family.report`."""
+        return report(qat, program)
 
-    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> SpikingS5:
-        """See `FloatFamily.build`."""
-        return build_spikings5(settings, num_classes=num_classes, seed=seed, **inputs)
+    def float_values(self, model: SpikingSSM, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
+        """See `Family.float_values`."""
+        with torch.no_grad():
+            return float_values(model.double().eval(), inputs)

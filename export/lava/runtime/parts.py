@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from .evaluator import STATEFUL
 from .stateless import STATELESS
 
 LAYERS, FUSED, STOCK = "layers", "fused", "stock"
+_LAYER = re.compile(r"stages/\d+/layers/\d+|blocks/\d+")
 PARTS = (LAYERS, FUSED, STOCK)
 """What ``parts`` may be: a process a part; one for all of them; Lava's own processes wherever they are exact."""
 
@@ -58,8 +60,8 @@ def state_size(node: Node) -> int:
 
 
 def split(program: Program) -> list[Part]:
-    """The parts of a program, in order: ``front``, every ``stages/i/layers/j``, or every layer of neurons; ``readout``,
-    integrators included.
+    """The parts of a program, in order: ``front``, every ``stages/i/layers/j`` or ``blocks/i``, or every layer of
+    neurons; ``readout``, integrators included.
 
     The gap that state-space nodes decay over travels in the head, and so do weights of time pooling in another unit;
     both leave a strided layer summed.
@@ -122,8 +124,8 @@ def _groups(program: Program) -> list[tuple[str, tuple[Node, ...]]]:
             name = "readout"  # potentials lie with what reads them
         elif node.synapses():
             name = node.name
-        elif node.name.startswith("stages/"):
-            name = "/".join(node.name.split("/")[:4])
+        elif found := _LAYER.match(node.name):
+            name = found[0]
         groups[name] = (*groups.get(name, ()), node)
     return list(groups.items())
 

@@ -55,7 +55,7 @@ def test_states_stay_where_no_event_is_valid(open_session):
 
 def test_quantize_dequantize_spikes_as_the_program(open_session):
     """Currents agree to rounding, so that spikes do but at a threshold. Behind them lie tables of random codes."""
-    current, neurons = "stages/0/layers/0/ssm", "stages/0/layers/0/neurons"
+    current, neurons = "blocks/0/ssm", "blocks/0/neurons"
     same = total = 0
     for seed in range(6):
         program = random_spiking(

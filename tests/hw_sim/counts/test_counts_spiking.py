@@ -113,14 +113,14 @@ def test_a_spiking_layer_feeds_accumulates_alone():
     program = random_spiking(4, value="dense", layers=1, extreme=False)
     counts = count(program, reference.run(program, [random_sample(program, 1, 50)]))
     for name in ("y", "gate"):
-        (products,) = [item for item in counts[f"stages/0/layers/0/{name}"].operations if item.kind == "mac"]
+        (products,) = [item for item in counts[f"blocks/0/{name}"].operations if item.kind == "mac"]
         assert products.accumulate == products.effective > 0
 
 
 def test_the_float_model_by_hand():
     program = random_spiking(6, value="dense", layers=1, width=3, modes=2)
     floats = count_float(program, reference.run(program, [random_sample(program, 1, 7)]))
-    node = floats["stages/0/layers/0/ssm"]
+    node = floats["blocks/0/ssm"]
     found = {(item.kind, item.what): item.dense for item in node.operations if item.dense}
     assert found.pop(("add", "bias"), 0) <= 7 * 3
     assert found == {
@@ -130,7 +130,7 @@ def test_the_float_model_by_hand():
         ("mac", "C"): 7 * 6 * 2,
         ("mac", "D"): 7 * 3,
     }
-    neurons = floats["stages/0/layers/0/neurons"]
+    neurons = floats["blocks/0/neurons"]
     assert {item.kind: item.dense for item in neurons.operations} == dict.fromkeys(
         ("multiply", "add", "compare", "reset"), 7 * 3
     )
@@ -138,7 +138,7 @@ def test_the_float_model_by_hand():
 
 def test_a_trace_of_other_states_is_refused():
     program = random_spiking(6, value="dense", layers=1)
-    for name in ("stages/0/layers/0/ssm", "stages/0/layers/0/neurons"):
+    for name in ("blocks/0/ssm", "blocks/0/neurons"):
         (trace,) = reference.run(program, [random_sample(program, 1, 7)])
         trace.states[name][3, 0] += 1
         with pytest.raises(ProgramError, match=f"node {name}: the trace's states do not follow"):

@@ -1,0 +1,1 @@
+"""Spiking S5 in quantization."""

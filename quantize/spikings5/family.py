@@ -1,0 +1,24 @@
+"""Spiking S5 in the table of model families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...models.spikings5.build import build_spikings5
+from ...models.spikings5.network import SpikingS5
+from ..family import FloatFamily
+
+
+class SpikingS5Family(FloatFamily[SpikingS5]):
+    """Spiking state-space classifiers of events."""
+
+    name = "spikings5"
+    reads = "events"
+    inputs = ("vocab", "in_features")
+    recipe = "spikings5-spoken-digits"
+    model = SpikingS5
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> SpikingS5:
+        """See `FloatFamily.build`."""
+        return build_spikings5(settings, num_classes=num_classes, seed=seed, **inputs)

@@ -1,0 +1,67 @@
+"""From a float block's parameters to what the nodes of a program hold, before quantization.
+
+Differentiable and of any float type: fine-tuning folds in the model's own type, derivation in float64.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Generic, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...models.spikingssm.layer import Block
+from ...models.spikingssm.norm import ChannelBatchNorm
+from ..folding import Array, arrays_of
+
+
+class FoldedBlock(NamedTuple, Generic[Array]):
+    """One block; M modes for each of H channels.
+
+    Attributes:
+        multiplier, offset: (H,) of a batch norm, None without one.
+        rate: (M, H) complex, the logarithm of a step's decay.
+        output: (H, 2M), 2 Re C and -2 Im C, the threshold, B and the discretization in them.
+        feedthrough: (H,), D over the threshold.
+        mix: (2H, H), what is gated and then the gate.
+        mix_bias: (2H,).
+    """
+
+    multiplier: Array | None
+    offset: Array | None
+    rate: Array
+    output: Array
+    feedthrough: Array
+    mix: Array
+    mix_bias: Array
+
+
+def fold_block(block: Block) -> FoldedBlock[Tensor]:
+    """Fold ``block`` in its own type; a batch norm by its running statistics."""
+    layer, multiplier, offset = block.layer, None, None
+    if isinstance(block.norm, ChannelBatchNorm):
+        multiplier = block.norm.weight * torch.rsqrt(block.norm.running_var + block.norm.eps)
+        offset = block.norm.bias - block.norm.running_mean * multiplier
+    modes = layer.kernel.discrete(layer.neuron.scale())
+    return FoldedBlock(
+        multiplier=multiplier,
+        offset=offset,
+        rate=modes.rate.mT,
+        output=2 * torch.cat([modes.C.real, -modes.C.imag], dim=1),
+        feedthrough=modes.D,
+        mix=layer.output.weight,
+        mix_bias=layer.output.bias,
+    )
+
+
+def exact_block(block: Block, path: str) -> FoldedBlock[NDArray[Any]]:
+    """The block folded in float64, from its float32 parameters.
+
+    Raises:
+        PumiceError: NaN or infinite weights; names the block and the weight.
+    """
+    with torch.no_grad():
+        folded = fold_block(copy.deepcopy(block).double())
+    return FoldedBlock(**arrays_of(folded._asdict(), f"{path}: the folded weight"))

@@ -1,0 +1,194 @@
+"""`QuantSpikingSSM`: the float network with every tensor fake-quantized, from calibration to freezing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ...errors import PumiceError
+from ...models.modules import ModuleDict, ModuleList
+from ...models.spikingssm.network import SpikingSSM
+from ...program.nodes import Node
+from ...train.data.inputs import Inputs, Timing
+from ..codes import Floats
+from ..config import QuantizationConfig
+from ..exponents import row_fracs, table_frac, useful_frac
+from ..nodes import DENSE, Operand, decoder_node, dense_input, linear_node, readout_node
+from ..qat_model import QATModel
+from ..quantizers import InputQuantizer, QuantActivation, TensorQuantizer, edge_format, set_edge
+from ..straight_through import quantize_bias
+from .block import QuantBlock
+from .derive import block_nodes
+from .formats import NetworkFormats, block_path
+from .frozen import FrozenSpikingSSM
+from .network import QuantizedNetwork, run_network
+from .observe import NetworkObserver, observe
+from .outputs import labelled_lengths, one_stretch
+
+LARGEST_EXTRA = 12  # of the read-out
+BLOCK_WIDTHS = (
+    "norm", "output", "feedthrough", "gate", "activation", "state", "decay", "potential", "constant", "residual",
+)  # fmt: skip
+
+
+class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
+    """The QAT model of a `SpikingSSM`; see `QATModel`. Its neurons follow the exact recurrence.
+
+    Args:
+        model: the float model, which it keeps.
+        config: widths and calibration.
+        timing: of the input, by regular steps.
+
+    Raises:
+        PumiceError: a model that no program can hold, or widths that do not fit it.
+    """
+
+    def __init__(self, model: SpikingSSM, config: QuantizationConfig, timing: Timing) -> None:
+        super().__init__(model, config, timing)
+        reason = why_not(model.config.bidirectional, model.config.norm, model.config.norm_placement)
+        if reason is not None:
+            raise PumiceError(reason)
+        paths = [block_path(number) for number in range(len(model.blocks))]
+        config.check_layers(dict.fromkeys(paths, BLOCK_WIDTHS))
+        widths, method = config.widths, config.calibration.method
+        self.input = InputQuantizer()
+        self.blocks = ModuleList(
+            QuantBlock(block, number, config.layer(path), method)
+            for number, (block, path) in enumerate(zip(model.blocks, paths, strict=True))
+        )
+        self.encoder = TensorQuantizer(model.encoder.weight.shape, widths.embedding)
+        self.decoder = TensorQuantizer(model.decoder.weight.shape, widths.decoder, per_row=False)
+        self.edges = ModuleDict({name: QuantActivation(widths.residual) for name in ("embedded", "readout")})
+
+    def observer(self) -> NetworkObserver:
+        """See `QATModel.observer`."""
+        config = self.model.config
+        return NetworkObserver(config.d_model * config.d_state // 2, config.layers)
+
+    def observe(self, observer: NetworkObserver, inputs: Inputs) -> None:
+        """See `QATModel.observe`."""
+        observe(self.model.eval(), observer, inputs)
+
+    def set_formats(self, observer: NetworkObserver) -> None:
+        """See `QATModel.set_formats`; it needs at least one step."""
+        method, headroom = self.config.calibration.method, self.config.calibration.headroom
+        format = observer.input.format(self.config.widths.dense_input, method)
+        if format is None:
+            raise PumiceError("calibration saw no step; give it samples that are not empty")
+        self.input.format = format
+        for name, quantizer in self.edges.items():
+            set_edge(quantizer, observer.edges[name].frac(quantizer.width, True, "max", headroom), name)
+        for block, seen in zip(self.blocks, observer.blocks, strict=True):
+            block.set_formats(seen, method, headroom)
+        residual, value = self.blocks[-1].edges["output"], self.edges["readout"]
+        assert residual.frac is not None
+        assert value.frac is not None
+        value.frac = min(max(value.frac, residual.frac), residual.frac + LARGEST_EXTRA)
+
+    def formats(self) -> NetworkFormats:
+        """Formats of all edges.
+
+        Raises:
+            PumiceError: the model is not calibrated.
+        """
+        edges = {name: edge_format(quantizer, name) for name, quantizer in self.edges.items()}
+        blocks, residual = [], edges["embedded"]
+        for block in self.blocks:
+            blocks.append(block.formats(residual))
+            residual = blocks[-1].output
+        return NetworkFormats(self.input.format, edges["embedded"], tuple(blocks), edges["readout"])
+
+    def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """Logits (B, N, C); arguments as `SpikingSSM.forward`.
+
+        Raises:
+            PumiceError: sequences with more than one labelled stretch: programs of this family decide once.
+        """
+        self.count_batch()
+        logits = run_network(self.quantized(), inputs, labelled_lengths(blocks, count), training=self.training)
+        return one_stretch(logits, count)
+
+    def quantized(self) -> QuantizedNetwork:
+        """See `QATModel.quantized`."""
+        formats, frozen = self.formats(), bool(self.scales_frozen)
+        blocks = tuple(
+            block.quantized(block_formats, frozen, self.model.config.tau)
+            for block, block_formats in zip(self.blocks, formats.blocks, strict=True)
+        )
+        if not frozen:
+            self._set_outer_fracs(formats)
+        encoder, decoder = self.model.encoder, self.model.decoder
+        decoder_frac = self.decoder.frac + formats.readout.frac
+        return QuantizedNetwork(
+            formats=formats,
+            encoder=self.encoder(encoder.weight),
+            encoder_bias=quantize_bias(encoder.bias, self.encoder.frac + formats.input.frac),
+            blocks=blocks,
+            decoder=self.decoder(decoder.weight),
+            decoder_bias=quantize_bias(decoder.bias, decoder_frac.expand(len(decoder.bias))),
+            logits=None,
+            quantizers=self.edges,
+        )
+
+    def _frozen(self, nodes: tuple[Node, ...]) -> FrozenSpikingSSM:
+        return FrozenSpikingSSM(nodes)
+
+    def _nodes(self) -> Iterator[Node]:
+        formats, widths, frozen = self.formats(), self.config.widths, bool(self.scales_frozen)
+        if not frozen:
+            self._set_outer_fracs(formats)
+        encoder, decoder, size = self.model.encoder, self.model.decoder, self.model.config.d_model
+        yield dense_input(formats.input, encoder.in_features)
+        fracs = self.encoder.frac.cpu().numpy()
+        operand = Operand(DENSE, formats.input, array(encoder.weight, "encoder.weight"), widths.embedding, fracs)
+        source: Node = linear_node("encoder", [operand], array(encoder.bias, "encoder.bias"), formats.embedded)
+        yield source
+        for block, block_formats in zip(self.blocks, formats.blocks, strict=True):
+            folded = block.folded()
+            exponents = block.fracs(block_formats, None if frozen else folded)
+            tau = self.model.config.tau
+            for node in block_nodes(block.number, source.name, folded, block_formats, exponents, block.widths, tau):
+                yield node
+            source = node
+        residual = formats.blocks[-1].output
+        yield readout_node("readout", (source.name,), residual, formats.readout, size, "mean")
+        weight, bias = array(decoder.weight, "decoder.weight"), array(decoder.bias, "decoder.bias")
+        yield decoder_node("readout", formats.readout, weight, bias, widths.decoder, int(self.decoder.frac))
+
+    def _set_outer_fracs(self, formats: NetworkFormats) -> None:
+        method, widths = self.config.calibration.method, self.config.widths
+        decoder, encoder = (
+            array(layer.weight, f"{name}.weight")
+            for name, layer in (("decoder", self.model.decoder), ("encoder", self.model.encoder))
+        )
+        self.decoder.set_frac(table_frac(decoder, widths.decoder, method, 30))
+        useful = useful_frac(formats.input, formats.embedded)
+        self.encoder.set_frac(row_fracs(encoder, widths.embedding, method, useful))
+
+
+def why_not(bidirectional: bool, norm: str, placement: str) -> str | None:
+    """Why no program can hold a model of these settings; None if one can."""
+    if bidirectional:
+        return (
+            "model.bidirectional=true reads sequences from their end as well, which no device that runs step by step "
+            "can do; train with bidirectional=false"
+        )
+    if placement != "reference" and norm != "batch":
+        return (
+            f"model.norm={norm} cannot be lowered in front of channels that do not mix, where its offset folds into "
+            "nothing; train with norm=batch, or norm_placement=reference"
+        )
+    return None
+
+
+def array(tensor: Tensor, name: str) -> Floats:
+    """A tensor in float64.
+
+    Raises:
+        PumiceError: NaN or infinite entries.
+    """
+    if not torch.isfinite(tensor).all():
+        raise PumiceError(f"{name} holds NaN or infinity; train the model again")
+    return tensor.detach().double().cpu().numpy()

@@ -1,0 +1,167 @@
+"""The one forward pass of quantized networks: the QAT model and the frozen model differ in their weights alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import dropout, linear
+
+from ...models.modules import ModuleDict
+from ...program.formats import Format
+from ...program.nodes import SPIKES
+from ..nodes import DENSE
+from ..operations import Times, lookup, read_out
+from ..quantizers import QuantActivation
+from ..rounding import pow2_quantize
+from ..scan import DecayTable, NeuronCodes, quantized_neuron_scan, quantized_scan
+from ..straight_through import quantize_input
+from ..tables import SIGMOID
+from ..tracing import NOTHING, Recorder
+from .formats import BlockFormats, NetworkFormats, node_name
+
+Quantizers = ModuleDict[QuantActivation]
+"""Of edges, in place of plain rounding and saturation."""
+
+
+def store(quantizers: Quantizers | None, edge: str, x: Tensor, format: Format) -> Tensor:
+    """``sat(rhu(x))``, by the edge's own quantizer where there are any."""
+    if quantizers is not None:
+        return quantizers[edge](x)
+    return pow2_quantize(x, format.frac, format.width, format.signed)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedBlock:
+    """Quantized weights of one block, as values; M modes for each of H channels.
+
+    Attributes:
+        formats: of its edges.
+        multiplier, offset: (H,) of a batch norm, None without one.
+        unit: (M H,), codes of a state in one of its values.
+        table: decays of a step, (1, M H) each.
+        rate: (M H,) complex, of a step; for the gradient alone.
+        output: (2M, H), from the state's codes.
+        feedthrough, bias: (H,).
+        neurons: threshold and what the potential keeps.
+        mix, mix_bias: (2H, H), (2H,).
+        sigmoid: table over the codes of the gate.
+        dropout: probability while training.
+        quantizers: of edges, in place of plain rounding and saturation.
+    """
+
+    formats: BlockFormats
+    multiplier: Tensor | None
+    offset: Tensor | None
+    unit: Tensor
+    table: DecayTable
+    rate: Tensor
+    output: Tensor
+    feedthrough: Tensor
+    bias: Tensor
+    neurons: NeuronCodes
+    mix: Tensor
+    mix_bias: Tensor
+    sigmoid: Tensor
+    dropout: float = 0.0
+    quantizers: Quantizers | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedNetwork:
+    """Quantized weights of the network, as values.
+
+    Attributes:
+        formats: of its edges.
+        encoder, encoder_bias: (H, F), (H,).
+        blocks: in order.
+        decoder, decoder_bias: (C, H), (C,).
+        logits: the format of the logits, None where they are not traced.
+        quantizers: of edges, in place of plain rounding and saturation.
+    """
+
+    formats: NetworkFormats
+    encoder: Tensor
+    encoder_bias: Tensor
+    blocks: tuple[QuantizedBlock, ...]
+    decoder: Tensor
+    decoder_bias: Tensor
+    logits: Format | None
+    quantizers: Quantizers | None = None
+
+
+def run_network(
+    network: QuantizedNetwork, inputs: Tensor, lengths: Tensor, training: bool = False, record: Recorder = NOTHING
+) -> Tensor:
+    """Logits (B, C) of inputs (B, T, F) of so many steps (B,); ``record`` is shown every node and state.
+
+    Raises:
+        PumiceError: input that is not finite.
+    """
+    formats = network.formats
+    x = quantize_input(inputs, formats.input, network.decoder.dtype)
+    record(DENSE, x, formats.input)
+    x = store(network.quantizers, "embedded", linear(x, network.encoder, network.encoder_bias), formats.embedded)
+    record("encoder", x, formats.embedded)
+    for number, block in enumerate(network.blocks):
+        x = _run_block(block, number, x, training, record)
+    steps = torch.zeros(x.shape[:2], dtype=torch.int64, device=x.device)
+    residual = formats.blocks[-1].output
+    value = read_out(x, Times(steps, steps, lengths), steps.sum(1), "pool", residual, formats.readout)
+    record("readout", value, formats.readout)
+    logits = linear(value, network.decoder, network.decoder_bias)
+    if network.logits is not None:
+        record("decoder", logits, network.logits)
+    return logits
+
+
+def _run_block(block: QuantizedBlock, number: int, x: Tensor, training: bool, record: Recorder) -> Tensor:
+    c, formats, name = block, block.formats, partial(node_name, number)
+    u = x
+    if c.multiplier is not None and c.offset is not None and formats.total is None:
+        u = store(c.quantizers, "u", x * c.multiplier + c.offset, formats.u)
+        record(name("norm"), u, formats.u)
+    current = store(c.quantizers, "current", _read(c, u, name("ssm"), record), formats.current)
+    record(name("ssm"), current, formats.current)
+    found = quantized_neuron_scan("lif", current, c.neurons, formats.potential, None)
+    record.states(name("neurons"), [(found.u_pre * (1 - found.z), formats.potential)])
+    record(name("neurons"), found.z, SPIKES)
+    mixed = linear(_drop(found.z, c.dropout, training), c.mix, c.mix_bias)
+    y, gate = mixed.chunk(2, dim=2)
+    y = store(c.quantizers, "y", y, formats.y)
+    record(name("y"), y, formats.y)
+    gate = store(c.quantizers, "gate", gate, formats.gate)
+    record(name("gate"), gate, formats.gate)
+    sigmoid = lookup(gate, torch.sigmoid(gate), c.sigmoid, formats.gate)
+    record(name("sigmoid"), sigmoid, SIGMOID)
+    gated = y * sigmoid
+    record(name("gated"), gated, formats.gated)
+    x = x + _drop(gated, c.dropout, training)
+    if c.multiplier is not None and c.offset is not None and formats.total is not None:
+        total = store(c.quantizers, "total", x, formats.total)
+        record(name("total"), total, formats.total)
+        x = total * c.multiplier + c.offset
+    x = store(c.quantizers, "output", x, formats.output)
+    record(name("out"), x, formats.output)
+    return x
+
+
+def _read(c: QuantizedBlock, u: Tensor, name: str, record: Recorder) -> Tensor:
+    """``C x + D u`` (B, T, H) over the states that u (B, T, H) drives."""
+    modes, (batch, steps, channels) = len(c.output) // 2, u.shape
+    drive = u.unsqueeze(2) * c.unit.reshape(modes, channels)
+    drive = torch.cat([drive, torch.zeros_like(drive)], dim=2).reshape(batch, steps, -1)
+    gaps = torch.ones(batch, steps, dtype=torch.int64, device=u.device)
+    states = quantized_scan(drive, gaps, c.table, c.rate, c.formats.state.min, c.formats.state.max).states
+    record.states(name, [(states, c.formats.state)])
+    products = states.reshape(batch, steps, 2 * modes, channels) * c.output
+    return products.sum(2) + u * c.feedthrough + c.bias
+
+
+def _drop(x: Tensor, probability: float, training: bool) -> Tensor:
+    """Dropout with one mask over time, as the float model's."""
+    if not training or probability == 0:
+        return x
+    return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), probability)

@@ -1,0 +1,199 @@
+"""SpikingSSM from float to integers: the frozen model, the reference and the simulator agree on every value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pumice.api.frozen import run_frozen
+from pumice.errors import PumiceError
+from pumice.hw_sim import simulator
+from pumice.hw_sim.parity.compare import compare
+from pumice.models.spikingssm.config import SpikingSSMConfig
+from pumice.models.spikingssm.network import SpikingSSM
+from pumice.program import Format, reference
+from pumice.program.nodes import Add, ChannelSSM, DrivenLIF, Multiply
+from pumice.program.random.programs import random_sample
+from pumice.program.random.spiking import random_spiking
+from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.families import FAMILIES, lower, prepare
+from pumice.quantize.qat import calibrate
+from pumice.quantize.spikingssm.derive import leak
+from pumice.quantize.spikingssm.frozen import FrozenSpikingSSM
+from pumice.train.data.inputs import Inputs
+from torch import Generator
+
+LENGTHS = (40, 40, 13, 1)
+
+
+def build(**settings):
+    """A small network with thresholds, norms and statistics of its own."""
+    chosen = {"d_model": 6, "d_state": 6, "norm_placement": "pre", "dt_min": 0.01, "dt_max": 0.3, **settings}
+    model = SpikingSSM(SpikingSSMConfig(num_classes=3, in_features=2, **chosen), Generator().manual_seed(1))
+    generator = Generator().manual_seed(2)
+    with torch.no_grad():
+        for block in model.blocks:
+            block.layer.neuron.ln_vth.uniform_(-0.5, 0.5, generator=generator)
+            if block.norm is not None and model.config.norm == "batch":
+                block.norm.running_var.fill_(0.2)
+                block.norm.running_mean.uniform_(-0.2, 0.2, generator=generator)
+                block.norm.weight.uniform_(0.5, 1.5, generator=generator)
+    return model.eval()
+
+
+def batch(double=False):
+    values = torch.rand(len(LENGTHS), max(LENGTHS), 2, generator=Generator().manual_seed(3))
+    lengths = torch.tensor(LENGTHS)
+    steps = torch.arange(max(LENGTHS)) < lengths.unsqueeze(1)
+    return Inputs((values * steps.unsqueeze(2)).to(torch.float64 if double else torch.float32), None, lengths)
+
+
+def quantized(model, **settings):
+    return calibrate(prepare(model, QuantizationConfig.from_mapping(settings)), [batch()])
+
+
+def samples_of(inputs):
+    return [(inputs.values[row, :steps].double().numpy(), 1000 * np.arange(steps)) for row, steps in enumerate(LENGTHS)]
+
+
+def blocks_of(inputs):
+    return (torch.arange(max(LENGTHS)) < inputs.lengths.unsqueeze(1)).long()
+
+
+def require_same(frozen, program, samples):
+    backends = {
+        "reference": lambda program, samples, trace: reference.run(program, samples, trace=trace),
+        "twin": lambda program, samples, trace: run_frozen(frozen, program, samples, trace),
+        "simulator": lambda program, samples, trace: simulator.run(program, samples, trace=trace),
+    }
+    found = compare(program, samples, backends, traced=len(samples))
+    for verdict in found.verdicts:
+        assert verdict.differing == 0, verdict.first
+        assert verdict.states[0] == verdict.states[1] > 0
+
+
+@pytest.mark.parametrize("placement", ["pre", "post", "reference"])
+@pytest.mark.parametrize("widths", [{}, {"state": 20, "potential": 24, "output": 4}])
+def test_the_twin_the_reference_and_the_simulator_agree(placement, widths):
+    qat = quantized(build(norm_placement=placement, tau=0.2), widths=widths)
+    program, frozen = lower(qat, ["a", "b", "c"]), qat.freeze()
+    require_same(frozen, program, samples_of(batch()))
+    logits = frozen(batch(True).values, blocks_of(batch()), 2)[:, 1] * 2.0 ** program["decoder"].output.frac
+    traces = reference.run(program, samples_of(batch()))
+    np.testing.assert_array_equal(logits.numpy(), np.stack([trace.logits for trace in traces]))
+
+
+def exact_products(program):
+    """The program with gated products that are not rounded, as lowering makes them."""
+    nodes = {}
+    for node in program:
+        if isinstance(node, Multiply):
+            first, second = node.formats
+            node = replace(node, output=Format(first.width + second.width, True, first.frac + second.frac))
+        elif isinstance(node, Add):
+            node = replace(node, formats=tuple(nodes[edge].output for edge in node.inputs))
+        nodes[node.name] = node
+    return replace(program, nodes=tuple(nodes.values()))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_any_program_of_this_shape(seed):
+    """Codes that no float model gives: saturation everywhere, thresholds below zero, leaks of any size."""
+    program = exact_products(random_spiking(seed, value="dense", norm=("batch", "none")[seed % 2], readout="mean"))
+    require_same(FrozenSpikingSSM(program.nodes), program, [random_sample(program, seed, steps) for steps in (17, 3)])
+
+
+@pytest.mark.parametrize("placement", ["pre", "post", "reference"])
+def test_integers_are_near_the_float_model(placement):
+    """Where rounding flips no spike, every edge is within a few units of what the float model holds there."""
+    model = build(norm_placement=placement)
+    qat = quantized(model, widths={"activation": 12, "dense_input": 12, "output": 16, "feedthrough": 16, "gate": 16,
+                                   "state": 24, "potential": 24, "embedding": 16, "norm": 16})  # fmt: skip
+    program = lower(qat, ["a", "b", "c"])
+    values = FAMILIES["spikingssm"].float_values(model, program, batch())
+    (trace,) = reference.run(program, samples_of(batch())[:1])
+    assert {node.name for node in program} <= set(values)
+    for node in program:
+        codes = trace.values[node.name] * node.output.scale
+        expected = values[node.name]
+        apart = np.abs(codes[-len(expected) :] - expected)
+        assert apart.mean() <= 0.01 * max(np.abs(expected).max(), 0.1), node.name
+        for state in node.states():
+            if isinstance(node, ChannelSSM | DrivenLIF):
+                held = trace.states[node.name] * 2.0**-state.fracs
+                assert np.abs(held - values[f"{node.name}:state"]).mean() < 0.02 * np.abs(held).max()
+
+
+def test_the_neurons_fire_where_the_threshold_is_reached():
+    program = lower(quantized(build()), ["a", "b", "c"])
+    for node in program.of_type(DrivenLIF):
+        assert (node.threshold == 2**node.potential.frac - 1).all()
+        assert (node.alpha == 1).all()
+        assert node.alpha_frac == 3
+
+
+@pytest.mark.parametrize(("tau", "code", "frac"), [(0.125, 1, 3), (0.0, 0, 0), (0.5, 1, 1), (0.2, 13107, 16)])
+def test_what_a_potential_keeps(tau, code, frac):
+    assert leak(tau, 16) == (code, frac)
+
+
+def test_fine_tuning_reaches_every_parameter_and_freezes_scales():
+    qat = quantized(build()).train()
+    inputs = batch()
+    logits = qat(inputs.values, blocks_of(inputs), 2)
+    assert logits.shape == (4, 2, 3)
+    assert (logits[:, 0] == 0).all()
+    torch.nn.functional.cross_entropy(logits[:, 1], torch.tensor([0, 1, 2, 0])).backward()
+    for name, parameter in qat.model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+    before = qat.blocks[0].weights["gate"].frac.clone()
+    qat.freeze_scales()
+    with torch.no_grad():
+        qat.model.blocks[0].layer.output.weight.mul_(8)
+    qat(inputs.values, blocks_of(inputs), 2)
+    assert torch.equal(before, qat.blocks[0].weights["gate"].frac)
+
+
+def test_the_report_has_a_line_a_block():
+    qat = quantized(build(layers=2))
+    program = lower(qat, ["a", "b", "c"])
+    found = FAMILIES["spikingssm"].report(qat, program)
+    assert [entry["layer"] for entry in found] == ["blocks.0", "blocks.1"]
+    ssm = program["blocks/1/ssm"]
+    assert found[1]["state_frac"] == [ssm.state_frac.min(), ssm.state_frac.max()]
+    assert 0 < found[0]["dead_zones"]["state"]["share"] < 0.1
+    assert found.table().row_count == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [({"bidirectional": True}, "train with bidirectional=false"), ({"norm": "layer"}, "train with norm=batch")],
+)
+def test_what_no_program_can_hold_is_refused_by_its_setting(settings, sentence):
+    with pytest.raises(PumiceError, match=sentence):
+        prepare(build(**settings), QuantizationConfig())
+    reason = FAMILIES["spikingssm"].unavailable({"model": {"family": "spikingssm", **settings}})
+    assert sentence in reason
+
+
+def test_several_labels_a_sequence_are_refused():
+    qat = quantized(build())
+    with pytest.raises(PumiceError, match="2 labelled stretches a sequence"):
+        qat(batch().values, blocks_of(batch()), 3)
+
+
+def test_widths_of_layers_that_are_not_there():
+    with pytest.raises(PumiceError, match=r"names the width synapses, .* its widths are activation, constant"):
+        prepare(build(), QuantizationConfig(layers={"blocks.0": {"synapses": 4}}))
+
+
+def test_currents_that_leave_no_threshold_are_refused():
+    model = build()
+    with torch.no_grad():
+        model.blocks[1].layer.neuron.ln_vth.fill_(-9)
+    with pytest.raises(PumiceError, match=r"blocks.1: currents reach .*\{potential: 24\}"):
+        quantized(model)
