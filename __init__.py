@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api.arrays import make_data as make_data
     from .api.batches import make_batches as make_batches
     from .api.compare import compare as compare
     from .api.count import count as count
@@ -39,6 +40,7 @@ _WHERE = {
     "load_data": "api.data",
     "load_model": "api.models",
     "make_batches": "api.batches",
+    "make_data": "api.arrays",
     "open_run": "api.runs",
     "PumiceError": "errors",
     "quantize": "api.quantize",

@@ -7,6 +7,14 @@ from numpy.typing import NDArray
 
 from ..plausibility import Plausibility
 from ..recordings import Events, Recordings
+from ..task import TaskConfig
+
+
+def reduce(recordings: Recordings, task: TaskConfig) -> Recordings:
+    """The recordings as a task's ``downsample`` and ``max_ms`` leave them."""
+    if task.downsample == 1 and task.max_ms is None:
+        return recordings
+    return ReducedRecordings(recordings, task.downsample, None if task.max_ms is None else round(1000 * task.max_ms))
 
 
 class ReducedRecordings:

@@ -13,12 +13,14 @@ import tonic.datasets
 
 from ....errors import PumiceError
 from .. import spoken_digits
+from ..arrays import ArrayRecordings
 from ..recordings import Recordings
+from ..saccade import digits
 from ..task import TaskConfig
 from .audio_folder import audio_class_names, open_audio_folder
 from .dvs_gesture import DvsGestureRecordings
 from .event_folder import event_class_names, open_event_folder
-from .reduced import ReducedRecordings
+from .reduced import reduce
 from .shd_layout import ShdRecordings
 
 
@@ -30,6 +32,13 @@ def open_spoken_digits(task: TaskConfig, split: str) -> Recordings:
             f"{path} does not exist; leave task.root out for the embedded set or build one with `pumice data build`"
         )
     return ShdRecordings(path, task.sensor[0], task.num_classes, task.unwrap_times)
+
+
+def open_saccade_digits(task: TaskConfig, split: str) -> Recordings:
+    """Open the embedded two-dimensional set; it is made on first use and kept in the cache folder."""
+    recordings, labels = digits.open_digits(split)
+    name = f"saccade-digits, {split}"
+    return ArrayRecordings(name, recordings, labels, digits.CLASS_NAMES, task.sensor, unwrap_times=task.unwrap_times)
 
 
 def open_shd(task: TaskConfig, split: str) -> Recordings:
@@ -65,6 +74,7 @@ def open_dvs_gesture(task: TaskConfig, split: str) -> Recordings:
 
 SOURCES: dict[str, Callable[[TaskConfig, str], Recordings]] = {
     "spoken-digits": open_spoken_digits,
+    "saccade-digits": open_saccade_digits,
     "shd": open_shd,
     "ssc": open_ssc,
     "dvs-gesture": open_dvs_gesture,
@@ -88,10 +98,7 @@ def open_recordings(task: TaskConfig, split: str) -> Recordings:
     """
     if task.source not in SOURCES:
         raise PumiceError(f"task.source={task.source} is unknown; choose one of {', '.join(SOURCES)}")
-    recordings = SOURCES[task.source](task, split)
-    if task.downsample == 1 and task.max_ms is None:
-        return recordings
-    return ReducedRecordings(recordings, task.downsample, None if task.max_ms is None else round(1000 * task.max_ms))
+    return reduce(SOURCES[task.source](task, split), task)
 
 
 def count_classes(task: TaskConfig) -> int:
