@@ -16,6 +16,7 @@ CHOICES = {
     "kernel": KERNELS,
     "norm": ("layer", "batch"),
     "norm_placement": ("pre", "post", "reference"),
+    "head": ("mean", "retrieval"),
     "convolution": METHODS,
 }
 
@@ -44,6 +45,7 @@ class SpikingSSMConfig:
         norm: "batch" or "layer".
         norm_placement: "pre", "post", or "reference" (none, as in the published code), see `layer.Block`.
         dropout: probability; one mask is shared over time.
+        head: "mean" over time of what is decoded, or "retrieval": two sequences are compared, see `network.SpikingSSM`.
         convolution: how whole sequences are computed, see `convolution.convolve`.
 
     Raises:
@@ -72,6 +74,7 @@ class SpikingSSMConfig:
     norm: str = "batch"
     norm_placement: str = "pre"
     dropout: float = 0.0
+    head: str = "mean"
     convolution: str = "chunked"
 
     def __post_init__(self) -> None:

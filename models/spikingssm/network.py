@@ -20,6 +20,9 @@ class SpikingSSM(nn.Module):
     Modules: ``encoder`` (dense input) or ``embedding`` (tokens), ``blocks[i]`` with ``norm`` and ``layer`` (``kernel``,
     ``neuron``, ``output``), ``decoder``.
 
+    With the head "retrieval", ``compare`` decides on two sequences: with the means a and b of their features,
+    decoder(relu(match([a, b, a - b, a b]))), ``match`` a linear layer (Tay et al. 2021, Long Range Arena).
+
     Args:
         config: the settings.
         generator: of the initial values.
@@ -35,6 +38,8 @@ class SpikingSSM(nn.Module):
             assert config.in_features is not None  # the settings demand one of both
             self.encoder = uniform_linear(config.in_features, config.d_model, generator)
         self.blocks = ModuleList(Block(config, generator) for _ in range(config.layers))
+        if config.head == "retrieval":
+            self.match = uniform_linear(4 * config.d_model, config.d_model, generator)
         self.decoder = uniform_linear(config.d_model, config.num_classes, generator)
 
     def forward(self, x: Tensor, blocks: Tensor, count: int) -> Tensor:
@@ -47,15 +52,43 @@ class SpikingSSM(nn.Module):
 
         Returns:
             (B, N, C), the mean over the steps of each stretch.
+
+        Raises:
+            PumiceError: the model compares pairs of sequences.
         """
+        if self.config.head == "retrieval":
+            raise PumiceError("model.head=retrieval compares pairs of sequences; set model.head=mean for single ones")
         return aggregate(self.sequence(x, real_steps(blocks)), blocks, count, "mean")
 
     def sequence(self, x: Tensor, real: Tensor | None = None) -> Tensor:
         """What is decoded at every step, (B, T, C), from x; ``real`` (B, T) is 0 in the padding."""
+        h = self.features(x, real)
+        return (self.decoder.weight @ h.reshape(len(h), -1)).reshape(-1, *x.shape[:2]).movedim(0, 2) + self.decoder.bias
+
+    def compare(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, C) of pairs of sequences; of models with the head "retrieval".
+
+        Args:
+            x: (B, 2, T, F), or tokens (B, 2, T) int64.
+            lengths: (B, 2) int64, steps of each.
+
+        Raises:
+            PumiceError: the model has another head.
+        """
+        if self.config.head != "retrieval":
+            raise PumiceError("pairs of sequences need a model that compares them; set model.head=retrieval")
+        real = torch.arange(x.shape[2], device=x.device) < lengths.reshape(-1, 1)
+        features = self.features(x.flatten(0, 1), real)
+        mean = (features * real).sum(2) / lengths.reshape(-1).clamp(min=1)  # (H, 2 B)
+        a, b = mean.mT.reshape(-1, 2, len(mean)).unbind(1)
+        return self.decoder(torch.relu(self.match(torch.cat([a, b, a - b, a * b], dim=1))))
+
+    def features(self, x: Tensor, real: Tensor | None = None) -> Tensor:
+        """The residual stream behind the last block, (H, B, T), from x; ``real`` (B, T) is 0 in the padding."""
         h = self.encode(x)
         for block in self.blocks:
             h = block(h, real)
-        return (self.decoder.weight @ h.reshape(len(h), -1)).reshape(-1, *x.shape[:2]).movedim(0, 2) + self.decoder.bias
+        return h
 
     def encode(self, x: Tensor) -> Tensor:
         """The residual stream before the first block, (H, B, T), from x (B, T, F), or tokens (B, T).

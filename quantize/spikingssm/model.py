@@ -47,7 +47,9 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
 
     def __init__(self, model: SpikingSSM, config: QuantizationConfig, timing: Timing) -> None:
         super().__init__(model, config, timing)
-        reason = why_not(model.config.bidirectional, model.config.norm, model.config.norm_placement)
+        settings = model.config
+        reason = why_not(settings.bidirectional, settings.norm, settings.norm_placement, settings.head)
+        reason = reason or (TOKENS if settings.vocab is not None else None)
         if reason is not None:
             raise PumiceError(reason)
         paths = [block_path(number) for number in range(len(model.blocks))]
@@ -168,8 +170,13 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         self.encoder.set_frac(row_fracs(encoder, widths.embedding, method, useful))
 
 
-def why_not(bidirectional: bool, norm: str, placement: str) -> str | None:
+TOKENS = "a SpikingSSM that reads tokens is not lowered; quantize one that reads vectors"
+
+
+def why_not(bidirectional: bool, norm: str, placement: str, head: str) -> str | None:
     """Why no program can hold a model of these settings; None if one can."""
+    if head != "mean":
+        return f"model.head={head} compares pairs of sequences, which no program does; train with head=mean"
     if bidirectional:
         return (
             "model.bidirectional=true reads sequences from their end as well, which no device that runs step by step "

@@ -16,6 +16,7 @@ TASKS = {
     "listops": {"vocab": 16},
     "imdb": {"vocab": 257},
     "pathfinder": {"in_features": 1},
+    "aan": {"vocab": 257},
 }
 
 

@@ -11,6 +11,7 @@ from pumice.api.frozen import run_frozen
 from pumice.errors import PumiceError
 from pumice.hw_sim import simulator
 from pumice.hw_sim.parity.compare import compare
+from pumice.models.spikingssm.build import build_spikingssm
 from pumice.models.spikingssm.config import SpikingSSMConfig
 from pumice.models.spikingssm.network import SpikingSSM
 from pumice.program import Format, reference
@@ -171,13 +172,25 @@ def test_the_report_has_a_line_a_block():
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
-    [({"bidirectional": True}, "train with bidirectional=false"), ({"norm": "layer"}, "train with norm=batch")],
+    [
+        ({"bidirectional": True}, "train with bidirectional=false"),
+        ({"norm": "layer"}, "train with norm=batch"),
+        ({"head": "retrieval"}, "train with head=mean"),
+    ],
 )
 def test_what_no_program_can_hold_is_refused_by_its_setting(settings, sentence):
     with pytest.raises(PumiceError, match=sentence):
         prepare(build(**settings), QuantizationConfig())
     reason = FAMILIES["spikingssm"].unavailable({"model": {"family": "spikingssm", **settings}})
     assert sentence in reason
+
+
+def test_tokens_are_refused():
+    model = build_spikingssm({"d_model": 4, "d_state": 4}, num_classes=2, vocab=5, seed=0)
+    with pytest.raises(PumiceError, match="reads tokens is not lowered"):
+        prepare(model, QuantizationConfig())
+    config = {"model": {"family": "spikingssm"}, "task": {"kind": "listops"}}
+    assert "reads tokens is not lowered" in FAMILIES["spikingssm"].unavailable(config)
 
 
 def test_several_labels_a_sequence_are_refused():

@@ -10,6 +10,7 @@ from ....errors import PumiceError
 from ..images.pathfinder import PathfinderTask
 from ..images.task import GreyCifar10Task, MnistTask
 from ..task import Validation
+from ..text.aan import AanTask
 from ..text.imdb import ImdbTask
 from ..text.listops import ListOpsTask
 from .binned import BinnedTask
@@ -30,6 +31,7 @@ KINDS: dict[str, type[SequenceTask]] = {
     "pathfinder": PathfinderTask,
     "listops": ListOpsTask,
     "imdb": ImdbTask,
+    "aan": AanTask,
     "speech-commands": SpeechCommandsTask,
     "camera-rows": CameraRowsTask,
 }

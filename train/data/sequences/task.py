@@ -25,6 +25,7 @@ class SequenceTask(ABC):
     """
 
     regression: ClassVar[bool] = False
+    reads_tokens: ClassVar[bool] = False
     name: str
     validation: Validation = field(default_factory=Validation)
     select_on: str = "validation"

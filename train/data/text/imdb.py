@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
-from .tokens import TextTask
+from .tokens import END, TextTask, ends_with
 
 CLASSES = ("neg", "pos")
-END = 256
 MOST_BYTES = 1 << 20
 """Of a review; the longest has 14 kB."""
 
@@ -52,4 +51,4 @@ def _read(path: Path, most: int) -> NDArray[np.uint16]:
             content = file.read(most)
     except (OSError, ValueError) as error:
         raise PumiceError(f"{path} cannot be read as a review ({error}); unpack the archive anew") from error
-    return np.append(np.frombuffer(content, np.uint8).astype(np.uint16), np.uint16(END))
+    return ends_with(content, most)

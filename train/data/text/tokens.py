@@ -17,6 +17,23 @@ from ..sequences.batch import IGNORED, BlockBatch
 from ..sequences.sets import SequenceSet, Streams
 from ..sequences.task import SequenceTask
 
+END = 256
+"""Behind the bytes of a text."""
+
+
+def padded(texts: Sequence[NDArray[np.uint16]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tokens (N, T), 0 in the padding, and lengths (N,) of texts."""
+    lengths = np.array([len(text) for text in texts], dtype=np.int64)
+    tokens = np.zeros((len(texts), lengths.max()), dtype=np.int64)
+    for row, text in zip(tokens, texts, strict=True):
+        row[: len(text)] = text
+    return tokens, lengths
+
+
+def ends_with(content: bytes, most: int) -> NDArray[np.uint16]:
+    """The first ``most`` tokens of a text: its bytes and the end."""
+    return np.append(np.frombuffer(content, np.uint8).astype(np.uint16), np.uint16(END))[:most]
+
 
 class TokenSet(SequenceSet):
     """Texts as tokens, one label each.
@@ -43,10 +60,7 @@ class TokenSet(SequenceSet):
     def batch(self, samples: Sequence[int], streams: Streams | None) -> BlockBatch:
         """See `SequenceSet.batch`; tokens are int64 (B, T), 0 in the padding."""
         rows = list(samples)
-        lengths = self.lengths[rows]
-        tokens = np.zeros((len(rows), lengths.max()), dtype=np.int64)
-        for row, index in enumerate(rows):
-            tokens[row, : lengths[row]] = self.texts[index]
+        tokens, lengths = padded([self.texts[index] for index in rows])
         labels = torch.from_numpy(self.labels[rows])
         real = np.arange(tokens.shape[1]) < lengths[:, None]
         return BlockBatch(
@@ -67,6 +81,7 @@ class TextTask(SequenceTask):
 
     classes: ClassVar[tuple[str, ...]]
     tokens: ClassVar[int]
+    reads_tokens = True
     root: str | None = None
     most_tokens: int
 
