@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -64,6 +65,11 @@ class Copy:
         self.package = folder / "pumice"
         self.cache = folder / "compiled"
         shutil.copytree(root, self.package, ignore=LEFT_OUT)
+        for path in (path for top in root.glob("[!.]*") for path in top.rglob("__pycache__/*.nb[ic]")):
+            source = str(self.package / path.parents[1].relative_to(root))  # numba names folders by where sources lie
+            kept = self.cache / f"{Path(source).name}_{hashlib.sha1(source.encode()).hexdigest()}"
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, kept)
         self.warm = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "warm.py"), *warm],
             cwd=self.package,

@@ -22,6 +22,11 @@ def run(arguments: list[str], environment: dict[str, str], output: str) -> int:
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     if "numba" in sys.modules:
         sys.modules["numba"].core.config.reload_config()  # where compiled code is kept
+    if "hypothesis" in sys.modules:
+        hypothesis = sys.modules["hypothesis"]
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # a failure need not be made small
+        hypothesis.settings.register_profile("notice", phases=phases, database=None)
+        arguments = ["--hypothesis-profile=notice", *arguments]
     code = importlib.import_module("pytest").main(arguments)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -335,13 +335,6 @@ def check(program, sample):
     return counts
 
 
-@SETTINGS
-@given(seed=st.integers(0, 10_000), events=st.integers(0, 14))
-def test_every_field_of_event_networks(seed, events):
-    program = random_program(seed, width=3)
-    check(program, random_sample(program, seed, events))
-
-
 @pytest.mark.parametrize("mode", READOUTS)
 @pytest.mark.parametrize("pooling", POOLS)
 def test_every_field_of_every_window(mode, pooling):
@@ -349,6 +342,13 @@ def test_every_field_of_every_window(mode, pooling):
         program = random_program(3, readout=mode, pool=pooling, norm=norm, stride=stride, stages=2, width=3, modes=2)
         for events in (0, 1, 13):
             check(program, random_sample(program, 1, events))
+
+
+@SETTINGS
+@given(seed=st.integers(0, 10_000), events=st.integers(0, 14))
+def test_every_field_of_event_networks(seed, events):
+    program = random_program(seed, width=3)
+    check(program, random_sample(program, seed, events))
 
 
 @SETTINGS
