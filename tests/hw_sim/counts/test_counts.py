@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -17,6 +18,7 @@ from pumice.hw_sim.counts import count, count_float, print_counts
 from pumice.program import ProgramError, reference
 from pumice.program.nodes import QUERY, DiagonalSSM, Embedding, EventPool, Linear, Lookup, Multiply, Readout
 from pumice.program.random.programs import random_program, random_sample
+from rich.console import Console
 
 SETTINGS = settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -366,10 +368,54 @@ def test_json_and_table(capsys):
     assert data["events"] == 10
     assert data["per_event"]["dense_macs"] == data["totals"]["dense_macs"] / 10
     assert data["per_sample"]["dense_macs"] == data["totals"]["dense_macs"] / 2
-    print_counts(counts, floats)
-    printed = capsys.readouterr().out
-    assert "0/0/ssm" in printed
-    assert "float32: model" in printed
+    print_counts(counts, floats, Console(width=150))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert "Operations an input event (integer; 2 samples, 10 events)" in lines[0]
+    assert lines[1].split() == ["node", "dense", "MAC", "AC", "other", "modes", "digits", "weights", "state"]
+    rows = {words[0]: words[1:] for words in map(str.split, lines[1:]) if len(words) == 9}
+    by_name = {node.name.replace("stages/", "").replace("layers/", ""): node for node in counts}
+    listed = {name for name, node in by_name.items() if node.operations or node.state_bits}
+    assert set(rows) == {"node", "total", "float32"} | listed
+    for name in listed:
+        assert list(map(number, rows[name])) == pytest.approx(row(by_name[name], 10), rel=5e-3), name
+    for name, each in (("total", counts), ("float32", floats)):
+        assert list(map(number, rows[name])) == pytest.approx(np.sum([row(n, 10) for n in each], axis=0), rel=5e-3)
+    said = "\n".join(lines)
+    for name, each in (("integer", counts), ("float32", floats)):
+        kept, held = (sum(getattr(node, what) for node in each) / 8 for what in ("parameter_bits", "state_bits"))
+        assert f"{name}: model {kept:,.0f} bytes, state {held:,.0f} bytes" in said
+    (widths,) = re.findall(r"effective of dense products an event, .*: (.*)", said)
+    found = {key: (number(a), number(b)) for key, a, b in re.findall(r"(\d+x\d+) bit (\S+) of ([^\s,]+)", widths)}
+    macs = [item for node in counts for item in node.operations if item.kind == "mac"]
+    for key, pair in found.items():
+        items = [item for item in macs if "{}x{}".format(*item.widths) == key]
+        assert pair == pytest.approx((sum(i.effective for i in items) / 10, sum(i.dense for i in items) / 10), rel=5e-3)
+    assert set(found) == {"{}x{}".format(*item.widths) for item in macs}
+
+
+def number(text):
+    """A printed number of three digits."""
+    scale = {"k": 1e3, "M": 1e6}.get(text[-1], 1)
+    return 0.0 if text == "-" else float(text.rstrip("kM")) * scale
+
+
+def row(node, events):
+    """What the table tells of a node, an event."""
+    macs = [item for item in node.operations if item.kind == "mac"]
+    spikes = sum(item.accumulate for item in macs)
+    other = sum(item.effective for item in node.operations if item.kind not in ("mac", "gather"))
+    moved = node.traffic.state_read + node.traffic.state_written
+    cells = (
+        sum(item.dense for item in macs),
+        sum(item.effective for item in macs) - spikes,
+        spikes,
+        other,
+        node.state_updates,
+        node.digit_steps,
+        node.traffic.weights / 8,
+        moved / 8,
+    )
+    return [cell / events for cell in cells]
 
 
 def test_an_empty_sample_is_read_once():

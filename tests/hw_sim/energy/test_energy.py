@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pumice.hw_sim.energy import EnergyProfile, energy, load_profile, print_ener
 from pumice.hw_sim.energy.quantities import unit_width
 from pumice.program import ProgramError, reference
 from pumice.program.random.programs import random_program, random_sample
+from rich.console import Console
 
 PROFILES = Path(__file__).parents[3] / "configs" / "hardware"
 
@@ -239,7 +241,25 @@ def test_whole_program(capsys):
     assert integer.unpriced == floats.unpriced == {}
     assert 0 < integer.compute.low <= integer.compute.high < floats.compute.high
     assert integer.total.high == pytest.approx(sum(node.total.high for node in integer.nodes))
-    print_energy(integer, floats)
-    printed = capsys.readouterr().out
-    assert "0/0/ssm" in printed
-    assert "float32" in printed
+    events = 30 - (program.pairing == "next")
+    print_energy(integer, floats, Console(width=150))
+    lines = capsys.readouterr().out.splitlines()
+    assert "Energy an input event by horowitz-45nm (estimate, integer)" in lines[0]
+    rows = {line.split()[0]: re.split(r"\s{2,}", line.strip())[1:] for line in lines if "pJ" in line or "nJ" in line}
+    spent = {node.name.replace("stages/", "").replace("layers/", ""): node for node in integer.nodes}
+    spent |= {"integer": integer, "float32": floats}
+    assert set(rows) == {name for name, node in spent.items() if node.total.high > 0}
+    for name, cells in rows.items():
+        node = spent[name]
+        memory = node.memory if name in ("integer", "float32") else sum(node.memory.values(), type(node.compute)())
+        for cell, value in zip(cells, (node.compute, memory, node.total), strict=True):
+            assert picojoules(cell) == pytest.approx((value.low / events, value.high / events), rel=0.02, abs=0.011)
+
+
+def picojoules(cell):
+    """Both ends of a printed range."""
+    if cell == "-":
+        return 0.0, 0.0
+    numbers, unit = cell.rsplit(" ", 1)
+    low, _, high = numbers.replace(",", "").partition(" to ")
+    return tuple(float(end) * {"pJ": 1, "nJ": 1e3, "uJ": 1e6}[unit] for end in (low, high or low))

@@ -80,17 +80,6 @@ def test_the_augmentation_of_a_sample_depends_on_the_epoch_and_not_on_its_batch(
     assert not torch.equal(first.lengths, other_epoch.lengths) or not torch.equal(first.tokens, other_epoch.tokens)
 
 
-def test_cut_mix_weighs_labels_by_events_that_are_left(shd):
-    module = shd(cut_mix=1.0, augmentation=None, max_events=100)
-    loader = module.train_dataloader()
-    builder = loader.dataset
-    for key in loader.plan:
-        batch = builder[key]
-        assert int(batch.lengths.max()) <= 100
-        weights = torch.where(batch.targets > 0, batch.targets, torch.tensor(1.0)).min(1).values * batch.lengths
-        assert torch.allclose(weights, weights.round(), atol=1e-4)
-
-
 def test_training_crops_at_random_places_and_evaluation_at_the_end(shd):
     module = shd(cut_mix=0.0, augmentation=None, max_events=30, token="channel")
     places = set()
