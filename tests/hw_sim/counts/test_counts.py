@@ -368,7 +368,7 @@ def test_json_and_table(capsys):
     assert data["events"] == 10
     assert data["per_event"]["dense_macs"] == data["totals"]["dense_macs"] / 10
     assert data["per_sample"]["dense_macs"] == data["totals"]["dense_macs"] / 2
-    print_counts(counts, floats, Console(width=150))
+    print_counts(counts, floats, Console(width=300))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert "Operations an input event (integer; 2 samples, 10 events)" in lines[0]
     assert lines[1].split() == ["node", "dense", "MAC", "AC", "other", "modes", "digits", "weights", "state"]
