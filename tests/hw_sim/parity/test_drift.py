@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pumice.hw_sim.parity.drift import measure_drift
 from pumice.hw_sim.simulator import Simulator
-from pumice.program import ProgramError
+from pumice.program import ProgramError, reference
 from pumice.program.nodes import DiagonalSSM
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
@@ -65,6 +65,62 @@ def test_the_bound_of_a_clocked_stream():
     assert (layer.events, layer.events_per_tick) == (5_000, 1)
     assert layer.holds
     assert np.all(layer.rounding > 0.02 * layer.bound)
+
+
+@pytest.mark.parametrize("discretization", ["async", "zoh"])
+def test_every_figure_against_a_plain_loop(discretization):
+    """Several events a tick, gaps of many digits, and one that is clipped."""
+    program = make_program(discretization=discretization, stride=1, stages=1, layers=1)
+    node = program["stages/0/layers/0/ssm"]
+    rng = np.random.default_rng(1)
+    gaps = np.concatenate([[0], rng.choice([0, 0, 1, 2, 3, 7, 21, 30], 200), [100, 0, 5]])
+    tokens = rng.integers(0, 11, len(gaps))
+    times = 500 * np.cumsum(gaps)
+    exact = rates(program)
+    layer = measure_drift(program, tokens, times, exact)[node.name]
+    (trace,) = reference.run(program, [(tokens, times)])
+    u, states = trace.values[node.inputs[0]], trace.states[node.name]
+
+    weight = node.input_re + 1j * node.input_im.astype(float)
+    drive = (u @ weight.T + node.bias_re + 1j * node.bias_im) * 2.0**-node.drive_shift
+    factors = 1 + (node.decay_re + 1j * node.decay_im) / 2.0 ** node.decay_exponent.astype(float)
+    x = y = np.zeros(node.modes, complex)
+    rounding = coefficients = largest = np.zeros(node.modes)
+    reached, seen, most, crowd = np.zeros(node.modes), set(), 0, 0
+    for k, gap in enumerate(gaps.tolist()):
+        crowd = 1 if gap or not k else crowd + 1
+        most = max(most, crowd)
+        clipped = min(gap, node.max_gap)
+        digits = [j for j in range(node.digits) if clipped >> j & 1]
+        hold, moves = discretization == "zoh", gap > 0
+        if hold and moves:
+            x, y = x + drive[k], y + drive[k]
+        reached = np.maximum(reached, np.abs(y))
+        x = x * np.prod(factors[digits], axis=0)
+        y = y * np.exp(exact[node.name] * gap)
+        if not hold:
+            x, y = x + drive[k], y + drive[k]
+        elif moves:
+            x, y = x - drive[k], y - drive[k]
+        if digits:
+            seen.add((clipped, tuple(digits)))
+        state = np.array([complex(*pair) for pair in zip(*np.split(states[k], 2), strict=True)])
+        rounding = np.maximum(rounding, np.abs(state - x))
+        coefficients = np.maximum(coefficients, np.abs(x - y))
+        largest = np.maximum(largest, np.abs(state))
+    bounds = [] if discretization == "zoh" else [np.full(node.modes, most * np.sqrt(0.5))]
+    apart = []
+    for gap, digits in seen:
+        decay = np.prod(factors[list(digits)], axis=0)
+        more = np.abs(1 - decay) if discretization == "zoh" else most
+        bounds.append(np.sqrt(0.5) * (len(digits) + more) / (1 - np.abs(decay)))
+        apart.append(reached * np.abs(decay - np.exp(exact[node.name] * gap)) / (1 - np.abs(decay)))
+    assert (layer.events, layer.events_per_tick, layer.clipped_gaps) == (len(gaps), most, 1)
+    np.testing.assert_allclose(layer.rounding, rounding, rtol=1e-9)
+    np.testing.assert_allclose(layer.coefficients, coefficients, rtol=1e-9)
+    np.testing.assert_allclose(layer.largest, largest, rtol=1e-12)
+    np.testing.assert_allclose(layer.bound, np.max(bounds, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(layer.coefficient_bound, np.max(apart, axis=0), rtol=1e-9)
 
 
 def test_a_wrong_decay_is_seen():

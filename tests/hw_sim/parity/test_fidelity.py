@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pumice.hw_sim.parity.fidelity import signal_to_noise, state_bits, time_constants
+from pumice.hw_sim.parity.fidelity import TRACED_AT_ONCE, signal_to_noise, spike_rates, state_bits, time_constants
+from pumice.hw_sim.parity.noise import sqnr_of
 from pumice.program import Program, reference
 from pumice.program.nodes import DiagonalSSM
 from pumice.program.random.networks import random_network
@@ -113,3 +114,22 @@ def test_time_constants_of_neurons_are_in_steps(clocked):
         codes, frac = (getattr(program[name], what) for what in decays[state])
         expected = [-1 / math.log(int(code) / 2**frac) if code else 0.0 for code in codes]
         assert values == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_ratio_is_that_of_what_was_expected_to_what_is_off():
+    expected, found = np.array([3.0, 4.0]), np.array([3.0, 14.0])
+    assert sqnr_of(found, expected) == pytest.approx(10 * math.log10(25 / 100), abs=0.01)
+    assert sqnr_of(expected, found) == pytest.approx(10 * math.log10(205 / 100), abs=0.01)
+    assert sqnr_of(expected, expected) is None
+
+
+def test_spike_rates_are_means_over_all_samples_neurons_and_steps():
+    program = random_network(2, value="dense", cell="se", layers=2, hidden=4)
+    samples = [random_sample(program, seed, 3 + seed) for seed in range(TRACED_AT_ONCE + 3)]
+    rates = spike_rates(program, samples, threads=1)
+    traces = reference.run(program, samples)
+    assert set(rates) == {"cells/0", "cells/1"}
+    for name, rate in rates.items():
+        spikes = np.concatenate([trace.values[name] for trace in traces])
+        assert rate == pytest.approx(spikes.mean())
+        assert 0 < rate < 1
