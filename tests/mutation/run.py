@@ -32,10 +32,8 @@ from catalogue import FOLDER, Fault, key, problems, read_faults
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "runs", "build", "site")
-COMPILING = ("hw_sim/simulator", "hw_sim/parity/drift.py", "models/scan", "quantize/scan", "quantize/loihi")
-"""Where numba compiles. Its cache sees changes of a function's own file, not of what the function calls there."""
-CALLERS = ("kernels_*", "loihi_*")
-"""Folders of the cache that such changes leave stale."""
+COMPILERS = re.compile(r"@(numba\.)?njit|@compile_kernel|@compiled|partial\(compile_kernel")
+"""Files in which numba compiles. Its cache sees changes of a function's own file, not of what that calls elsewhere."""
 WARM = "numpy scipy.stats h5py torch numba lightning.pytorch torchmetrics.classification brevitas.nn onnx onnxruntime "
 WARM += "brevitas.quant.fixed_point safetensors.torch hydra rich hypothesis _hypothesis_pytestplugin pytest"
 """What most tests import, and takes seconds."""
@@ -66,8 +64,7 @@ class Copy:
         self.cache = folder / "compiled"
         shutil.copytree(root, self.package, ignore=LEFT_OUT)
         for path in (path for top in root.glob("[!.]*") for path in top.rglob("__pycache__/*.nb[ic]")):
-            source = str(self.package / path.parents[1].relative_to(root))  # numba names folders by where sources lie
-            kept = self.cache / f"{Path(source).name}_{hashlib.sha1(source.encode()).hexdigest()}"
+            kept = kept_in(self.cache, self.package / path.parents[1].relative_to(root) / "any.py")
             kept.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, kept)
         self.warm = subprocess.Popen(
@@ -88,11 +85,7 @@ class Copy:
         """The fault is in its file, and a cache of compiled code that does not hide it is given."""
         path = self.package / fault.file
         text, times = path.read_text(), path.stat()
-        cache = self.cache
-        if fault.file.startswith(COMPILING):
-            cache = self.folder / "compiled-anew"
-            stale = shutil.ignore_patterns(*CALLERS)
-            shutil.copytree(self.cache, cache, ignore=stale) if self.cache.exists() else cache.mkdir()
+        cache = self.cache if not COMPILERS.search(text) else self._cache_without_callers(path)
         try:
             path.write_text(fault.applied(text))
             yield cache
@@ -100,6 +93,18 @@ class Copy:
             path.write_text(text)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # bytecode and compiled code are valid again
             shutil.rmtree(self.folder / "compiled-anew", ignore_errors=True)
+
+    def _cache_without_callers(self, path: Path) -> Path:
+        """A copy of the cache, without what files have compiled that import from ``path``."""
+        imports = re.compile(rf"^from \S*\b{path.stem} import", re.MULTILINE)
+        callers = {each for each in self.package.rglob("*.py") if imports.search(each.read_text())}
+        stale = {(kept_in(self.cache, each), f"{each.stem}.") for each in callers}
+
+        def left_out(folder: str, names: list[str]) -> list[str]:
+            return [name for name in names if any(name.startswith(stem) for at, stem in stale if at == Path(folder))]
+
+        self.cache.mkdir(exist_ok=True)
+        return Path(shutil.copytree(self.cache, self.folder / "compiled-anew", ignore=left_out))
 
     def run(self, tests: Sequence[str], cache: Path, limit: float, planted: bool) -> tuple[int, str]:
         """The exit code and the output of pytest; -1 when it had to be stopped. It ends at the first fault noticed."""
@@ -135,6 +140,12 @@ class Copy:
             os.killpg(self.running, signal.SIGKILL)
         self.warm.kill()
         self.warm.wait()
+
+
+def kept_in(cache: Path, source: Path) -> Path:
+    """The folder in which numba keeps what it compiles of a source."""
+    folder = str(source.parent)
+    return cache / f"{source.parent.name}_{hashlib.sha1(folder.encode()).hexdigest()}"
 
 
 def try_fault(copy: Copy, fault: Fault, tests: Sequence[str], broken: set[str], limit: float) -> Outcome:
