@@ -23,6 +23,10 @@ from .formats import BlockFormats, BlockFracs, block_path
 from .network import QuantizedBlock
 from .observe import BlockObserver
 
+POTENTIAL_BITS = 7
+"""Of a potential above one threshold. Single channels are driven by thousands of thresholds: a potential that clips at 128
+fires as well, or is kept from it for as long but for a step or two."""
+
 
 class QuantBlock(nn.Module):
     """One block's quantizers. Its parameters belong to the float block.
@@ -91,12 +95,9 @@ class QuantBlock(nn.Module):
         highest = (1 << (self.widths.state - 1 - headroom)) - 1
         fracs = largest_frac(seen.states.largest.numpy(), highest, self.widths.state - 2)
         self.state_frac.copy_(torch.from_numpy(fracs).reshape(self.state_frac.shape))
-        if not 1 <= self.formats(Format(16, True, 0)).potential.frac < self.widths.potential - 1:
-            raise PumiceError(
-                f"{self.path}: currents reach {seen.edges['current'].largest:g} thresholds, which leaves a potential "
-                f"of {self.widths.potential} bits no threshold of its own; set quantize.layers to "
-                f"{{{self.path}: {{potential: {min(32, self.widths.potential + 8)}}}}}"
-            )
+        current = self.edges["current"]
+        assert current.frac is not None
+        current.frac = max(current.frac, self.widths.potential - 1 - POTENTIAL_BITS)
 
     def folded(self) -> Folded:
         """The folded weights as float64 arrays.

@@ -204,9 +204,12 @@ def test_widths_of_layers_that_are_not_there():
         prepare(build(), QuantizationConfig(layers={"blocks.0": {"synapses": 4}}))
 
 
-def test_currents_that_leave_no_threshold_are_refused():
+def test_a_potential_keeps_its_threshold_however_large_currents_are():
     model = build()
     with torch.no_grad():
         model.blocks[1].layer.neuron.ln_vth.fill_(-9)
-    with pytest.raises(PumiceError, match=r"blocks.1: currents reach .*\{potential: 24\}"):
-        quantized(model)
+    qat = quantized(model)
+    program = lower(qat, ["a", "b", "c"])
+    assert program["blocks/1/neurons"].potential == Format(16, True, 8)
+    assert program["blocks/0/neurons"].potential.frac > 8
+    require_same(qat.freeze(), program, samples_of(batch()))
