@@ -24,8 +24,8 @@ from .network import QuantizedBlock
 from .observe import BlockObserver
 
 POTENTIAL_BITS = 7
-"""Of a potential above one threshold. Single channels are driven by thousands of thresholds: a potential that clips at 128
-fires as well, or is kept from it for as long but for a step or two."""
+"""Of a potential above one threshold. Single channels are driven by thousands of thresholds: a potential that clips at
+128 of them fires as well, or is kept from it for as long but for a step or two."""
 
 
 class QuantBlock(nn.Module):

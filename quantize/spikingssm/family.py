@@ -56,4 +56,5 @@ class SpikingSSMFamily(Family[SpikingSSM, QuantSpikingSSM, FrozenSpikingSSM]):
     def float_values(self, model: SpikingSSM, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
         """See `Family.float_values`."""
         with torch.no_grad():
-            return float_values(model.double().eval(), inputs)
+            found = float_values(model.double().eval(), inputs)
+        return {name: value for name, value in found.items() if name.partition(":")[0] in program.by_name}
