@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 from torch import nn
 
 from ..errors import PumiceError
+from ..models.initial import Shape
 from ..quantize.families import model_family
-from ..train.weights import load_weights, weights_info
+from ..train.weights import Weights, read_weights
 from .data import load_data
 from .presets import kind_of, settings_of
 
 WEIGHTS = "weights.safetensors"
+MOST_BYTES, MOST_TENSORS = 1 << 27, 1 << 14
+"""Of a model: a checkpoint, with two moments of each weight, has to stay below what is read (`train.checkpoint`)."""
 
 
 def build_model(
@@ -48,17 +52,79 @@ def build_model(
     Raises:
         PumiceError: an unknown model or setting, one outside its limits, or an input that the model does not read.
     """
-    settings = settings_of("model", config, changes)
+    return built(
+        settings_of("model", config, changes),
+        {"vocab": vocab, "in_features": in_features, "num_classes": num_classes},
+        seed=_whole("seed", seed),
+    )
+
+
+def build_loaded(weights: Weights, settings: Mapping[str, Any], **sizes: int) -> nn.Module:
+    """The model of ``settings`` that ``weights`` belong to, with these; of others nothing is built.
+
+    Args:
+        weights: of a file.
+        settings: of section ``model``.
+        sizes: num_classes, and vocab or in_features.
+
+    Raises:
+        PumiceError: as of `build_model`, or weights of another model.
+    """
+    model = built(settings_of("model", settings, {}), sizes, weights=weights)
+    weights.load_into(model)
+    return model
+
+
+def built(
+    settings: Mapping[str, Any],
+    sizes: Mapping[str, int | None],
+    *,
+    seed: int | None = None,
+    weights: Weights | None = None,
+) -> nn.Module:
+    """The model of ``settings``, initial values of ``seed`` or zeros; sizes are looked at before anything is made.
+
+    Args:
+        settings: of section ``model``.
+        sizes: num_classes, and vocab or in_features.
+        seed: of the initial values.
+        weights: that have to fit it.
+
+    Raises:
+        PumiceError: as of `build_model`; a model that is too large, or that ``weights`` do not belong to.
+    """
     family = model_family(settings.get("family"))
-    given = {"vocab": vocab, "in_features": in_features}
-    inputs = {name: _whole(name, value) for name, value in given.items() if value is not None}
+    given = {name: _whole(name, value) for name, value in sizes.items() if value is not None}
+    inputs = {name: value for name, value in given.items() if name != "num_classes"}
     if len(inputs) != 1 or not set(inputs) <= set(family.inputs):
         had = " and ".join(inputs) or "neither"
         raise PumiceError(
             f"a model of family {family.name} is built with {' or '.join(family.inputs)}, the size of its input, but "
             f"{had} is given; give one of these"
         )
-    return family.build(settings, num_classes=_whole("num_classes", num_classes), seed=_whole("seed", seed), **inputs)
+    shapes = limited(family.shapes(settings, **given))
+    if weights is not None:
+        weights.check_shapes(shapes)
+    for _ in shapes:
+        pass
+    return family.build(settings, seed=seed, **given)
+
+
+def limited(shapes: Iterable[Shape]) -> Iterator[Shape]:
+    """The same shapes, up to `MOST_TENSORS` and `MOST_BYTES` of them.
+
+    Raises:
+        PumiceError: there are more.
+    """
+    size = 0
+    for number, (name, shape) in enumerate(shapes, start=1):
+        size += 4 * prod(shape)
+        if size > MOST_BYTES or number > MOST_TENSORS:
+            raise PumiceError(
+                f"the model has more than {MOST_BYTES >> 20} MiB of weights or {MOST_TENSORS:,} tensors, from {name} "
+                "on; choose fewer or narrower layers"
+            )
+        yield name, shape
 
 
 def load_model(path: str | Path) -> nn.Module:
@@ -72,16 +138,14 @@ def load_model(path: str | Path) -> nn.Module:
     """
     path = Path(path)
     source = path / WEIGHTS if path.is_dir() else path
-    info = weights_info(source)
-    settings, task = info.get("model"), info.get("task")
+    weights = read_weights(source)
+    settings, task = weights.info.get("model"), weights.info.get("task")
     if not isinstance(settings, Mapping) or not isinstance(task, Mapping):
         raise PumiceError(
             f"{source} does not say which float model it holds; name the weights that 'pumice train' wrote"
         )
     data = load_data(task)
-    model = build_model(settings, num_classes=data.num_classes, **data.model_inputs)
-    load_weights(source, model)
-    return model.eval()
+    return build_loaded(weights, settings, num_classes=data.num_classes, **data.model_inputs).eval()
 
 
 def _whole(name: str, value: Any) -> int:

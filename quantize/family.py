@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from ..models.initial import Shape
 from ..program import Program
 from ..program.nodes import Node
 from ..train.data.inputs import Inputs, Timing
@@ -44,8 +45,19 @@ class FloatFamily(ABC, Generic[Model]):
     model: type[Model]
 
     @abstractmethod
-    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> Model:
-        """A seeded float model from the values of a file of configs/model.
+    def shapes(self, settings: Mapping[str, Any], *, num_classes: int, **inputs: int) -> Iterator[Shape]:
+        """Names and shapes of the tensors of the model that `build` makes, one by one, so that few are told of a
+        model that is too large.
+
+        Raises:
+            PumiceError: as of `build`.
+        """
+
+    @abstractmethod
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int | None, **inputs: int) -> Model:
+        """A seeded float model from the values of a file of configs/model; without a seed its values mean nothing.
+
+        These are to be loaded over, and made in little time and memory.
 
         Raises:
             PumiceError: a setting that the model does not have, or outside its limits.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic
 
 import numpy as np
@@ -10,7 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..models.adlif.build import build_adlif
+from ..models.adlif.config import AdLIFConfig
 from ..models.adlif.network import AdLIFNetwork
+from ..models.adlif.shapes import adlif_shapes
+from ..models.initial import Shape
 from ..program import Program
 from ..train.data.inputs import Inputs
 from .family import QAT, Family, Frozen
@@ -27,7 +30,11 @@ class SpikingFamily(Family[AdLIFNetwork, QAT, Frozen], Generic[QAT, Frozen]):
     recipe = "adlif-spoken-digits"
     model = AdLIFNetwork
 
-    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> AdLIFNetwork:
+    def shapes(self, settings: Mapping[str, Any], *, num_classes: int, **inputs: int) -> Iterator[Shape]:
+        """See `FloatFamily.shapes`."""
+        return adlif_shapes(AdLIFConfig.from_mapping(settings, num_classes=num_classes, **inputs))
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int | None, **inputs: int) -> AdLIFNetwork:
         """See `Family.build`."""
         return build_adlif(settings, num_classes=num_classes, seed=seed, **inputs)
 

@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from ..api.data import load_data
-from ..api.models import build_model as model_of
+from ..api.models import build_loaded, built
+from ..api.presets import settings_of
 from ..errors import PumiceError
 from ..quantize.families import model_family
 from ..train.data.base import TaskDataModule
 from ..train.settings import SystemSettings, TrainingSettings
+from ..train.weights import Weights
 
 HINT = "choose for example task=spoken-digits with model=s5/tiny, or task=spoken-digits-binned with model=adlif/tiny"
 
@@ -31,18 +33,33 @@ def build_data(config: Mapping[str, Any], training: TrainingSettings, system: Sy
     )
 
 
-def build_model(config: Mapping[str, Any], data: TaskDataModule) -> nn.Module:
-    """The seeded model of section ``model`` for the task's classes and input.
+def build_model(config: Mapping[str, Any], data: TaskDataModule, initial: bool = True) -> nn.Module:
+    """The seeded model of section ``model`` for the task's classes and input; without ``initial`` values all zeros.
 
     Raises:
         PumiceError: an unknown family or setting, or one that reads data of another kind.
     """
+    _check_kind(config, data)
+    sizes = {"num_classes": data.num_classes, **data.model_inputs}
+    return built(settings_of("model", config["model"], {}), sizes, seed=config["seed"] if initial else None)
+
+
+def load_model(config: Mapping[str, Any], data: TaskDataModule, weights: Weights) -> nn.Module:
+    """The same model with ``weights`` in place of initial ones.
+
+    Raises:
+        PumiceError: as of `build_model`; or weights of another model.
+    """
+    _check_kind(config, data)
+    return build_loaded(weights, config["model"], num_classes=data.num_classes, **data.model_inputs)
+
+
+def _check_kind(config: Mapping[str, Any], data: TaskDataModule) -> None:
     family = model_family(config["model"].get("family"))
     if family.reads != data.kind:
         raise PumiceError(
             f"model.family={family.name} reads {family.reads}, but task {data.task.name} gives {data.kind}; {HINT}"
         )
-    return model_of(config["model"], num_classes=data.num_classes, seed=config["seed"], **data.model_inputs)
 
 
 def check_windows(model: nn.Module, data: TaskDataModule) -> str | None:

@@ -108,7 +108,7 @@ def make_test_set(config: Mapping[str, Any], data: TaskDataModule) -> TestSet:
         PumiceError: a setting of the model outside its limits.
     """
     if isinstance(data, SequenceDataModule):
-        settings: Any = build_model(config, data).config
+        settings: Any = build_model(config, data, initial=False).config
         return SequenceTest(data, settings.aggregation)
     assert isinstance(data, EventDataModule)
     return EventTest(data)

@@ -24,8 +24,8 @@ from ..train.evaluate import (
     series_figures,
 )
 from ..train.settings import SystemSettings, TrainingSettings, read_section
-from ..train.weights import load_weights
-from .build import apply_system, build_data, build_model, device_of
+from ..train.weights import read_weights
+from .build import apply_system, build_data, device_of, load_model
 from .folder import RunFolder
 from .invariants import check_apart, check_labels
 from .train import check as check  # the same settings
@@ -42,8 +42,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     data = build_data(config, read_section(TrainingSettings, config, "training"), system)
-    model = build_model(config, data)
-    info = load_weights(folder.path / "weights.safetensors", model)
+    weights = read_weights(folder.path / "weights.safetensors")
+    model = load_model(config, data, weights)
     measure = _series if data.regression else _classes
     note = _check_splits(data)
     arrays, figures = measure(model, data, device_of(system))
@@ -53,7 +53,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             name: measure(model, other, device_of(system))[1] for name, other in data.other_protocols().items()
         }
     figures["selected_on"] = (
-        None if "imported" in info else data.task.select_on
+        None if "imported" in weights.info else data.task.select_on
     )  # who chose imported weights is unknown
     (_print_series if data.regression else _print)(figures, folder, data.task.name)
     if note:

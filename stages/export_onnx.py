@@ -22,9 +22,9 @@ from ..export.onnx.wide import hazards
 from ..files import write_json
 from ..program import digest
 from ..train.settings import SystemSettings, TrainingSettings, read_section
-from ..train.weights import load_weights
+from ..train.weights import read_weights
 from . import train as stage_train
-from .build import apply_system, build_data, build_model
+from .build import apply_system, build_data, load_model
 from .decisions import make_test_set
 from .folder import RunFolder
 from .onnx_parity import compare_float, compare_qdq, parity
@@ -77,8 +77,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     data = build_data(config, read_section(TrainingSettings, config, "training"), system)
-    model = build_model(config, data)
-    load_weights(folder.path / "weights.safetensors", model)
+    model = load_model(config, data, read_weights(folder.path / "weights.safetensors"))
     program = load(folder.path / "program.npz")
     tests = make_test_set(config, data)
     target = folder.path / FOLDER

@@ -110,7 +110,7 @@ class ImportedWeights:
         return figures
 
     def _model(self, config: Mapping[str, Any]) -> nn.Module:
-        model = build_model(config, _data(config))
+        model = build_model(config, _data(config), initial=False)
         if not isinstance(model, self.format.model):
             raise PumiceError(
                 f"weights of {self.name} do not belong to a model of family {config['model'].get('family')}; choose "

@@ -24,9 +24,9 @@ from ..records import versions
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
-from ..train.weights import load_weights
+from ..train.weights import read_weights
 from . import train as stage_train
-from .build import apply_system, build_data, build_model, check_windows
+from .build import apply_system, build_data, build_model, check_windows, load_model
 from .folder import RunFolder, file_digest
 from .invariants import check_labels
 
@@ -50,7 +50,7 @@ def check(config: Mapping[str, Any]) -> None:
     settings = QuantizationConfig.from_mapping(config["quantize"])
     training = read_section(TrainingSettings, config, "training")
     data = build_data(config, training, read_section(SystemSettings, config, "system"))
-    model = build_model(config, data)
+    model = build_model(config, data, initial=False)
     prepare(model, settings, data.timing)
 
 
@@ -63,10 +63,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     data = build_data(config, training, system)
-    model = build_model(config, data)
-    check_windows(model, data)
     weights = folder.path / "weights.safetensors"
-    load_weights(weights, model)
+    model = load_model(config, data, read_weights(weights))
+    check_windows(model, data)
     done = quantize(
         model,
         data,

@@ -36,8 +36,8 @@ from ..quantize.weights import load_frozen
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text, predict
 from ..train.settings import SystemSettings, TrainingSettings, read_section
-from ..train.weights import load_weights
-from .build import apply_system, build_data, build_model
+from ..train.weights import read_weights
+from .build import apply_system, build_data, load_model
 from .decisions import make_test_set, other_test_sets
 from .folder import RunFolder
 from .invariants import check_figures
@@ -130,8 +130,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     )
     verdicts, found, oracle = parity.verdicts, parity.traces, parity.oracle
     scores = {name: tests.scores(program, traces, shares[name]) for name, traces in found.items()}
-    model = build_model(config, data)
-    load_weights(folder.path / "weights.safetensors", model)
+    model = load_model(config, data, read_weights(folder.path / "weights.safetensors"))
     floats = _float_logits(folder.path / "predictions.npz", labels, model, data)
     rates = spike_rates(program, samples, system.threads)
     looks = health(program, samples, _counters(verdicts, "saturations"), rates, scores[oracle])

@@ -26,7 +26,8 @@ def check(config: Mapping[str, Any]) -> None:
     read_section(LoggingSettings, config, "logging")
     system = read_section(SystemSettings, config, "system")
     device_of(system)
-    build_model(config, build_data(config, read_section(TrainingSettings, config, "training"), system))
+    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    build_model(config, data, initial=False)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:

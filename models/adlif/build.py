@@ -11,17 +11,17 @@ from .config import AdLIFConfig
 from .network import AdLIFNetwork
 
 
-def build_adlif(settings: Mapping[str, Any], *, num_classes: int, in_features: int, seed: int) -> AdLIFNetwork:
+def build_adlif(settings: Mapping[str, Any], *, num_classes: int, in_features: int, seed: int | None) -> AdLIFNetwork:
     """Build a seeded `AdLIFNetwork` from a configs/model/adlif file's values.
 
     Args:
         settings: the values of the model group.
         num_classes: outputs of the task.
         in_features: width of the task's input.
-        seed: of the initial weights.
+        seed: of the initial weights; None for zeros, to be loaded over.
 
     Raises:
         PumiceError: a setting that `AdLIFConfig` refuses.
     """
     config = AdLIFConfig.from_mapping(settings, num_classes=num_classes, in_features=in_features)
-    return AdLIFNetwork(config, Generator().manual_seed(seed))
+    return AdLIFNetwork(config, None if seed is None else Generator().manual_seed(seed))

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
+from ..initial import uniform
 from ..scan.neuron_step import NeuronConstants, NeuronState, Spiking, neuron_step
 from ..scan.neurons import NeuronTrace, neuron_scan
 from .time_constant import TimeConstant
@@ -17,12 +18,12 @@ from .time_constant import TimeConstant
 LARGEST_A, LARGEST_B = 1.0, 2.0
 
 
-def uniform_linear(in_features: int, out_features: int, generator: Generator) -> nn.Linear:
-    """A linear layer with weights from U(+-1 / sqrt(in_features)) and zero bias."""
+def uniform_linear(in_features: int, out_features: int, generator: Generator | None) -> nn.Linear:
+    """A linear layer with weights from U(+-1 / sqrt(in_features)), without a generator zero, and zero bias."""
     layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
     bound = 1 / math.sqrt(in_features)
     with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
+        _ = layer.weight.zero_() if generator is None else layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.zero_()
     return layer
 
@@ -76,13 +77,14 @@ class SpikingCell(Cell):
         tau_w: tuple[float, float],
         q: float,
         spiking: Spiking,
-        generator: Generator,
+        generator: Generator | None,
     ) -> None:
         super().__init__()
         self.in_features, self.hidden, self.spiking = in_features, hidden, spiking
         self.input = uniform_linear(in_features, hidden, generator)
-        self.recurrent = nn.Parameter(torch.empty(hidden, hidden))
-        nn.init.orthogonal_(self.recurrent, generator=generator)
+        self.recurrent = nn.Parameter(torch.zeros(hidden, hidden))
+        if generator is not None:
+            nn.init.orthogonal_(self.recurrent, generator=generator)
         self.tau_u = TimeConstant(hidden, tau_u, generator)
         self.register_load_state_dict_post_hook(_refuse_unstable)
 
@@ -133,12 +135,12 @@ class LIFCell(SpikingCell):
 class AdaptiveCell(SpikingCell):
     """Neurons with an adaptation w, driven by potential (a, in [0, 1]) and spikes (b, in [0, 2])."""
 
-    def __init__(self, in_features: int, hidden: int, *, generator: Generator, **settings: Any) -> None:
+    def __init__(self, in_features: int, hidden: int, *, generator: Generator | None, **settings: Any) -> None:
         super().__init__(in_features, hidden, generator=generator, **settings)
         self.q = float(settings["q"])
         self.tau_w = TimeConstant(hidden, settings["tau_w"], generator)
-        self.a = nn.Parameter(LARGEST_A * torch.rand(hidden, generator=generator))
-        self.b = nn.Parameter(LARGEST_B * torch.rand(hidden, generator=generator))
+        self.a = nn.Parameter(LARGEST_A * uniform((hidden,), generator))
+        self.b = nn.Parameter(LARGEST_B * uniform((hidden,), generator))
 
     def constants(self) -> NeuronConstants:
         """See `SpikingCell.constants`."""

@@ -15,14 +15,14 @@ LSTMState = tuple[Tensor, Tensor]
 class LSTMCell(Cell):
     """An LSTM layer (Hochreiter and Schmidhuber 1997); the state is (h, c), each (B, H)."""
 
-    def __init__(self, in_features: int, hidden: int, *, generator: Generator) -> None:
+    def __init__(self, in_features: int, hidden: int, *, generator: Generator | None) -> None:
         super().__init__()
         self.in_features, self.hidden = in_features, hidden
         self.lstm = nn.LSTM(in_features, hidden, batch_first=True, device="meta").to_empty(device="cpu")
         bound = 1 / math.sqrt(hidden)
         with torch.no_grad():
             for parameter in self.lstm.parameters():
-                parameter.uniform_(-bound, bound, generator=generator)
+                _ = parameter.zero_() if generator is None else parameter.uniform_(-bound, bound, generator=generator)
 
     def initial_state(self, batch: int) -> LSTMState:
         """Zero h and c."""

@@ -32,10 +32,10 @@ class AdLIFNetwork(nn.Module):
 
     Args:
         config: the settings.
-        generator: of the initial values.
+        generator: of the initial values; None for zeros, to be loaded over.
     """
 
-    def __init__(self, config: AdLIFConfig, generator: Generator) -> None:
+    def __init__(self, config: AdLIFConfig, generator: Generator | None) -> None:
         super().__init__()
         self.config = config
         widths = [config.in_features, *[config.hidden] * config.layers]
@@ -108,7 +108,7 @@ class AdLIFNetwork(nn.Module):
         return dropout(x, self.config.dropout, self.training)
 
 
-def _cell(config: AdLIFConfig, in_features: int, generator: Generator) -> Cell:
+def _cell(config: AdLIFConfig, in_features: int, generator: Generator | None) -> Cell:
     if config.cell == "lstm":
         return LSTMCell(in_features, config.hidden, generator=generator)
     return SPIKING_CELLS[config.cell](

@@ -20,7 +20,9 @@ class LeakyIntegrator(nn.Module):
         generator: of the initial values.
     """
 
-    def __init__(self, in_features: int, out_features: int, tau: tuple[float, float], generator: Generator) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, tau: tuple[float, float], generator: Generator | None
+    ) -> None:
         super().__init__()
         self.linear = uniform_linear(in_features, out_features, generator)
         self.tau = TimeConstant(out_features, tau, generator)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor, nn
 
+from ..initial import uniform
+
 
 class TimeConstant(nn.Module):
     """n time constants within a range: tau = p tau_max + (1 - p) tau_min, decay = exp(-1 / tau).
@@ -20,11 +22,11 @@ class TimeConstant(nn.Module):
 
     fixed: Tensor
 
-    def __init__(self, count: int, bounds: tuple[float, float], generator: Generator) -> None:
+    def __init__(self, count: int, bounds: tuple[float, float], generator: Generator | None) -> None:
         super().__init__()
         self.count, (self.least, self.most) = count, bounds
         trained = self.least < self.most
-        self.p = nn.Parameter(torch.rand(count, generator=generator)) if trained else None
+        self.p = nn.Parameter(uniform((count,), generator)) if trained else None
         self.register_buffer("fixed", None if trained else torch.full((count,), float(self.least)), persistent=False)
 
     def tau(self) -> Tensor:

@@ -44,15 +44,17 @@ class EventClassifier(nn.Module, Generic[Layer]):
     kind: ClassVar[type[EventLayer]]
     stages: ModuleList[Stage[Layer]]
 
-    def __init__(self, config: S5Config, generator: Generator | None = None) -> None:
+    def __init__(self, config: S5Config, generator: Generator | None = None, *, initial: bool = True) -> None:
         """Build the model.
 
         Args:
             config: its settings.
             generator: source of the initial weights; one with seed 0 if not given.
+            initial: False for zeros in their place, to be loaded over.
         """
         super().__init__()
-        generator = Generator().manual_seed(0) if generator is None else generator
+        if initial and generator is None:
+            generator = Generator().manual_seed(0)
         self.config = config
         width, modes = config.d_model, config.d_ssm
         if config.vocab is not None:

@@ -47,7 +47,13 @@ class EventLayer(nn.Module, ABC):
     """Whether f remembers something from window to window, a number a channel."""
 
     def __init__(
-        self, in_features: int, out_features: int, modes: int, stride: int, config: S5Config, generator: Generator
+        self,
+        in_features: int,
+        out_features: int,
+        modes: int,
+        stride: int,
+        config: S5Config,
+        generator: Generator | None,
     ) -> None:
         super().__init__()
         self.norm = make_norm(config.norm, in_features)
@@ -72,7 +78,7 @@ class EventLayer(nn.Module, ABC):
         self.dropout = config.dropout
 
     @abstractmethod
-    def make_output(self, width: int, config: S5Config, generator: Generator) -> None:
+    def make_output(self, width: int, config: S5Config, generator: Generator | None) -> None:
         """Add the modules of f."""
 
     @abstractmethod
@@ -142,7 +148,7 @@ class SequenceLayer(EventLayer):
 
     gate: nn.Linear
 
-    def make_output(self, width: int, config: S5Config, generator: Generator) -> None:
+    def make_output(self, width: int, config: S5Config, generator: Generator | None) -> None:
         """See `EventLayer.make_output`."""
         self.gate = make_linear(width, width, generator)
 
@@ -165,7 +171,7 @@ class Stage(nn.Module, Generic[Layer]):
         out_features: int,
         modes: int,
         config: S5Config,
-        generator: Generator,
+        generator: Generator | None,
     ) -> None:
         super().__init__()
         self.layers = ModuleList(

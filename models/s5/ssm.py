@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
+from ..initial import uniform
 from ..scan.event import TableDrive, event_scan
 from .discretization import constant_gamma, mode_rates
-from .hippo import hippo_modes
+from .hippo import hippo_modes, no_modes
 from .init import normal, truncated_normal
 from .times import EventTimes
 
@@ -46,7 +47,7 @@ class S5SSM(nn.Module):
         dt_max: float,
         c_init: str,
         step_rescale: float,
-        generator: Generator,
+        generator: Generator | None,
     ) -> None:
         super().__init__()
         self.stride = stride
@@ -55,7 +56,7 @@ class S5SSM(nn.Module):
         self.discretization = discretization
         self.step_rescale = step_rescale
 
-        eigenvalues, eigenvectors = hippo_modes(modes, block_size, conj_sym)
+        eigenvalues, eigenvectors = (no_modes if generator is None else hippo_modes)(modes, block_size, conj_sym)
         vectors = torch.from_numpy(eigenvectors)
         kept = len(eigenvalues)
         dtype = torch.get_default_dtype()
@@ -72,7 +73,7 @@ class S5SSM(nn.Module):
             )
         self.D = nn.Parameter(feedthrough.to(dtype))
         low, high = math.log(dt_min), math.log(dt_max)
-        steps = torch.rand((kept, 1), dtype=torch.float64, generator=generator)
+        steps = uniform((kept, 1), generator, torch.float64)
         self.log_step = nn.Parameter((low + (high - low) * steps).to(dtype))
 
     def eigenvalues(self) -> Tensor:
@@ -118,7 +119,7 @@ class S5SSM(nn.Module):
         return f"modes={len(self.Lambda_re)}, {self.discretization}, stride={self.stride}, conj_sym={self.conj_sym}"
 
 
-def _initial_c(kind: str, out_features: int, modes: int, vectors: Tensor, generator: Generator) -> Tensor:
+def _initial_c(kind: str, out_features: int, modes: int, vectors: Tensor, generator: Generator | None) -> Tensor:
     """Initial C, (H_out, P, 2) in float64."""
     if kind == "complex_normal":
         return normal((out_features, vectors.shape[1], 2), math.sqrt(0.5), generator)

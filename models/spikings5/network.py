@@ -25,7 +25,7 @@ class SpikingEventLayer(EventLayer):
     neuron: SpikingNeuron
     output: nn.Linear
 
-    def make_output(self, width: int, config: S5Config, generator: Generator) -> None:
+    def make_output(self, width: int, config: S5Config, generator: Generator | None) -> None:
         """See `EventLayer.make_output`."""
         assert isinstance(config, SpikingS5Config)
         self.neuron = SpikingNeuron.of(config, width)

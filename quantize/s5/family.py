@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...models.initial import Shape
 from ...models.s5.build import build_s5
 from ...models.s5.classifier import S5Classifier
+from ...models.s5.config import S5Config
+from ...models.s5.shapes import gated_output, s5_shapes
 from ...program import Program
 from ...program.nodes import Node
 from ...train.data.inputs import Inputs
@@ -32,7 +35,11 @@ class S5Family(Family[S5Classifier, QuantS5Classifier, FrozenS5Classifier]):
     qat = QuantS5Classifier
     frozen = FrozenS5Classifier
 
-    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> S5Classifier:
+    def shapes(self, settings: Mapping[str, Any], *, num_classes: int, **inputs: int) -> Iterator[Shape]:
+        """See `FloatFamily.shapes`."""
+        return s5_shapes(S5Config.from_mapping(settings, num_classes=num_classes, **inputs), gated_output)
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int | None, **inputs: int) -> S5Classifier:
         """See `Family.build`."""
         return build_s5(settings, num_classes=num_classes, seed=seed, **inputs)
 

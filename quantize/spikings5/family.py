@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...models.initial import Shape
+from ...models.s5.shapes import s5_shapes
 from ...models.spikings5.build import build_spikings5
+from ...models.spikings5.config import SpikingS5Config
 from ...models.spikings5.network import SpikingS5
+from ...models.spikings5.shapes import spiking_output
 from ..family import FloatFamily
 
 
@@ -19,6 +23,10 @@ class SpikingS5Family(FloatFamily[SpikingS5]):
     recipe = "spikings5-spoken-digits"
     model = SpikingS5
 
-    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> SpikingS5:
+    def shapes(self, settings: Mapping[str, Any], *, num_classes: int, **inputs: int) -> Iterator[Shape]:
+        """See `FloatFamily.shapes`."""
+        return s5_shapes(SpikingS5Config.from_mapping(settings, num_classes=num_classes, **inputs), spiking_output)
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int | None, **inputs: int) -> SpikingS5:
         """See `FloatFamily.build`."""
         return build_spikings5(settings, num_classes=num_classes, seed=seed, **inputs)

@@ -9,8 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...models.initial import Shape
 from ...models.spikingssm.build import build_spikingssm
+from ...models.spikingssm.config import SpikingSSMConfig
 from ...models.spikingssm.network import SpikingSSM
+from ...models.spikingssm.shapes import spikingssm_shapes
 from ...program import Program
 from ...program.nodes import Node
 from ...train.data.inputs import Inputs
@@ -34,7 +37,11 @@ class SpikingSSMFamily(Family[SpikingSSM, QuantSpikingSSM, FrozenSpikingSSM]):
     qat = QuantSpikingSSM
     frozen = FrozenSpikingSSM
 
-    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int, **inputs: int) -> SpikingSSM:
+    def shapes(self, settings: Mapping[str, Any], *, num_classes: int, **inputs: int) -> Iterator[Shape]:
+        """See `FloatFamily.shapes`."""
+        return spikingssm_shapes(SpikingSSMConfig.from_mapping(settings, num_classes=num_classes, **inputs))
+
+    def build(self, settings: Mapping[str, Any], *, num_classes: int, seed: int | None, **inputs: int) -> SpikingSSM:
         """See `FloatFamily.build`."""
         return build_spikingssm(settings, num_classes=num_classes, seed=seed, **inputs)
 
