@@ -39,6 +39,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert not [name for name in names if name.startswith(("pumice/tests", "pumice/benchmarks", "pumice/docs"))]
     assert {"pumice/cli/main.py", "pumice/configs/config.yaml", "pumice/configs/model/s5/tiny.yaml"} <= set(names)
     assert {f"pumice/hw_sim/report/templates/{page}.html.j2" for page in ("page", "run", "comparison")} <= set(names)
+    assert {f"pumice/models/sdn/weights/tau{tau}.safetensors" for tau in ("0125", "02")} <= set(names)
     assert {f"pumice/train/data/spoken_digits/{split}.h5.xz" for split in ("train", "test")} <= set(names)
 
 

@@ -14,7 +14,7 @@ from .network import SurrogateDynamicNetwork
 
 FORMAT, KIND = 1, "sdn"
 MOST_BYTES = 1 << 25
-SHIPPED = {0.125: "tau0125.safetensors"}
+SHIPPED = {0.125: "tau0125.safetensors", 0.2: "tau02.safetensors"}
 """File of each tau in the folder ``weights``."""
 
 

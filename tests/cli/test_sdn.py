@@ -61,7 +61,7 @@ def test_the_whole_way(pumice, trained, tmp_path):
     code, out, error = pumice("evaluate", "exp/sdn.safetensors", "sequences=3", "steps=50", "out=figures.json")
     assert (code, error) == (0, "")
     told = json.loads((tmp_path / "figures.json").read_text())
-    assert set(told["figures"]) == {"network", "no memory", *(f"{k} sweeps alone" for k in (1, 2, 4, 8))}
+    assert set(told["figures"]) == {"network", "no memory", *(f"{k} sweeps alone" for k in (1, 2, 4, 12))}
     found = told["figures"]["network"]["N(0, 1)"]
     assert found["no_memory"] == told["figures"]["no memory"]["N(0, 1)"]["agreement"]
     assert f"{100 * found['agreement']:.3f}" in out

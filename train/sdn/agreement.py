@@ -113,7 +113,7 @@ def evaluate(
 
 def baselines(tau: float) -> Mapping[str, Predict]:
     """What a surrogate has to be better than: no memory, and the neuron itself begun a few steps before each step."""
-    sweeps = {f"{count} sweeps alone": _sweeps(tau, count) for count in (1, 2, 4, 8)}
+    sweeps = {f"{count} sweeps alone": _sweeps(tau, count) for count in (1, 2, 4, 12)}
     return {"no memory": torch.zeros_like, **sweeps}
 
 

@@ -1,8 +1,13 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
-from pumice.models.sdn import SurrogateDynamicNetwork, lif_membrane, shipped_sdn
+from pumice.models.sdn import SurrogateDynamicNetwork, lif_membrane, published_tensors, shipped_sdn
 from pumice.models.sdn.network import sweep, tensor_shapes
 from pumice.train.sdn.agreement import agreement, baselines, distributions, evaluate, with_sweeps
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "golden_sdn.npz"
 
 
 def test_figures_are_those_of_a_count_by_hand():
@@ -83,3 +88,26 @@ def test_the_bound_on_constant_drives():
         )
         right = (network.spikes(x) == spikes).float().mean().item()
         assert right <= best + network.memory / 4096
+
+
+def test_the_network_that_comes_with_pumice_is_at_least_as_good_as_the_published_one():
+    with np.load(GOLDEN, allow_pickle=False) as archive:
+        weights = {
+            f"conv{layer}.{leaf}": torch.from_numpy(np.array(archive[f"sdn_conv{layer}_{leaf}"]))
+            for layer in (1, 2, 3)
+            for leaf in ("weight", "bias")
+        }
+    published = SurrogateDynamicNetwork(0.125, published_tensors(weights))
+    theirs, ours = (evaluate(network, 0.125, sequences=60) for network in (published, shipped_sdn(0.125)))
+    for name, found in ours.items():
+        assert found.agreement >= theirs[name].agreement, name
+        assert found.mae <= theirs[name].mae, name
+        assert found.agreement >= found.no_memory, name
+    assert all(found.agreement > 0.9999 for name, found in ours.items() if "near" not in name)
+    assert ours["near, noise 0.03"].agreement > theirs["near, noise 0.03"].agreement + 0.15
+
+
+def test_the_network_for_tau_02():
+    found = evaluate(shipped_sdn(0.2), 0.2, sequences=60)
+    assert all(entry.agreement >= entry.no_memory for entry in found.values())
+    assert all(entry.agreement > 0.9999 for name, entry in found.items() if "near" not in name)
