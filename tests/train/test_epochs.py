@@ -25,6 +25,7 @@ RECIPE = {
     "weight_decay": 0.4,
     "gradient_clip": 0.2,
     "ema_decay": 0.6,
+    "label_smoothing": 0.15,
     "precision": "64-true",
 }
 
@@ -96,11 +97,12 @@ def log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def loss_and_gradients(w, b, batch):
-    """Mean soft cross entropy over the batch, and its gradients."""
+def loss_and_gradients(w, b, batch, smoothing=0.15):
+    """Mean soft cross entropy over the batch, and its gradients; all classes get a share of the target alike."""
     log_p = log_softmax(batch.x @ w.T + b)
-    off = (np.exp(log_p) - batch.y) / len(batch.x)
-    return -(batch.y * log_p).sum(axis=1).mean(), off.T @ batch.x, off.sum(axis=0)
+    y = (1 - smoothing) * batch.y + smoothing / 3
+    off = (np.exp(log_p) - y) / len(batch.x)
+    return -(y * log_p).sum(axis=1).mean(), off.T @ batch.x, off.sum(axis=0)
 
 
 def factor(step, warmup=3, total=6):
@@ -201,6 +203,32 @@ def test_learning_rates_of_every_step(trained, monkeypatch, change, rate):
     expected = [[0.04 * accumulate * rate(step) * k for k in (1, 3)] for step in range(len(rates))]
     assert len(rates) == (6 if accumulate == 2 else 9)
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
+
+
+def test_a_plateau_slows_after_epochs_without_a_lower_loss(trained, monkeypatch):
+    """The rate of an epoch follows from the validation losses of those before it, counted by hand."""
+    rates, losses = [], []
+    right = KeepProgress.on_train_epoch_end
+
+    def look(self, trainer, module):
+        rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        losses.append(float(trainer.callback_metrics["validation/loss"]))
+        right(self, trainer, module)
+
+    monkeypatch.setattr(KeepProgress, "on_train_epoch_end", look)
+    change = {"lr": 0.8, "ssm_base_lr": None, "lr_factor": None, "gradient_clip": None, "ema_decay": None}
+    plateau = {"schedule": "plateau", "warmup_epochs": 0, "plateau_factor": 0.3, "plateau_patience": 2}
+    trained(epochs=12, **change, **plateau)
+    rate, best, waited = 0.8, math.inf, 0
+    expected = []
+    for loss in losses:
+        waited = 0 if loss < best * (1 - 1e-4) else waited + 1
+        best = min(best, loss) if not waited else best
+        if waited > 2:
+            rate, waited = rate * 0.3, 0
+        expected.append(rate)
+    assert rates == pytest.approx(expected)
+    assert rate < 0.8, "choose a rate at which the loss stands still"
 
 
 def test_one_rate_and_decay_for_all_with_adam(trained):
