@@ -189,3 +189,14 @@ def test_pooled_times_are_sums_over_complete_windows():
     assert times.pool_dt.tolist() == [[6.0, 24.0]]
     assert times.lengths.tolist() == [2]
     assert times.real.tolist() == [[True, True]]
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_eigenvalues_are_clipped_where_that_is_asked_for(clip):
+    model = make_model(clip_eigs=clip)
+    ssm = model.layers[0].ssm
+    with torch.no_grad():
+        ssm.Lambda_re[0] = 0.25
+    found = ssm.eigenvalues().real
+    assert found[0].item() == pytest.approx(-1e-4 if clip else 0.25)
+    assert torch.equal(found[1:], ssm.Lambda_re[1:])
