@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from math import ceil
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch import nn
 
@@ -22,8 +24,9 @@ from ..train.evaluate import (
     predict,
     predict_series,
     series_figures,
+    top_figures,
 )
-from ..train.settings import SystemSettings, TrainingSettings, read_section
+from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from ..train.weights import read_weights
 from .build import apply_system, build_data, device_of, load_model
 from .folder import RunFolder
@@ -41,20 +44,22 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
-    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    training = read_section(TrainingSettings, config, "training")
+    data = build_data(config, training, system)
     weights = read_weights(folder.path / "weights.safetensors")
     model = load_model(config, data, weights)
     measure = _series if data.regression else _classes
+    logs = read_section(LoggingSettings, config, "logging")
+    run_over = _Pass(device_of(system), training.eval_batch_size, logs.progress)
     note = _check_splits(data)
-    arrays, figures = measure(model, data, device_of(system))
+    arrays, figures = measure(model, data, run_over)
     save_arrays(folder.path / "predictions.npz", arrays)
     if data.other_protocols():
         figures["other_protocols"] = {
-            name: measure(model, other, device_of(system))[1] for name, other in data.other_protocols().items()
+            name: measure(model, other, run_over)[1] for name, other in data.other_protocols().items()
         }
-    figures["selected_on"] = (
-        None if "imported" in weights.info else data.task.select_on
-    )  # who chose imported weights is unknown
+    imported = "imported" in weights.info  # nobody here knows what chose those
+    figures["selected_on"] = None if imported else data.task.select_on
     (_print_series if data.regression else _print)(figures, folder, data.task.name)
     if note:
         Console().print(f"note: {note}", soft_wrap=True, highlight=False)
@@ -68,20 +73,32 @@ def _check_splits(data: TaskDataModule) -> str | None:
     return check_apart(data.task.name, *(data.program_samples(split) for split in SPLITS))
 
 
-def _classes(
-    model: nn.Module, data: TaskDataModule, device: torch.device
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    found = {split: predict(model, data.batches(split), device) for split in SPLITS}
+@dataclass(frozen=True)
+class _Pass:
+    """How a model runs over a split: device, samples of a batch, and whether progress is shown in a terminal."""
+
+    device: torch.device
+    size: int
+    shown: bool
+
+    def batches(self, data: TaskDataModule, split: str) -> Iterable[Any]:
+        """The batches of a split, with a bar of progress."""
+        console, total = Console(), ceil(len(data.samples(split)) / self.size)
+        hidden = not (self.shown and console.is_terminal)
+        return track(data.batches(split), split, total, console=console, transient=True, disable=hidden)
+
+
+def _classes(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    found = {split: predict(model, run_over.batches(data, split), run_over.device) for split in SPLITS}
     figures = {split: figures_of(each, data.class_names) for split, each in found.items()}
     for split, entry in figures.items():
         check_labels(split, entry, data.labels(split))
+        entry |= top_figures(found[split], run_over.size)
     return _named(found), figures
 
 
-def _series(
-    model: nn.Module, data: TaskDataModule, device: torch.device
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    found = {split: predict_series(model, data.batches(split), device) for split in SPLITS}
+def _series(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    found = {split: predict_series(model, run_over.batches(data, split), run_over.device) for split in SPLITS}
     return _named(found), {split: series_figures(each) for split, each in found.items()}
 
 
@@ -91,7 +108,9 @@ def _named(found: Mapping[str, Predictions | PredictedSeries]) -> dict[str, NDAr
 
 
 def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
-    table = Table("split", "samples", "accuracy", "95 % interval", "loss", title=f"float model on {task}")
+    top = list(figures["test"]["top"])[-1:]
+    columns = ("split", "samples", "accuracy", "95 % interval", *(f"top {k}" for k in top), "loss", "mean of batches")
+    table = Table(*columns, title=f"float model on {task}")
     for protocol, entries in {"": figures, **figures.get("other_protocols", {})}.items():
         for split in SPLITS:
             entry = entries[split]
@@ -99,7 +118,9 @@ def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
             name = f"{split}, {protocol}" if protocol else split
             name += " (chose the weights)" if split == figures["selected_on"] and not protocol else ""
             interval = interval_text(low, high)
-            table.add_row(name, str(entry["samples"]), f"{entry['accuracy']:.2%}", interval, f"{entry['loss']:.4f}")
+            row = [name, str(entry["samples"]), f"{entry['accuracy']:.2%}", interval]
+            row += [f"{entry['top'][k]:.1%}" for k in top]
+            table.add_row(*row, f"{entry['loss']:.4f}", f"{entry['batches']['mean_of_means']:.2%}")
     _show(table, folder)
 
 

@@ -16,6 +16,9 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from .data.batch import Batch
 
+TOP = (2, 3, 5, 10)
+"""Of how many classes it is asked whether the right one is among them."""
+
 Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
@@ -105,6 +108,24 @@ def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str
         "loss": float(cross_entropy(logits, labels)),
         "accuracy_by_class": by_class,
         "confusion": confusion.tolist(),
+    }
+
+
+def top_figures(predictions: Predictions, batch_size: int) -> dict[str, Any]:
+    """What evaluation scripts of others report besides.
+
+    ``top``: the share of decisions whose class is among the k largest logits, for k of `TOP` below the number of
+    classes; of equal logits the lower index comes first. ``batches``: the mean of the means of batches, which counts
+    the last one, where it is smaller, as much as any other.
+    """
+    logits, labels = predictions.logits, predictions.labels
+    own = logits[np.arange(len(labels)), labels]
+    before = np.arange(logits.shape[1]) < labels[:, None]
+    rank = ((logits > own[:, None]) | ((logits == own[:, None]) & before)).sum(axis=1)
+    means = [float((rank[start : start + batch_size] == 0).mean()) for start in range(0, len(rank), batch_size)]
+    return {
+        "top": {str(k): float((rank < k).mean()) for k in TOP if k < logits.shape[1]},
+        "batches": {"size": batch_size, "mean_of_means": float(np.mean(means))},
     }
 
 

@@ -82,10 +82,17 @@ def _count(
             tallies[node.name].runs += len(edges.output(node))
             observe(node, edges, tallies[node.name])
     nodes = tuple(
-        tallies[node.name].freeze(node.name, type(node).__name__, parameters(node), state(node), _spikes(node))
+        tallies[node.name].freeze(
+            node.name, type(node).__name__, parameters(node), state(node), _spikes(node), _real(node)
+        )
         for node in program
     )
     return Counts(arithmetic, len(traces), events, nodes, clocked=program.clocked)
+
+
+def _real(node: Node) -> bool:
+    """Whether a state decays in as many components as there are time constants."""
+    return any(state.loss is not None and state.loss.size == state.size for state in node.states())
 
 
 def _spikes(node: Node) -> bool:

@@ -88,6 +88,7 @@ class NodeCounts:
         outputs: codes written to its output edge.
         zero_outputs: those that are zero; -1 where it is not known (float).
         spiking: whether its outputs are the spikes of neurons.
+        real: whether its modes are real; ``state_updates`` and ``digit_steps`` are then those of a real mode.
     """
 
     name: str
@@ -102,6 +103,7 @@ class NodeCounts:
     outputs: int
     zero_outputs: int
     spiking: bool = False
+    real: bool = False
 
     def sum(self, kind: str, field: str = "effective") -> int:
         """The sum of one field over all operations of one kind."""
@@ -230,7 +232,9 @@ class Tally:
         """Count bits moved, by the fields of ``Traffic``."""
         self.traffic = self.traffic + Traffic(**{name: int(value) for name, value in bits.items()})
 
-    def freeze(self, name: str, type: str, parameter_bits: int, state_bits: int, spiking: bool) -> NodeCounts:
+    def freeze(
+        self, name: str, type: str, parameter_bits: int, state_bits: int, spiking: bool, real: bool
+    ) -> NodeCounts:
         """The counts of the node; steps that never occurred are left out."""
         return NodeCounts(
             name=name,
@@ -245,4 +249,5 @@ class Tally:
             outputs=self.outputs,
             zero_outputs=self.zero_outputs,
             spiking=spiking,
+            real=real,
         )

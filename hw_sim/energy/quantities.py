@@ -12,7 +12,7 @@ TERNARY = 2
 
 NEURON_UPDATES: Mapping[str, Callable[[NodeCounts], int]] = {
     "Linear": lambda node: node.outputs,
-    **dict.fromkeys(("DiagonalSSM", "ChannelSSM"), lambda node: 2 * node.state_updates),
+    **dict.fromkeys(("DiagonalSSM", "ChannelSSM"), lambda node: node.state_updates * (1 if node.real else 2)),
     **dict.fromkeys(
         ("LIF", "AdaptiveLIF", "DrivenLIF", "LoihiLIF", "LeakyIntegrator"), lambda node: node.state_updates
     ),

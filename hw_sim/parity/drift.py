@@ -122,8 +122,10 @@ class _Layer:
         self.exact = rate is not None
         self.weight = np.concatenate([node.input_re, node.input_im]).astype(np.float64)
         self.bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.float64)
-        self.unit = 2.0 ** -np.tile(node.drive_shift, 2)
-        d = node.decay_re.astype(np.float64) + 1j * node.decay_im
+        self.unit = 2.0**-node.channel_shift
+        d = node.decay_re.astype(np.complex128)
+        if not node.real:
+            d = d + 1j * node.decay_im
         self.factors = 1 + d / 2.0 ** node.decay_exponent.astype(np.float64)
         self.quantized = np.zeros(node.modes, dtype=np.complex128)
         self.ideal = np.zeros(node.modes, dtype=np.complex128)
@@ -132,8 +134,10 @@ class _Layer:
         self.counts = np.zeros(3, dtype=np.int64)  # events, events of this tick, most events of one tick
 
     def follow(self, u: np.ndarray, gaps: np.ndarray, states: np.ndarray) -> None:
-        """One block: u (L, H) codes, gaps (L,) ticks, integer states after each event (L, 2 P)."""
+        """One block: u (L, H) codes, gaps (L,) ticks, integer states after each event (L, channels)."""
         drive = (u @ self.weight.T + self.bias) * self.unit  # exact: below 2**52, scaled by powers of two
+        if self.node.real:  # what follows is complex
+            drive, states = (np.concatenate([part, np.zeros_like(part)], axis=1) for part in (drive, states))
         limited = np.minimum(gaps, self.node.max_gap)
         self.seen.update(np.unique(limited[limited > 0]).tolist())
         hold = self.node.discretization == "zoh"

@@ -6,7 +6,7 @@ The codes mean nothing; every width, shift, mode and order of nodes that lowerin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,12 +48,16 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "activation_width": (4, 8, 10),
     "width": (2, 3, 4, 5, 6),
     "modes": (1, 2, 3, 4, 5, 6),
+    "real": (False, True),
     "widen": (False, False, True),
     "vocab": (11,),
     "digits": (1, 2, 3, 4, 5),
     "spread": (10,),
 }
-"""What may be fixed, and what is drawn from where it is not. Weight widths are drawn for each operand."""
+"""What may be fixed, and what is drawn from where it is not; modes are real only where that is fixed.
+
+Weight widths are drawn for each operand.
+"""
 
 
 def _signed(width: int, frac: int = 0) -> Format:
@@ -87,6 +91,11 @@ def _decays(rng: np.random.Generator, digits: int, modes: int, width: int = 15) 
                 a = b = 0
             re[j, p], im[j, p], exponent[j, p] = a, b, e
     return {"decay_re": re, "decay_im": im, "decay_exponent": exponent, "decay_width": width}
+
+
+def real_modes(node: DiagonalSSM) -> DiagonalSSM:
+    """The same modes without their imaginary parts."""
+    return replace(node, input_im=node.input_im[:0], bias_im=node.bias_im[:0], decay_im=node.decay_im[:, :0])
 
 
 @dataclass
@@ -166,25 +175,24 @@ class _Builder:
         width = int(self.pick("state_width"))
         read_shift = int(rng.choice([0, 0, min(8, width - 4)]))
         state_frac = rng.integers(-1, 8, modes)
-        return self.add(
-            DiagonalSSM(
-                name=name,
-                inputs=(u.name, gap.name),
-                output=_signed(min(width - read_shift, 16)),
-                format=u.output,
-                discretization=self.pick("discretization"),
-                input_re=_codes(rng, 8, (modes, u.channels), extreme),
-                input_im=_codes(rng, 8, (modes, u.channels), extreme),
-                input_width=8,
-                input_frac=state_frac - u.output.frac + rng.integers(-2, 8, modes),
-                bias_re=rng.integers(-300, 300, modes),
-                bias_im=rng.integers(-300, 300, modes),
-                state_width=width,
-                state_frac=state_frac,
-                **_decays(rng, int(self.pick("digits")), modes),
-                read_shift=read_shift,
-            )
+        node = DiagonalSSM(
+            name=name,
+            inputs=(u.name, gap.name),
+            output=_signed(min(width - read_shift, 16)),
+            format=u.output,
+            discretization=self.pick("discretization"),
+            input_re=_codes(rng, 8, (modes, u.channels), extreme),
+            input_im=_codes(rng, 8, (modes, u.channels), extreme),
+            input_width=8,
+            input_frac=state_frac - u.output.frac + rng.integers(-2, 8, modes),
+            bias_re=rng.integers(-300, 300, modes),
+            bias_im=rng.integers(-300, 300, modes),
+            state_width=width,
+            state_frac=state_frac,
+            **_decays(rng, int(self.pick("digits")), modes),
+            read_shift=read_shift,
         )
+        return self.add(real_modes(node) if self.fixed.get("real") else node)
 
     def pool(self, name: str, source: Node, window: int, mode: str, weights: str = "") -> Node:
         form = source.output

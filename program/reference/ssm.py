@@ -14,57 +14,56 @@ def diagonal_ssm(node: DiagonalSSM, inputs: list[np.ndarray], valid: np.ndarray,
     u, gap = inputs[0], inputs[1][..., 0]
     clipped = np.minimum(gap, node.max_gap)
     batch.clipped_gaps[node.name] += ((gap > node.max_gap) & valid).sum(axis=1)
-    v_re, v_im = np.split(drive(node, u), 2, axis=-1)
+    v = drive(node, u)
     samples, events = gap.shape
-    re = im = np.zeros((samples, node.modes), dtype=np.int64)
-    states = np.zeros((samples, events, 2 * node.modes), dtype=np.int64)
+    x = np.zeros((samples, node.channels), dtype=np.int64)
+    states = np.zeros((samples, events, node.channels), dtype=np.int64)
     for k in range(events):
         n, live = clipped[:, k], valid[:, k]
         if node.discretization == "zoh":
-            moving = (n > 0)[:, None]
-            held_re = _store_state(node, re + v_re[:, k], live & (n > 0), batch)
-            held_im = _store_state(node, im + v_im[:, k], live & (n > 0), batch)
-            held_re, held_im = _decay(node, held_re, held_im, n, live, batch)
-            held_re = _store_state(node, held_re - v_re[:, k], live & (n > 0), batch)
-            held_im = _store_state(node, held_im - v_im[:, k], live & (n > 0), batch)
-            re, im = np.where(moving, held_re, re), np.where(moving, held_im, im)
+            moving = live & (n > 0)
+            held = _decay(node, _store_state(node, x + v[:, k], moving, batch), n, live, batch)
+            held = _store_state(node, held - v[:, k], moving, batch)
+            x = np.where((n > 0)[:, None], held, x)
         else:
-            re, im = _decay(node, re, im, n, live, batch)
-            re = _store_state(node, re + v_re[:, k], live, batch)
-            im = _store_state(node, im + v_im[:, k], live, batch)
-        states[:, k] = np.concatenate([re, im], axis=1)
+            x = _store_state(node, _decay(node, x, n, live, batch) + v[:, k], live, batch)
+        states[:, k] = x
     if batch.trace:
         batch.states[node.name] = states
     return batch.store(node, round_half_up_shift(states, node.read_shift), node.output, valid)
 
 
 def drive(node: DiagonalSSM, u: np.ndarray) -> np.ndarray:
-    """``rhu(B u + b)``, not saturated. Shapes: u (..., H) -> (..., 2 P), real parts, then imaginary parts."""
+    """``rhu(B u + b)``, not saturated. Shapes: u (..., H) -> (..., 2 P), real parts, then imaginary parts if any."""
     weight = np.concatenate([node.input_re, node.input_im]).astype(np.int64)
     bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.int64)
-    return round_half_up_shift(u @ weight.T + bias, np.tile(node.drive_shift, 2))
+    return round_half_up_shift(u @ weight.T + bias, node.channel_shift)
+
+
+def decay_change(node: DiagonalSSM, digit: int, x: np.ndarray) -> np.ndarray:
+    """``rhu(d x)`` of one digit, both components from the same x. Shapes: x (..., 2 P), or (..., P) of real modes."""
+    d_re, exponent = node.decay_re[digit].astype(np.int64), node.decay_exponent[digit]
+    if node.real:
+        return round_half_up_shift(d_re * x, exponent)
+    d_im = node.decay_im[digit].astype(np.int64)
+    re, im = np.split(x, 2, axis=-1)
+    step_re = round_half_up_shift(d_re * re - d_im * im, exponent)
+    step_im = round_half_up_shift(d_re * im + d_im * re, exponent)
+    return np.concatenate([step_re, step_im], axis=-1)
 
 
 def _store_state(node: DiagonalSSM, value: np.ndarray, live: np.ndarray, batch: Batch) -> np.ndarray:
     return batch.store(node, value, node.state_format, live)
 
 
-def _decay(
-    node: DiagonalSSM, re: np.ndarray, im: np.ndarray, gap: np.ndarray, live: np.ndarray, batch: Batch
-) -> tuple[np.ndarray, np.ndarray]:
-    """The decays of the gap's binary digits, least significant first; both components from the old state."""
+def _decay(node: DiagonalSSM, x: np.ndarray, gap: np.ndarray, live: np.ndarray, batch: Batch) -> np.ndarray:
+    """The decays of the gap's binary digits, least significant first."""
     for digit in range(node.digits):
         chosen = (gap >> digit) & 1 == 1
-        if not chosen.any():
-            continue
-        d_re, d_im = node.decay_re[digit].astype(np.int64), node.decay_im[digit].astype(np.int64)
-        exponent = node.decay_exponent[digit]
-        step_re = round_half_up_shift(d_re * re - d_im * im, exponent)
-        step_im = round_half_up_shift(d_re * im + d_im * re, exponent)
-        new_re = _store_state(node, re + step_re, live & chosen, batch)
-        new_im = _store_state(node, im + step_im, live & chosen, batch)
-        re, im = np.where(chosen[:, None], new_re, re), np.where(chosen[:, None], new_im, im)
-    return re, im
+        if chosen.any():
+            moved = _store_state(node, x + decay_change(node, digit, x), live & chosen, batch)
+            x = np.where(chosen[:, None], moved, x)
+    return x
 
 
 def channel_ssm(node: ChannelSSM, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.train.data.events.batch import EventBatch
-from pumice.train.evaluate import Predictions, figures_of, predict, wilson_interval
+from pumice.train.evaluate import Predictions, figures_of, predict, top_figures, wilson_interval
 from pumice.train.module import task_loss
 from scipy.stats import binomtest
 
@@ -65,3 +65,10 @@ def test_loss_against_a_plain_loop():
     log_softmax = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -(targets.numpy() * log_softmax).sum(1).mean()
     assert task_loss(*batch.apply(FixedLogits().eval())).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_top_k_and_the_mean_of_batch_means():
+    logits = np.array([[3, 2, 1, 0], [0, 0, 0, 0], [0, 1, 2, 3], [9, 1, 0, 8], [1, 5, 4, 0]], dtype=np.float32)
+    found = top_figures(Predictions(logits, np.array([0, 1, 0, 3, 2])), 2)
+    assert found["top"] == {"2": 4 / 5, "3": 4 / 5}  # ranks 0, 1 (a tie), 3, 1, 1
+    assert found["batches"] == {"size": 2, "mean_of_means": pytest.approx((1 / 2 + 0 + 0) / 3)}

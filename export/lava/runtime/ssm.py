@@ -9,19 +9,20 @@ from ....program.nodes import ChannelSSM, DiagonalSSM
 
 
 class SsmState:
-    """The modes of a DiagonalSSM: ``codes`` (2, P) int64, real then imaginary."""
+    """The modes of a DiagonalSSM: ``codes`` (2, P) int64, real then imaginary; (1, P) of real modes."""
 
     def __init__(self, node: DiagonalSSM) -> None:
         self.node = node
-        self.codes = np.zeros((2, node.modes), dtype=np.int64)
-        self._weight = np.stack([node.input_re, node.input_im]).astype(np.int64)
-        self._bias = np.stack([node.bias_re, node.bias_im]).astype(np.int64)
+        self.codes = np.zeros((node.parts, node.modes), dtype=np.int64)
+        self._weight = np.concatenate([node.input_re, node.input_im]).astype(np.int64)
+        self._bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.int64)
 
     def step(self, value: np.ndarray, gap: np.ndarray) -> np.ndarray:
-        """Decay over the gap, drive, read. Shapes: value (H,), gap (1,) -> (2 P,)."""
+        """Decay over the gap, drive, read. Shapes: value (H,), gap (1,) -> (channels,)."""
         node = self.node
         ticks = min(int(gap[0]), node.max_gap)
-        drive = round_half_up_shift(self._weight @ value + self._bias, node.drive_shift)
+        total = (self._weight @ value + self._bias).reshape(self.codes.shape)
+        drive = round_half_up_shift(total, node.drive_shift)
         if node.discretization != "zoh":
             self.codes = self._store(self._decay(self.codes, ticks) + drive)
         elif ticks > 0:
@@ -36,8 +37,9 @@ class SsmState:
         node = self.node
         for digit in range(node.digits):
             if ticks >> digit & 1:
-                real, imaginary = node.decay_re[digit].astype(np.int64), node.decay_im[digit].astype(np.int64)
-                change = np.stack([real * codes[0] - imaginary * codes[1], real * codes[1] + imaginary * codes[0]])
+                change = node.decay_re[digit].astype(np.int64) * codes
+                if not node.real:
+                    change = change + node.decay_im[digit].astype(np.int64) * np.stack([-codes[1], codes[0]])
                 codes = self._store(codes + round_half_up_shift(change, node.decay_exponent[digit]))
         return codes
 

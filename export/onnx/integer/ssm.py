@@ -18,7 +18,7 @@ from ..tables import DRIVE
 
 
 def write_diagonal_ssm(event: ProgramEvent, node: DiagonalSSM) -> str:
-    """Decay over the gap, drive, and read; real parts and imaginary parts side by side in one (B, 2 P) tensor."""
+    """Decay over the gap, drive, and read; real parts, then imaginary parts if there are any, in one (B, Q) tensor."""
     graph = event.graph
     value, gap = event.inputs_of(node)
     rate = event.program.rates[node.inputs[0]]
@@ -43,7 +43,7 @@ def _drive(event: ProgramEvent, node: DiagonalSSM, value: str) -> str:
     weight = np.concatenate([node.input_re, node.input_im]).astype(np.int64)
     bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.int64)
     term = Term(value, weight, 0, node.format.magnitude, node.format)
-    return rounded_sum(event.graph, [term], bias, np.tile(node.drive_shift, 2))[0]
+    return rounded_sum(event.graph, [term], bias, node.channel_shift)[0]
 
 
 def _add(event: ProgramEvent, node: DiagonalSSM, state: str, drive: str) -> str:
@@ -100,20 +100,25 @@ def _step(
 ) -> str:
     """``sat(x + rhu(d x))``, both components from the old x; ``row`` gives a table (..., Q) of the step as a tensor.
 
-    Shapes: state (B, Q), real parts and then imaginary parts; codes, d's parts and exponent, (..., Q / 2) each.
+    Shapes: state (B, Q), real parts and then imaginary parts; codes, d's parts and exponent, (..., Q / 2) each; of real
+    modes (B, Q) and (..., Q), d's imaginary part being empty.
     """
     real, imaginary, exponents = codes
     dtype = accumulator_dtype(node.decay_accumulator)
     bits = OFFSET_BITS[dtype]
-    exponent = np.concatenate([exponents, exponents], axis=-1)
+    turning = imaginary.size > 0
+    exponent = np.concatenate([exponents, exponents], axis=-1) if turning else exponents
     one = np.left_shift(np.int64(1), exponent)
-    size = exponent.shape[-1]
-    swap = np.roll(np.arange(size), size // 2)
     wide = graph.cast(state, dtype)
-    swapped = graph.op("Gather", wide, graph.constant(swap, np.int64), dtype=dtype, axis=1)
-    along = graph.op("Mul", wide, row(np.concatenate([real, real], axis=-1), dtype))
-    across = graph.op("Mul", swapped, row(np.concatenate([-imaginary, imaginary], axis=-1), dtype))
-    total = graph.op("Add", along, across)
+    if turning:
+        size = exponent.shape[-1]
+        swap = np.roll(np.arange(size), size // 2)
+        swapped = graph.op("Gather", wide, graph.constant(swap, np.int64), dtype=dtype, axis=1)
+        along = graph.op("Mul", wide, row(np.concatenate([real, real], axis=-1), dtype))
+        across = graph.op("Mul", swapped, row(np.concatenate([-imaginary, imaginary], axis=-1), dtype))
+        total = graph.op("Add", along, across)
+    else:
+        total = graph.op("Mul", wide, row(real, dtype))
     if graph.opset < BITWISE or node.bounds()["the decay step"] >= FLOAT32_LIMIT << int(exponents.min()):
         graph.beyond_float32.add(node.name)
     if graph.opset >= BITWISE:

@@ -33,14 +33,14 @@ def write_diagonal_ssm(event: ProgramEvent, node: DiagonalSSM) -> str:
 def _drive(graph: Graph, node: DiagonalSSM, value: str) -> str:
     """``B u + b`` in units of the state's codes."""
     weight = np.concatenate([node.input_re, node.input_im])
-    drive = matmul(graph, value, weight, node.input_width, np.tile(node.input_frac - node.state_frac, 2))
-    bias = np.concatenate([node.bias_re, node.bias_im]) * 2.0 ** -np.tile(node.drive_shift, 2)
+    drive = matmul(graph, value, weight, node.input_width, np.tile(node.input_frac - node.state_frac, node.parts))
+    bias = np.concatenate([node.bias_re, node.bias_im]) * 2.0**-node.channel_shift
     return graph.op("Add", drive, real(graph, bias)) if bias.any() else drive
 
 
 def _decay(graph: Graph, node: DiagonalSSM, state: str, ticks: str) -> str:
     """One step a binary digit of the gap, least significant first; without rounding in between."""
-    swap = graph.constant(np.roll(np.arange(node.channels), node.modes), np.int64)
+    swap = "" if node.real else graph.constant(np.roll(np.arange(node.channels), node.modes), np.int64)
     digits = graph.op("Div", ticks, graph.constant(1 << np.arange(node.digits), np.int64))
     bits = graph.op("Equal", graph.op("Mod", digits, graph.constant(2, np.int64)), graph.constant(1, np.int64))
     names = [graph.fresh("bit") for _ in range(node.digits)]
@@ -52,8 +52,10 @@ def _decay(graph: Graph, node: DiagonalSSM, state: str, ticks: str) -> str:
 
 
 def _step(graph: Graph, state: str, swap: str, codes: tuple[np.ndarray, ...], width: int) -> str:
-    """``x + d x``; ``swap`` are the places of the other components."""
+    """``x + d x``; ``swap`` are the places of the other components, which real modes have not."""
     real_, imaginary, exponents = codes
+    if not imaginary.size:
+        return graph.op("Add", state, graph.op("Mul", state, codes_to_real(graph, real_, width, exponents)))
     exponent = np.tile(exponents, 2)
     swapped = graph.op("Gather", state, swap, dtype=_FLOAT, axis=1)
     along = graph.op("Mul", state, codes_to_real(graph, np.tile(real_, 2), width, exponent))

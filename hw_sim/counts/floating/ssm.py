@@ -12,27 +12,33 @@ from .rule import WIDTH, FloatRule, op, read
 
 
 def diagonal_ssm(node: DiagonalSSM, edges: Edges, tally: Tally) -> None:
-    """``x <- exp(rate n) x + B u``: where time has passed a complex exponential and a complex product a mode."""
+    """``x <- exp(rate n) x + B u``: where time has passed an exponential and a product a mode, complex or real."""
     gap = edges.inputs(node)[1][:, 0]
     moving, decays = int(moving_events(node, gap).sum()), int(np.count_nonzero(gap)) * node.modes
     bias = np.count_nonzero(node.bias_re) + np.count_nonzero(node.bias_im)
-    op(tally, "mac", "B", moving * 2 * node.input_re.size)
+    parts = node.parts
+    op(tally, "mac", "B", moving * parts * node.input_re.size)
     op(tally, "add", "bias", moving * bias)
-    op(tally, "add", "drive", moving * 2 * node.modes * (2 if node.discretization == "zoh" else 1))
-    op(tally, "function", "exp, cos, sin", 3 * decays)
-    op(tally, "multiply", "decay factor", 4 * decays)
-    op(tally, "multiply", "decay", 4 * decays)
-    op(tally, "add", "decay", 2 * decays)
+    op(tally, "add", "drive", moving * parts * node.modes * (2 if node.discretization == "zoh" else 1))
+    if node.real:
+        op(tally, "function", "exp", decays)
+        op(tally, "multiply", "decay factor", decays)
+        op(tally, "multiply", "decay", decays)
+    else:
+        op(tally, "function", "exp, cos, sin", 3 * decays)
+        op(tally, "multiply", "decay factor", 4 * decays)
+        op(tally, "multiply", "decay", 4 * decays)
+        op(tally, "add", "decay", 2 * decays)
     tally.state_updates += moving * node.modes
-    bits = moving * 2 * node.modes * WIDTH
+    bits = moving * parts * node.modes * WIDTH
     tally.move(state_read=bits, state_written=bits)
-    read(tally, moving * int(2 * node.input_re.size + bias) + 2 * decays)
+    read(tally, moving * int(parts * node.input_re.size + bias) + parts * decays)
 
 
 def numbers(node: DiagonalSSM) -> int:
-    """B, biases that are not zero, and one complex rate a mode."""
+    """B, biases that are not zero, and one rate a mode, complex or real."""
     biases = int(np.count_nonzero(node.bias_re) + np.count_nonzero(node.bias_im))
-    return 2 * node.input_re.size + biases + 2 * node.modes
+    return node.parts * (node.input_re.size + node.modes) + biases
 
 
 def channel_ssm(node: ChannelSSM, edges: Edges, tally: Tally) -> None:

@@ -158,6 +158,22 @@ def decay_step(re, im, d_re, d_im, half, exponent, low, high):
 
 
 @compiled
+def decay_step_real(x, d, half, exponent, low, high):
+    """``x = sat(x + rhu(d x))`` of real modes. Shapes: all (P,)."""
+    integer = half.dtype.type
+    least, most = integer(low), integer(high)
+    clipped = integer(0)
+    for p in range(x.shape[0]):
+        old = integer(x[p])
+        step = integer(integer(integer(integer(d[p]) * old) + half[p]) >> exponent[p])
+        v = integer(old + step)
+        s = min(max(v, least), most)
+        clipped = integer(clipped + integer(s != v))
+        x[p] = s
+    return clipped
+
+
+@compiled
 def layer_norm(x, gamma, beta, a, b, c, root_shift, epsilon, low, high, out):
     """LayerNorm of one row (H,), see the node; gamma and beta (H,) or empty. Returns how many were clipped.
 

@@ -10,15 +10,15 @@ from ..views import fields
 
 @compiled
 def ssm(record, values, accs, a64):
-    """With P modes and Q = 2 P: gaps, longest gap, clipped-gap counter, modes, zoh; drive table by token or -1, token;
-    weights (Q, H), bias, zero shifts, left, half, right, drive scratch (Q,); state (Q,), its lowest and highest code;
-    decay codes (J, 2, P), half and exponent (J, P); read half and shift; state trace or -1.
+    """With P modes of C parts and Q = C P: gaps, longest gap, clipped-gap counter, modes, parts, zoh; drive table by
+    token or -1, token; weights (Q, H), bias, zero shifts, left, half, right, drive scratch (Q,); state (Q,), its lowest
+    and highest code; decay codes (J, C, P), half and exponent (J, P); read half and shift; state trace or -1.
     """
-    (gaps, longest, clips, modes, hold, drives, token, weights, bias, zeros, left, half, right, scratch) = fields(
-        record[BODY:], 14
+    (gaps, longest, clips, modes, parts, hold, drives, token, weights, bias, zeros, left, half, right, scratch) = (
+        fields(record[BODY:], 15)
     )
-    state, low, high, decay, decay_half, exponent, read_half, read_right, trace = fields(record[BODY + 14 :], 9)
-    q, size = 2 * modes, record[IN_CHANNELS]
+    state, low, high, decay, decay_half, exponent, read_half, read_right, trace = fields(record[BODY + 15 :], 9)
+    q, size = parts * modes, record[IN_CHANNELS]
     x, re, im = values[state : state + q], values[state : state + modes], values[state + modes : state + q]
     clipped = 0
     for t in range(a64[record[IN_ROWS]]):
@@ -47,16 +47,13 @@ def ssm(record, values, accs, a64):
         while rest > 0:
             if rest & 1 == 1:
                 d, e = decay + digit * q, digit * modes
-                clipped += tier.decay_step(
-                    re,
-                    im,
-                    values[d : d + modes],
-                    values[d + modes : d + q],
-                    accs[decay_half + e : decay_half + e + modes],
-                    accs[exponent + e : exponent + e + modes],
-                    low,
-                    high,
-                )
+                added = accs[decay_half + e : decay_half + e + modes]
+                shift = accs[exponent + e : exponent + e + modes]
+                if parts == 1:
+                    clipped += tier.decay_step_real(x, values[d : d + modes], added, shift, low, high)
+                else:
+                    turn = values[d + modes : d + q]
+                    clipped += tier.decay_step(re, im, values[d : d + modes], turn, added, shift, low, high)
             digit += 1
             rest >>= 1
         if hold == 0:

@@ -26,7 +26,7 @@ def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
     values, accs = planner.values(wide), planner.accs(wide)
     weight = np.concatenate([node.input_re, node.input_im]).astype(np.int64)
     bias = np.concatenate([node.bias_re, node.bias_im]).astype(np.int64)
-    shift = np.tile(node.drive_shift, 2)
+    shift = node.channel_shift
     if table is not None:
         source = Edge(planner.rows_at[node.inputs[0]], 0, weight.shape[1])
         drives = accs.put(round_half_up_shift(table.values @ weight.T + bias, shift))
@@ -38,12 +38,12 @@ def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
     clips = planner.plan.clipped_gaps[node.name] = planner.reserve_state(planner.a64, 1)
     gap = planner.edge(node.inputs[1], True)
     state = planner.reserve_state(values, node.channels)
-    decay = np.stack([node.decay_re, node.decay_im], axis=1)
+    decay = np.concatenate([node.decay_re, node.decay_im], axis=1)
     _, half, exponent = rounding(node.decay_exponent, wide)
     _, read_half, read_right = rounding(node.read_shift, True)
     out = planner.place(node, wide)
     body: list[SupportsInt]
-    body = [gap.offset, node.max_gap, clips, node.modes, node.discretization == "zoh", *drive]
+    body = [gap.offset, node.max_gap, clips, node.modes, node.parts, node.discretization == "zoh", *drive]
     body += [state, node.state_format.min, node.state_format.max, values.put(decay), accs.put(half)]
     body += [accs.put(exponent), read_half, read_right, planner.trace_states(node)]
     planner.emit(o.SSM, node, wide, source, out, body)

@@ -126,7 +126,7 @@ def samples_of(program, seed):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_layers_of_a_strided_network_some_steps_behind_one_another(seed, tmp_path):
-    program = random_program(500 + seed, stages=2, layers=2, stride=2 + seed % 2)
+    program = random_program(500 + seed, stages=2, layers=2, stride=2 + seed % 2, real=seed % 3 == 2)
     samples = samples_of(program, seed)
     check(program, samples, run_parts(program, samples, np.random.default_rng(seed), tmp_path))
 

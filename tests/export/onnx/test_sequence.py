@@ -52,6 +52,13 @@ def test_one_strided_layer(make_samples, open_session, level, pool, stride):
     check(program, make_samples(program, 2), open_session, level=level)
 
 
+@pytest.mark.parametrize("discretization", ["async", "zoh"])
+@pytest.mark.parametrize("state_width", [16, 32])
+def test_real_modes(make_samples, open_session, level, discretization, state_width):
+    program = random_program(4, real=True, stages=2, discretization=discretization, state_width=state_width)
+    check(program, make_samples(program, 3), open_session, level=level)
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_random_programs(make_samples, open_session, seed):
     program = random_program(100 + seed)

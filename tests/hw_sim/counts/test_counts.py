@@ -64,27 +64,34 @@ def brute_ssm(brute, node, u_rows, gaps):
         n, zoh = min(int(gap), node.max_gap), node.discretization == "zoh"
         if n > 0 or not zoh:
             brute.matrix(node, "B", np.concatenate([node.input_re, node.input_im]), node.input_width, u)
+            parts = 1 if node.real else 2
             for bias in (*node.bias_re, *node.bias_im):
                 brute.op(node, "add", "bias", 1, bias != 0)
             for p in range(node.modes):
                 shift = int(node.drive_shift[p])
                 v = [
                     rhu(sum(int(w) * int(x) for w, x in zip(row, u, strict=True)) + int(b), shift)
-                    for row, b in ((node.input_re[p], node.bias_re[p]), (node.input_im[p], node.bias_im[p]))
-                ]
-                brute.op(node, "round", "drive", 2 * (shift > 0), 2 * (shift > 0))
+                    for row, b in zip(
+                        [rows[p] for rows in (node.input_re, node.input_im)[:parts]],
+                        [biases[p] for biases in (node.bias_re, node.bias_im)[:parts]],
+                        strict=True,
+                    )
+                ] + [0] * (2 - parts)
+                brute.op(node, "round", "drive", parts * (shift > 0), parts * (shift > 0))
                 a, b = re[p], im[p]
                 if zoh:
                     a, b = sat(a + v[0], node.state_width), sat(b + v[1], node.state_width)
-                    brute.op(node, "add", "drive", 2, 2)
+                    brute.op(node, "add", "drive", parts, parts)
                 for j in range(node.digits):
                     if (n >> j) & 1:
-                        d, e, k = int(node.decay_re[j, p]), int(node.decay_im[j, p]), int(node.decay_exponent[j, p])
-                        for left, right in ((d, a), (e, b), (d, b), (e, a)):
+                        d, k = int(node.decay_re[j, p]), int(node.decay_exponent[j, p])
+                        e = 0 if node.real else int(node.decay_im[j, p])
+                        for left, right in ((d, a), (e, b), (d, b), (e, a))[: parts**2]:
                             brute.op(node, "multiply", "decay", 1, left != 0 and right != 0)
-                        brute.op(node, "add", "decay", 2, 2)
-                        brute.op(node, "round", "decay", 2, 2)
-                        brute.op(node, "add", "state", 2, 2)
+                        if not node.real:
+                            brute.op(node, "add", "decay", 2, 2)
+                        brute.op(node, "round", "decay", parts, parts)
+                        brute.op(node, "add", "state", parts, parts)
                         brute.other[node.name, "digit_steps"] += 1
                         a, b = (
                             sat(a + rhu(d * a - e * b, k), node.state_width),
@@ -92,11 +99,11 @@ def brute_ssm(brute, node, u_rows, gaps):
                         )
                 sign = -1 if zoh else 1
                 re[p], im[p] = sat(a + sign * v[0], node.state_width), sat(b + sign * v[1], node.state_width)
-                brute.op(node, "add", "drive", 2, 2)
+                brute.op(node, "add", "drive", parts, parts)
                 brute.other[node.name, "state_updates"] += 1
-                brute.other[node.name, "state_read"] += 2 * node.state_width
-                brute.other[node.name, "state_written"] += 2 * node.state_width
-        states.append([*re, *im])
+                brute.other[node.name, "state_read"] += parts * node.state_width
+                brute.other[node.name, "state_written"] += parts * node.state_width
+        states.append([*re, *im][: node.channels])
         brute.op(node, "round", "read", node.channels * (node.read_shift > 0), node.channels * (node.read_shift > 0))
     return states
 
@@ -231,9 +238,9 @@ def counted(counts):
 
 
 @SETTINGS
-@given(seed=st.integers(0, 10_000), events=st.integers(0, 14))
-def test_equals_brute_force(seed, events):
-    program = random_program(seed, width=3)
+@given(seed=st.integers(0, 10_000), events=st.integers(0, 14), real=st.booleans())
+def test_equals_brute_force(seed, events, real):
+    program = random_program(seed, width=3, real=real)
     (trace,) = reference.run(program, [random_sample(program, seed, events + 2)])
     counts, brute = count(program, [trace]), brute_force(program, trace)
     expected = {key: [int(v) for v in value] for key, value in brute.operations.items() if any(value)}
@@ -305,6 +312,32 @@ def test_float_reference_by_hand():
     integer = count(program, reference.run(program, [sample]))
     assert counts.sum("mac", "dense") == integer.sum("mac", "dense")
     assert counts.totals()["state_updates"] == integer.totals()["state_updates"] == 8
+
+
+def test_real_modes_cost_half():
+    """Bytes of state and of B, products with B, and a quarter of the decays' products; in floats as well."""
+    sizes = {"stages": 1, "layers": 1, "stride": 1, "modes": 4, "value": "dense", "norm": "layer", "extreme": False}
+    sizes |= {"discretization": "async"}
+    costs = []
+    for real in (False, True):
+        program = random_program(3, real=real, **sizes)
+        node = program["stages/0/layers/0/ssm"]
+        (trace,) = reference.run(program, [random_sample(program, 1, 40)])
+        integer, floating = (counted(program, [trace])[node.name] for counted in (count, count_float))
+        tensors = {tensor.name: tensor.bits for tensor in node.tensors()}
+        costs.append((node, integer, floating, tensors))
+    (_, whole, whole_float, bits), (node, half, half_float, real_bits) = costs
+    assert 2 * half.state_bits == whole.state_bits
+    assert 2 * half.traffic.state_read == whole.traffic.state_read
+    assert 2 * half_float.state_bits == whole_float.state_bits
+    assert 2 * half.sum("mac", "dense") == whole.sum("mac", "dense")
+    assert 4 * half.sum("multiply", "dense") == whole.sum("multiply", "dense")
+    assert 2 * half_float.sum("mac") == whole_float.sum("mac")
+    assert (real_bits["input_re"], real_bits["decay_re"]) == (bits["input_re"], bits["decay_re"])
+    assert "input_im" not in real_bits
+    assert "decay_im" not in real_bits
+    assert (half.real, whole.real) == (True, False)
+    assert half.state_updates == whole.state_updates
 
 
 def test_accumulate_only_where_every_code_of_the_event_is_a_spike():

@@ -225,6 +225,8 @@ def test_loihi_proxy_by_hand():
     assert estimate.compute.low == pytest.approx(10 * 23.6 + 5 * 52 + 2 * 1.7)
     assert estimate.compute.high == pytest.approx(10 * 23.6 + 5 * 81 + 2 * 1.7)
     ssm = one_node(type="DiagonalSSM", state_updates=7, digit_steps=9, outputs=6, zero_outputs=2)
+    real = one_node(type="DiagonalSSM", state_updates=7, digit_steps=9, outputs=6, zero_outputs=2, real=True)
+    assert energy(real, loihi).compute.high == pytest.approx(7 * 81 + 4 * 1.7)
     assert energy(ssm, loihi).compute.high == pytest.approx(2 * 7 * 81 + 4 * 1.7)
     norm = one_node(Operations("root", "deviation", (64, 0), 64, dense=4, effective=4), type="LayerNorm", outputs=5)
     assert energy(norm, loihi).compute.high == 0

@@ -10,6 +10,7 @@ from pumice.hw_sim.simulator import Simulator, opcodes, run
 from pumice.hw_sim.simulator.arenas import A16, A64
 from pumice.hw_sim.simulator.plan.make import make_plan
 from pumice.program import ProgramError, reference
+from pumice.program.nodes import DiagonalSSM
 from pumice.program.random.programs import CHOICES, random_program, random_sample
 from pumice.program.transform import replace_readout
 
@@ -41,6 +42,19 @@ def test_extreme_codes(assert_equal, discretization, state_width, weight_width):
         result = assert_equal(program, [random_sample(program, seed, 90)])
         saturations += sum(result.oracle.saturations.values())
     assert saturations > 0
+
+
+@pytest.mark.parametrize("discretization", ["async", "zoh"])
+@pytest.mark.parametrize("state_width", [8, 16, 32])
+def test_real_modes(assert_equal, discretization, state_width):
+    """One code of state a mode, in the narrow tier as in the wide one."""
+    for seed, extreme in ((0, False), (1, True)):
+        program = random_program(
+            seed, real=True, extreme=extreme, discretization=discretization, state_width=state_width, weight_width=8
+        )
+        for node in program.of_type(DiagonalSSM):
+            assert node.channels == node.modes
+        assert_equal(program, [random_sample(program, seed, events) for events in (5, 90)])
 
 
 def test_narrow_mixed_and_wide_operations_all_occur(assert_equal):

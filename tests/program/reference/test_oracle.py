@@ -194,7 +194,9 @@ class Literal:
         new = []
         for p, (re, im) in enumerate(x):
             acc_re = sum(int(w) * v for w, v in zip(node.input_re[p], u, strict=True)) + int(node.bias_re[p])
-            acc_im = sum(int(w) * v for w, v in zip(node.input_im[p], u, strict=True)) + int(node.bias_im[p])
+            acc_im = 0  # real modes have no imaginary parts
+            if len(node.input_im):
+                acc_im = sum(int(w) * v for w, v in zip(node.input_im[p], u, strict=True)) + int(node.bias_im[p])
             shift = int(node.input_frac[p]) + node.format.frac - int(node.state_frac[p])
             v_re, v_im = rhu(acc_re, shift), rhu(acc_im, shift)
             zoh = node.discretization == "zoh"
@@ -205,14 +207,15 @@ class Literal:
                 re, im = self.sat(node, re + v_re, form), self.sat(node, im + v_im, form)
             for digit in range(node.digits):
                 if n >> digit & 1:
-                    d_re, d_im = int(node.decay_re[digit, p]), int(node.decay_im[digit, p])
+                    d_re = int(node.decay_re[digit, p])
+                    d_im = int(node.decay_im[digit, p]) if len(node.input_im) else 0
                     e = int(node.decay_exponent[digit, p])
                     s_re, s_im = rhu(d_re * re - d_im * im, e), rhu(d_re * im + d_im * re, e)
                     re, im = self.sat(node, re + s_re, form), self.sat(node, im + s_im, form)
             sign = -1 if zoh else 1
             new.append((self.sat(node, re + sign * v_re, form), self.sat(node, im + sign * v_im, form)))
         memory["x"] = new
-        codes = [re for re, _ in new] + [im for _, im in new]
+        codes = [re for re, _ in new] + [im for _, im in new if len(node.input_im)]
         self.states[node.name].append(codes)
         return [self.sat(node, rhu(code, node.read_shift)) for code in codes]
 
