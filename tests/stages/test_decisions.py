@@ -10,7 +10,9 @@ import torch
 from pumice.program.formats import Format
 from pumice.program.nodes import SPIKES
 from pumice.stages.decisions import EventTest, SequenceTest
+from pumice.stages.quantize import agreement
 from pumice.train.data.sequences.batch import IGNORED, BlockBatch
+from pumice.train.evaluate import Predictions
 
 SIZES = {"validation": 3, "test": 5}
 
@@ -78,3 +80,20 @@ def test_sequences_are_decided_a_labelled_block_at_a_time(output):
                 steps = blocks[number] == block
                 expected.append(values[steps].mean(0) if output == SPIKES else soft[steps].sum(0))
     np.testing.assert_allclose(found, expected)
+
+
+def test_what_integers_lose_and_win_against_the_float_model():
+    labels = np.array([0, 1, 2, 0, 1])
+    floats = np.eye(3)[[0, 1, 0, 0, 2]] * 4.0
+    integers = np.eye(3)[[0, 2, 2, 0, 2]] * 3.0  # loses sample 1, wins sample 2
+    found = agreement(Predictions(integers, labels), Predictions(floats, labels))
+    noise = ((integers - floats) ** 2).sum()
+    assert found == {
+        "sqnr_db": pytest.approx(10 * np.log10((floats**2).sum() / noise), abs=0.01),
+        "same_class": 3,
+        "only_float_right": 1,
+        "only_integer_right": 1,
+    }
+    more = integers.copy()
+    more[0] = [0, 9, 0]  # and loses sample 0
+    assert agreement(Predictions(more, labels), Predictions(floats, labels))["only_float_right"] == 2
