@@ -136,10 +136,24 @@ def test_batch_statistics_count_real_events_only():
 def test_the_dropout_mask_is_shared_over_time():
     layer = make_model(dropout=0.5).train().stages[1].layers[1]
     torch.manual_seed(0)
-    dropped = layer._drop(torch.ones(4, 6, 6, dtype=torch.float64))
+    dropped = layer.drop(torch.ones(4, 6, 6, dtype=torch.float64))
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
-    assert torch.equal(layer.eval()._drop(dropped), dropped)
+    assert len({tuple(row) for row in dropped[:, 0].tolist()}) > 1, "samples have masks of their own"
+    assert torch.equal(layer.eval().drop(dropped), dropped)
+
+
+def test_dropout_acts_before_the_gate_and_on_what_it_lets_through(monkeypatch):
+    """Two masks, here two factors; the residual path has none."""
+    layer = make_model(expansion=2).stages[1].layers[0]
+    factors = iter((0.5, 3.0))
+    monkeypatch.setattr(layer, "drop", lambda x: x * next(factors))
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(2, 4, width, generator=generator, dtype=torch.float64) for width in (6, 12))
+    bent = 0.5 * y * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (y + 0.044715 * y**3)))
+    gate = 1 / (1 + torch.exp(-(0.5 * bent @ layer.gate.weight.T + layer.gate.bias)))
+    expected = x @ layer.skip.weight.T + layer.skip.bias + 3.0 * y * gate
+    torch.testing.assert_close(layer.combine(x, y), expected)
 
 
 @pytest.mark.parametrize("discretization", ["zoh", "dirac", "async"])
