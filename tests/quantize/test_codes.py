@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.program.formats import Format
@@ -133,3 +134,10 @@ def test_layer_norm_terms_fit_the_widest_residual(size, frac):
         beta_frac=0,
     )
     assert shift == 8 or ((size * 2**15) ** 2 + epsilon) << (2 * shift + 2) >= 2**52
+
+
+def test_functions_are_those_of_torch():
+    x = np.linspace(-6, 6, 4001)
+    expected = torch.nn.functional.gelu(torch.from_numpy(x), approximate="tanh").numpy()
+    np.testing.assert_allclose(gelu(x), expected, atol=1e-12)
+    np.testing.assert_allclose(sigmoid(x), torch.sigmoid(torch.from_numpy(x)).numpy(), atol=1e-12)

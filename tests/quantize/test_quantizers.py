@@ -49,6 +49,16 @@ def test_mse_is_the_best_of_all_exponents(width):
     assert (chosen > weight_frac(weight, width, "max")).any() == (width < 8)
 
 
+def test_mse_goes_as_far_as_four_bits_beyond_what_clips_nothing():
+    """Ten thousand small weights outweigh a large one that is clipped to a sixteenth."""
+    weight = torch.full((1, 10_001), 0.05, dtype=torch.float64)
+    weight[0, 0] = 1.0
+    plain, chosen = (int(weight_frac(weight, 4, method)) for method in ("max", "mse"))
+    assert chosen == plain + 4
+    errors = {f: (pow2_quantize(weight, f, 4, narrow=True) - weight).square().sum().item() for f in range(plain + 5)}
+    assert min(errors, key=errors.get) == chosen
+
+
 def test_one_exponent_for_a_tensor_and_zero_rows():
     weight = torch.tensor([[0.0, 0.0], [3.0, -0.1]])
     assert weight_frac(weight, 8).tolist() == [7, 5]

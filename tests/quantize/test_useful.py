@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.program import reference
 from pumice.program.formats import Format
+from pumice.program.reference.ssm import drive
 from pumice.quantize.codes import weight_codes
 from pumice.quantize.exponents import useful_frac
 from pumice.quantize.lowering import make_program
@@ -39,7 +40,7 @@ def test_a_finer_weight_moves_an_output_by_next_to_nothing(width, operand_frac, 
         assert half * largest == Fraction(1, 2**9) / Fraction(2) ** output_frac
 
 
-@pytest.mark.parametrize("settings", [{}, {"norm": "batch", "expansion": 2}])
+@pytest.mark.parametrize("settings", [{}, {"norm": "batch", "expansion": 2}, {"discretization": "zoh"}])
 def test_s5_codes_use_their_range(build, settings):
     """With ``max`` the largest value of every edge, state and row of weights needs the highest bit."""
     made = build(settings, calibration={"method": "max", "headroom": 1})
@@ -53,7 +54,11 @@ def test_s5_codes_use_their_range(build, settings):
             assert node.output.max / 2.4 < largest <= node.output.magnitude, node.name
             seen += 1
         if what == "ssm":
-            states = np.concatenate([np.abs(trace.states[node.name]) for trace in traces])
+            held = [trace.states[node.name] for trace in traces]
+            if node.discretization == "zoh":  # the sum with the drive is stored as well
+                drives = [drive(node, trace.values[node.inputs[0]]) for trace in traces]
+                held += [np.concatenate([0 * x[:1], x[:-1]]) + v for x, v in zip(held, drives, strict=True)]
+            states = np.abs(np.concatenate(held))
             peaks = states.max(axis=0).reshape(2, -1).max(axis=0)
             assert (peaks < 1.1 * 2**14).all(), "one bit is spare"
             assert (peaks > 0.9 * 2**13).all(), "and one alone"

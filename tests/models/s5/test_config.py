@@ -1,5 +1,6 @@
 """Configuration files, parameter counts, limits, seeds."""
 
+import math
 from pathlib import Path
 
 import pumice.configs
@@ -89,3 +90,7 @@ def test_initial_values_follow_the_recipe():
     step = ssm.log_step.detach().exp()
     assert step.min() >= config.dt_min * (1 - 1e-6)
     assert step.max() <= config.dt_max * (1 + 1e-6)
+    low, high = math.log(config.dt_min), math.log(config.dt_max)  # uniform between the logarithms
+    places = (ssm.log_step.detach().double() - low) / (high - low)
+    assert places.mean().item() == pytest.approx(0.5, abs=0.1)
+    assert places.std().item() == pytest.approx(12**-0.5, abs=0.05)

@@ -67,6 +67,38 @@ def test_peaks_are_by_mode_over_both_parts():
     assert peaks.largest.tolist() == [3.0, 5.0]
 
 
+def test_peaks_are_those_of_all_batches():
+    peaks = Peaks(2)
+    for scale in (1.0, 5.0, 2.0):
+        peaks.update(scale * torch.tensor([[1.0, -1.0, 0.5, 2.0]]))
+    assert peaks.largest.tolist() == [5.0, 10.0]
+
+
+def test_histograms_keep_the_sign():
+    """The lowest code of 8 bits is one further from 0 than the highest."""
+    values = torch.tensor([-1.0] * 50 + [3 / 128])
+    for sign, frac in ((1, 7), (-1, 6)):
+        histogram = Histogram()
+        histogram.update(sign * values)
+        assert histogram.frac(8, True, "mse") == frac == activation_frac(sign * values, 8, method="mse")
+
+
+def test_padding_is_not_looked_at(build):
+    """Padding reads row 0 of the embedding, here far outside what real events reach."""
+    made = build({"norm": "batch"}, lengths=(64,))
+    tokens, dt, lengths, pool_dt = made.batch
+    tokens = tokens.clamp(min=1)
+    with torch.no_grad():
+        made.qat.model.embedding.weight[0] = 50.0
+    found = []
+    for more in (0, 37):
+        values, gaps, weights = (torch.nn.functional.pad(part, (0, more)) for part in (tokens, dt, pool_dt))
+        calibrate(made.qat, [Inputs(values, gaps, lengths, weights)])
+        found.append({name: tensor.clone() for name, tensor in made.qat.state_dict().items() if "frac" in name})
+    assert len(found[0]) > 20
+    assert [name for name, tensor in found[0].items() if not torch.equal(tensor, found[1][name])] == []
+
+
 def test_states_between_samples_of_a_stride_count(build):
     made = build({"stride": 8, "stages": 1, "layers_per_stage": 1}, lengths=(64,))
     tokens, dt, lengths, pool_dt = made.batch
@@ -77,6 +109,7 @@ def test_states_between_samples_of_a_stride_count(build):
     burst = tokens.clone()
     burst[:, 1:8] = 3  # only events that a strided read-out does not sample
     dt = torch.zeros_like(dt)
+    dt[:, 8] = 1e5  # and nothing of them is left when the next one is sampled
     calibrate(made.qat, [Inputs(burst, dt, lengths, pool_dt)])
     assert (made.qat.layers[0].state_frac < quiet).any()
 

@@ -130,3 +130,14 @@ def test_sums_that_do_not_fit_are_refused_with_the_layer(build):
 def test_class_names_must_fit(build):
     with pytest.raises(PumiceError, match="2 class names"):
         lower(build().qat, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("pooling", "pool", "head", "readout"),
+    [("last", "first", "pool", "mean"), ("avgpool", "mean", "timepool", "time"), ("timepool", "time", "last", "last")],
+)
+def test_pools_and_read_outs_have_the_mode_of_the_model(build, pooling, pool, head, readout):
+    nodes = {node.name: node for node in build({"pooling": pooling, "head": head}).qat.freeze().nodes()}
+    assert nodes["readout"].mode == readout
+    for what, mode in (("u_pool", pool), ("skip_pool", pool), ("state", "first")):
+        assert nodes[f"stages/0/layers/0/{what}"].mode == mode
