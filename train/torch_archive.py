@@ -78,11 +78,17 @@ def _checked(path: str | Path, most_bytes: int) -> io.BytesIO:
 
 def check_tensors(value: Any) -> None:
     """Refuse tensors that stand for more values than they hold."""
-    entries = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    for entry in entries:
-        check_tensors(entry)
-    if isinstance(value, torch.Tensor) and value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        raise ValueError(f"a tensor of shape {tuple(value.shape)} holds fewer values")
+    waiting, seen = [value], set[int]()
+    while waiting:
+        entry = waiting.pop()
+        if id(entry) in seen:  # a file may hold one list many times over
+            continue
+        seen.add(id(entry))
+        if isinstance(entry, torch.Tensor):
+            if entry.numel() * entry.element_size() > entry.untyped_storage().nbytes():
+                raise ValueError(f"a tensor of shape {tuple(entry.shape)} holds fewer values")
+        elif isinstance(entry, (dict, list, tuple)):
+            waiting += entry.values() if isinstance(entry, dict) else entry
 
 
 def reason_of(error: Exception) -> str:

@@ -19,7 +19,6 @@ from .script_archive import is_script, read_script
 MOST_BYTES = 1 << 26
 FUSED = {"conv1": "spatial_layers.0", "conv2": "feature_layers.0", "conv3": "decoder"}
 """The other name of each fused convolution."""
-MOST_DEPTH = 4
 
 
 def import_published(path: str | Path, tau: float, sweeps: int = 0) -> tuple[SurrogateDynamicNetwork, str]:
@@ -54,19 +53,23 @@ def import_published(path: str | Path, tau: float, sweeps: int = 0) -> tuple[Sur
     return SurrogateDynamicNetwork(tau, published_tensors(_fused(found)), sweeps), f"fused network ({what})"
 
 
-def _mapping(found: Any, depth: int = 0) -> dict[str, Tensor]:
+def _mapping(found: Any) -> dict[str, Tensor]:
     """The first mapping of names to tensors with a decoder, or a fused convolution, in nested mappings and objects."""
-    entries = vars(found) if isinstance(found, Inert) else found
-    if not isinstance(entries, dict) or depth > MOST_DEPTH:
-        return {}
-    tensors = {str(name): value for name, value in entries.items() if isinstance(value, Tensor)}
-    for name in tensors:
-        for leaf in ("decoder.weight", "conv3.weight"):
-            if name.endswith(leaf):
-                prefix = name.removesuffix(leaf)
-                return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    parts = (_mapping(value, depth + 1) for value in entries.values())
-    return next((part for part in parts if part), {})
+    waiting, seen = [found], set()
+    while waiting:
+        value = waiting.pop(0)
+        entries = vars(value) if isinstance(value, Inert) else value
+        if not isinstance(entries, dict) or id(value) in seen:  # a file may hold one mapping many times over
+            continue
+        seen.add(id(value))
+        tensors = {str(name): entry for name, entry in entries.items() if isinstance(entry, Tensor)}
+        for name in tensors:
+            for leaf in ("decoder.weight", "conv3.weight"):
+                if name.endswith(leaf):
+                    prefix = name.removesuffix(leaf)
+                    return {key.removeprefix(prefix): entry for key, entry in tensors.items() if key.startswith(prefix)}
+        waiting += entries.values()
+    return {}
 
 
 def _fused(found: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -74,9 +74,7 @@ def read_script(path: Path) -> dict[str, Tensor]:
         if orders and archive.read(orders[0]) != b"little":
             raise ValueError("its numbers are not little-endian")
         found = _Machine(_Tensors(archive, root)).run(archive.read(states[0]))
-    tensors: dict[str, Tensor] = {}
-    _collect(found, "", tensors, 0)
-    return tensors
+    return _collected(found)
 
 
 class _Machine:
@@ -206,11 +204,18 @@ class _Tensors:
         return torch.from_numpy(np.frombuffer(content, storage.dtype, values, offset * width).reshape(shape).copy())
 
 
-def _collect(value: Any, prefix: str, tensors: dict[str, Tensor], depth: int) -> None:
-    if depth > MOST_DEPTH:
-        raise ValueError("its modules are nested too deeply")
-    if isinstance(value, Tensor):
-        tensors[prefix] = value
-    elif isinstance(value, _Module):
-        for name, entry in value.state.items():
-            _collect(entry, f"{prefix}.{name}" if prefix else str(name), tensors, depth + 1)
+def _collected(root: Any) -> dict[str, Tensor]:
+    """Tensors by dotted name. Modules may share modules, so what is looked at is counted."""
+    tensors: dict[str, Tensor] = {}
+    waiting, looked_at = [("", root, 0)], 0
+    while waiting:
+        prefix, value, depth = waiting.pop()
+        looked_at += 1
+        if depth > MOST_DEPTH or looked_at > MOST_OPERATIONS:
+            raise ValueError("its modules are nested too deeply")
+        if isinstance(value, Tensor):
+            tensors[prefix] = value
+        elif isinstance(value, _Module):
+            named = (f"{prefix}.{name}" if prefix else str(name) for name in value.state)
+            waiting += [(name, entry, depth + 1) for name, entry in zip(named, value.state.values(), strict=True)]
+    return tensors

@@ -210,7 +210,20 @@ def rewritten(path, change, extra=()):
     path.write_bytes(content.getvalue())
 
 
+def shared(depth):
+    """A state of modules that each hold the one before twice."""
+    module = b"c__torch__\nM\n)\x81}(X\x01\x00\x00\x00aN"
+    state = module + b"ubq\x00"
+    for level in range(depth):
+        again = bytes([level])
+        state += b"c__torch__\nM\n)\x81}(X\x01\x00\x00\x00ah" + again + b"X\x01\x00\x00\x00bh" + again
+        state += b"ubq" + bytes([level + 1])
+    return b"\x80\x02" + state + b"."
+
+
 HOSTILE = {
+    "shares modules": lambda state: shared(31),
+    "nests modules": lambda state: shared(40),
     "calls a function": lambda state: state.replace(b"ctorch._utils\n_rebuild_tensor_v2\n", b"cos\nsystem\n"),
     "makes an object": lambda state: state.replace(b"c__torch__", b"cbuiltin__", 1),
     "takes the operation": lambda state: b"\x80\x02]q\x00(lq\x01.",
@@ -251,3 +264,12 @@ def test_a_torchscript_archive_that_shares_much_data_takes_no_memory(tmp_path, m
     monkeypatch.setattr("pumice.train.sdn.script_archive._Tensors.most", 600)
     with pytest.raises(PumiceError, match="many times over"):
         import_published(path, 0.125)
+
+
+def test_a_mapping_that_holds_one_mapping_many_times_over_takes_no_time(tmp_path):
+    found = {"a": torch.zeros(1)}
+    for _ in range(6):
+        found = {str(index): found for index in range(300)}
+    torch.save(found, tmp_path / "x.pth")
+    with pytest.raises(PumiceError, match="no weights"):
+        import_published(tmp_path / "x.pth", 0.125)
