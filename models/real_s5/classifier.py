@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
+from ...errors import PumiceError
 from ..modules import ModuleList
 from ..s5.init import linear, normal
+from ..s5.stepping import Event
 from ..s5.times import EventTimes, check_tokens, event_times
 from .config import RealS5Config
 from .head import read_out
 from .layer import RealS5Layer
+from .stepping import LayerState, ReadState, step_layer, step_read_out
+
+
+class ModelState(NamedTuple):
+    """What the model remembers of B streams: of its layers in order, and of the read-out."""
+
+    layers: tuple[LayerState, ...]
+    read_out: ReadState
 
 
 class RealS5Classifier(nn.Module):
@@ -82,3 +93,54 @@ class RealS5Classifier(nn.Module):
         for layer in self.layers:
             x, times = layer(x, times)
         return x, times
+
+    def init_state(self, batch: int) -> ModelState:
+        """The state of ``batch`` streams before their first event."""
+        zeros = self.decoder.weight.detach().new_zeros
+        layers = tuple(LayerState.zero(layer, batch) for layer in self.layers)
+        return ModelState(layers, ReadState(zeros(batch, self.decoder.in_features), zeros(batch), zeros(batch)))
+
+    def step(
+        self, token: Tensor, dt: Tensor, state: ModelState, pool_dt: Tensor | None = None, valid: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, ModelState]:
+        """Feed one event to each of B streams; the outputs are those of `encode`, event by event.
+
+        Args:
+            token: (B,) int64, or dense input (B, d_in).
+            dt: (B,) ms, the decay interval before the event.
+            state: from `init_state` or the step before; it is not changed.
+            pool_dt: (B,) ms; dt if not given.
+            valid: (B,) bool; an invalid event changes no state. All are valid if not given.
+
+        Returns:
+            The encoder's output (B, H), whether each is one (B,), and the new state, which `readout` reads.
+
+        Raises:
+            PumiceError: the model is in training mode, or its recurrence needs whole sequences.
+        """
+        if self.training or self.config.recurrence != "exact":
+            raise PumiceError(
+                "step() runs in evaluation mode with the exact recurrence only; call eval() on such a model"
+            )
+        dtype = self.decoder.weight.dtype
+        valid = torch.ones_like(dt, dtype=torch.bool) if valid is None else valid
+        dt = torch.where(valid, dt.to(dtype), 0)
+        pool_dt = dt if pool_dt is None else torch.where(valid, pool_dt.to(dtype), 0)
+        if self.config.token_input:
+            token = torch.where(valid, token, 0)
+            check_tokens(token, self.embedding.num_embeddings)
+            value = self.embedding(token)
+        else:
+            value = self.encoder(torch.where(valid.unsqueeze(1), token.to(dtype), 0))
+        event, states = Event(value, dt, pool_dt, valid), []
+        for layer, before in zip(self.layers, state.layers, strict=True):
+            event, after = step_layer(layer, event, before)
+            states.append(after)
+        score = None if self.attention is None else self.attention(event.value).squeeze(-1)
+        read = step_read_out(self.config.head, event, score, state.read_out)
+        return event.value, event.valid, ModelState(tuple(states), read)
+
+    def readout(self, state: ModelState) -> Tensor:
+        """Logits (B, num_classes) of what the streams have shown so far."""
+        total, weight, _ = state.read_out
+        return self.decoder(total / torch.where(weight > 0, weight, 1).unsqueeze(1))

@@ -92,6 +92,12 @@ class RealS5SSM(nn.Module):
         """(B, L, H_in) to (B, L, H_out)."""
         return self.output(self.states(u @ self.input_matrix().mT, times), u)
 
+    def advance(self, u: Tensor, dt: Tensor, x: Tensor) -> Tensor:
+        """The state (B, P) after one more event with input u (B, H_in), dt (B,) ms after the one before."""
+        drive = u @ self.input_matrix().mT
+        change = torch.expm1(self.rates() * dt.unsqueeze(1))
+        return x + change * (x + drive) if self.config.discretization == "zoh" else x + change * x + drive
+
     def extra_repr(self) -> str:
         """The settings."""
         return f"modes={self.modes}, {self.config.decay}, {self.config.discretization}, {self.config.recurrence}"

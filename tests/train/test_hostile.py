@@ -119,7 +119,35 @@ MATS = {
     "cut off": lambda path: mat(path, zeros(MIB)[:-100]),
     "objects": lambda path: savemat(path, {"x": {"a": 1}, "y": np.array([{}, 1], dtype=object)}),
 }
+
+
+def npz(path, header, content=b"", size=0):
+    """An archive of one array with this header; ``size`` zeros after ``content``, packed."""
+    array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as file:
+        file.write(array + content)
+        for _ in range(size // MIB):
+            file.write(bytes(MIB))
+
+
+def savez_objects(path):
+    with path.open("wb") as file:
+        np.savez(file, a=np.array([Payload()], dtype=object))
+
+
+NPZS = {
+    "objects": savez_objects,
+    "1 GiB of zeros in 1 MB": lambda path: npz(
+        path, b"{'descr': '|u1', 'fortran_order': False, 'shape': (1073741824,), }\n", size=1 << 30
+    ),
+    "a shape of 2**60": lambda path: npz(
+        path, b"{'descr': '<f4', 'fortran_order': False, 'shape': (1152921504606846976,), }\n", bytes(100)
+    ),
+    "no archive": lambda path: path.write_bytes(bytes(100)),
+}
+SAFETENSORS = {name: case for name, case in WEIGHTS.items() if name not in ("not Pumice's", "a folder")}
 ZOO = {"weights": WEIGHTS, "checkpoint": CHECKPOINTS, "mat": MATS}
+ZOO |= {"npz": NPZS, "pt": CHECKPOINTS, "safetensors": SAFETENSORS}  # weights of others, by their suffix
 CASES = [(kind, name) for kind, cases in ZOO.items() for name in cases]
 
 READ = """
@@ -129,12 +157,14 @@ import torch
 from pumice.errors import PumiceError
 from pumice.train.checkpoint import AtomicCheckpointIO, KeepProgress
 from pumice.train.data.sequences.ecg import open_ecg
+from pumice.train.foreign import read_weights
 from pumice.train.weights import load_weights
 
 READERS = {
     "weights": lambda path: load_weights(path, torch.nn.Linear(3, 4)),
     "checkpoint": lambda path: AtomicCheckpointIO().load_checkpoint(path),
     "mat": lambda path: open_ecg(path.parent, "train", "ignore"),
+    **dict.fromkeys(("npz", "pt", "safetensors"), read_weights),
 }
 
 def memory(what):
@@ -157,13 +187,18 @@ for item in sys.argv[1:]:
 """
 
 
+def file_name(kind):
+    """Of a case: weights of others tell their kind by their suffix."""
+    return f"QTDB_train.{kind if kind in ('npz', 'pt', 'safetensors') else 'mat'}"
+
+
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory):
     """Of each hostile file the memory that reading it took, and the sentence; one process, limited to 1 GiB more."""
     folder, items = tmp_path_factory.mktemp("hostile"), []
     for number, (kind, name) in enumerate(CASES):
         (folder / str(number)).mkdir()
-        path = folder / str(number) / "QTDB_train.mat"
+        path = folder / str(number) / file_name(kind)
         ZOO[kind][name](path)
         items.append(f"{kind}={path}")
     done = subprocess.run([sys.executable, "-c", READ, *items], capture_output=True, text=True, cwd=folder)
@@ -177,7 +212,7 @@ def refused(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_hostile_files_are_refused_in_little_memory(refused, case):
     taken, sentence = refused[case]
-    assert "QTDB_train.mat" in sentence
+    assert file_name(case[0]) in sentence
     assert int(taken) < (MATS[case[1]] is savemat_zeros if case[0] == "mat" else 0) * 200 * MIB + 80 * MIB
 
 

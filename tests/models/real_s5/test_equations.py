@@ -139,6 +139,36 @@ def test_logits_are_those_of_the_equations(name):
         np.testing.assert_allclose(logits[row], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_event_by_event_equals_whole_sequences(name):
+    """With events between that are none, which change nothing."""
+    model = make_model(CASES[name])
+    rng = np.random.default_rng(2)
+    lengths, events = torch.tensor([23, 9, 2]), 23
+    tokens = torch.from_numpy(rng.integers(0, 11, (3, events)))
+    dt = torch.from_numpy(rng.exponential(4, (3, events)))
+    real = torch.arange(events) < lengths.unsqueeze(1)
+    tokens, dt = torch.where(real, tokens, -1), torch.where(real, dt, 0)
+    with torch.no_grad():
+        expected, (outputs, _) = model(tokens, dt, lengths), model.encode(tokens, dt, lengths)
+        state, seen = model.init_state(3), [[], [], []]
+        for k in range(events):
+            for valid in (torch.zeros(3, dtype=torch.bool), real[:, k]):
+                values, out, state = model.step(
+                    tokens[:, k].clamp(min=0), dt[:, k] + 1 - valid.double(), state, None, valid
+                )
+                for row in range(3):
+                    seen[row] += [values[row]] if out[row] else []
+        torch.testing.assert_close(model.readout(state), expected, rtol=1e-9, atol=1e-9)
+    for row, length in enumerate(lengths.tolist()):
+        count = length // model.config.window
+        assert len(seen[row]) == count
+        if count:
+            torch.testing.assert_close(torch.stack(seen[row]), outputs[row, :count], rtol=1e-9, atol=1e-9)
+    with pytest.raises(PumiceError, match="evaluation mode"):
+        model.train().step(tokens[:, 0], dt[:, 0], state)
+
+
 def test_the_recurrence_of_the_training_departs_as_published():
     """Relative error at accumulated exponents of 18.7, 23.4 and beyond 40: 4 %, 68 %, 100 % (docs/import.md)."""
     dt = torch.full((1, 400), 0.11)
