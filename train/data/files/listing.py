@@ -7,7 +7,7 @@ import io
 import os
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +84,7 @@ class Listing:
         return np.array([number[name] for name in names if name is not None], dtype=np.int64)
 
 
-def list_folder(root: Path, settings: FileSettings, suffixes: Collection[str]) -> Listing:
+def list_folder(root: Path, settings: FileSettings, suffixes: Collection[str], every: str | None = None) -> Listing:
     """Find the recordings of a folder.
 
     Splits are told by a list, or by folders called as in `SPLIT_NAMES` at the top; where neither tells, a test set is
@@ -94,6 +94,7 @@ def list_folder(root: Path, settings: FileSettings, suffixes: Collection[str]) -
         root: the folder; nothing in it may lead outside.
         settings: how to label and split.
         suffixes: how names of recordings end, in lower case.
+        every: the split of all of them; None where it is to be told.
 
     Raises:
         PumiceError: no folder, a link that leads outside, a path without a label, or labels that are none.
@@ -108,7 +109,9 @@ def list_folder(root: Path, settings: FileSettings, suffixes: Collection[str]) -
     if not entries:
         raise PumiceError(f"{root} holds no files that end in {', '.join(sorted(suffixes))}; set task.root to others")
     names = _class_names({entry.label for entry in entries}, settings.label_offset, root)
-    if not any(entry.split == "test" for entry in entries):
+    if every is not None:
+        entries = [replace(entry, split=every) for entry in entries]
+    elif not any(entry.split == "test" for entry in entries):
         entries = _hold_out(root, entries, settings.test)
     return Listing(root, names, tuple(entries))
 
@@ -222,6 +225,6 @@ def _hold_out(root: Path, entries: list[Entry], settings: HeldOut) -> list[Entry
             f"{root}: task.files.test holds {sum(tested)} of {len(tested)} recordings out for the test; change it"
         )
     return [
-        Entry(entry.path, entry.label, "test" if test else entry.split or "train", entry.subject)
+        replace(entry, split="test" if test else entry.split or "train")
         for entry, test in zip(entries, tested, strict=True)
     ]

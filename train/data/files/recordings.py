@@ -15,6 +15,7 @@ from ..recordings import Events, make_events, sort_by_time
 from ..times import UNITS, microseconds
 from ..tokens import Sensor
 from .columns import Columns
+from .looking import look_at_all
 from .settings import FileSettings
 
 KEPT = 8
@@ -54,7 +55,8 @@ class FileRecordings:
         self.name, self.class_names, self.labels, self.speakers = name, class_names, labels, speakers
         self._files, self._read, self._sensor = list(files), read, sensor
         self._settings, self._unwrap = settings, unwrap_times
-        self._reports = [self._look_at(file) for file in self._files]
+        about = repr((self._sensor, settings, unwrap_times, type(read).__name__))
+        self._reports = look_at_all(self._files, about, self._look_at)
         self.lengths: NDArray[np.int64] = np.array([report.events for report in self._reports], dtype=np.int64)
         seen = [code for report in self._reports for code in report.polarities]
         self._on = self._code_of_on(name, np.array(seen, dtype=np.int64))

@@ -20,6 +20,8 @@ from ..task import TaskConfig
 from .audio_folder import audio_class_names, open_audio_folder
 from .dvs_gesture import DvsGestureRecordings
 from .event_folder import event_class_names, open_event_folder
+from .fetch import fetch, root_of
+from .published import SETS, open_published
 from .reduced import reduce
 from .shd_layout import ShdRecordings
 
@@ -43,32 +45,32 @@ def open_saccade_digits(task: TaskConfig, split: str) -> Recordings:
 
 def open_shd(task: TaskConfig, split: str) -> Recordings:
     """Open SHD: ``root``/SHD/shd_{train,test}.h5."""
-    file = _root(task) / "SHD" / f"shd_{split}.h5"
+    file = root_of(task) / "SHD" / f"shd_{split}.h5"
     if not file.is_file():
-        _fetch(task, file, lambda: tonic.datasets.SHD(str(_root(task)), train=split == "train"))
+        fetch(task, file, lambda: tonic.datasets.SHD(str(root_of(task)), train=split == "train"))
     return ShdRecordings(file, task.sensor[0], task.num_classes, task.unwrap_times)
 
 
 def open_ssc(task: TaskConfig, split: str) -> Recordings:
     """Open SSC: ``root``/SSC/ssc_{train,valid,test}.h5."""
     stored = "valid" if split == "validation" else split
-    file = _root(task) / "SSC" / f"ssc_{stored}.h5"
+    file = root_of(task) / "SSC" / f"ssc_{stored}.h5"
     if not file.is_file():
-        _fetch(task, file, lambda: tonic.datasets.SSC(str(_root(task)), split=stored))
+        fetch(task, file, lambda: tonic.datasets.SSC(str(root_of(task)), split=stored))
     return ShdRecordings(file, task.sensor[0], task.num_classes, task.unwrap_times)
 
 
 def open_dvs_gesture(task: TaskConfig, split: str) -> Recordings:
     """Open DVS-Gesture: ``root``/DVSGesture/ibmGesture{Train,Test}/ and the archive beside it."""
-    folder = _root(task) / "DVSGesture" / f"ibmGesture{split.capitalize()}"
+    folder = root_of(task) / "DVSGesture" / f"ibmGesture{split.capitalize()}"
     archive = folder.with_name(f"{folder.name}.tar.gz")
     complete = archive.is_file() and any(folder.glob("**/*.npy"))
 
     def open_tonic() -> tonic.datasets.DVSGesture:
-        return tonic.datasets.DVSGesture(str(_root(task)), train=split == "train")
+        return tonic.datasets.DVSGesture(str(root_of(task)), train=split == "train")
 
     if not complete:
-        _fetch(task, folder if archive.is_file() else archive, open_tonic)
+        fetch(task, folder if archive.is_file() else archive, open_tonic)
     return DvsGestureRecordings(open_tonic(), task.unwrap_times)
 
 
@@ -80,6 +82,7 @@ SOURCES: dict[str, Callable[[TaskConfig, str], Recordings]] = {
     "dvs-gesture": open_dvs_gesture,
     "event-folder": open_event_folder,
     "audio-folder": open_audio_folder,
+    **dict.fromkeys(SETS, open_published),
 }
 OWN_VALIDATION = ("ssc", "event-folder", "audio-folder")
 """Sources that have, or may have, a validation split of their own."""
@@ -111,28 +114,3 @@ def count_classes(task: TaskConfig) -> int:
     if len(names) < 2:
         raise PumiceError(f"task {task.name} has the classes {', '.join(names) or 'none'}; it needs two at least")
     return len(names)
-
-
-def _root(task: TaskConfig) -> Path:
-    if task.root is None:
-        raise PumiceError(f"task {task.name} is not embedded; give the folder that holds its files as task.root")
-    return Path(task.root).expanduser()
-
-
-def _fetch(task: TaskConfig, missing: Path, download: Callable[[], object]) -> None:
-    """Let tonic download the files if the task says so.
-
-    Raises:
-        PumiceError: it does not say so, or the download fails.
-    """
-    if not task.download:
-        raise PumiceError(
-            f"data set {task.name}: {missing} does not exist; set task.root to the folder where tonic keeps its files "
-            "or let tonic download them with task.download=true"
-        )
-    try:
-        download()
-    except (OSError, RuntimeError) as error:
-        raise PumiceError(
-            f"data set {task.name} could not be downloaded to {missing.parent} ({error}); fetch it by hand or try again"
-        ) from error
