@@ -50,7 +50,8 @@ class Quantized:
         frozen: the same as a PyTorch model: in float64 its logits are the program's, bit for bit.
         qat: the QAT model that was frozen: fake quantization with gradients, for further training.
         report: what lowering cost: its ``layers`` are plain data, dead zones, wide registers, clipped weights of each.
-        chosen: ``CALIBRATED`` or ``TUNED``, whichever of the two did better on validation.
+        chosen: ``CALIBRATED`` or ``TUNED``, whichever of the two did better on validation; the latter where nothing
+            chooses.
         candidates: the frozen models of both, by these names; one alone where nothing was tuned.
         validation: what they said of the validation batches, by the same names; empty where nothing was tuned.
         best: epoch, accuracy and loss on validation of the fine-tuned weights; None where nothing was tuned.
@@ -157,8 +158,11 @@ def quantize(
         best = _fine_tune(made[TUNED], source.training(), tuning, asked)
         seconds = time.monotonic() - start
         frozen[TUNED] = made[TUNED].freeze()
-        found = {name: predictions(one, source.judges()) for name, one in frozen.items()}
-    chosen = TUNED if found and _rank(found[TUNED]) >= _rank(found[CALIBRATED]) else CALIBRATED
+        if source.judged:
+            found = {name: predictions(one, source.judges()) for name, one in frozen.items()}
+    chosen = TUNED if TUNED in frozen else CALIBRATED
+    if found and _rank(found[TUNED]) < _rank(found[CALIBRATED]):
+        chosen = CALIBRATED
     kept = {"config": {"quantize": asdict(settings)}, "versions": versions()} if provenance is None else provenance
     program = family.lower(made[chosen], frozen[chosen], names, {**kept, "method": chosen})
     return Quantized(
@@ -233,6 +237,11 @@ class _Source:
         if self.data is not None:
             return self.data
         return ListedData(labelled(self.batches or ()), labelled(self.validation or ()), len(self.class_names))
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is something that chooses."""
+        return self.data is None or self.data.judge is not None
 
     def judges(self) -> Iterable[Batch]:
         """What chooses."""

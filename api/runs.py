@@ -91,7 +91,7 @@ class Run:
         found: dict[str, Predictions | PredictedSeries] = {}
         for split in dict.fromkeys(name.partition("_")[0] for name in arrays):
             named = {name.removeprefix(f"{split}_"): array for name, array in arrays.items() if name.startswith(split)}
-            if set(named) == {"logits", "labels"}:
+            if {"logits", "labels"} <= set(named) <= {"logits", "labels", "speakers"}:
                 found[split] = Predictions(**named)
             elif set(named) == {"outputs", "targets"}:
                 found[split] = PredictedSeries(**named)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import ceil
 from typing import Any
 
@@ -30,17 +30,16 @@ from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, 
 from ..train.weights import read_weights
 from .build import apply_system, build_data, device_of, load_model
 from .folder import RunFolder
-from .invariants import check_apart, check_labels
+from .invariants import SPLITS, check_apart, check_labels
 from .train import check as check  # the same settings
-
-SPLITS = ("validation", "test")
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Evaluate ``weights.safetensors``, write ``predictions.npz``, and return the figures of each split.
 
     ``predictions.npz`` holds ``<split>_logits`` (N, C) float32 and ``<split>_labels`` (N,) int64; where values are
-    predicted, ``<split>_outputs`` and ``<split>_targets`` (N, T, F).
+    predicted, ``<split>_outputs`` and ``<split>_targets`` (N, T, F). Where the data say who was recorded,
+    ``<split>_speakers`` (N,) int64.
     """
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
@@ -68,9 +67,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
 
 def _check_splits(data: TaskDataModule) -> str | None:
     """Validation and test are apart, where the task does not choose by test on purpose; see `check_apart`."""
-    if data.task.select_on == "test":
+    if data.task.select_on != "validation":
         return None
-    return check_apart(data.task.name, *(data.program_samples(split) for split in SPLITS))
+    return check_apart(data.task.name, *(data.program_samples(split) for split in data.figure_splits))
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,10 @@ class _Pass:
 
 
 def _classes(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    found = {split: predict(model, run_over.batches(data, split), run_over.device) for split in SPLITS}
+    found = {
+        split: replace(predict(model, run_over.batches(data, split), run_over.device), speakers=data.speakers(split))
+        for split in data.figure_splits
+    }
     figures = {split: figures_of(each, data.class_names) for split, each in found.items()}
     for split, entry in figures.items():
         check_labels(split, entry, data.labels(split))
@@ -98,13 +100,16 @@ def _classes(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[d
 
 
 def _series(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    found = {split: predict_series(model, run_over.batches(data, split), run_over.device) for split in SPLITS}
+    found = {
+        split: predict_series(model, run_over.batches(data, split), run_over.device) for split in data.figure_splits
+    }
     return _named(found), {split: series_figures(each) for split, each in found.items()}
 
 
 def _named(found: Mapping[str, Predictions | PredictedSeries]) -> dict[str, NDArray[Any]]:
     """The arrays of every split as ``<split>_<what>``."""
-    return {f"{split}_{item.name}": getattr(each, item.name) for split, each in found.items() for item in fields(each)}
+    named = {f"{split}_{item.name}": getattr(each, item.name) for split, each in found.items() for item in fields(each)}
+    return {name: array for name, array in named.items() if array is not None}
 
 
 def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
@@ -112,7 +117,7 @@ def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
     columns = ("split", "samples", "accuracy", "95 % interval", *(f"top {k}" for k in top), "loss", "mean of batches")
     table = Table(*columns, title=f"float model on {task}")
     for protocol, entries in {"": figures, **figures.get("other_protocols", {})}.items():
-        for split in SPLITS:
+        for split in [split for split in SPLITS if split in entries]:
             entry = entries[split]
             low, high = entry["accuracy_95"]
             name = f"{split}, {protocol}" if protocol else split
@@ -122,11 +127,14 @@ def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
             row += [f"{entry['top'][k]:.1%}" for k in top]
             table.add_row(*row, f"{entry['loss']:.4f}", f"{entry['batches']['mean_of_means']:.2%}")
     _show(table, folder)
+    if by_speaker := figures["test"].get("accuracy_by_speaker"):
+        low, high = (f"{choose(by_speaker.values()):.1%}" for choose in (min, max))
+        Console().print(f"test accuracy by speaker: {low} to {high}, {len(by_speaker)} speakers", highlight=False)
 
 
 def _print_series(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
     table = Table("split", "samples", "squared error", "of the mean", title=f"float model on {task}")
-    for split in SPLITS:
+    for split in [split for split in SPLITS if split in figures]:
         entry = figures[split]
         table.add_row(split, str(entry["samples"]), f"{entry['loss']:.4f}", f"{entry['loss_of_mean']:.4f}")
     _show(table, folder)

@@ -30,7 +30,6 @@ from .build import apply_system, build_data, build_model, check_windows, load_mo
 from .folder import RunFolder, file_digest
 from .invariants import check_labels
 
-SPLITS = ("validation", "test")
 LOOKED_AT = 64
 """Samples that show whether layers spike and values clip."""
 
@@ -83,10 +82,10 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     digest = done.save(folder.path)
     results = {"float": _predict(model, data)}
     for name, frozen in done.candidates.items():
-        known = {"validation": done.validation[name]} if name in done.validation else {}
+        known = {str(data.judge): done.validation[name]} if name in done.validation else {}
         results[name] = _predict(frozen, data, known)
     figures = {name: _figures(result, results["float"], data.class_names) for name, result in results.items()}
-    for split in SPLITS:
+    for split in data.figure_splits:
         check_labels(split, figures["float"][split], data.labels(split))
     _add_other_protocols(figures, {"float": model, done.chosen: done.frozen}, data)
     _print(figures, done.chosen, data.task.name)
@@ -106,8 +105,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
 
 
 def _notes(program: Program, data: TaskDataModule, decided: Predictions, threads: int | None) -> list[str]:
-    """Signs that the program tells less than its figures (`hw_sim.parity.health`), on the first validation samples."""
-    samples = data.program_samples("validation", LOOKED_AT)
+    """Signs that the program tells less than its figures (`hw_sim.parity.health`), on the first that choose."""
+    samples = data.program_samples("validation" if data.judge else "train", LOOKED_AT)
     clipped = Counter[str]()
     for trace in simulator.run(program, samples, threads=threads):
         clipped.update(trace.saturations)
@@ -118,14 +117,14 @@ def _predict(
     model: nn.Module, data: TaskDataModule, known: Mapping[str, Predictions] | None = None
 ) -> dict[str, Predictions]:
     """Logits of every split, in the model's own precision; of those in ``known`` nothing is computed anew."""
-    return {split: (known or {}).get(split) or predictions(model, data.batches(split)) for split in SPLITS}
+    return {split: (known or {}).get(split) or predictions(model, data.batches(split)) for split in data.figure_splits}
 
 
 def _figures(
     result: Mapping[str, Predictions], reference: Mapping[str, Predictions], class_names: Sequence[str]
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    for split in SPLITS:
+    for split in result:
         figures[split] = figures_of(result[split], class_names)
         if result is not reference:
             figures[split] |= agreement(result[split], reference[split])
@@ -165,7 +164,8 @@ def _provenance(config: Mapping[str, Any], weights: Path) -> dict[str, Any]:
 
 
 def _print(figures: Mapping[str, Any], chosen: str, task: str) -> None:
-    columns = ("model", "validation", "test", "95 % interval", "SQNR", "lost", "won")
+    splits = [split for split in ("validation", "test") if split in figures["float"]]
+    columns = ("model", *splits, "95 % interval", "SQNR", "lost", "won")
     caption = "test samples lost: right in float, wrong in integers; won: the other way round"
     table = Table(*columns, title=f"quantization on {task}", caption=caption)
     names = {"float": "float", "ptq": "calibrated", "qat": "fine-tuned"}
@@ -181,7 +181,8 @@ def _print(figures: Mapping[str, Any], chosen: str, task: str) -> None:
 def _cells(entry: Mapping[str, Any]) -> list[str]:
     test = entry["test"]
     low, high = test["accuracy_95"]
-    row = [f"{entry['validation']['accuracy']:.2%}", f"{test['accuracy']:.2%}", interval_text(low, high)]
+    row = [f"{entry[split]['accuracy']:.2%}" for split in ("validation", "test") if split in entry]
+    row.append(interval_text(low, high))
     if "sqnr_db" in test:
         sqnr = "" if test["sqnr_db"] is None else f"{test['sqnr_db']:.1f} dB"
         row += [sqnr, str(test["only_float_right"]), str(test["only_integer_right"])]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ..files import atomic_path
 from ..records import versions
-from ..train.fit import fit
+from ..train.fit import check_judged, fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, check_seed, read_section
 from .build import apply_system, build_data, build_model, check_windows, device_of
 from .folder import RunFolder, timed
@@ -26,12 +26,14 @@ def check(config: Mapping[str, Any]) -> None:
     read_section(LoggingSettings, config, "logging")
     system = read_section(SystemSettings, config, "system")
     device_of(system)
-    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    training = read_section(TrainingSettings, config, "training")
+    data = build_data(config, training, system)
+    check_judged(data, training)
     build_model(config, data, initial=False)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """Train, write ``weights.safetensors`` (the best epoch), and return the figures."""
+    """Train, write ``weights.safetensors`` (the best epoch, the last where nothing chooses), and return the figures."""
     training = read_section(TrainingSettings, config, "training")
     system = read_section(SystemSettings, config, "system")
     logs = read_section(LoggingSettings, config, "logging")

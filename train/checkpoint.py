@@ -40,18 +40,20 @@ class KeepProgress(pl.Callback):
 
     The best epoch is that of the highest validation accuracy, at equal accuracy, or none, that of the lowest loss. The
     checkpoint within an epoch is never at its last batch: validation and the end of the epoch follow there, which a
-    resumed training would have to go back into.
+    resumed training would have to go back into. Where no split chooses, the weights of the last epoch are kept.
 
     Args:
         folder: where ``last.ckpt`` and ``best.safetensors`` go.
         every_steps: optimizer steps between checkpoints within an epoch.
         info: kept in the metadata of the weights.
+        judge: the split that chooses; None for none.
 
     Attributes:
         stepped: whether a batch has been trained on, so that a checkpoint that was read has proved to fit.
     """
 
-    def __init__(self, folder: Path, every_steps: int, info: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, every_steps: int, info: dict[str, Any], judge: str | None = "validation") -> None:
+        self.judge = judge
         self.last_path = folder / "last.ckpt"
         self.best_path = folder / "best.safetensors"
         self.every_steps = every_steps
@@ -67,7 +69,7 @@ class KeepProgress(pl.Callback):
         """Restore what is known of the best epoch."""
         best = state_dict["best"]
         numbers = best is None or all(isinstance(value, (int, float)) for value in best.values())
-        if not numbers or (best is not None and "loss" not in best):
+        if not numbers or (best is not None and self.judge is not None and "loss" not in best):
             raise ValueError("it does not know the best epoch")
         self.best = best
 
@@ -83,15 +85,19 @@ class KeepProgress(pl.Callback):
         """Keep the weights if they are the best so far."""
         assert isinstance(pl_module, ClassifierModule)
         metrics = trainer.callback_metrics
-        now = {"epoch": trainer.current_epoch + 1, "loss": float(metrics["validation/loss"])}
-        if "validation/accuracy" in metrics:
-            now["accuracy"] = float(metrics["validation/accuracy"])
+        now = {"epoch": trainer.current_epoch + 1, "loss": float(metrics[f"{self.judge}/loss"])}
+        if f"{self.judge}/accuracy" in metrics:
+            now["accuracy"] = float(metrics[f"{self.judge}/accuracy"])
         if self.best is None or _rank(now) > _rank(self.best):
             self.best = now
             save_weights(self.best_path, pl_module.kept_model, {**self.info, "best": now})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Checkpoint at the end of an epoch, its validation included."""
+        """Checkpoint at the end of an epoch, its validation included; keep the last one where nothing chooses."""
+        if self.judge is None:
+            pl_module.on_validation_start()
+            self.best = {"epoch": trainer.current_epoch + 1}
+            save_weights(self.best_path, pl_module.kept_model, {**self.info, "best": self.best})
         trainer.save_checkpoint(self.last_path, weights_only=False)
 
 

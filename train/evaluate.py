@@ -29,10 +29,12 @@ class Predictions:
     Attributes:
         logits: (N, C), float32 of a float model, float64 of an integer one.
         labels: (N,) int64.
+        speakers: (N,) int64, who was recorded; None where unknown.
     """
 
     logits: NDArray[np.floating]
     labels: NDArray[np.int64]
+    speakers: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def accuracy_of(predictions: Predictions) -> dict[str, Any]:
 
 
 def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str, Any]:
-    """Accuracy with its interval, loss, accuracy by class, and the confusion matrix (rows: true classes)."""
+    """Accuracy with its interval, loss, accuracy by class and speaker, confusion matrix (rows: true classes)."""
     logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
     names = list(class_names)
     confusion = multiclass_confusion_matrix(logits.argmax(1), labels, num_classes=len(names))
@@ -103,12 +105,21 @@ def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str
         name: (int(row[index]) / int(row.sum()) if int(row.sum()) else None)
         for index, (name, row) in enumerate(zip(names, confusion, strict=True))
     }
-    return {
+    figures = {
         **accuracy_of(predictions),
         "loss": float(cross_entropy(logits, labels)),
         "accuracy_by_class": by_class,
         "confusion": confusion.tolist(),
     }
+    if predictions.speakers is not None:
+        figures["accuracy_by_speaker"] = accuracy_by_speaker(predictions, predictions.speakers)
+    return figures
+
+
+def accuracy_by_speaker(predictions: Predictions, speakers: NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy over the samples of each speaker, by the number of ``speakers`` (N,)."""
+    right = predictions.logits.argmax(1) == predictions.labels
+    return {str(speaker): float(right[speakers == speaker].mean()) for speaker in np.unique(speakers).tolist()}
 
 
 def top_figures(predictions: Predictions, batch_size: int) -> dict[str, Any]:

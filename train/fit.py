@@ -44,6 +44,8 @@ def fit(
 ) -> KeepProgress:
     """Train ``model`` and keep the best weights in ``folder/checkpoints/best.safetensors``.
 
+    Where no split of the data chooses (``data.judge``), these are the weights of the last epoch.
+
     If ``folder/checkpoints/last.ckpt`` exists, training goes on from there; the result is bit for bit that of an
     uninterrupted training on the same machine.
 
@@ -65,7 +67,8 @@ def fit(
         KeyboardInterrupt: interrupted from outside.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    keeper = KeepProgress(folder / "checkpoints", training.checkpoint_every_steps, info)
+    check_judged(data, training)
+    keeper = KeepProgress(folder / "checkpoints", training.checkpoint_every_steps, info, data.judge)
     shown = progress_callbacks(logs)
     trainer = pl.Trainer(
         accelerator=system.accelerator,
@@ -83,11 +86,12 @@ def fit(
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in shown),
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        limit_val_batches=None if data.judge else 0,
     )
     classes = None if data.regression else data.num_classes
     count = training.norm_samples
     norm_batches = None if count is None else partial(data.norm_batches, count)
-    module = ClassifierModule(model, classes, training, len(data.train_dataloader()), seed, norm_batches)
+    module = ClassifierModule(model, classes, training, len(data.train_dataloader()), seed, norm_batches, data.judge)
     resume = keeper.last_path if keeper.last_path.exists() else None
     with warnings.catch_warnings():
         for message in EXPECTED_WARNINGS:
@@ -109,6 +113,19 @@ def fit(
                 raise KeyboardInterrupt from error
             raise
     return keeper
+
+
+def check_judged(data: TaskDataModule | ListedData, training: TrainingSettings) -> None:
+    """Refuse a schedule that goes by a loss that nobody measures.
+
+    Raises:
+        PumiceError: naming both settings.
+    """
+    if training.schedule == "plateau" and data.judge is None:
+        raise PumiceError(
+            "training.schedule=plateau goes by the loss of validation, and task.select_on=none has none; set "
+            "training.schedule=cosine, or select on validation"
+        )
 
 
 def _loggers(folder: Path, settings: LoggingSettings) -> list[Logger]:

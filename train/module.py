@@ -38,7 +38,8 @@ class Constrained(Protocol):
 class ClassifierModule(pl.LightningModule):
     """Trains ``model`` on any :class:`Batch` with (soft-label) cross entropy, or with the mean squared error.
 
-    Logs ``train/loss``, ``validation/loss`` and, for classifiers, ``validation/accuracy``. Random numbers drawn in a
+    Logs ``train/loss``, ``validation/loss`` and, for classifiers, ``validation/accuracy``; with another judge under its
+    name. Random numbers drawn in a
     training step (dropout) depend on the seed and the number of the batch alone, so a resumed training draws the same
     ones. A model with a method ``constrain`` has it called after each optimizer step.
 
@@ -49,6 +50,7 @@ class ClassifierModule(pl.LightningModule):
         batches_per_epoch: of training.
         seed: of the random numbers drawn while training.
         norm_batches: by which the statistics of batch norms are estimated anew before each validation; None: never.
+        judge: the split that validation goes through; None where there is none.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class ClassifierModule(pl.LightningModule):
         batches_per_epoch: int,
         seed: int,
         norm_batches: Callable[[], Iterable[Batch]] | None = None,
+        judge: str | None = "validation",
     ) -> None:
         super().__init__()
+        self.judge = judge
         self.norm_batches = norm_batches
         self.model = model
         self.settings = settings
@@ -113,7 +117,7 @@ class ClassifierModule(pl.LightningModule):
             self.average.update_parameters(self.model)
 
     def on_validation_start(self) -> None:
-        """Estimate the statistics of batch norms anew."""
+        """Estimate the statistics of batch norms anew; also called where nothing is validated."""
         if self.norm_batches is not None:
             estimate_norms(self.kept_model, (batch.to(self.device) for batch in self.norm_batches()))
 
@@ -122,17 +126,17 @@ class ClassifierModule(pl.LightningModule):
         outputs, targets = batch.apply(self.kept_model)
         size = len(targets)
         self.validation_loss(task_loss(outputs, targets, self.regression), weight=size)
-        self.log("validation/loss", self.validation_loss, prog_bar=True, batch_size=size)
+        self.log(f"{self.judge}/loss", self.validation_loss, prog_bar=True, batch_size=size)
         if self.validation_accuracy is not None:
             self.validation_accuracy(outputs, hard_labels(targets))
-            self.log("validation/accuracy", self.validation_accuracy, prog_bar=True, batch_size=size)
+            self.log(f"{self.judge}/accuracy", self.validation_accuracy, prog_bar=True, batch_size=size)
 
     def on_validation_end(self) -> None:
         """Tell a plateau schedule the validation loss, before the checkpoint of the epoch is written."""
         if self.settings.schedule == "plateau":
             plateau = self.lr_schedulers()
             assert isinstance(plateau, ReduceLROnPlateau)
-            plateau.step(float(self.trainer.callback_metrics["validation/loss"]))
+            plateau.step(float(self.trainer.callback_metrics[f"{self.judge}/loss"]))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step the schedules that go by optimizer steps; see `on_validation_end` for the other."""
@@ -149,7 +153,11 @@ class ClassifierModule(pl.LightningModule):
         if self.settings.schedule == "plateau":
             factor, patience = self.settings.plateau_factor, self.settings.plateau_patience
             plateau = ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
-            schedule: LRSchedulerConfigType = {"scheduler": plateau, "interval": "epoch", "monitor": "validation/loss"}
+            schedule: LRSchedulerConfigType = {
+                "scheduler": plateau,
+                "interval": "epoch",
+                "monitor": f"{self.judge}/loss",
+            }
         else:
             cosine = self.settings.schedule == "cosine"
             factors = warmup_cosine(warmup, total) if cosine else warmup_constant(warmup)

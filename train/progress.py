@@ -30,12 +30,14 @@ class EpochLines(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Print losses, the mean over the epoch's training samples and that of validation, accuracy and time."""
         metrics = trainer.callback_metrics
-        accuracy = metrics.get("validation/accuracy")
-        shown = "" if accuracy is None else f", accuracy {accuracy:.1%}"
+        judge = pl_module.judge
+        accuracy = metrics.get(f"{judge}/accuracy")
+        shown = "" if judge is None else f"  {judge} loss {metrics[f'{judge}/loss']:.3f}"
+        shown += "" if accuracy is None else f", accuracy {accuracy:.1%}"
         self.console.print(
             f"  epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
             f"  training loss {pl_module.training_loss.compute():.3f}"
-            f"  validation loss {metrics['validation/loss']:.3f}{shown}"
+            f"{shown}"
             f"  {time.monotonic() - self.start:.1f} s",
             highlight=False,
             soft_wrap=True,

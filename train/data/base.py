@@ -87,6 +87,16 @@ class TaskDataModule(LightningDataModule, ABC):
         return self.test_dataset.class_names
 
     @property
+    def judge(self) -> str | None:
+        """The split that chooses the epoch that is kept, ``validation`` or ``test``; None where nothing does."""
+        return None if self.task.select_on == "none" else self.task.select_on
+
+    @property
+    def figure_splits(self) -> tuple[str, ...]:
+        """The splits that figures are told of; ``validation`` where samples are held out for it."""
+        return ("validation", "test") if self.task.select_on == "validation" else ("test",)
+
+    @property
     def train_dataset(self) -> Any:
         """Training samples, without augmentation."""
         return self.samples("train")
@@ -132,6 +142,8 @@ class TaskDataModule(LightningDataModule, ABC):
         if split not in self._samples:
             if split == "test":
                 self._samples["test"] = self._choose(self._open("test"), None, False)
+            elif split == "validation" and self.task.select_on == "none":
+                raise PumiceError(f"task.select_on=none: {self.task.name} holds nothing out for validation")
             elif split == "validation" and self.task.select_on == "test":
                 self._samples["validation"] = self.test_dataset
             else:
@@ -203,6 +215,10 @@ class TaskDataModule(LightningDataModule, ABC):
     @abstractmethod
     def labels(self, split: str) -> NDArray[np.int64]:
         """The classes (M,) that a model is to name in a split: one a sample, or one a labelled block."""
+
+    @abstractmethod
+    def speakers(self, split: str) -> NDArray[np.int64] | None:
+        """Who was recorded, for each of the `labels` of a split; None where unknown."""
 
     def check_windows(self, window: int) -> str | None:
         """Whether training samples fill a window of so many events, what a model's pooled stages need to see any.

@@ -20,6 +20,7 @@ class ListedData(LightningDataModule):
     """
 
     regression = False
+    judge = "validation"
 
     def __init__(self, train: Sequence[Batch], validation: Sequence[Batch], num_classes: int) -> None:
         super().__init__()

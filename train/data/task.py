@@ -20,6 +20,8 @@ from .tokens import Sensor, vocabulary
 from .transforms.compose import Augmentation, build_augmentation
 
 SPLITS = ("train", "validation", "test")
+JUDGES = ("validation", "test", "none")
+"""What may choose the epoch that is kept: one of these splits, or nothing."""
 COUNTED = ("event-folder", "audio-folder")
 """Sources whose classes may be counted: ``num_classes`` 0."""
 
@@ -65,7 +67,8 @@ class TaskConfig:
     slice_events: training samples are slices of so many events, half overlapping; None for whole recordings.
     validation: how validation samples are found.
     select_on: the split that chooses the checkpoint, ``validation`` or ``test``. With ``test``, as some published
-        recipes do, nothing is held out and the reported test accuracy is the best of many looks at it.
+        recipes do, nothing is held out and the reported test accuracy is the best of many looks at it. With ``none``
+        nothing is held out and nothing chooses: the last epoch is kept.
     augmentation: transforms of training samples, name -> arguments, in order; cut_mix: share of mixed batches.
     unwrap_times: count on where a camera's clock of 32 bits began anew within a recording, which is refused otherwise.
     """
@@ -95,7 +98,7 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         _one_of("pairing", self.pairing, PAIRINGS)
-        _one_of("select_on", self.select_on, ("validation", "test"))
+        _one_of("select_on", self.select_on, JUDGES)
         _at_least("downsample", self.downsample, 1)
         vocabulary(self.token, self.grid)
         if self.max_ms is not None and not self.max_ms > 0:

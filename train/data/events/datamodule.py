@@ -86,6 +86,12 @@ class EventDataModule(TaskDataModule):
         """One class a recording."""
         return self.samples(split).labels
 
+    def speakers(self, split: str) -> NDArray[np.int64] | None:
+        """See `TaskDataModule.speakers`."""
+        samples: EventSamples = self.samples(split)
+        known = samples.recordings.speakers
+        return None if known is None else known[samples.indices]
+
     def _open(self, split: str) -> Recordings:
         return open_recordings(self.task, split)
 

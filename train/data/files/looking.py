@@ -67,13 +67,11 @@ def _packed(reports: Sequence[Plausibility]) -> dict[str, NDArray]:
 
 
 def _unpacked(arrays: dict[str, NDArray], count: int) -> list[Plausibility]:
-    columns = [arrays[name].reshape(count).tolist() for name in NUMBERS]
-    lowest, highest, codes = (arrays[name].tolist() for name in ("lowest", "highest", "polarities"))
-    if not len(lowest) == len(highest) == len(codes) == len(arrays["codes"]) == count:
+    known = arrays["codes"].reshape(count).tolist()
+    numbers = {name: arrays[name].reshape(count).tolist() for name in NUMBERS}
+    rows = {name: [tuple(row) for row in arrays[name].tolist()] for name in ("lowest", "highest", "polarities")}
+    if {len(row) for row in rows.values()} != {count}:
         raise ValueError("it holds other recordings")
-    return [
-        Plausibility(*numbers, tuple(low), tuple(high), tuple(code[:known]))
-        for *numbers, low, high, code, known in zip(
-            *columns, lowest, highest, codes, arrays["codes"].tolist(), strict=True
-        )
-    ]
+    rows["polarities"] = [code[:of] for code, of in zip(rows["polarities"], known, strict=True)]
+    columns = {**numbers, **rows}
+    return [Plausibility(**{name: column[index] for name, column in columns.items()}) for index in range(count)]

@@ -80,6 +80,13 @@ class SequenceDataModule(TaskDataModule):
         targets = torch.cat([batch.targets[0] for batch in self.batches(split, 1)])
         return targets[targets != IGNORED].numpy()
 
+    def speakers(self, split: str) -> NDArray[np.int64] | None:
+        """See `TaskDataModule.speakers`."""
+        known = self.samples(split).speakers
+        if known is None:
+            return None
+        return np.repeat(known, [int((batch.targets[0] != IGNORED).sum()) for batch in self.batches(split, 1)])
+
     def _open(self, split: str) -> SequenceSet:
         return self.task.open(split)
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
-from ..task import Validation
+from ..task import JUDGES, Validation
 from .sets import SequenceSet
 
 
@@ -21,7 +21,7 @@ class SequenceTask(ABC):
 
     name: what the task is called in figures and folders.
     validation: how validation samples are found, see ``task.Validation``.
-    select_on: the split that chooses the checkpoint, ``validation`` or ``test``, see ``task.TaskConfig``.
+    select_on: the split that chooses the checkpoint, ``validation``, ``test`` or ``none``, see ``task.TaskConfig``.
     """
 
     regression: ClassVar[bool] = False
@@ -31,8 +31,8 @@ class SequenceTask(ABC):
     select_on: str = "validation"
 
     def __post_init__(self) -> None:
-        if self.select_on not in ("validation", "test"):
-            raise PumiceError(f"task.select_on={self.select_on} is unknown; choose one of validation, test")
+        if self.select_on not in JUDGES:
+            raise PumiceError(f"task.select_on={self.select_on} is unknown; choose one of {', '.join(JUDGES)}")
         for entry in fields(self):
             value = getattr(self, entry.name)
             if entry.type == "int" and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
