@@ -29,7 +29,7 @@ class BatchBuilder(Dataset[EventBatch]):
     def __init__(self, samples: EventSamples, task: TaskConfig, training: bool, seed: int = 0) -> None:
         self.samples, self.task, self.training, self._seed = samples, task, training, seed
         self._augment = task.build_augmentation()
-        self._one_hot = np.eye(len(samples.class_names), dtype=np.float32)
+        self._one_hot = np.eye(task.num_classes or len(samples.class_names), dtype=np.float32)
         self._pad_unit = task.train_pad_unit if training and task.train_pad_unit else task.pad_unit
 
     def __getitem__(self, key: BatchKey) -> EventBatch:
