@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from tokenize import TokenError
 
@@ -72,7 +73,9 @@ def read_csv(path: Path, order: tuple[str, ...]) -> Columns:
             file.seek(0)
         try:
             lines = (text.decode("utf-8-sig") for text in file)
-            table = np.loadtxt(lines, delimiter=separator, ndmin=2, dtype=np.float64)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "loadtxt: input contained no data")
+                table = np.loadtxt(lines, delimiter=separator, ndmin=2, dtype=np.float64)
         except UnicodeDecodeError:
             raise ValueError("it is no text in UTF-8") from None
     names = tuple(cells) if named else order
