@@ -194,13 +194,13 @@ def show(console: Console, outcomes: dict[Fault, Outcome]) -> float:
 def chosen(arguments: argparse.Namespace) -> list[Fault]:
     """The faults that the options ask for."""
     faults = read_faults(arguments.faults)
-    if wrong := problems(faults, arguments.root):
-        raise SystemExit("\n".join(wrong))
     if arguments.room:
         faults = [fault for fault in faults if fault.room in arguments.room]
     faults = [fault for fault in faults if re.search(arguments.name, fault.name)]
     if not faults:
         raise SystemExit("no fault has such a room and name")
+    if wrong := problems(faults, arguments.root):
+        raise SystemExit("\n".join(wrong))
     return faults
 
 
