@@ -17,7 +17,7 @@ from pumice.models.adlif.network import AdLIFNetwork
 from pumice.program import Format, digest, load, save
 from pumice.program.nodes import LIF, SPIKES, AdaptiveLIF, DenseInput, LeakyIntegrator, Readout
 from pumice.quantize.adlif.codes import cell_codes, cell_fracs, constant_codes, decay_codes, threshold_codes
-from pumice.quantize.adlif.fold import FoldedCell, exact_cell
+from pumice.quantize.adlif.fold import FoldedCell
 from pumice.quantize.adlif.formats import CellFormats
 from pumice.quantize.adlif.report import STATES, lowering_report
 from pumice.quantize.config import QuantizationConfig, Widths
@@ -52,15 +52,23 @@ def test_the_same_weights_give_the_same_program(build_spiking, tmp_path):
 
 
 def test_codes_stand_for_the_float_constants(build_spiking):
+    """The constants by their equations (Baronig et al. 2024), from the parameters."""
     made = build_spiking()
-    program, exact = lowered(made), exact_cell(made.model.cells[0], "cells.0")
+    program, cell = lowered(made), made.model.cells[0]
     node = program["cells/0"]
-    for name, values in exact.constants.items():
+    p = {name: parameter.detach().double().numpy() for name, parameter in cell.named_parameters()}
+    (least_u, most_u), (least_w, most_w) = made.model.config.tau_u, made.model.config.tau_w
+    alpha = np.exp(-1 / (p["tau_u.p"] * most_u + (1 - p["tau_u.p"]) * least_u))
+    beta = np.exp(-1 / (p["tau_w.p"] * most_w + (1 - p["tau_w.p"]) * least_w))
+    q = made.model.config.q
+    constants = {"alpha": alpha, "rise": 1 - alpha, "beta": beta}
+    constants |= {"coupling": (1 - beta) * q * p["a"], "jump": (1 - beta) * q * p["b"]}
+    for name, values in constants.items():
         unit = 2.0 ** -getattr(node, f"{name}_frac")
-        assert np.abs(getattr(node, name) * unit - values).max() <= unit / 2, name
+        assert np.abs(getattr(node, name) * unit - values).max() <= unit / 2 * (1 + 1e-9), name
         assert unit <= 2 * values.max() / (2**15 - 1), name
     unit = np.exp2(-node.recurrent_frac.astype(float))[:, None]
-    error = np.abs(node.recurrent * unit - exact.recurrent)
+    error = np.abs(node.recurrent * unit - p["recurrent"])
     assert error[np.abs(node.recurrent) < 127].max() <= unit.max() / 2
     readout, float_readout = program["readout"], made.model.readout
     kappa = float_readout.tau.decay().detach().double().numpy()
@@ -144,7 +152,9 @@ def test_padding_is_not_looked_at(build_spiking):
     assert made.qat.formats() == before
 
 
-@pytest.mark.parametrize(("threshold", "frac", "code"), [(1.0, 12, 4096), (0.3, 3, 2), (1.0, -1, 0), (2.5, 0, 2)])
+@pytest.mark.parametrize(
+    ("threshold", "frac", "code"), [(1.0, 12, 4096), (0.3, 3, 2), (1.0, -1, 0), (2.5, 0, 2), (0.9, 2, 3)]
+)
 def test_the_threshold_of_codes_asks_what_the_threshold_asks(threshold, frac, code):
     potential = Format(16, True, frac)
     assert threshold_codes(threshold, potential, 2).tolist() == [code, code]

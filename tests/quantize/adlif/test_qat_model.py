@@ -230,6 +230,16 @@ def test_scales_freeze_by_themselves(build_spiking):
         assert bool(qat.scales_frozen) is expected
 
 
+def test_batches_of_evaluation_do_not_count(build_spiking):
+    made = build_spiking()
+    made.qat.freeze_scales_after = 1
+    for training in (False, False, True, False):
+        made.batch.apply(made.qat.train(training))
+        assert not made.qat.scales_frozen
+    made.batch.apply(made.qat.train())
+    assert made.qat.scales_frozen
+
+
 def test_frozen_model_survives_the_disk(build_spiking, tmp_path):
     made = build_spiking({"aggregation": "mean", "layers": 2})
     frozen, batch = made.qat.freeze(), made.batch
