@@ -175,14 +175,17 @@ def test_compute_by_hand():
         Operations("add", "sum", (8, 8), 8, dense=2, effective=2),
         Operations("divide", "mean", (64, 64), 8, dense=1, effective=1),
         Operations("lookup", "gelu", (8, 0), 8, dense=4, effective=4),
+        Operations("round", "sum", (32, 0), 8, dense=6, effective=5),  # an addition as wide as what is rounded
+        Operations("compare", "threshold", (8, 8), 1, dense=2, effective=2),
+        Operations("reset", "potential", (8, 0), 8, dense=2, effective=1),
     )
     estimate = energy(counts, profile(constants))
-    assert estimate.compute.low == pytest.approx(6 * 2 + 13 * 10 + 7 * 0.001 + 2 * 100)
-    assert estimate.compute.high == pytest.approx(6 * 3 + 13 * 10 + 7 * 0.001 + 2 * 100)
+    assert estimate.compute.low == pytest.approx(6 * 2 + 18 * 10 + 7 * 0.001 + 4 * 100)
+    assert estimate.compute.high == pytest.approx(6 * 3 + 18 * 10 + 7 * 0.001 + 4 * 100)
     assert estimate.memory.high == 0
     assert estimate.unpriced == {"divide-int64": 1}
     dense = energy(counts, profile(constants), skip_zeros=False)
-    assert dense.compute.low == pytest.approx(20 * 2 + 25 * 10 + 9 * 0.001 + 2 * 100)
+    assert dense.compute.low == pytest.approx(20 * 2 + 31 * 10 + 9 * 0.001 + 4 * 100)
     data = json.loads(json.dumps(estimate.to_dict()))
     assert data["per_event"]["compute"]["low"] == pytest.approx(estimate.compute.low / 4)
     assert data["per_sample"]["total"]["high"] == pytest.approx(estimate.total.high / 2)
