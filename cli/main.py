@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import PumiceError
 from ..version import __version__
+from .checkpoint import without_checkpoint
 from .help import overview, verb_header
 from .overrides import multirun_arguments, open_mappings, quoted, with_recipe, with_saved_overrides
 from .verbs import VERBS, Verb, find_verb
@@ -59,6 +60,10 @@ def _dispatch(arguments: list[str]) -> None:
     if any(argument.startswith("--experimental-rerun") for argument in rest):
         raise PumiceError("--experimental-rerun reads a pickle, which Pumice never does; give run_dir=... instead")
     listing = any(argument.split("=", 1)[0] in LISTING_FLAGS for argument in rest)
+    if verb.name == "evaluate" and not listing:
+        imported, rest = without_checkpoint(rest)
+        if imported:
+            _dispatch(imported)
     if verb.reads and not listing:
         verb, rest = verb.reading(rest)
     if verb.takes_plain(rest) and not listing:

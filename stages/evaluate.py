@@ -113,7 +113,7 @@ def _named(found: Mapping[str, Predictions | PredictedSeries]) -> dict[str, NDAr
 
 
 def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
-    top = list(figures["test"]["top"])[-1:]
+    top = [k for k in ("5",) if k in figures["test"]["top"]]
     columns = ("split", "samples", "accuracy", "95 % interval", *(f"top {k}" for k in top), "loss", "mean of batches")
     table = Table(*columns, title=f"float model on {task}")
     for protocol, entries in {"": figures, **figures.get("other_protocols", {})}.items():

@@ -24,7 +24,10 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="evaluate",
         summary="accuracy, loss and confusion matrix of the float model",
-        help="Reads weights.safetensors of the run folder; writes metrics.json and predictions.npz.",
+        help=(
+            "Reads weights.safetensors of the run folder; writes metrics.json and predictions.npz.\n"
+            "checkpoint=FILE [format=event-ssm|event-ssm-torch|se-adlif] imports weights first (docs/import.md)."
+        ),
         module="evaluate",
         sections=("task", "model"),
         needs=("weights.safetensors",),

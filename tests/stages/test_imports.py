@@ -276,6 +276,14 @@ def test_own_names_and_all_that_goes_on_from_there(small_run, tmp_path, capsys):
         loaded = pumice.load_model(tmp_path / suffix).state_dict()
         assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
     assert call("import", "weights", tmp_path / "w.pt", run_dir) == 0  # the same again
+    assert call("evaluate", f"checkpoint={tmp_path / 'w.pt'}", run_dir) == 0  # and once more, with its figures
+    figures = pumice.open_run(tmp_path / "pt").metrics["evaluate"]["test"]
+    assert set(figures["top"]) == {"2", "3", "5", "10"}
+    assert figures["batches"]["size"] == pumice.open_run(tmp_path / "pt").config["training"]["eval_batch_size"]
+    assert "name the file" in refused(capsys, "evaluate", "format=event-ssm", run_dir)
+    assert "format=other is unknown" in refused(
+        capsys, "evaluate", f"checkpoint={tmp_path / 'w.pt'}", "format=other", run_dir
+    )
     torch.save(
         pumice.build_model("s5/tiny", num_classes=20, vocab=700, d_model=8, d_ssm=8, stride=4).state_dict(),
         tmp_path / "v.pt",
