@@ -29,6 +29,8 @@ def test_figures_against_plain_loops():
     assert figures["confusion"] == confusion.tolist()
     assert figures["correct"] == np.trace(confusion)
     assert figures["accuracy"] == np.trace(confusion) / 200
+    interval = binomtest(int(np.trace(confusion)), 200).proportion_ci(0.95, method="wilson")
+    assert figures["accuracy_95"] == pytest.approx([interval.low, interval.high])
     assert figures["loss"] == pytest.approx(loss / 200, rel=1e-5)
     assert figures["accuracy_by_class"]["b"] == confusion[1, 1] / confusion[1].sum()
     assert figures["accuracy_by_class"]["d"] is None

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pumice.hw_sim import simulator
 from pumice.hw_sim.counts import count, count_float, print_counts
+from pumice.hw_sim.counts.table import _short as short
 from pumice.program import ProgramError, reference
 from pumice.program.nodes import QUERY, DiagonalSSM, Embedding, EventPool, Linear, Lookup, Multiply, Readout
 from pumice.program.random.programs import random_program, random_sample
@@ -424,6 +425,11 @@ def test_json_and_table(capsys):
         items = [item for item in macs if "{}x{}".format(*item.widths) == key]
         assert pair == pytest.approx((sum(i.effective for i in items) / 10, sum(i.dense for i in items) / 10), rel=5e-3)
     assert set(found) == {"{}x{}".format(*item.widths) for item in macs}
+
+
+def test_numbers_are_printed_with_three_digits():
+    numbers = {0: "-", 0.5: "0.5", 999.4: "999", 999.6: "1k", 1234: "1.23k", 999_600: "1M", 123_400_000: "123M"}
+    assert {value: short(value) for value in numbers} == numbers
 
 
 def number(text):
