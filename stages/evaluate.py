@@ -113,23 +113,23 @@ def _named(found: Mapping[str, Predictions | PredictedSeries]) -> dict[str, NDAr
 
 
 def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
-    top = [k for k in ("5",) if k in figures["test"]["top"]]
-    columns = ("split", "samples", "accuracy", "95 % interval", *(f"top {k}" for k in top), "loss", "mean of batches")
-    table = Table(*columns, title=f"float model on {task}")
+    table = Table("split", "samples", "accuracy", "95 % interval", "loss", title=f"float model on {task}")
     for protocol, entries in {"": figures, **figures.get("other_protocols", {})}.items():
-        for split in [split for split in SPLITS if split in entries]:
+        for split in SPLITS:
             entry = entries[split]
             low, high = entry["accuracy_95"]
             name = f"{split}, {protocol}" if protocol else split
             name += " (chose the weights)" if split == figures["selected_on"] and not protocol else ""
             interval = interval_text(low, high)
-            row = [name, str(entry["samples"]), f"{entry['accuracy']:.2%}", interval]
-            row += [f"{entry['top'][k]:.1%}" for k in top]
-            table.add_row(*row, f"{entry['loss']:.4f}", f"{entry['batches']['mean_of_means']:.2%}")
-    _show(table, folder)
-    if by_speaker := figures["test"].get("accuracy_by_speaker"):
-        low, high = (f"{choose(by_speaker.values()):.1%}" for choose in (min, max))
-        Console().print(f"test accuracy by speaker: {low} to {high}, {len(by_speaker)} speakers", highlight=False)
+            table.add_row(name, str(entry["samples"]), f"{entry['accuracy']:.2%}", interval, f"{entry['loss']:.4f}")
+    _show(table, folder, _other_counts(figures["test"]))
+
+
+def _other_counts(entry: Mapping[str, Any]) -> str:
+    """What scripts of others print of the test set, see `top_figures`."""
+    top = [f"top {k}: {share:.2%}" for k, share in entry["top"].items()]
+    batches = f"mean of the means of batches of {entry['batches']['size']}: {entry['batches']['mean_of_means']:.2%}"
+    return "; ".join(["test", *top, batches]).replace("test; ", "test, ", 1)
 
 
 def _print_series(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
@@ -140,7 +140,9 @@ def _print_series(figures: Mapping[str, Any], folder: RunFolder, task: str) -> N
     _show(table, folder)
 
 
-def _show(table: Table, folder: RunFolder) -> None:
+def _show(table: Table, folder: RunFolder, *lines: str) -> None:
     console = Console()
     console.print(table)
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(f"figures: {folder.path / 'metrics.json'}")
