@@ -1,10 +1,23 @@
-"""Folders that came from elsewhere: nothing in them leads out of them."""
+"""Files appear whole or not at all; of folders that came from elsewhere, nothing leads out of them."""
 
+import json
 import os
 
+import numpy as np
 import pytest
+from pumice.archives import load_arrays, save_arrays
 from pumice.errors import PumiceError
-from pumice.files import MAX_TEXT, check_inside, read_json, read_text, remove, remove_partial
+from pumice.files import (
+    MAX_TEXT,
+    PARTIAL,
+    atomic_path,
+    check_inside,
+    read_json,
+    read_text,
+    remove,
+    remove_partial,
+    write_json,
+)
 
 
 @pytest.fixture
@@ -78,3 +91,78 @@ def test_other_json_is_a_sentence(folder, content):
     (folder / "x.json").write_text(content, encoding="latin-1")
     with pytest.raises(PumiceError, match=r"x\.json cannot be read as JSON"):
         read_json(folder / "x.json")
+
+
+def test_a_file_appears_whole_under_its_name(tmp_path):
+    target = tmp_path / "deep/er/model.onnx"
+    with atomic_path(target) as path:
+        assert path.suffix == target.suffix
+        assert path.parent == target.parent
+        assert path.name.startswith(PARTIAL)
+        path.write_text("half")
+        assert not target.exists()
+        path.write_text("whole")
+    assert [entry.name for entry in target.parent.iterdir()] == ["model.onnx"]
+    assert target.read_text() == "whole"
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, error):
+    target = tmp_path / "results.json"
+    target.write_text("before")
+
+    def write():
+        with atomic_path(target) as path:
+            path.write_text("half")
+            assert target.read_text() == "before"
+            raise error
+
+    if isinstance(error, OSError):
+        with pytest.raises(PumiceError, match=r"cannot write .*results\.json: No space left on device; choose another"):
+            write()
+    else:
+        with pytest.raises(type(error)):
+            write()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
+    assert target.read_text() == "before"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_written_files_are_as_open_as_the_umask_lets_them(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "x.json", {})
+        save_arrays(tmp_path / "x.npz", {"a": np.arange(3)})
+        assert os.umask(umask) == umask  # what files are made with is as it was
+    finally:
+        os.umask(before)
+    for name in ("x.json", "x.npz"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_json_is_written_in_one_order_and_without_strange_numbers(tmp_path):
+    target = tmp_path / "x.json"
+    write_json(target, {"b": [1, None], "a": "é"})
+    assert json.loads(target.read_text()) == read_json(target) == {"a": "é", "b": [1, None]}
+    assert target.read_text().index('"a"') < target.read_text().index('"b"')
+    for strange in (float("nan"), float("inf"), -float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write_json(target, {"figure": strange})
+    assert read_json(target)["b"] == [1, None]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_arrays_come_back_from_a_file_that_was_there_before(tmp_path, compress):
+    target = tmp_path / "found.npz"
+    for value in (1, 2):
+        arrays = {"codes": np.full((2, 3), value, np.int16), "real": np.asfortranarray(np.eye(3)[:2] * value)}
+        save_arrays(target, arrays, compress=compress)
+        found = load_arrays(target, "simulate")
+        assert set(found) == set(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name], array)
+            assert found[name].dtype == array.dtype
+    target.write_bytes(target.read_bytes()[:-40])
+    with pytest.raises(PumiceError, match=r"found\.npz cannot be read .* redo=\[simulate\]"):
+        load_arrays(target, "simulate")
