@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -21,7 +24,76 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where pytest keeps folders of earlier runs
+SCRATCH = tempfile.mkdtemp(prefix="pumice-tests-")
+os.environ["TMPDIR"] = tempfile.tempdir = SCRATCH  # what tests, and all that they start, leave lies here, and goes
+
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell, and their children, ignore it
+
+COMPILE = """
+from pumice.hw_sim.simulator import run
+from pumice.program.random.programs import random_program, random_sample
+program = random_program(8)
+run(program, [random_sample(program, 0, 20)])
+"""
+"""The simulator's machine: a minute and more, once; numba keeps it beside the sources."""
+COMPILED = ("api", "benchmarks", "cli", "docs", "export", "hw_sim", "quantize", "robustness", "stages", "test_wheel.py")
+"""Folders and files of tests that run it."""
+
+
+def pytest_configure(config):
+    """Without pytest-xdist its marker is known too."""
+    config.addinivalue_line("markers", "xdist_group(name): tests that run in one worker")
+
+
+def pytest_unconfigure(config):
+    """Nothing stays in the system's temporary folder."""
+    if compiling := getattr(config, "pumice_compiling", None):
+        compiling.kill()
+        compiling.wait()
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+def pytest_sessionstart(session):
+    """Where workers share the tests, one process compiles for all of them, and holds a lock as long as it does."""
+    config = session.config
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        with open(Path(SCRATCH) / "compiling", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            command = [sys.executable, "-c", COMPILE]
+            config.pumice_compiling = subprocess.Popen(command, pass_fds=[lock.fileno()])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tell a worker of pytest-xdist where the lock is."""
+    node.workerinput["compiling"] = str(Path(SCRATCH) / "compiling")
+
+
+def pytest_collection_modifyitems(items):
+    """A worker gets whole files, those that share a run together; what needs no compiled machine comes first."""
+    for item in items:
+        shared = (
+            "small-finished" if "small_finished" in getattr(item, "fixturenames", ()) else item.nodeid.split("::")[0]
+        )
+        item.add_marker(pytest.mark.xdist_group(shared))
+    items.sort(key=runs_machine)
+
+
+def runs_machine(item):
+    """Whether a test may run the simulator's machine."""
+    return item.nodeid.partition("::")[0].removeprefix("tests/").partition("/")[0] in COMPILED
+
+
+def pytest_runtest_setup(item):
+    """Tests that run the machine wait for it, and do not compile it once more."""
+    path = getattr(item.config, "workerinput", {}).pop("compiling", None) if runs_machine(item) else None
+    if path:
+        with open(path) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+
 
 CLASSES = 20
 EVENTS = 60
@@ -113,8 +185,8 @@ def small_finished(small_run, tmp_path_factory):
     from pumice.stages.table import STAGES
 
     folder = tmp_path_factory.mktemp("small-finished") / "run"
-    settings = [*small_run, "quantize.qat.epochs=1", "quantize.max_dead_zone=1", "export.step_samples=5"]
-    settings += ["export.qdq_samples=30", "count.samples=3", "logging.progress=false"]
+    settings = [*small_run, "quantize.qat.epochs=1", "quantize.qat.lr=0.03", "quantize.max_dead_zone=1"]
+    settings += ["export.step_samples=5", "export.qdq_samples=30", "count.samples=3", "logging.progress=false"]
     finished, run_stage = Finished(folder, settings), run._run_stage
 
     def watched(stage, module, opened):
@@ -125,7 +197,8 @@ def small_finished(small_run, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "_run_stage", watched)
         patch.setenv("COLUMNS", "240")  # so that no printed table is folded
-        for stage in STAGES:
+        # the folder remembers the last target, which is onnx where nobody says another
+        for stage in sorted(STAGES, key=lambda stage: (stage.name == "report", stage.target == "onnx")):
             words = [stage.name] if not stage.target else ["export", f"target={stage.target}"]
             if stage.arithmetic == "loihi":
                 continue
@@ -134,6 +207,26 @@ def small_finished(small_run, tmp_path_factory):
             finished.printed[stage.name] = out.getvalue()
             assert ended.value.code == 0, out.getvalue()
     return finished
+
+
+@pytest.fixture(scope="session")
+def small_upto(small_finished, tmp_path_factory):
+    """``small_upto(*stages)``: a copy of the run of `small_finished` in which these stages alone have run."""
+    from pumice.files import read_json, write_json
+    from pumice.stages.folder import RunFolder
+    from pumice.stages.table import STAGES
+
+    def copy(*kept):
+        folder = tmp_path_factory.mktemp("small") / "run"
+        shutil.copytree(small_finished.folder, folder)
+        for stage in STAGES:
+            if stage.name not in kept:
+                RunFolder(folder, {}).forget(stage)
+        figures = read_json(folder / "metrics.json")
+        write_json(folder / "metrics.json", {name: figures[name] for name in kept})
+        return folder
+
+    return copy
 
 
 ECG_STEPS = 40

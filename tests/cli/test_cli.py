@@ -26,14 +26,9 @@ def pumice(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture(scope="module")
-def finished(small_run, tmp_path_factory):
+def finished(small_upto):
     """A finished run; copy it before changing it."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    for verb in ("train", "evaluate"):
-        with pytest.raises(SystemExit) as ended:
-            main([verb, *small_run, f"run_dir={folder}"])
-        assert ended.value.code == 0
-    return folder
+    return small_upto("train", "evaluate")
 
 
 @pytest.fixture

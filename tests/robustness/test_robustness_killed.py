@@ -108,11 +108,20 @@ def test_interrupted_in_every_stage(start, run_arguments, whole, results, tmp_pa
 
 
 def test_two_runs_in_one_folder(start, run_arguments, whole, results, check_sentence, tmp_path):
-    runs = [start(*run_arguments, f"run_dir={tmp_path / 'run'}") for _ in range(2)]
-    ends = sorted(run.ended() for run in runs)
-    assert ends[0][0] == 0, ends[0][1]
-    if ends[1][0] == 0:  # it came when the other had finished
-        assert "finished earlier" in ends[1][1]
-    else:
-        check_sentence(ends[1], "another process works in")
-    assert_same(results, tmp_path / "run", whole[0])
+    """The second is refused as long as the first works there, and finds all finished afterwards."""
+    folder = tmp_path / "run"
+    first = start(*run_arguments, f"run_dir={folder}")
+    while not (folder / "stages" / "train.json").exists():
+        assert first.process.is_alive(), first.ended()[1]
+        time.sleep(0.01)
+    os.kill(first.process.pid, signal.SIGSTOP)  # it works there until the second has come and gone
+    check_sentence(start(*run_arguments, f"run_dir={folder}").ended(), "another process works in")
+    os.kill(first.process.pid, signal.SIGCONT)
+    code, output = first.ended()
+    assert code == 0, output
+    assert_same(results, folder, whole[0])
+    code, output = start(*run_arguments, f"run_dir={folder}").ended()
+    assert code == 0, output
+    done = [stage for stage in STAGES if (folder / "stages" / f"{stage}.json").exists()]
+    assert all(f"{stage}: finished earlier" in output for stage in done)
+    assert_same(results, folder, whole[0])

@@ -26,13 +26,9 @@ def call(*arguments):
 
 
 @pytest.fixture(scope="module")
-def exported(small_run, tmp_path_factory):
+def exported(small_upto):
     """A run folder with a program of a barely trained model and its ONNX models."""
-    folder = tmp_path_factory.mktemp("export") / "run"
-    quick = [*small_run, "quantize.qat.epochs=0", "quantize.max_dead_zone=1", "export.step_samples=5"]
-    for verb in ("train", "quantize", "export"):
-        assert call(verb, *quick, f"run_dir={folder}") == 0
-    return folder
+    return small_upto("train", "quantize", "export-onnx")
 
 
 @pytest.fixture

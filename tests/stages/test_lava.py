@@ -14,7 +14,7 @@ from pumice.hw_sim.report.write import write_report
 from pumice.program import load, reference
 from pumice.stages import simulate
 
-QUICK = ["quantize.qat.epochs=0", "quantize.max_dead_zone=1", "logging.progress=false"]
+QUICK = ["quantize.max_dead_zone=1", "logging.progress=false"]
 WITH_LAVA = "simulate.backends=[run,step,lava]"
 REASON = "Lava needs Python 3.10, and none was found; install one"
 
@@ -26,12 +26,9 @@ def call(*arguments):
 
 
 @pytest.fixture(scope="module")
-def exported(small_run, tmp_path_factory):
+def exported(small_upto):
     """A run folder with a program of a barely trained model and its Lava bundle."""
-    folder = tmp_path_factory.mktemp("lava") / "run"
-    for verb in ("train", "evaluate", "quantize", "export"):
-        assert call(verb, *small_run, *QUICK, "target=lava", f"run_dir={folder}") == 0
-    return folder
+    return small_upto("train", "evaluate", "quantize", "export-lava")
 
 
 @pytest.fixture
@@ -188,7 +185,7 @@ def test_shares():
 def test_a_clocked_network_in_lavas_own_dense(interpreter, small_ecg_run, tmp_path):
     """A whole run: potentials of every step, spikes and states of two sequences; then the bundle on its own."""
     folder = tmp_path / "run"
-    quick = ["model.layers=1", "model.hidden=12", "training.epochs=1", "quantize.qat.epochs=0", *QUICK[1:]]
+    quick = ["model.layers=1", "model.hidden=12", "training.epochs=1", "quantize.qat.epochs=0", *QUICK]
     lava = ["simulate.backends=[run,lava]", "simulate.lava_parts=stock", "target=lava"]
     for verb in ("train", "evaluate", "quantize", "simulate", "export"):
         assert call(verb, *small_ecg_run, *quick, *lava, f"run_dir={folder}") == 0

@@ -21,8 +21,8 @@ STAGES = ("train", "evaluate", "quantize", "simulate", "count")
 
 
 @pytest.fixture(scope="module")
-def settings(small_run):
-    return [*small_run, "quantize.qat.epochs=0", "logging.progress=false", "count.samples=3"]
+def settings(small_finished):
+    return small_finished.settings
 
 
 def call(*arguments):
@@ -32,11 +32,10 @@ def call(*arguments):
 
 
 @pytest.fixture(scope="module")
-def finished(settings, tmp_path_factory):
+def finished(small_upto, settings):
     """A run with a report and no ONNX export; copy it before changing it."""
-    folder = tmp_path_factory.mktemp("simulated") / "run"
-    for verb in (*STAGES, "report"):
-        assert call(verb, *settings, f"run_dir={folder}") == 0
+    folder = small_upto(*STAGES)
+    assert call("report", *settings, f"run_dir={folder}") == 0
     return folder
 
 
@@ -149,7 +148,7 @@ def test_signs_are_told_by_stages_and_report(run_dir, settings, monkeypatch, cap
     assert json.loads((run_dir / "simulate.json").read_text())["notes"] == [note]
     assert call("report", *settings, f"run_dir={run_dir}") == 0
     assert "values that clipped: token 0.0%" in (run_dir / "report.html").read_text()
-    assert call("quantize", *settings, f"run_dir={run_dir}", "redo=[quantize]") == 0
+    assert call("quantize", *settings, "quantize.qat.epochs=0", f"run_dir={run_dir}", "redo=[quantize]") == 0
     assert "note: values that clipped: token 0.0%" in capsys.readouterr().out
 
 
@@ -196,7 +195,9 @@ def test_the_report_holds_the_figures_of_the_stages(finished):
     counted = json.loads((finished / "counts.json").read_text())
     rows = {row["model"]: row for row in data["accuracy"]}
     assert rows["integer"]["accuracy"] == simulated["accuracy"]["run"]["accuracy"]
-    assert rows["qat"]["accuracy"] is None
+    quantized = json.loads((finished / "stages" / "quantize.json").read_text())["figures"]
+    for name in ("ptq", "qat"):
+        assert rows[name]["correct"] == quantized[name]["test"]["correct"]
     assert rows["onnxruntime"]["accuracy"] is None
     assert data["stages"]["export-onnx"] is None
     per_event = counted["integer"]["per_event"]
@@ -210,16 +211,12 @@ def test_the_report_holds_the_figures_of_the_stages(finished):
     assert data["memory"]["float32"]["state"] == counted["float32"]["totals"]["state_bits"] / 8
 
 
-def test_csv_and_json_agree(finished):
-    data = json.loads((finished / "report.json").read_text())
-    assert all((finished / name).is_file() for name in FILES)
+def test_every_file_of_the_report_is_there(finished):
+    """Their figures: test_shown_*.py."""
+    assert all((finished / name).stat().st_size > 0 for name in FILES)
     with (finished / "report" / "accuracy.csv").open() as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
-    assert float(rows["integer"]["accuracy"]) == data["accuracy"][3]["accuracy"]
     assert rows["onnxruntime"]["accuracy"] == ""
-    with (finished / "report" / "confusion.csv").open() as file:
-        matrix = [[int(cell) for cell in row[1:]] for row in list(csv.reader(file))[1:]]
-    assert matrix == data["confusion"]["rows"]
 
 
 def test_what_has_not_run_is_said_and_not_invented(run_dir, settings):
