@@ -14,11 +14,12 @@ from omegaconf import OmegaConf
 from pumice.errors import PumiceError
 from pumice.records import record_path
 from pumice.stages.folder import RunFolder, file_digest, first_difference
-from pumice.stages.run import _run_stage, _stages_to_redo
+from pumice.stages.run import _run_stage, _stages_to_redo, _validation_accuracy
 from pumice.stages.stage import Stage
 from pumice.stages.table import STAGES
 
 NAMES = [stage.name for stage in STAGES]
+REPORTED = ("train", "quantize", "count")
 OF_NO_RESULT = {"system", "logging", "redo", "run_dir", "target"}
 """Sections that say how a run is made and where: threads, workers, what is told."""
 
@@ -117,6 +118,22 @@ EXPECTED = {
 def test_the_sections_of_every_stage():
     """A section that leaves this table needs a reason: the stage's results would no longer follow it."""
     assert {stage.name: set(stage.sections) for stage in STAGES} == EXPECTED
+
+
+def test_the_files_that_a_stage_reads():
+    """What leaves this table needs a reason: the stage would stay finished though it changes."""
+    weights, program = ("weights.safetensors",), ("program.npz",)
+    assert {stage.name: stage.needs for stage in STAGES if stage.needs} == {
+        "evaluate": weights,
+        "quantize": weights,
+        "simulate": (*program, "quantized.safetensors", *weights),
+        "export-onnx": (*program, *weights),
+        "export-lava": program,
+        "export-netx": program,
+        "count": program,
+        "report": ("metrics.json",),
+    }
+    assert {stage.name: stage.uses for stage in STAGES if stage.uses} == {"simulate": ("predictions.npz",)}
 
 
 def test_it_is_finished_until_something_changes(finished, stage):
@@ -230,3 +247,19 @@ def test_the_first_difference_is_named_by_its_whole_key():
     assert first_difference(there, {**there, "b": {"x": 1}}) == ("b.y", [1, 2], None)
     assert first_difference(there, {**there, "c": 0}) == ("c", None, 0)
     assert first_difference(there, {**there, "a": {"x": 1}}) == ("a", None, {"x": 1})
+
+
+@pytest.mark.parametrize("chosen", ["ptq", "qat"])
+def test_sweepers_get_the_accuracy_of_the_model_that_was_kept(tmp_path, config, chosen):
+    folder = RunFolder(tmp_path, config)
+    train, quantize, count = (next(stage for stage in STAGES if stage.name == name) for name in REPORTED)
+    values = {"float": 0.1, "ptq": 0.2, "qat": 0.3}
+    figures = {name: {"validation": {"accuracy": value}} for name, value in values.items()}
+    for stage, found in ((train, {"best": {"accuracy": 0.4}}), (quantize, {**figures, "chosen": chosen}), (count, {})):
+        placed(tmp_path, stage)
+        folder.begin(stage)
+        folder.finish(stage, found, 1.0)
+    assert _validation_accuracy(folder, [train]) == 0.4
+    assert _validation_accuracy(folder, [train, quantize]) == values[chosen]
+    assert _validation_accuracy(folder, [train, quantize, count]) == values[chosen]
+    assert _validation_accuracy(folder, [count]) is None

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import numpy as np
+import pumice
 import pytest
 from pumice.api import backends
 from pumice.cli.main import main
@@ -153,15 +154,24 @@ def test_signs_are_told_by_stages_and_report(run_dir, settings, monkeypatch, cap
 
 
 def test_a_backend_may_get_fewer_samples(run_dir, settings):
-    more = [
-        "simulate.backends=[run,step,onnx]",
-        "simulate.samples.step=5",
-        "simulate.samples.onnx=6",
-        "simulate.traced=1",
-    ]
+    """The first ones; what is told of it is of these alone. The report's sample is the one asked for."""
+    more = ["simulate.backends=[run,step,onnx]", "simulate.samples.step=5", "simulate.samples.onnx=6"]
+    more += ["simulate.traced=1", "simulate.example=3"]
     assert call("simulate", *settings, f"run_dir={run_dir}", "redo=[simulate]", *more) == 0
-    backends = json.loads((run_dir / "simulate.json").read_text())["backends"]
+    result = json.loads((run_dir / "simulate.json").read_text())
+    backends = result["backends"]
     assert {name: entry["samples"] for name, entry in backends.items()} == {"run": 40, "step": 5, "onnx": 6}
+    task = json.loads((run_dir / "stages" / "train.json").read_text())["settings"]["task"]
+    lengths = [len(times) for _, times in pumice.load_data(task).program_samples("test")]
+    for name, entry in backends.items():
+        assert entry["events"] == sum(lengths[: entry["samples"]])
+        assert entry["events_per_s"] == round(entry["events"] / entry["seconds"])
+        assert entry["traced"] == 1
+        assert result["accuracy"][name]["samples"] == entry["samples"]
+    with np.load(run_dir / "simulate.npz") as arrays:
+        assert len(arrays["example_times"]) == lengths[3]
+        np.testing.assert_array_equal(arrays["example_logits"][-1], arrays["run"][3])
+        assert result["example"] == {**result["example"], "sample": 3, "label": int(arrays["labels"][3])}
 
 
 def test_the_reference_sees_samples_in_their_own_order():
