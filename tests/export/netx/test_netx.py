@@ -57,6 +57,17 @@ def test_the_file_holds_what_lava_dl_names(tmp_path):
         assert file["layer/1/weight"].shape == last.weight.shape
 
 
+@pytest.mark.parametrize("exponent", [0, 1, 3])
+def test_a_positive_weight_exponent_is_folded_in_once(tmp_path, exponent):
+    program = random_loihi(3, value="dense", layers=1, recurrent=True, extreme=False, **LOADABLE)
+    rng, node = np.random.default_rng(0), next(iter(program.of_type(LoihiLIF)))
+    drawn = {name: 2 * rng.integers(-15, 16, getattr(node, name).shape) for name in ("weight", "recurrent")}
+    write_net(changed(program, **drawn, weight_exponent=exponent), tmp_path / "network.net")
+    with h5py.File(tmp_path / "network.net") as file:
+        np.testing.assert_array_equal(file["layer/0/weight"][()], drawn["weight"] << exponent)
+        np.testing.assert_array_equal(file["layer/0/weight_rec"][()], drawn["recurrent"] << exponent)
+
+
 def test_a_weight_exponent_is_folded_into_the_weights(tmp_path):
     program = changed(random_loihi(3, value="dense", layers=1, extreme=False, **LOADABLE), weight_exponent=-1)
     written, read = write_net(program, tmp_path / "a.net")[0], read_net(tmp_path / "a.net")[0]

@@ -80,14 +80,17 @@ def test_rows_at_random_and_at_the_ends_of_their_range(dtype):
             assert clipped == sum(not -3 <= value <= 2 for value in in_python(*asked))
 
 
-@pytest.mark.parametrize("apart", [(1 << 26) + 1, (1 << 29) + 3, (1 << 30) - 1])
-def test_roots_next_to_a_square(apart):
-    """epsilon takes the radicand just below, onto and beyond a square that float64 may round to it."""
-    for root in (apart + 1, apart + 2):
-        for beside in (-1, 0, 1):
-            epsilon = root * root + beside - apart * apart
-            asked = [0, apart], [], [7, 7], (3, 2, 1), 0, epsilon
-            assert in_kernel(*asked)[0] == in_python(*asked)
+@pytest.mark.parametrize("root", [1 << 27, (1 << 28) + 2, (1 << 29) + 6, (1 << 30) - 2])
+def test_roots_below_a_square_that_float64_cannot_tell(root):
+    """One below the next square, which float64 rounds up to: half of the right root is a tie, of the next one less."""
+    radicand, apart = (root + 1) ** 2 - 1, root // 2
+    assert isqrt(radicand) == root
+    assert int(np.sqrt(np.float64(radicand))) == root + 1
+    asked = [0, apart], [], [], (0, 0, 0), 0, radicand - apart**2
+    assert in_kernel(*asked)[0] == in_python(*asked) == [0, 1]
+    for beside in (1, 2):
+        asked = [0, apart], [], [7, 7], (3, 2, 1), 0, radicand + beside - apart**2
+        assert in_kernel(*asked)[0] == in_python(*asked)
 
 
 def test_a_row_without_variance_is_its_offset():
