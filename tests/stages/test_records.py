@@ -77,6 +77,7 @@ def stage(request):
 def finished(tmp_path, config, stage):
     """The folder of a run in which the stage has finished with the composed settings."""
     folder = RunFolder(tmp_path, config)
+    (tmp_path / "metrics.json").write_text('{"an earlier stage": {"figure": 2}}')
     placed(tmp_path, stage)
     folder.begin(stage)
     folder.finish(stage, {"figure": 1}, 1.25)
@@ -143,7 +144,8 @@ def test_it_is_finished_until_something_changes(finished, stage):
     assert record["inputs"] == files
     assert record["outputs"] == {name: file_digest(finished.path / name) for name in stage.writes}
     assert record["seconds"] == 1.25
-    assert json.loads((finished.path / "metrics.json").read_text())[stage.name] == {"figure": 1}
+    figures = json.loads((finished.path / "metrics.json").read_text())
+    assert figures == {"an earlier stage": {"figure": 2}, stage.name: {"figure": 1}}
 
 
 def test_a_changed_input_makes_it_unfinished(finished, stage):

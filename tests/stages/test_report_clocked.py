@@ -232,6 +232,11 @@ def test_a_comparison_names_what_its_costs_are_means_of(finished, tmp_path):
     (unquantized / "program.npz").unlink()
     rows = write_comparison([finished, unquantized], tmp_path)
     assert [row["clocked"] for row in rows] == [True, None]
+    totals = json.loads((finished / "counts.json").read_text())["integer"]["totals"]
+    products = (totals["effective_macs"] + totals["effective_acs"]) / (3 * STEPS)
+    assert totals["effective_acs"] > 0
+    assert rows[0]["products"] == pytest.approx(products)
+    assert rows[1]["products"] is None
     page = (tmp_path / "comparison.html").read_text()
     assert "matrices a step that" in page
     assert "Energy a step is" in page
@@ -269,6 +274,10 @@ def test_accuracies_that_are_shown(finished, page, figures):
         assert figures.spans(rows[name]["95 % interval"].replace(" %", ""), low, high, 100)
     assert (rows["integer, simulator"]["lost"], rows["integer, simulator"]["won"]) == (str(lost), str(won))
     assert figures.near(rows["integer, simulator"]["p"], figures.mcnemar(lost, won))
+    record = json.loads((finished / "stages" / "quantize.json").read_text())["figures"]["ptq"]["test"]
+    assert figures.near(rows["calibrated"]["accuracy"], record["correct"] / record["samples"], 100)
+    assert record["correct"] not in {int(told.sum()) for told in right.values()}
+    assert rows["fine-tuned"]["accuracy"] == rows["integer, onnxruntime"]["accuracy"] == "not run"
     assert figures.near(page.facts["float accuracy"], right["float"].mean(), 100)
     assert figures.near(page.facts["integer accuracy"], right["integer, simulator"].mean(), 100)
     counted = np.zeros((3, 3), dtype=int)
@@ -297,6 +306,7 @@ def test_spikes_and_operations_that_are_shown(finished, page, figures):
     samples = [(rng.integers(-1, 2, (STEPS, 6)).astype(float), np.arange(STEPS) * 4000) for _ in range(3)]
     traces = reference.run(program, samples)
     rates = rows_of(page, "Spikes")
+    assert "a mean over the steps of all test samples" in page.text["Spikes"]
     for layer in range(2):
         spikes = np.mean([trace.values[f"cells/{layer}"] for trace in traces])
         assert figures.near(rates[f"layer {layer}"]["spikes a neuron and step"], spikes, 100)
@@ -325,6 +335,29 @@ def test_spikes_and_operations_that_are_shown(finished, page, figures):
                        ("additions", "adds"), ("roundings", "rounds"), ("resets", "resets")):  # fmt: skip
         assert figures.near(shown[name][0], totals[what] / per)
     assert figures.near(shown["effective accumulates"][1], counted.counts["neurobench"]["Effective_ACs"])
+
+
+def test_differing_values_are_those_of_all_backends(finished, tmp_path, read_page):
+    shutil.copytree(finished, tmp_path / "run")
+    simulate = json.loads((finished / "simulate.json").read_text())
+    simulate["differing"] = simulate["backends"]["run"]["differing"] = 7
+    (tmp_path / "run" / "simulate.json").write_text(json.dumps(simulate))
+    entry = {"differing": 0, "values": 1234, "samples": 90, "recordings": 3, "events_per_s": 5678}
+    exported = {"program": simulate["program"], "onnxruntime": "1.0", "float": {}}
+    exported |= {"sequence": {**entry, "differing": 20}, "step": {**entry, "differing": 300}}
+    exported["qdq"] = {"largest_difference": 0.25, "largest_logit": 4.0, "same_class": 88, "samples": 90}
+    (tmp_path / "run" / "onnx").mkdir()
+    (tmp_path / "run" / "onnx" / "export.json").write_text(json.dumps(exported))
+    write_report(tmp_path / "run")
+    page = read_page(tmp_path / "run" / "report.html")
+    assert page.facts["differing values"] == "327"
+    rows = rows_of(page, "Parity")
+    assert [rows[f"onnxruntime {form}"]["differing"] for form in ("sequence", "step")] == ["20", "300"]
+    assert rows["onnxruntime step"]["values compared"] == "1,234"
+    assert rows["run"]["differing"] == "7"
+    assert "7 values differ from those of reference" in page.text["Parity"]
+    assert "its largest error is 0.25 of logits up to 4" in page.text["Parity"]
+    assert "the class the same on 88 of 90 decisions" in page.text["Parity"]
 
 
 def test_noise_and_memory_that_are_shown(finished, page, figures):
