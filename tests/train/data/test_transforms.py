@@ -228,3 +228,26 @@ def test_an_augmentation_set_to_none_is_left_out():
     events = channel_events(100)
     augment = build_augmentation({name: None for name in SPEECH}, CHANNELS)
     assert np.array_equal(augment(events, np.random.default_rng(0)), events)
+
+
+def turned(transform, count=400):
+    """Where two pixels, right of and below the centre of 129 x 129, end up, as complex numbers (count, 2)."""
+    pair = make_events(np.arange(2), np.array([104, 64]), np.array([64, 104]), np.zeros(2))
+    rng = np.random.default_rng(0)
+    moved = [transform(pair, rng) for _ in range(count)]
+    return np.array([[complex(int(x), int(y)) - (64 + 64j) for _, x, y, _ in events.tolist()] for events in moved])
+
+
+def test_rotations_keep_the_orientation_and_go_both_ways():
+    ends = turned(Rotate(1.0, 30, (129, 129, 2)))
+    degrees = np.rad2deg(np.angle(ends[:, 0]))
+    assert (degrees.min(), degrees.max()) == pytest.approx((-30, 30), abs=2)
+    assert degrees.mean() == pytest.approx(0, abs=3)
+    quarter = np.rad2deg(np.angle(ends[:, 1] / ends[:, 0]))
+    np.testing.assert_allclose(quarter, 90, atol=3)
+
+
+def test_scales_go_up_and_down():
+    ends = np.abs(turned(Scale(1.0, 1.5, (129, 129, 2)))[:, 0]) / 40
+    assert (ends.min(), ends.max()) == pytest.approx((1 / 1.5, 1.5), abs=0.03)
+    assert ends.mean() == pytest.approx((1 / 1.5 + 1.5) / 2, abs=0.04)

@@ -98,3 +98,13 @@ def test_so_many_batches_are_mixed_as_the_task_says():
     ]
     assert shares[0] == pytest.approx(0.3, abs=0.08)
     assert shares[1] == 0
+
+
+def test_crops_begin_at_any_event():
+    samples = Telling(2, 2)
+    samples.events = [make_events(np.arange(12), np.arange(12))] * 2
+    task = TaskConfig("telling", "shd", 12, (12,), pad_unit=1, max_events=10)
+    builder = BatchBuilder(samples, task, training=True, seed=5)
+    starts = [int(builder[BatchKey(0, number, (0,))].tokens[0, 0]) for number in range(90)]
+    assert np.bincount(starts).shape == (3,)
+    assert np.bincount(starts).min() > 15

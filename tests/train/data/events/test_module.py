@@ -92,6 +92,9 @@ def test_training_crops_at_random_places_and_evaluation_at_the_end(shd):
     for row in range(8):
         events, _ = module.test_dataset[row]
         assert first.tokens[row, : first.lengths[row]].tolist() == events["x"][:30].tolist()
+        values, times = module.program_samples("test", 8)[row]  # what a program reads is cropped alike
+        assert values.tolist() == events["x"][:30].tolist()
+        assert times.tolist() == events["t"][:30].tolist()
 
 
 def test_later_stages_get_samples_in_order_without_augmentation(shd):
