@@ -99,19 +99,16 @@ def test_padding_is_not_looked_at(build):
     assert [name for name, tensor in found[0].items() if not torch.equal(tensor, found[1][name])] == []
 
 
-def test_states_between_samples_of_a_stride_count(build):
-    made = build({"stride": 8, "stages": 1, "layers_per_stage": 1}, lengths=(64,))
-    tokens, dt, lengths, pool_dt = made.batch
-    quiet = made.qat.state_dict()["layers.0.state_frac"].clone()
-    with torch.no_grad():
-        made.qat.model.embedding.weight[3] *= -1e6  # layer norm turns it around
-        made.qat.model.embedding.weight[3, 0] += 1e7
-    burst = tokens.clone()
-    burst[:, 1:8] = 3  # only events that a strided read-out does not sample
-    dt = torch.zeros_like(dt)
-    dt[:, 8] = 1e5  # and nothing of them is left when the next one is sampled
-    calibrate(made.qat, [Inputs(burst, dt, lengths, pool_dt)])
-    assert (made.qat.layers[0].state_frac < quiet).any()
+def test_the_states_of_every_event_are_looked_at(build, monkeypatch):
+    """Those between the samples of a stride too, and none of the padding."""
+    rows, right = [], Peaks.update
+    monkeypatch.setattr(Peaks, "update", lambda self, states: (rows.append(len(states)), right(self, states)))
+    made = build({"stride": 4, "stages": 1, "layers_per_stage": 2}, lengths=(70, 57, 3, 1))
+    assert rows == [70 + 57 + 3 + 1, 17 + 14]  # the second layer comes after a stride of 4
+    rows.clear()
+    observer = made.qat.observer()
+    made.qat.observe(observer, made.batch)
+    assert rows == [131, 31]
 
 
 def test_states_keep_their_headroom(build):

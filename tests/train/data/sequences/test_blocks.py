@@ -11,6 +11,7 @@ from pumice.train.data.sequences.batch import LabelledSequence, collate_blocks
 from pumice.train.data.sequences.binned import bin_events
 from pumice.train.data.sequences.datamodule import SequenceDataModule
 from pumice.train.data.sequences.kinds import sequence_task
+from pumice.train.data.sources.shd_layout import ShdRecordings
 from tonic.transforms import ToFrame
 
 
@@ -106,3 +107,12 @@ def test_shd_files(shd_root):
     values = {"source": "shd", "root": str(shd_root), "validation": {"by": "sample", "fraction": 0.2}}
     data = SequenceDataModule(sequence_task(BINNED | values))
     assert [len(data.samples(split)) for split in ("train", "validation", "test")] == [48, 12, 21]
+    events = ShdRecordings(shd_root / "SHD" / "shd_train.h5", 700, 20)
+    train, held = data.samples("train"), data.samples("validation")
+    assert sorted([*train._chosen, *held._chosen]) == list(range(60))
+    for rows in (train, held):  # each recording keeps its own events and label
+        batch = rows.batch(range(len(rows)), None)
+        assert batch.targets[:, 1].tolist() == events.labels[rows._chosen].tolist()
+        for row, recording in enumerate(rows._chosen[:5].tolist()):
+            counts = bin_events(events.events(recording), 700, 5, 4)
+            np.testing.assert_array_equal(batch.inputs[row, : len(counts)], counts)
