@@ -4,9 +4,15 @@ from __future__ import annotations
 
 
 class PumiceError(Exception):
-    """A mistake in what the user gave; the message names the thing, the limit and the fix in one sentence."""
+    """A mistake in what the user gave; the message names the thing, the limit and the fix in one sentence.
+
+    It stays one line, whatever it repeats of a file: control characters are escaped.
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in super().__str__())
 
 
 class BackendUnavailable(PumiceError):

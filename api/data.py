@@ -10,7 +10,7 @@ from ..train.data.events.datamodule import EventDataModule
 from ..train.data.sequences.datamodule import SequenceDataModule
 from ..train.data.sequences.kinds import sequence_task
 from ..train.data.task import task_config
-from .presets import settings_of
+from .presets import settings_of, usable
 
 
 def load_data(
@@ -46,6 +46,7 @@ def load_data(
     """
     settings = settings_of("task", task, changes)
     sizes = (batch_size, eval_batch_size, seed, workers, bucket_batches)
-    if settings.get("kind") is None:
-        return EventDataModule(task_config(settings), *sizes)
-    return SequenceDataModule(sequence_task(settings), *sizes)
+    with usable("task"):
+        if settings.get("kind") is None:
+            return EventDataModule(task_config(settings), *sizes)
+        return SequenceDataModule(sequence_task(settings), *sizes)

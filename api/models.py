@@ -15,7 +15,7 @@ from ..models.initial import Shape
 from ..quantize.families import model_family
 from ..train.weights import Weights, read_weights
 from .data import load_data
-from .presets import kind_of, settings_of
+from .presets import kind_of, settings_of, usable
 
 WEIGHTS = "weights.safetensors"
 MOST_BYTES, MOST_TENSORS = 1 << 27, 1 << 14
@@ -102,12 +102,13 @@ def built(
             f"a model of family {family.name} is built with {' or '.join(family.inputs)}, the size of its input, but "
             f"{had} is given; give one of these"
         )
-    shapes = limited(family.shapes(settings, **given))
-    if weights is not None:
-        weights.check_shapes(shapes)
-    for _ in shapes:
-        pass
-    return family.build(settings, seed=seed, **given)
+    with usable("model"):
+        shapes = limited(family.shapes(settings, **given))
+        if weights is not None:
+            weights.check_shapes(shapes)
+        for _ in shapes:
+            pass
+        return family.build(settings, seed=seed, **given)
 
 
 def limited(shapes: Iterable[Shape]) -> Iterator[Shape]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any, cast
 
 from omegaconf import OmegaConf
 
 from ..errors import PumiceError
+from ..program import ProgramError
 
 
 def preset(group: str, name: str) -> dict[str, Any]:
@@ -42,6 +44,24 @@ def settings_of(group: str, given: str | Mapping[str, Any], changes: Mapping[str
     else:
         raise PumiceError(f"a {group} is a name from configs/{group} or a mapping of settings, not {kind_of(given)}")
     return merged(values, changes or {})
+
+
+@contextlib.contextmanager
+def usable(what: str) -> Iterator[None]:
+    """Say that settings are of another kind than what reads them takes: they may come from any file.
+
+    Raises:
+        PumiceError: naming ``what`` has them, and what went wrong.
+    """
+    try:
+        yield
+    except ProgramError:
+        raise
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise PumiceError(
+            f"a setting of the {what} is of another kind than it takes ({type(error).__name__}: {reason}); correct it"
+        ) from error
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def family_named(name: str) -> Family[Any, Any, Any]:
     Raises:
         PumiceError: there is none.
     """
-    if name not in FAMILIES:
+    if not isinstance(name, str) or name not in FAMILIES:
         raise PumiceError(f"model family '{name}' cannot be quantized; use one of {', '.join(FAMILIES)}")
     return FAMILIES[name]
 
@@ -47,7 +47,7 @@ def model_family(name: str | None) -> FloatFamily[Any]:
     """
     own = {family.name: family for family in FAMILIES.values() if family.arithmetic == ARITHMETICS[0]}
     known: dict[str, FloatFamily[Any]] = dict(own) | FLOAT_FAMILIES
-    if name is None or name not in known:
+    if not isinstance(name, str) or name not in known:
         raise PumiceError(f"model.family={name} is unknown; use one of: {', '.join(known)}")
     return known[name]
 

@@ -74,14 +74,19 @@ class Session:
         """All outputs by name; entries of ``inputs`` that the model does not read are left out.
 
         Raises:
-            PumiceError: a token, a code or a gap of a valid event that the program does not take.
+            PumiceError: a token, a code or a gap of a valid event that the program does not take; or whatever the
+                runtime refuses.
         """
         for name, (low, high) in self._ranges.items():
             if name not in inputs:
                 raise PumiceError(f"the model checks an input {name!r}, which is not given; write the model anew")
             _check_range(name, inputs[name], low, high, inputs["valid"])
         known = {name: inputs[name] for name in self.inputs}
-        return dict(zip(self.outputs, self._session.run(None, known), strict=True))
+        try:
+            return dict(zip(self.outputs, self._session.run(None, known), strict=True))
+        except Exception as error:  # onnxruntime has a dozen kinds
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise PumiceError(f"onnxruntime cannot run the model ({reason}); write it anew") from error
 
     def states(self, batch: int) -> dict[str, np.ndarray]:
         """The states of ``batch`` streams before their first event."""

@@ -158,3 +158,27 @@ def test_huge_settings_in_a_small_file_are_a_sentence(refused, name):
 def test_a_model_whose_checkpoint_could_not_be_read_is_not_built(changes, match):
     with pytest.raises(pumice.PumiceError, match=match):
         pumice.build_model("s5/tiny", num_classes=20, vocab=700, **changes)
+
+
+STRANGE = {
+    "augmentation": ("task", {"augmentation": {"roll": 3}}),
+    "a list of augmentations": ("task", {"augmentation": [1]}),
+    "tick": ("task", {"tick_ms": [1]}),
+    "sensor": ("task", {"sensor": [{}]}),
+    "validation": ("task", {"validation": 3}),
+    "family": ("model", {"family": ["s5"]}),
+    "dropout": ("model", {"dropout": None}),
+    "two lines": ("task", {"slice_events": "a\nb"}),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_settings_of_another_kind_in_a_file_are_a_sentence(tmp_path, name):
+    section, changes = STRANGE[name]
+    presets = {"model": "s5/tiny", "task": "spoken-digits"}
+    info = {group: settings_of(group, preset) for group, preset in presets.items()}
+    info[section] |= changes
+    save_weights(tmp_path / "x.safetensors", torch.nn.Linear(1, 1), info)
+    with pytest.raises(pumice.PumiceError) as refused:
+        pumice.load_model(tmp_path / "x.safetensors")
+    assert "\n" not in str(refused.value)

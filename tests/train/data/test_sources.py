@@ -122,6 +122,9 @@ def test_truncated_and_foreign_files_are_refused(tmp_path, shd_file):
     [
         ("labels", np.full(4, 20), "labels outside 0 to 19"),
         ("labels", np.zeros(3), "not equally many"),
+        ("labels", np.full(4, 0.5), "labels holds float64 of shape \\(4,\\), not a whole number a recording"),
+        ("labels", 3, "labels holds int64 of shape \\(\\), not"),
+        ("extra/speaker", 3, "speaker holds int64 of shape \\(\\), not"),
         ("extra/speaker", np.zeros(5), "speakers and labels"),
         ("extra/keys", np.array([b"a", b"b"]), "names 2 classes, the task has 20"),
     ],

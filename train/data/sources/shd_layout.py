@@ -46,10 +46,10 @@ class ShdRecordings:
                     raise ValueError(f"it has no {missing[0]}")
                 self._times, counts = _read_ragged(file.data("spikes/times"))
                 self._units, unit_counts = _read_ragged(file.data("spikes/units"))
-                self.labels = np.asarray(file.data("labels")[()]).astype(np.int64)
+                self.labels = _whole_numbers(file.data("labels"))
                 names = [_text(name) for name in file.data("extra/keys")[()]]
                 known = "extra/speaker" in file
-                self.speakers = file.data("extra/speaker")[()].astype(np.int64) if known else None
+                self.speakers = _whole_numbers(file.data("extra/speaker")) if known else None
         except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
             raise PumiceError(
                 f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); delete it and fetch it anew"
@@ -115,6 +115,15 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
             return tuple(_text(name) for name in file.data("extra/keys")[()])
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
         raise PumiceError(f"{path} names no classes ({error}); it has to be in SHD's layout") from error
+
+
+def _whole_numbers(dataset: h5py.Dataset) -> NDArray[np.int64]:
+    values = np.asarray(dataset[()])
+    whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool((np.abs(values) < 2**53).all()))
+    if values.ndim != 1 or not whole or (values.astype(np.int64) != values).any():
+        found = f"{values.dtype} of shape {values.shape}"
+        raise ValueError(f"{dataset.name} holds {found}, not a whole number a recording")
+    return values.astype(np.int64)
 
 
 def _read_ragged(dataset: h5py.Dataset) -> tuple[NDArray, NDArray[np.int64]]:
