@@ -8,11 +8,13 @@ looked at before they are followed, and sizes are compared with what is stored b
 from __future__ import annotations
 
 import contextlib
+import itertools
 import mmap
 import os
+import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -31,12 +33,18 @@ PLAUSIBLE_BYTES, PLAUSIBLE_RATIO = 1 << 26, 8
 """What events, weights and labels of more than these bytes grow at most when they are unpacked."""
 DOUBTFUL_BYTES = 1 << 30
 """Content above this has to lie on the disk for a quarter at least: sparse files hold nothing."""
+MOST_PLACES = 1000
+"""At which an attribute of text may be found."""
 SHUFFLE, DEFLATE, CHECKSUM = 2, 1, 3
 PIPELINE = (SHUFFLE, DEFLATE, CHECKSUM)
 """HDF5's numbers of the filters that are undone here, in the order in which writers apply them."""
 _CHECKSUM_BYTES = 4
+SEQUENCES, TEXTS = 0, 1
+"""HDF5's kinds of rows of variable length; of others the library calls functions that it does not have."""
 HEAP = b"GCOL\1\0\0\0"
 _ENTRY = np.dtype([("count", "<u4"), ("heap", "<u8"), ("index", "<u4")])
+_LENGTHS = struct.Struct("<3H")
+_ROWS = 9  # HDF5's number of types of variable length
 _HEAP_HEAD, _OBJECT_HEAD = struct.Struct("<8sQ"), struct.Struct("<HH4xQ")
 
 
@@ -46,17 +54,27 @@ def open_hdf5(path: str | Path) -> Iterator[Group]:
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: no file, or one with a user block.
+        ValueError: no file; one with a user block, with addresses of other widths, or of which the disk does not hold
+            much; or whatever the library raises in the block, in files that are damaged.
     """
     import h5py
 
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError("it is no file")
-    with h5py.File(path, "r") as file, path.open("rb") as raw:
-        if file.userblock_size:
-            raise ValueError("it has a user block")
-        yield Group(file, raw)
+    try:
+        with path.open("rb") as raw:
+            size, held = os.fstat(raw.fileno()).st_size, 512 * os.fstat(raw.fileno()).st_blocks
+        if size > max(PLAUSIBLE_BYTES, PLAUSIBLE_RATIO * held):  # the library takes what any header declares
+            raise ValueError(f"it declares {size:,} bytes, which the disk does not hold")
+        with h5py.File(path, "r") as file, path.open("rb") as raw:
+            if file.userblock_size:
+                raise ValueError("it has a user block")
+            if set(file.id.get_create_plist().get_sizes()) != {8}:
+                raise ValueError("its addresses or sizes do not have 64 bits")
+            yield Group(file, raw)
+    except (LookupError, RuntimeError, TypeError, MemoryError, ArithmeticError) as error:
+        raise ValueError((str(error).splitlines() or [type(error).__name__])[0].strip("'\"")) from error
 
 
 class Group:
@@ -120,17 +138,18 @@ class Group:
         """
         import h5py
 
-        attributes, texts = self._group.attrs, False
+        attributes, texts = self._group.attrs, []
         for name in attributes:
             found = attributes.get_id(name)
             entries = prod(found.shape or ())
-            text = found.dtype.kind == "O" and h5py.check_string_dtype(found.dtype)  # each may be as long as the file
-            size = entries * (os.fstat(self._raw.fileno()).st_size if text else found.dtype.itemsize)
-            if not (text or found.dtype.kind in "biufS") or size > (DOUBTFUL_BYTES if text else FREE_BYTES):
+            text = found.dtype.kind == "O" and h5py.check_string_dtype(found.dtype)
+            size = entries * (_ENTRY.itemsize if text else found.dtype.itemsize)
+            if not (text or found.dtype.kind in "biufS") or size > FREE_BYTES:
                 raise ValueError(f"its attribute {name} is large, or neither numbers nor text")
-            texts |= bool(text)
+            if text:
+                texts.append(found.name)
         if texts:
-            Heaps(self._raw).check_all()
+            _check_texts(texts, self._raw)
         return dict(attributes)
 
     def _walk(self, name: str) -> Any:
@@ -171,6 +190,9 @@ def check_dataset(dataset: h5py.Dataset, raw: BinaryIO) -> None:
         rows = np.dtype("u1") if h5py.check_string_dtype(dataset.dtype) else h5py.check_vlen_dtype(dataset.dtype)
     if kind not in "biufSO" or (kind == "O" and getattr(rows, "kind", "O") not in "biuf"):
         raise ValueError(f"{name} holds {dataset.dtype}, neither numbers nor text")
+    kind_of_rows = dataset.id.get_type().encode()[3] & 15 if rows is not None else TEXTS
+    if kind_of_rows not in (SEQUENCES, TEXTS):
+        raise ValueError(f"{name} holds rows of an unknown kind, {kind_of_rows}")
     if dataset.shape is None:
         raise ValueError(f"{name} holds nothing")
     entry = dataset.id.get_type().get_size() if rows is None else _ENTRY.itemsize  # texts tell that of a pointer
@@ -206,9 +228,9 @@ class Heaps:
         """Refuse the heap at ``start``; what begins otherwise the library refuses.
 
         Raises:
-            ValueError: free space without a size, or heaps within heaps.
+            ValueError: free space without a size, objects that end behind their heap, or heaps within heaps.
         """
-        if start in self._seen:
+        if start in self._seen or start >= self._size:
             return
         self._seen.add(start)
         head = self._read(start, _HEAP_HEAD.size)
@@ -218,27 +240,62 @@ class Heaps:
         while place + _OBJECT_HEAD.size <= min(end, self._size):
             index, _, size = _OBJECT_HEAD.unpack(self._read(place, _OBJECT_HEAD.size))
             self._left -= 1
-            if self._left < 0 or (index == 0 and size == 0):
+            need = size if index == 0 else _OBJECT_HEAD.size + -(-size // 8) * 8
+            if self._left < 0 or not 0 < need <= end - place:  # where the library's addresses wrap, it goes back
                 raise ValueError("its heap of texts and rows is damaged")
-            place += size if index == 0 else _OBJECT_HEAD.size + -(-size // 8) * 8
-
-    def check_all(self) -> None:
-        """Refuse any heap, wherever it lies: for attributes, whose places are not known.
-
-        Raises:
-            ValueError: as of `check`, or a file that is too long to be searched.
-        """
-        if self._size > DOUBTFUL_BYTES:
-            raise ValueError(f"it has attributes of text in {self._size:,} bytes, more than are searched for heaps")
-        with mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            start = content.find(HEAP)
-            while start >= 0:
-                self.check(start)
-                start = content.find(HEAP, start + len(HEAP))
+            place += need
 
     def _read(self, start: int, size: int) -> bytes:
         self._raw.seek(start)
         return self._raw.read(size)
+
+
+def _check_texts(names: Collection[bytes], raw: BinaryIO) -> None:
+    """Refuse attributes of text that declare more than the file holds, or whose heap is damaged.
+
+    The library takes what an entry declares before it looks into the heap, and does not tell where an attribute lies.
+    So each place is looked at that can be one.
+
+    Args:
+        names: of the attributes.
+        raw: the file itself.
+
+    Raises:
+        ValueError: naming the attribute; or a file that is too long to be searched.
+    """
+    heaps, size = Heaps(raw), os.fstat(raw.fileno()).st_size
+    if size * len(names) > DOUBTFUL_BYTES:
+        raise ValueError(f"it has {len(names)} attributes of text in {size:,} bytes, more than are searched for them")
+    with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for name in names:
+            shown, found = name.decode(errors="backslashreplace"), _attributes(content, name)
+            if not 0 < len(found) <= MOST_PLACES:
+                raise ValueError(f"its attribute {shown} is packed, or repeated very often")
+            if any(_referred(entries, heaps) > size for entries in found):
+                raise ValueError(f"its attribute {shown} declares more text than the file holds")
+
+
+def _attributes(content: mmap.mmap, name: bytes) -> list[bytes]:
+    """The entries of all that can be an attribute ``name`` of text; none of what is shared with other objects.
+
+    It is a version, a byte of flags, the sizes of name, type and shape, in version 3 a character set; then name, type,
+    shape and entries, each padded to 8 bytes in version 1.
+    """
+    length, word = re.escape((len(name) + 1).to_bytes(2, "little")), re.escape(name + b"\0")
+    heads = rb"(?:(?<=(?:\x01.|\x02\x00)%b.{4}%b)|(?<=(\x03\x00)%b.{5}%b))" % (length, word, length, word)
+    found = []
+    for match in itertools.islice(re.finditer(word + heads, content, re.DOTALL), MOST_PLACES + 1):
+        head = match.start() - (9 if match[1] else 8)
+        multiple = 8 if content[head] == 1 else 1
+        lengths = [-(-length // multiple) * multiple for length in _LENGTHS.unpack_from(content, head + 2)]
+        kind, shape, start = (match.start() + sum(lengths[:count]) for count in (1, 2, 3))
+        version, axes = content[shape : shape + 2].ljust(2, b"\0")
+        at = shape + (8 if version == 1 else 4)
+        extent = content[at : at + 8 * axes].ljust(8 * axes, b"\0")
+        count = prod(struct.unpack(f"<{axes}Q", extent))
+        if start < len(content) and content[kind] & 15 == _ROWS and count * _ENTRY.itemsize <= FREE_BYTES:
+            found.append(content[start : start + count * _ENTRY.itemsize])
+    return found
 
 
 def _check_on_disk(name: str, size: int, raw: BinaryIO) -> None:
@@ -248,10 +305,9 @@ def _check_on_disk(name: str, size: int, raw: BinaryIO) -> None:
 
 def _referred(content: bytes, heaps: Heaps) -> int:
     """How many elements rows of variable length have together: each is a count, the place of a heap, and an index."""
-    entries = np.frombuffer(content, _ENTRY)
-    for start in np.unique(entries["heap"][entries["count"] > 0]).tolist():
-        if start < 1 << 62:
-            heaps.check(start)
+    entries = np.frombuffer(content, _ENTRY, len(content) // _ENTRY.itemsize)
+    for start in np.unique(entries["heap"]).tolist():  # of empty rows the library walks over the heap, too
+        heaps.check(start)
     return int(entries["count"].sum(dtype=np.int64))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -83,7 +84,16 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         return {"": np.load(path, mmap_mode="r", allow_pickle=False)}  # a map is never larger than the file
     except FileNotFoundError:
         raise PumiceError(f"{path} does not exist; name a .npy or .npz file") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        OverflowError,
+        TokenError,
+        SyntaxError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise PumiceError(f"{path} is no .npy or .npz file of numbers, or damaged ({error}); write it anew") from error
 
 
