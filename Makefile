@@ -28,7 +28,7 @@ demo: install
 	$(RUN)/pumice run
 
 test: $(CHECKS)
-	$(RUN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(CHECKS)
 

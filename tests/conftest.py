@@ -43,9 +43,15 @@ COMPILED = ("api", "benchmarks", "cli", "docs", "export", "hw_sim", "quantize", 
 """Folders and files of tests that run it."""
 
 
-def pytest_configure(config):
-    """Without pytest-xdist its marker is known too."""
-    config.addinivalue_line("markers", "xdist_group(name): tests that run in one worker")
+SHARING = (
+    "cli/test_cli.py",
+    "stages/test_export_onnx.py",
+    "stages/test_lava.py",
+    "stages/test_reads.py",
+    "stages/test_shown",
+    "stages/test_simulate_report.py",
+)
+"""Files of tests that ask for the run of `small_finished`."""
 
 
 def pytest_unconfigure(config):
@@ -72,13 +78,21 @@ def pytest_configure_node(node):
     node.workerinput["compiling"] = str(Path(SCRATCH) / "compiling")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A worker gets whole files, and one of them all those that share the run of `small_finished`."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return "small-finished" if file.removeprefix("tests/").startswith(SHARING) else file
+
+    return Files(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """A worker gets whole files, those that share a run together; what needs no compiled machine comes first."""
-    for item in items:
-        shared = (
-            "small-finished" if "small_finished" in getattr(item, "fixturenames", ()) else item.nodeid.split("::")[0]
-        )
-        item.add_marker(pytest.mark.xdist_group(shared))
+    """What needs no compiled machine comes first."""
     items.sort(key=runs_machine)
 
 
