@@ -30,7 +30,7 @@ for seed in range(8):
         check(draw(seed, extreme=True), seed, 9)
 small = {"stages": 1, "layers": 1, "width": 3, "modes": 2}
 for name in ("mean", "time", "last", "window", "forget"):
-    check(random_program(3, readout=name, stride=1, **small), 1, 12, 1)  # of one event no time passes
+    check(random_program(3, readout=name, stride=1, pairing="causal", **small), 1, 12, 1)  # of one event no time passes
 halves = random_network(1, value="dense", input="real", inputs=3)
 rows = (np.arange(-15, 15).reshape(10, 3) + 0.5) * halves.value_input.output.scale
 result = compare(halves, [(rows, 1000 * np.arange(10))], BACKENDS, traced=1)
