@@ -31,24 +31,26 @@ def images(tmp_path_factory):
 
 
 def test_from_training_to_the_report(images, tmp_path, capsys):
-    main(
-        [
-            "run",
-            "task=smnist",
-            "model=spikingssm/smnist",
-            f"task.root={images}",
-            f"run_dir={tmp_path / 'run'}",
-            "model.d_model=4",
-            "model.d_state=4",
-            "training.epochs=1",
-            "training.warmup_epochs=0",
-            "quantize.qat.epochs=1",
-            "simulate.backends=[reference,twin,run,step]",
-            "export.step_samples=1",
-            "logging.progress=false",
-            "system.threads=1",
-        ]
-    )
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                "run",
+                "task=smnist",
+                "model=spikingssm/smnist",
+                f"task.root={images}",
+                f"run_dir={tmp_path / 'run'}",
+                "model.d_model=4",
+                "model.d_state=4",
+                "training.epochs=1",
+                "training.warmup_epochs=0",
+                "quantize.qat.epochs=1",
+                "simulate.backends=[reference,twin,run,step]",
+                "export.step_samples=1",
+                "logging.progress=false",
+                "system.threads=1",
+            ]
+        )
+    assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert "differing values: 0" in printed
     assert "spikes a neuron and step: blocks/0/neurons" in printed

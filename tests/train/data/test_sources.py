@@ -171,5 +171,5 @@ def test_a_damaged_gesture_recording_is_refused(dvs_root):
 
 
 def test_an_unknown_source_is_refused():
-    with pytest.raises(PumiceError, match=r"task.source=nmnist is unknown; choose one of spoken-digits"):
-        open_recordings(task("shd", source="nmnist"), "train")
+    with pytest.raises(PumiceError, match=r"task.source=elsewhere is unknown; choose one of spoken-digits"):
+        open_recordings(task("shd", source="elsewhere"), "train")
