@@ -1,6 +1,7 @@
 """Verbs on a .net file of lava-dl, or a program file, without a run folder."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -50,7 +51,11 @@ def test_a_net_file_is_simulated_and_compared(pumice, tmp_path):
             np.testing.assert_array_equal(arrays["logits"][index], trace.logits)
             np.testing.assert_array_equal(arrays[f"series.{index}"], trace.series)
             best = program.class_names[trace.logits.argmax()]
-            assert f"sample {index}: {best}" in out or f"sample {index}: class {best}" in out
+            (told,) = re.findall(rf"^sample {index}: class (.*), ([\d.e-]+) spikes a step$", out, re.MULTILINE)
+            value = trace.logits.max() * program[program.logits].output.scale
+            assert told[0] == best
+            assert float(told[1]) == pytest.approx(value, rel=1e-3)
+            assert 0 < value <= 1
 
 
 def test_a_difference_ends_with_exit_code_1(pumice, monkeypatch):

@@ -127,3 +127,13 @@ def test_diff_of_a_decay_shared_by_a_layer_and_one_a_neuron():
     other = replace(shared, nodes=tuple(apart if entry is node else entry for entry in shared))
     (entry,) = diff(shared, other)["changed"]
     assert entry == {"node": "cells/0", "field": "dv", "first": node.dv, "second": f"shape ({node.neurons},)"}
+
+
+def test_a_single_unit_is_a_difference():
+    program = random_program(1, value="dense", stages=1, layers=1)
+    node = program["decoder"]
+    bias = node.bias.astype(np.int64)
+    bias[1] -= 1
+    other = replace(program, nodes=(*program.nodes[:-1], replace(node, bias=bias)))
+    (entry,) = diff(program, other)["changed"]
+    assert entry == {"node": "decoder", "field": "bias", "entries": 3, "differing": 1, "largest": 1}

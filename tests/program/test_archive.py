@@ -238,3 +238,50 @@ def test_a_program_in_a_pipe_or_nowhere_is_a_sentence(tmp_path):
         load(tmp_path)
     with pytest.raises(ProgramError, match="does not exist"):
         load(tmp_path / "nowhere.npz")
+
+
+def refuse(path, sentence, most_bytes=MIB):
+    with pytest.raises(ValueError, match=sentence):
+        read_arrays(path, most_bytes)
+
+
+def test_the_limit_is_that_of_all_arrays_together(tmp_path):
+    """A byte more than allowed is refused, though each array is small."""
+    path = tmp_path / "a.npz"
+    write(path, *((name, npy((100,), bytes(100))) for name in "abc"), packing=zipfile.ZIP_STORED)
+    with zipfile.ZipFile(path) as archive:
+        total = sum(member.file_size for member in archive.infolist())
+    assert set(read_arrays(path, total)) == set("abc")
+    refuse(path, f"it declares {total} bytes of arrays, the limit is {total - 1}", total - 1)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    write(tmp_path / "a.npz", ("a", npy((1,), b"1")), ("a", npy((1,), b"2")))
+    refuse(tmp_path / "a.npz", "two of its arrays have one name")
+
+
+def test_arrays_that_share_their_bytes_are_refused(tmp_path):
+    """Both entries of the directory lead to the first one's data: together they are longer than the file."""
+    path, content = tmp_path / "a.npz", npy((5000,), bytes(5000))
+    write(path, ("a", content), packing=zipfile.ZIP_STORED)
+    whole = path.read_bytes()
+    start = whole.index(b"PK\x01\x02")
+    end = whole.index(b"PK\x05\x06")
+    entry = whole[start:end]
+    second = entry.replace(b"a.npy", b"b.npy")
+    tail = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 2, 2, len(entry) + len(second), start, 0)
+    path.write_bytes(whole[:start] + entry + second + tail)
+    refuse(path, "its arrays overlap")
+
+
+@pytest.mark.parametrize("kind", ["U3", "S3", "M8[s]", "c16", "V4"])
+def test_arrays_of_anything_but_numbers_are_refused(tmp_path, kind):
+    np.savez(tmp_path / "a.npz", a=np.zeros(2, dtype=kind))
+    refuse(tmp_path / "a.npz", r"'a\.npy' holds '\w', not numbers")
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_shapes_that_the_bytes_do_not_fill_are_refused(tmp_path, count):
+    write(tmp_path / "a.npz", ("a", npy((4,), bytes(count))))
+    refuse(tmp_path / "a.npz", r"declares the shape \(4,\), which its bytes do not fill")

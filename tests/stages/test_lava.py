@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import numpy as np
+import pumice
 import pytest
 from pumice.api import backends
 from pumice.cli.main import main
@@ -59,6 +60,11 @@ def test_the_bundle_holds_the_shortest_samples_and_their_logits(exported):
     record = json.loads((exported / "stages" / "export-lava.json").read_text())
     with np.load(exported / "lava" / "inputs.npz") as inputs, np.load(exported / "lava" / "expected.npz") as expected:
         flags, tokens, logits = inputs["flags"][:, 0], inputs["values"][:, 0], expected["logits"]
+    task = json.loads((exported / "stages" / "train.json").read_text())["settings"]["task"]
+    lengths = [len(times) for _, times in pumice.load_data(task).program_samples("test")]
+    chosen = record["figures"]["samples"]
+    assert sorted(lengths[index] for index in chosen) == sorted(lengths)[:2]
+    assert chosen != [0, 1]
     assert flags.tolist().count(2) == 2
     assert len(flags) == record["figures"]["events"] + 2
     starts = np.flatnonzero(flags == 2)

@@ -14,6 +14,15 @@ def test_lost_and_won_differ_here(shown):
     assert float_right != integer_right
 
 
+def test_scores_are_logits_in_units_of_the_float_model(shown):
+    with np.load(shown.folder / "simulate.npz") as arrays:
+        np.testing.assert_allclose(arrays["scores"], shown.logits, rtol=1e-12)
+        np.testing.assert_allclose(arrays["float"], shown.floats, rtol=1e-6)
+    shifted = shown.logits - shown.logits.max(1, keepdims=True)
+    loss = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(shifted)), shown.labels]
+    assert shown.simulated["accuracy"]["run"]["loss"] == pytest.approx(loss.mean(), abs=1e-3)
+
+
 def test_accuracies_of_the_page(shown, figures):
     _, rows = shown.table_of("Accuracy")
     assert list(rows) == ["float", "calibrated", "fine-tuned", "integer, simulator", "integer, onnxruntime"]

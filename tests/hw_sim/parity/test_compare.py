@@ -171,3 +171,15 @@ def test_the_table_of_a_comparison_says_what_was_compared(backends):
     assert cells[0][:6] == ("reference", "oracle", "", nodes, f"{clipped:,}", f"{gaps:,}")
     assert cells[1][:6] == ("late", f"{values:,}", "1", nodes, f"{clipped:,}", f"{gaps:,}")
     assert table.caption.startswith("late: first difference in sample 2, logits of decoder, channel 1: ")
+
+
+def test_every_value_that_differs_is_counted():
+    program = random_program(8, value="token", stages=1, stride=2, pairing="causal")
+    samples = [random_sample(program, seed, 20) for seed in range(2)]
+    right, wrong = (reference.run(program, samples, trace=True) for _ in range(2))
+    wrong[1].values["stages/0/layers/0/y"][3:5, :2] += 1
+    wrong[0].logits[:] *= -1
+    changed = int((wrong[0].logits != right[0].logits).sum())
+    assert changed > 1
+    backends = {"right": lambda *_: right, "wrong": lambda *_: wrong}
+    assert compare(program, samples, backends, traced=2).differing == 4 + changed

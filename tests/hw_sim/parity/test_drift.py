@@ -171,3 +171,13 @@ def test_drift_is_not_measured_of_clocked_networks():
     program = random_network(1, value="dense")
     with pytest.raises(ProgramError, match="DiagonalSSM nodes, of which this program has none"):
         measure_drift(program, *random_sample(program, 0, 5))
+
+
+def test_it_holds_up_to_the_bound_and_no_further():
+    program = random_program(1, stages=1, layers=1, state_width=32)
+    (drift,) = measure_drift(program, *random_sample(program, 0, 50)).values()
+    for rounding, holds in ((drift.bound, True), (drift.bound * 1.001 + 1e-3, False)):
+        assert replace(drift, rounding=rounding).holds is holds
+    one = drift.rounding.copy()
+    one[-1] = 2 * drift.bound[-1] + 1
+    assert not replace(drift, rounding=one).holds

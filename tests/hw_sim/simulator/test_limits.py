@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pumice.hw_sim.parity.compare import compare
-from pumice.program import Format, Program
+from pumice.program import Format, Program, reference
 from pumice.program.nodes import (
     GAP_FORMAT,
     LIF,
@@ -18,6 +18,7 @@ from pumice.program.nodes import (
     DenseInput,
     DiagonalSSM,
     GapInput,
+    Linear,
     Multiply,
     Readout,
 )
@@ -100,6 +101,37 @@ def test_decay_steps_beyond_32_bits(backends):
     program = read_by_last(VALUE, GAP, node)
     assert program["ssm"].bounds()["the decay step"] >= 1 << 31
     check(program, backends)
+
+
+def test_linear_sums_beyond_32_bits_of_operands_of_16(backends):
+    """Weights and inputs are narrow; the sum is not."""
+    node = Linear(
+        name="y",
+        inputs=("x",),
+        output=WORD,
+        formats=(WORD,),
+        weights=(np.array([[TOP, TOP], [-TOP, -TOP], [TOP, -TOP]]),),
+        weight_widths=(16,),
+        weight_fracs=(np.full(3, 18),),
+        bias=np.array([1 << 30, -(1 << 30), 5]),
+    )
+    assert 1 << 31 <= node.bounds()["the sum"] < 1 << 32
+    check(read_by_last(VALUE, node), backends)
+
+
+def test_states_of_17_bits_whose_products_are_small(backends):
+    """Nothing but the state itself passes 16 bits."""
+    node = ssm("async", 18)
+    node = replace(
+        node, state_width=18, read_shift=2, input_re=node.input_re // 64, input_im=node.input_im // 64,
+        input_frac=np.array([9, 9]), decay_re=np.full((1, 2), -5), decay_im=np.full((1, 2), 3),
+    )  # fmt: skip
+    program = read_by_last(VALUE, GAP, node)
+    assert max(node.bounds().values()) < 1 << 30
+    result = check(program, backends)
+    (trace,) = reference.run(program, samples()[:1])
+    assert np.abs(trace.states["ssm"]).max() > 1 << 15
+    assert result.oracle.states == (1, 1)
 
 
 @pytest.mark.parametrize("factor", [TOP, -TOP])
