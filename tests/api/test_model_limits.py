@@ -116,11 +116,14 @@ def peak():  # not ru_maxrss, which begins with what the process that started th
     (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
     return int(line.split()[1]) >> 10
 
-for path in sys.argv[1:]:
+for path in [sys.argv[1], *sys.argv[1:]]:  # the first one is loaded twice: what it imports is no memory of the file's
     before, began = peak(), time.process_time()
     try:
         pumice.load_model(path)
     except pumice.PumiceError as error:
+        if path == sys.argv[1] and "warm" not in globals():
+            warm = open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here on
+            continue
         print(json.dumps([peak() - before, time.process_time() - began, str(error)]))
 """
 
