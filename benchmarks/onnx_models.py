@@ -28,6 +28,7 @@ from pumice.export.onnx import build_sequence, build_step
 from pumice.export.onnx.feed import feed
 from pumice.export.onnx.float import adlif as float_adlif
 from pumice.export.onnx.float import s5 as float_s5
+from pumice.export.onnx.float.steps import float_feed
 from pumice.export.onnx.qdq import QDQ
 from pumice.export.onnx.session import Session
 from pumice.hw_sim.simulator import Simulator, run
@@ -91,7 +92,7 @@ def network_ways(name: str, events: int, batch: int) -> list[Way]:
     values = np.random.default_rng(0).poisson(0.2, (events, inputs)).astype(np.float32)
     step = float_adlif.build_float_step(network, program.class_names)
     sequence = float_adlif.build_float_sequence(network, program.class_names)
-    float_one = float_adlif.float_feed(torch.from_numpy(values)[None], torch.tensor([events]))
+    float_one = float_feed(torch.from_numpy(values)[None], torch.tensor([events]))
     return make_ways(program, (values, np.arange(events) * 1000), batch, step, sequence, float_one)
 
 

@@ -25,6 +25,7 @@ from float_onnx import FloatStep
 from programs import CLOCKED, STEP_US, TICK_US, make_network, make_s5, make_stream
 from pumice.export.onnx.float import adlif as float_adlif
 from pumice.export.onnx.float import s5 as float_s5
+from pumice.export.onnx.float.steps import float_feed
 from pumice.export.onnx.session import Session
 from pumice.hw_sim.simulator import Simulator, run
 from pumice.models.s5.classifier import S5Classifier
@@ -132,7 +133,7 @@ def network_ways(name: str, steps: int) -> tuple[list[Way], str]:
     np.testing.assert_allclose(onnxruntime_step(), torch_step(), rtol=1e-3, atol=1e-3)
     whole = torch.from_numpy(values)[None]
     sequence = Session(float_adlif.build_float_sequence(model, names).SerializeToString())
-    fed = float_adlif.float_feed(whole, torch.tensor([steps]))
+    fed = float_feed(whole, torch.tensor([steps]))
     others = [
         Way(EVENT, "onnxruntime, float32 step", onnxruntime_step, few, yardstick=True),
         Way(EVENT, "torch, float32 step", torch_step, few),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import dropout
 
 from ..program.bounds import I64_LIMIT
 from ..program.formats import Format
@@ -102,6 +103,13 @@ def lookup(x: Tensor, real: Tensor, table: Tensor, input: Format) -> Tensor:
     """Values of ``table`` (2**width,) at the codes of x; ``real`` is the function's value, for the gradient."""
     exact = table.to(x.dtype)[codes(x, input) - input.min]
     return replace(real, exact) if real.requires_grad else exact
+
+
+def shared_dropout(x: Tensor, probability: float, training: bool) -> Tensor:
+    """Dropout with one mask over time, as the float model's."""
+    if not training or probability == 0:
+        return x
+    return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), probability)
 
 
 def windows(x: Tensor, window: int) -> Tensor:

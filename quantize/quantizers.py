@@ -27,7 +27,7 @@ from ..errors import PumiceError
 from ..models.modules import ModuleDict
 from ..program.formats import Format
 from .codes import Floats, Fracs, rounded
-from .rounding import RoundHalfUp, pow2
+from .rounding import RoundHalfUp, pow2, pow2_quantize
 
 UNSET = -(1 << 30)
 
@@ -129,6 +129,17 @@ class QuantActivation(QuantIdentity):
     @frac.setter
     def frac(self, frac: int) -> None:
         self.scaling.frac.fill_(frac)
+
+
+Quantizers = ModuleDict[QuantActivation]
+"""Of edges, in place of plain rounding and saturation."""
+
+
+def store(quantizers: Quantizers | None, edge: str, x: Tensor, format: Format) -> Tensor:
+    """``sat(rhu(x))``, by the edge's own quantizer where there are any."""
+    if quantizers is not None:
+        return quantizers[edge](x)
+    return pow2_quantize(x, format.frac, format.width, format.signed)
 
 
 class TensorQuantizer(QuantWeightMixin, nn.Module):

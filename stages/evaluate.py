@@ -115,7 +115,7 @@ def _named(found: Mapping[str, Predictions | PredictedSeries]) -> dict[str, NDAr
 def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
     table = Table("split", "samples", "accuracy", "95 % interval", "loss", title=f"float model on {task}")
     for protocol, entries in {"": figures, **figures.get("other_protocols", {})}.items():
-        for split in filter(entries.__contains__, SPLITS):
+        for split in [split for split in SPLITS if split in entries]:
             entry = entries[split]
             low, high = entry["accuracy_95"]
             name = f"{split}, {protocol}" if protocol else split

@@ -218,6 +218,15 @@ def check_shift(node: Node, what: str, shift: int | np.ndarray) -> None:
     node.require_range(what, np.asarray(shift), -MAX_SHIFT, MAX_SHIFT)
 
 
+def check_decay(node: Node, name: str, what: str) -> None:
+    """The codes ``name`` at ``<name>_frac`` are decays of ``what``, below 1."""
+    codes, frac = getattr(node, name).astype(object), getattr(node, f"{name}_frac")
+    node.require(
+        frac >= 0 and bool((codes < 1 << frac).all()),
+        f"{what} does not decay: {name} has to lie below 1, and {name}_frac at 0 or above",
+    )
+
+
 def sum_limit(format: Format, extra_bits: int = 0) -> int:
     """How many unit weights of the largest code fit the doubled, shifted sum of a rounded division: below 2**62."""
     return (1 << 62) // ((format.magnitude << (extra_bits + 1)) + 1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bounds import largest, rounding_term
 from ..formats import Format
-from .base import Node, check_narrow, check_shift, register_node
+from .base import Node, check_decay, check_narrow, check_shift, register_node
 from .facts import State, Tensor, decaying, shared, stored, whole
 from .layer import SPIKES
 
@@ -77,10 +77,7 @@ class DrivenLIF(Node):
         check_narrow(self, "alpha", self.alpha, self.constant_width)
         check_shift(self, "alpha_frac", self.alpha_frac)
         self.require_range("alpha", self.alpha, 0, 1 << 32)
-        self.require(
-            self.alpha_frac >= 0 and bool((self.alpha.astype(object) < 1 << self.alpha_frac).all()),
-            "a membrane does not decay: alpha has to lie below 1, and alpha_frac at 0 or above",
-        )
+        check_decay(self, "alpha", "a membrane")
         self.require_range("threshold", self.threshold, self.potential.min - 1, self.potential.max)
 
     def bounds(self) -> Mapping[str, int]:

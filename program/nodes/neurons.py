@@ -10,7 +10,7 @@ import numpy as np
 
 from ..bounds import dot_bound, magnitudes, register, register_bits, rounding_term
 from ..formats import Format
-from .base import check_narrow, check_shift, register_node
+from .base import check_decay, check_narrow, check_shift, register_node
 from .facts import State, Tensor, biases, decaying, shared, shifts, stored, whole
 from .layer import SPIKES, NeuronLayer
 
@@ -128,16 +128,9 @@ class Neurons(NeuronLayer):
             check_shift(self, f"{what}_frac", getattr(self, f"{what}_frac"))
         self.require(8 <= self.potential.width <= 32 and self.potential.signed, "u is signed, of 8 to 32 bits")
         self.require_range("threshold", self.threshold, self.potential.min - 1, self.potential.max)
-        self._require_decay("alpha", "a membrane")
+        check_decay(self, "alpha", "a membrane")
         for shift in (self.input_shift, self.recurrent_shift, self.current_shift, *self.potential_shifts):
             check_shift(self, "a shift", shift)
-
-    def _require_decay(self, name: str, what: str) -> None:
-        codes, frac = getattr(self, name).astype(object), getattr(self, f"{name}_frac")
-        self.require(
-            frac >= 0 and bool((codes < 1 << frac).all()),
-            f"{what} does not decay: {name} has to lie below 1, and {name}_frac at 0 or above",
-        )
 
     @property
     def constants(self) -> tuple[str, ...]:
@@ -255,7 +248,7 @@ class AdaptiveLIF(Neurons):
         super().validate()
         self.require(self.order in ORDERS, f"order {self.order!r} is unknown; use one of {', '.join(ORDERS)}")
         self.require(8 <= self.adaptation.width <= 32 and self.adaptation.signed, "w is signed, of 8 to 32 bits")
-        self._require_decay("beta", "an adaptation")
+        check_decay(self, "beta", "an adaptation")
         for shift in (*self.drive_shifts, *self.adaptation_shifts):
             check_shift(self, "a shift", shift)
         unstable = self._unstable()

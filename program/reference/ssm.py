@@ -45,11 +45,8 @@ def decay_change(node: DiagonalSSM, digit: int, x: np.ndarray) -> np.ndarray:
     d_re, exponent = node.decay_re[digit].astype(np.int64), node.decay_exponent[digit]
     if node.real:
         return round_half_up_shift(d_re * x, exponent)
-    d_im = node.decay_im[digit].astype(np.int64)
     re, im = np.split(x, 2, axis=-1)
-    step_re = round_half_up_shift(d_re * re - d_im * im, exponent)
-    step_im = round_half_up_shift(d_re * im + d_im * re, exponent)
-    return np.concatenate([step_re, step_im], axis=-1)
+    return np.concatenate(_complex_change(d_re, node.decay_im[digit], exponent, re, im), axis=-1)
 
 
 def _store_state(node: DiagonalSSM, value: np.ndarray, live: np.ndarray, batch: Batch) -> np.ndarray:
@@ -87,8 +84,14 @@ def channel_ssm(node: ChannelSSM, inputs: list[np.ndarray], valid: np.ndarray, b
 
 def channel_decay(node: ChannelSSM, re: np.ndarray, im: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``rhu(d x)``, both components. Shapes: (..., M, H) each."""
-    d_re, d_im = node.decay_re.astype(np.int64), node.decay_im.astype(np.int64)
-    exponent = node.decay_exponent.astype(np.int64)
+    return _complex_change(node.decay_re, node.decay_im, node.decay_exponent, re, im)
+
+
+def _complex_change(
+    d_re: np.ndarray, d_im: np.ndarray, exponent: np.ndarray, re: np.ndarray, im: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``rhu(d x)``, both components; the codes of d broadcast against those of x."""
+    d_re, d_im = d_re.astype(np.int64), d_im.astype(np.int64)
     return (
         round_half_up_shift(d_re * re - d_im * im, exponent),
         round_half_up_shift(d_re * im + d_im * re, exponent),

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import dropout, embedding, gelu, linear
+from torch.nn.functional import embedding, gelu, linear
 
 from ...errors import PumiceError
-from ...models.modules import ModuleDict
 from ...program.clock import ticks
 from ...program.formats import Format
-from ..operations import LayerNormTerms, Times, layer_norm, lookup, pool, read_out
-from ..quantizers import QuantActivation
+from ..operations import LayerNormTerms, Times, layer_norm, lookup, pool, read_out, shared_dropout
+from ..quantizers import Quantizers, store
 from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
 from ..straight_through import require_finite
@@ -21,16 +20,6 @@ from ..tables import SIGMOID
 from ..tracing import NOTHING, Recorder
 from .fold import FoldedLinear, FoldedNorm
 from .formats import Geometry, LayerFormats, NetworkFormats
-
-Quantizers = ModuleDict[QuantActivation]
-"""Of edges, in place of plain rounding and saturation."""
-
-
-def store(quantizers: Quantizers | None, edge: str, x: Tensor, format: Format) -> Tensor:
-    """``sat(rhu(x))``, by the edge's own quantizer where there are any."""
-    if quantizers is not None:
-        return quantizers[edge](x)
-    return pow2_quantize(x, format.frac, format.width, format.signed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +204,7 @@ def run_layer(
     record(name("y"), y, formats.y)
     activated = lookup(y, gelu(y, approximate="tanh"), c.gelu, formats.y)
     record(name("gelu"), activated, formats.gelu)
-    gate = c.store("gate", linear(_drop(activated, c.dropout, training), c.gate, c.gate_bias), formats.gate)
+    gate = c.store("gate", linear(shared_dropout(activated, c.dropout, training), c.gate, c.gate_bias), formats.gate)
     record(name("gate"), gate, formats.gate)
     sigmoid = lookup(gate, torch.sigmoid(gate), c.sigmoid, formats.gate)
     record(name("sigmoid"), sigmoid, SIGMOID)
@@ -224,7 +213,7 @@ def run_layer(
     if c.skip is not None and formats.skip is not None:
         x = c.store("skip", linear(x, *c.skip), formats.skip)
         record(name("skip"), x, formats.skip)
-    x = c.store("output", x + _drop(gated, c.dropout, training), formats.output)
+    x = c.store("output", x + shared_dropout(gated, c.dropout, training), formats.output)
     record(name("out"), x, formats.output)
     return x, times
 
@@ -252,10 +241,3 @@ def _embed(
     if record.listens:
         record("embedding", table[index], formats.embedded)
     return table, index
-
-
-def _drop(x: Tensor, probability: float, training: bool) -> Tensor:
-    """Dropout with one mask over time, as the float model's."""
-    if not training or probability == 0:
-        return x
-    return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), probability)

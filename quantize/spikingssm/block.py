@@ -12,12 +12,11 @@ from ...models.spikingssm.layer import Block
 from ...program.formats import Format
 from ..codes import largest_frac
 from ..config import Widths
-from ..decays import decay_table
 from ..quantizers import UNSET, QuantActivation, TensorQuantizer, clipped, edge_format, fracs_of, set_edge, set_fracs
 from ..scan import DecayTable, NeuronCodes
 from ..straight_through import quantize_bias
 from ..tables import FUNCTIONS, SIGMOID, lookup_table
-from .derive import Folded, block_fracs, leak, read_columns, threshold
+from .derive import Folded, block_fracs, decays, leak, read_columns, threshold
 from .fold import exact_block, fold_block
 from .formats import BlockFormats, BlockFracs, block_path
 from .network import QuantizedBlock
@@ -120,7 +119,7 @@ class QuantBlock(nn.Module):
         """How many entries of each weight lie beyond the range of their codes, at the exponents last set."""
         folded = self.folded()
         matrices = {
-            "output": read_columns(folded, self.formats(Format(16, True, 0))),
+            "output": read_columns(folded, self.state_frac.cpu().numpy()),
             "feedthrough": folded.feedthrough[:, None],
             "gate": folded.mix,
         }
@@ -145,8 +144,6 @@ class QuantBlock(nn.Module):
             multiplier = self.weights["norm"](folded.multiplier.unsqueeze(1)).squeeze(1)
             offset = quantize_bias(folded.offset, tensor(fracs.norm + formats.normed[0].frac))
         unit = torch.exp2(self.state_frac.double()).to(weight.dtype)
-        rate = exact.rate.astype(np.complex128).ravel()
-        table = decay_table(rate, 1, self.widths.decay, formats.state_width)
         columns = self.weights["output"](folded.output / unit.mT.repeat(1, 2))
         code, frac = leak(tau, self.widths.constant)
         ones = torch.ones_like(folded.feedthrough)
@@ -155,7 +152,9 @@ class QuantBlock(nn.Module):
             multiplier=multiplier,
             offset=offset,
             unit=unit.flatten(),
-            table=DecayTable(*(tensor(codes.astype(np.int64)) for codes in table)),
+            table=DecayTable(
+                *(tensor(codes.astype(np.int64)).reshape(1, -1) for codes in decays(exact, formats, self.widths))
+            ),
             rate=folded.rate.flatten(),
             output=columns.mT,
             feedthrough=self.weights["feedthrough"](folded.feedthrough.unsqueeze(1)).squeeze(1),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...program.formats import Format
 from ...program.nodes import SPIKES, Add, BatchNorm, ChannelSSM, DrivenLIF, Multiply, Node
-from ..codes import Floats, accumulator_codes, largest_frac, rounded, weight_codes
+from ..codes import Floats, Fracs, accumulator_codes, largest_frac, rounded, weight_codes
 from ..config import Widths
 from ..decays import decay_table
 from ..exponents import row_fracs, useful_frac
@@ -27,26 +27,25 @@ def block_fracs(folded: Folded, formats: BlockFormats, widths: Widths, method: s
     norm = None
     if folded.multiplier is not None:
         norm = row_fracs(folded.multiplier[:, None], widths.norm, "max", useful_frac(*formats.normed))
-    columns = read_columns(folded, formats)
+    columns = read_columns(folded, formats.state_frac)
     outputs = row_fracs(columns, widths.output, method, useful_frac(formats.state, formats.current))
     through = row_fracs(
         folded.feedthrough[:, None], widths.feedthrough, method, useful_frac(formats.u, formats.current)
     )
     # A finer D would shift C's sums out of 32 bits; a row of zeros has no exponent of its own and must not coarsen D.
     outputs = np.where(columns.any(axis=1), outputs, through + formats.u.frac)
-    finer = np.minimum(formats.y.frac, formats.gate.frac) * np.ones(len(folded.mix), dtype=np.int64)
-    finer[: len(finer) // 2], finer[len(finer) // 2 :] = formats.y.frac, formats.gate.frac
+    mixed = np.repeat([formats.y.frac, formats.gate.frac], len(folded.feedthrough))
     return BlockFracs(
         norm=norm,
         output=outputs,
         feedthrough=np.minimum(through, outputs - formats.u.frac),
-        gate=row_fracs(folded.mix, widths.gate, method, useful_frac(SPIKES, finer)),
+        gate=row_fracs(folded.mix, widths.gate, method, useful_frac(SPIKES, mixed)),
     )
 
 
-def read_columns(folded: Folded, formats: BlockFormats) -> Floats:
-    """C, (H, 2M), for codes in place of values: its columns absorb the modes' exponents."""
-    return np.ldexp(folded.output, -np.tile(formats.state_frac.T, 2))
+def read_columns(folded: Folded, state_frac: Fracs) -> Floats:
+    """C, (H, 2M), for codes in place of values: its columns absorb the modes' exponents (M, H)."""
+    return np.ldexp(folded.output, -np.tile(state_frac.T, 2))
 
 
 def decays(folded: Folded, formats: BlockFormats, widths: Widths) -> tuple[NDArray[np.int16], ...]:
@@ -134,7 +133,7 @@ def _state_space(
     name: str, source: str, folded: Folded, formats: BlockFormats, fracs: BlockFracs, widths: Widths
 ) -> ChannelSSM:
     re, im, exponent = decays(folded, formats, widths)
-    codes = weight_codes(read_columns(folded, formats), fracs.output, widths.output)
+    codes = weight_codes(read_columns(folded, formats.state_frac), fracs.output, widths.output)
     modes = len(re)
     return ChannelSSM(
         name=name,

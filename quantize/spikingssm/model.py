@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from ...errors import PumiceError
@@ -15,6 +14,7 @@ from ...train.data.inputs import Inputs, Timing
 from ..codes import Floats
 from ..config import QuantizationConfig
 from ..exponents import row_fracs, table_frac, useful_frac
+from ..folding import arrays_of
 from ..nodes import DENSE, Operand, decoder_node, dense_input, linear_node, readout_node
 from ..qat_model import QATModel
 from ..quantizers import InputQuantizer, QuantActivation, TensorQuantizer, edge_format, set_edge
@@ -141,11 +141,11 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         formats, widths, frozen = self.formats(), self.config.widths, bool(self.scales_frozen)
         if not frozen:
             self._set_outer_fracs(formats)
-        encoder, decoder, size = self.model.encoder, self.model.decoder, self.model.config.d_model
-        yield dense_input(formats.input, encoder.in_features)
+        outer, size = self._outer(), self.model.config.d_model
+        yield dense_input(formats.input, self.model.encoder.in_features)
         fracs = self.encoder.frac.cpu().numpy()
-        operand = Operand(DENSE, formats.input, array(encoder.weight, "encoder.weight"), widths.embedding, fracs)
-        source: Node = linear_node("encoder", [operand], array(encoder.bias, "encoder.bias"), formats.embedded)
+        operand = Operand(DENSE, formats.input, outer["encoder.weight"], widths.embedding, fracs)
+        source: Node = linear_node("encoder", [operand], outer["encoder.bias"], formats.embedded)
         yield source
         for block, block_formats in zip(self.blocks, formats.blocks, strict=True):
             folded = block.folded()
@@ -156,18 +156,23 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
             source = node
         residual = formats.blocks[-1].output
         yield readout_node("readout", (source.name,), residual, formats.readout, size, "mean")
-        weight, bias = array(decoder.weight, "decoder.weight"), array(decoder.bias, "decoder.bias")
+        weight, bias = outer["decoder.weight"], outer["decoder.bias"]
         yield decoder_node("readout", formats.readout, weight, bias, widths.decoder, int(self.decoder.frac))
 
     def _set_outer_fracs(self, formats: NetworkFormats) -> None:
         method, widths = self.config.calibration.method, self.config.widths
-        decoder, encoder = (
-            array(layer.weight, f"{name}.weight")
-            for name, layer in (("decoder", self.model.decoder), ("encoder", self.model.encoder))
-        )
-        self.decoder.set_frac(table_frac(decoder, widths.decoder, method, 30))
+        outer = self._outer()
+        self.decoder.set_frac(table_frac(outer["decoder.weight"], widths.decoder, method, 30))
         useful = useful_frac(formats.input, formats.embedded)
-        self.encoder.set_frac(row_fracs(encoder, widths.embedding, method, useful))
+        self.encoder.set_frac(row_fracs(outer["encoder.weight"], widths.embedding, method, useful))
+
+    def _outer(self) -> dict[str, Floats]:
+        """Weights and biases outside the blocks, by their names, in float64."""
+        layers = {"encoder": self.model.encoder, "decoder": self.model.decoder}
+        named = {
+            f"{name}.{what}": tensor for name, layer in layers.items() for what, tensor in layer.named_parameters()
+        }
+        return arrays_of(named, "the weight")
 
 
 TOKENS = "a SpikingSSM that reads tokens is not lowered; quantize one that reads vectors"
@@ -188,14 +193,3 @@ def why_not(bidirectional: bool, norm: str, placement: str, head: str) -> str | 
             "nothing; train with norm=batch, or norm_placement=reference"
         )
     return None
-
-
-def array(tensor: Tensor, name: str) -> Floats:
-    """A tensor in float64.
-
-    Raises:
-        PumiceError: NaN or infinite entries.
-    """
-    if not torch.isfinite(tensor).all():
-        raise PumiceError(f"{name} holds NaN or infinity; train the model again")
-    return tensor.detach().double().cpu().numpy()

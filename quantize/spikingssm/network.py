@@ -7,30 +7,18 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import dropout, linear
+from torch.nn.functional import linear
 
-from ...models.modules import ModuleDict
 from ...program.formats import Format
 from ...program.nodes import SPIKES
 from ..nodes import DENSE
-from ..operations import Times, lookup, read_out
-from ..quantizers import QuantActivation
-from ..rounding import pow2_quantize
+from ..operations import Times, lookup, read_out, shared_dropout
+from ..quantizers import Quantizers, store
 from ..scan import DecayTable, NeuronCodes, quantized_neuron_scan, quantized_scan
 from ..straight_through import quantize_input
 from ..tables import SIGMOID
 from ..tracing import NOTHING, Recorder
 from .formats import BlockFormats, NetworkFormats, node_name
-
-Quantizers = ModuleDict[QuantActivation]
-"""Of edges, in place of plain rounding and saturation."""
-
-
-def store(quantizers: Quantizers | None, edge: str, x: Tensor, format: Format) -> Tensor:
-    """``sat(rhu(x))``, by the edge's own quantizer where there are any."""
-    if quantizers is not None:
-        return quantizers[edge](x)
-    return pow2_quantize(x, format.frac, format.width, format.signed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +116,7 @@ def _run_block(block: QuantizedBlock, number: int, x: Tensor, training: bool, re
     found = quantized_neuron_scan("lif", current, c.neurons, formats.potential, None)
     record.states(name("neurons"), [(found.u_pre * (1 - found.z), formats.potential)])
     record(name("neurons"), found.z, SPIKES)
-    mixed = linear(_drop(found.z, c.dropout, training), c.mix, c.mix_bias)
+    mixed = linear(shared_dropout(found.z, c.dropout, training), c.mix, c.mix_bias)
     y, gate = mixed.chunk(2, dim=2)
     y = store(c.quantizers, "y", y, formats.y)
     record(name("y"), y, formats.y)
@@ -138,7 +126,7 @@ def _run_block(block: QuantizedBlock, number: int, x: Tensor, training: bool, re
     record(name("sigmoid"), sigmoid, SIGMOID)
     gated = y * sigmoid
     record(name("gated"), gated, formats.gated)
-    x = x + _drop(gated, c.dropout, training)
+    x = x + shared_dropout(gated, c.dropout, training)
     if c.multiplier is not None and c.offset is not None and formats.total is not None:
         total = store(c.quantizers, "total", x, formats.total)
         record(name("total"), total, formats.total)
@@ -158,10 +146,3 @@ def _read(c: QuantizedBlock, u: Tensor, name: str, record: Recorder) -> Tensor:
     record.states(name, [(states, c.formats.state)])
     products = states.reshape(batch, steps, 2 * modes, channels) * c.output
     return products.sum(2) + u * c.feedthrough + c.bias
-
-
-def _drop(x: Tensor, probability: float, training: bool) -> Tensor:
-    """Dropout with one mask over time, as the float model's."""
-    if not training or probability == 0:
-        return x
-    return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), probability)

@@ -13,7 +13,7 @@ from ....errors import PumiceError
 from ....models.adlif.network import AdLIFNetwork
 from ....models.s5.classifier import S5Classifier
 from ....models.spikingssm.network import SpikingSSM
-from . import adlif, s5, spikingssm
+from . import adlif, s5, spikingssm, steps
 
 
 class Writer(NamedTuple):
@@ -33,8 +33,8 @@ class Writer(NamedTuple):
 
 WRITERS: dict[type[nn.Module], Writer] = {
     S5Classifier: Writer(s5.build_float_sequence, s5.outputs),
-    AdLIFNetwork: Writer(adlif.build_float_sequence, adlif.outputs, adlif.agreement),
-    SpikingSSM: Writer(spikingssm.build_float_sequence, spikingssm.outputs, adlif.agreement),
+    AdLIFNetwork: Writer(adlif.build_float_sequence, adlif.outputs, steps.agreement),
+    SpikingSSM: Writer(spikingssm.build_float_sequence, spikingssm.outputs, steps.agreement),
 }
 
 

@@ -1,13 +1,12 @@
 """The float model of an adaptive LIF network as an ONNX model, step by step as ``AdLIFNetwork.step`` computes.
 
-It is the sibling of ``float_graph.py``: torch's exporter does not write compiled scans.
+It is the sibling of ``s5.py``: torch's exporter does not write compiled scans.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
@@ -23,6 +22,7 @@ from ..graph import Graph
 from ..model import finish
 from ..scan import BODY_PREFIX, over_events
 from ..session import Session
+from .steps import affine, constant, dtype_of, float_feed
 
 _DOCS = {
     "value": "the step's values",
@@ -66,13 +66,8 @@ def build_float_sequence(network: AdLIFNetwork, class_names: Sequence[str]) -> o
     return _finish(graph, network, "Whole samples, padded and marked by valid, through a Scan over steps", class_names)
 
 
-def float_feed(inputs: Tensor, lengths: Tensor) -> dict[str, np.ndarray]:
-    """Inputs of the float sequence model. Shapes: (B, T, F) and (B,), as ``BlockBatch`` has them."""
-    return {"value": inputs.numpy(), "valid": np.arange(inputs.shape[1]) < lengths.numpy()[:, None]}
-
-
 def _finish(graph: Graph, network: AdLIFNetwork, what: str, class_names: Sequence[str]) -> onnx.ModelProto:
-    arithmetic = str(_dtype(network))
+    arithmetic = str(dtype_of(network))
     properties = {"class_names": json.dumps(list(class_names)), "arithmetic": arithmetic}
     cell, hidden = network.config.cell, network.config.hidden
     docs = {f"cells/{layer}": f"{hidden} {cell} neurons" for layer in range(len(network.cells))}
@@ -80,14 +75,10 @@ def _finish(graph: Graph, network: AdLIFNetwork, what: str, class_names: Sequenc
     return finish(graph, properties, f"{what}: the float model, for reference", _DOCS, docs)
 
 
-def _dtype(network: AdLIFNetwork) -> np.dtype:
-    return next(network.parameters()).detach().cpu().numpy().dtype
-
-
 @torch.no_grad()
 def _write_step(event: EventGraph, network: AdLIFNetwork) -> str:
     """All layers and the read-out; gives the potentials (B, C)."""
-    graph, dtype = event.graph, _dtype(network)
+    graph, dtype = event.graph, dtype_of(network)
     event.begin(graph.input("valid", np.bool_, ["batch"]))
     value = graph.input("value", dtype, ["batch", network.config.in_features])
     for layer, cell in enumerate(network.cells):
@@ -104,12 +95,12 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
     graph = event.graph
     constants = cell.constants()
     alpha, rise, beta, coupling, jump = (
-        _constant(graph, tensor)
+        constant(graph, tensor)
         for tensor in (constants.alpha, 1 - constants.alpha, constants.beta, constants.coupling, constants.jump)
     )
     u, z = (event.open(Carried(f"{path}/{name}", (cell.hidden,), dtype)) for name in "uz")
-    current = graph.op("MatMul", z, _constant(graph, constants.recurrent.T))
-    current = graph.op("Add", _affine(graph, x, cell.input), current)
+    current = graph.op("MatMul", z, constant(graph, constants.recurrent.T))
+    current = graph.op("Add", affine(graph, x, cell.input.weight, cell.input.bias), current)
     if isinstance(cell, AdaptiveCell):
         w = event.open(Carried(f"{path}/w", (cell.hidden,), dtype))
         current = graph.op("Sub", current, w)
@@ -128,40 +119,9 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
 def _write_readout(event: EventGraph, readout: LeakyIntegrator, x: str, dtype: np.dtype) -> str:
     graph, kappa = event.graph, readout.tau.decay()
     old = event.open(Carried("readout", (readout.linear.out_features,), dtype))
-    driven = graph.op("Mul", _affine(graph, x, readout.linear), _constant(graph, 1 - kappa))
-    new = graph.op("Add", graph.op("Mul", old, _constant(graph, kappa)), driven)
+    driven = graph.op("Mul", affine(graph, x, readout.linear.weight, readout.linear.bias), constant(graph, 1 - kappa))
+    new = graph.op("Add", graph.op("Mul", old, constant(graph, kappa)), driven)
     return event.keep_unless_valid("readout", new, 1)
-
-
-def _constant(graph: Graph, tensor: Tensor) -> str:
-    array = tensor.detach().cpu().numpy()
-    return graph.constant(array, array.dtype)
-
-
-def _affine(graph: Graph, tensor: str, layer: torch.nn.Linear) -> str:
-    return graph.op("Add", graph.op("MatMul", tensor, _constant(graph, layer.weight.T)), _constant(graph, layer.bias))
-
-
-def agreement(found: np.ndarray, expected: np.ndarray, lengths: np.ndarray, tolerance: float = 1e-4) -> dict[str, Any]:
-    """How far potentials (B, T, C) of two float implementations agree, over the steps of each sample.
-
-    Two orders of summation round differently, so that a potential just at its threshold spikes in one and not in the
-    other; from there on a recurrent network goes another way. A sample parts at its first step with a difference
-    above ``tolerance``; the largest difference is that of the steps before.
-    """
-    steps = np.arange(found.shape[1]) < lengths[:, None]
-    difference = np.where(steps, np.abs(found - expected).max(axis=2), 0)
-    parted = (difference > tolerance).any(axis=1)
-    together = np.where(parted, (difference > tolerance).argmax(axis=1), lengths)
-    before = np.arange(found.shape[1]) < together[:, None]
-    return {
-        "samples": len(found),
-        "steps": int(steps.sum()),
-        "largest_difference": float(np.where(before, difference, 0).max(initial=0)),
-        "parted_samples": int(parted.sum()),
-        "steps_together": int(together.sum()),
-        "same_class_steps": int((steps & (found.argmax(2) == expected.argmax(2))).sum()),
-    }
 
 
 def outputs(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ....errors import PumiceError
 from ....models.spikingssm.layer import Block
@@ -19,7 +19,7 @@ from ..graph import Graph
 from ..model import finish
 from ..scan import BODY_PREFIX, over_events
 from ..session import Session
-from .adlif import float_feed
+from .steps import affine, constant, dtype_of, float_feed
 
 _DOCS = {
     "value": "the step's values",
@@ -72,7 +72,7 @@ def outputs(
 
 def _finish(graph: Graph, network: SpikingSSM, what: str, class_names: Sequence[str]) -> onnx.ModelProto:
     config = network.config
-    properties = {"class_names": json.dumps(list(class_names)), "arithmetic": str(_dtype(network))}
+    properties = {"class_names": json.dumps(list(class_names)), "arithmetic": str(dtype_of(network))}
     docs = {
         f"blocks/{number}": f"{config.d_model} spiking channels of {config.d_state // 2} modes"
         for number in range(config.layers)
@@ -80,25 +80,21 @@ def _finish(graph: Graph, network: SpikingSSM, what: str, class_names: Sequence[
     return finish(graph, properties, f"{what}: the float model, for reference", _DOCS, docs)
 
 
-def _dtype(network: SpikingSSM) -> np.dtype:
-    return next(network.parameters()).detach().cpu().numpy().dtype
-
-
 @torch.no_grad()
 def _write_step(event: EventGraph, network: SpikingSSM) -> tuple[str, str]:
     """What is decoded at this step, and its mean so far, (B, C) each."""
     if network.config.bidirectional:
         raise PumiceError("ONNX has no step of a model that reads sequences from both ends; use bidirectional=false")
-    graph, dtype = event.graph, _dtype(network)
+    graph, dtype = event.graph, dtype_of(network)
     event.begin(graph.input("valid", np.bool_, ["batch"]))
     value = graph.input("value", dtype, ["batch", network.config.in_features])
     graph.scope = "encoder"
-    x = _affine(graph, value, network.encoder.weight, network.encoder.bias)
+    x = affine(graph, value, network.encoder.weight, network.encoder.bias)
     for number, block in enumerate(network.blocks):
         graph.scope = f"blocks/{number}"
         x = _write_block(event, block, graph.scope, x, dtype)
     graph.scope = "decoder"
-    decoded = _affine(graph, x, network.decoder.weight, network.decoder.bias)
+    decoded = affine(graph, x, network.decoder.weight, network.decoder.bias)
     old = event.open(Carried("decoded", (network.config.num_classes,), dtype))
     event.keep_unless_valid("decoded", graph.op("Add", old, decoded), 1)
     return decoded, _mean(event, network.config.num_classes)
@@ -121,23 +117,23 @@ def _write_block(event: EventGraph, block: Block, path: str, x: str, dtype: np.d
     re, im = (event.open(Carried(f"{path}/{part}", (channels * width,), dtype)) for part in ("re", "im"))
     each = graph.constant(np.repeat(np.arange(channels), width), np.int64)
     driven = graph.op("Gather", u, each, dtype=dtype, axis=1)
-    along, across = (_constant(graph, part.flatten()) for part in (decay.real, decay.imag))
+    along, across = (constant(graph, part.flatten()) for part in (decay.real, decay.imag))
     new_re = graph.op("Sub", graph.op("Mul", re, along), graph.op("Mul", im, across))
     new_re = event.keep_unless_valid(f"{path}/re", graph.op("Add", new_re, driven), 1)
     new_im = graph.op("Add", graph.op("Mul", im, along), graph.op("Mul", re, across))
     new_im = event.keep_unless_valid(f"{path}/im", new_im, 1)
-    read = graph.op("Mul", new_re, _constant(graph, 2 * modes.C.real.flatten()))
-    read = graph.op("Sub", read, graph.op("Mul", new_im, _constant(graph, 2 * modes.C.imag.flatten())))
+    read = graph.op("Mul", new_re, constant(graph, 2 * modes.C.real.flatten()))
+    read = graph.op("Sub", read, graph.op("Mul", new_im, constant(graph, 2 * modes.C.imag.flatten())))
     apart = graph.op("Reshape", read, graph.constant([-1, channels, width], np.int64), dtype=dtype)
     summed = graph.op("ReduceSum", apart, graph.constant([2], np.int64), dtype=dtype, keepdims=0)
-    current = graph.op("Add", summed, graph.op("Mul", u, _constant(graph, modes.D)))
+    current = graph.op("Add", summed, graph.op("Mul", u, constant(graph, modes.D)))
     old = event.open(Carried(f"{path}/u", (channels,), dtype))
     reached = graph.op("Add", graph.op("Mul", old, graph.like(layer.neuron.tau, old)), current)
     spiked = graph.op("GreaterOrEqual", reached, graph.like(1, reached))
     event.keep_unless_valid(f"{path}/u", graph.op("Where", spiked, graph.like(0, reached), reached), 1)
     spikes = graph.cast(spiked, dtype)
     halves = zip(layer.output.weight.chunk(2), layer.output.bias.chunk(2), strict=True)
-    y, gate = (_affine(graph, spikes, weight, bias) for weight, bias in halves)
+    y, gate = (affine(graph, spikes, weight, bias) for weight, bias in halves)
     total = graph.op("Add", x, graph.op("Mul", y, graph.op("Sigmoid", gate)))
     return _norm(graph, block.norm, total) if block.norm is not None and block.placement == "post" else total
 
@@ -146,19 +142,10 @@ def _norm(graph: Graph, norm: ChannelNorm, x: str) -> str:
     if isinstance(norm, ChannelBatchNorm):
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         offset = norm.bias - norm.running_mean * scale
-        return graph.op("Add", graph.op("Mul", x, _constant(graph, scale)), _constant(graph, offset))
-    mean = _constant(graph, torch.full((len(norm.weight), 1), 1 / len(norm.weight), dtype=norm.weight.dtype))
+        return graph.op("Add", graph.op("Mul", x, constant(graph, scale)), constant(graph, offset))
+    mean = constant(graph, torch.full((len(norm.weight), 1), 1 / len(norm.weight), dtype=norm.weight.dtype))
     centred = graph.op("Sub", x, graph.op("MatMul", x, mean))
     variance = graph.op("MatMul", graph.op("Mul", centred, centred), mean)
     deviation = graph.op("Sqrt", graph.op("Add", variance, graph.like(norm.eps, variance)))
-    scaled = graph.op("Mul", graph.op("Div", centred, deviation), _constant(graph, norm.weight))
-    return graph.op("Add", scaled, _constant(graph, norm.bias))
-
-
-def _constant(graph: Graph, tensor: Tensor) -> str:
-    array = tensor.detach().cpu().numpy()
-    return graph.constant(array, array.dtype)
-
-
-def _affine(graph: Graph, tensor: str, weight: Tensor, bias: Tensor | nn.Parameter) -> str:
-    return graph.op("Add", graph.op("MatMul", tensor, _constant(graph, weight.T)), _constant(graph, bias))
+    scaled = graph.op("Mul", graph.op("Div", centred, deviation), constant(graph, norm.weight))
+    return graph.op("Add", scaled, constant(graph, norm.bias))

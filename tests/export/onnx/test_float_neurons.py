@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from pumice.errors import PumiceError
-from pumice.export.onnx.float.adlif import agreement, build_float_sequence, build_float_step, float_feed
+from pumice.export.onnx.float.adlif import build_float_sequence, build_float_step
+from pumice.export.onnx.float.steps import agreement, float_feed
 from pumice.models.adlif.build import build_adlif
 
 LENGTHS = torch.tensor([200, 71, 1, 130])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from pumice.errors import PumiceError
-from pumice.export.onnx.float.adlif import float_feed
 from pumice.export.onnx.float.spikingssm import build_float_sequence, build_float_step
+from pumice.export.onnx.float.steps import float_feed
 from pumice.models.spikingssm.build import build_spikingssm
 
 LENGTHS = torch.tensor([60, 21, 1, 0])
