@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import PumiceError
-from ..settings import known_settings
+from ..settings import check_choices, check_positive, known_settings
 from .blocks import AGGREGATIONS
 
 CELLS = ("lif", "ef-adlif", "se-adlif", "lstm")
@@ -53,13 +53,8 @@ class AdLIFConfig:
     aggregation: str = "softmax"
 
     def __post_init__(self) -> None:
-        for name in ("num_classes", "in_features", "layers", "hidden"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise PumiceError(f"{name}={value} must be an integer of at least 1; change it")
-        for name, allowed in (("cell", CELLS), ("aggregation", AGGREGATIONS)):
-            if getattr(self, name) not in allowed:
-                raise PumiceError(f"{name}={getattr(self, name)} is unknown; choose one of {', '.join(allowed)}")
+        check_positive(self, "num_classes", "in_features", "layers", "hidden")
+        check_choices(self, {"cell": CELLS, "aggregation": AGGREGATIONS})
         for name in ("q", "threshold", "surrogate_scale", "surrogate_slope"):
             if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
                 raise PumiceError(f"{name}={getattr(self, name)} must be a number above 0; change it")

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from ...errors import PumiceError
 from ..modules import ModuleList
 from ..s5.init import linear, normal
-from ..s5.stepping import Event
+from ..s5.stepping import first_event
 from ..s5.times import EventTimes, check_tokens, event_times
 from .config import RealS5Config
 from .head import read_out
@@ -122,17 +122,8 @@ class RealS5Classifier(nn.Module):
             raise PumiceError(
                 "step() runs in evaluation mode with the exact recurrence only; call eval() on such a model"
             )
-        dtype = self.decoder.weight.dtype
-        valid = torch.ones_like(dt, dtype=torch.bool) if valid is None else valid
-        dt = torch.where(valid, dt.to(dtype), 0)
-        pool_dt = dt if pool_dt is None else torch.where(valid, pool_dt.to(dtype), 0)
-        if self.config.token_input:
-            token = torch.where(valid, token, 0)
-            check_tokens(token, self.embedding.num_embeddings)
-            value = self.embedding(token)
-        else:
-            value = self.encoder(torch.where(valid.unsqueeze(1), token.to(dtype), 0))
-        event, states = Event(value, dt, pool_dt, valid), []
+        source = self.embedding if self.config.token_input else self.encoder
+        event, states = first_event(source, self.config.vocab, token, dt, pool_dt, valid), []
         for layer, before in zip(self.layers, state.layers, strict=True):
             event, after = step_layer(layer, event, before)
             states.append(after)

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import PumiceError
-from ..settings import known_settings
+from ..settings import (
+    check_choices,
+    check_flags,
+    check_input,
+    check_numbers,
+    check_positive,
+    check_steps,
+    classifier_settings,
+)
 
 CHOICES = {
     "decay": ("independent", "shared"),
@@ -85,30 +93,17 @@ class RealS5Config:
     step_rescale: float = 1.0
 
     def __post_init__(self) -> None:
-        if (self.vocab is None) == (self.in_features is None):
-            raise PumiceError("a model takes either tokens or dense input; set exactly one of vocab and in_features")
-        for name in (*WHOLE, "vocab" if self.token_input else "in_features"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise PumiceError(f"{name}={value} must be an integer of at least 1; change it")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise PumiceError(f"{name}={getattr(self, name)} is unknown; choose one of {', '.join(allowed)}")
-        for name in FLAGS:
-            if not isinstance(getattr(self, name), bool):
-                raise PumiceError(f"{name}={getattr(self, name)} is not a truth value; set it to true or false")
+        check_input(self)
+        check_positive(self, *WHOLE, "vocab" if self.token_input else "in_features")
+        check_choices(self, CHOICES)
+        check_flags(self, *FLAGS)
         rank = self.input_gate
         if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 0):
             raise PumiceError(
                 f"input_gate={rank} must be a rank of at least 1, 0 for the full one, or null for no gate"
             )
-        for name in ("dt_min", "dt_max", "dropout", "step_rescale"):
-            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
-                raise PumiceError(f"{name}={getattr(self, name)} is not a number; set it to one")
-        if not 0 < self.dt_min <= self.dt_max:
-            raise PumiceError(f"dt_min={self.dt_min} and dt_max={self.dt_max} must satisfy 0 < dt_min <= dt_max")
-        if not 0 <= self.dropout < 1:
-            raise PumiceError(f"dropout={self.dropout} lies outside [0, 1); choose a value inside")
+        check_numbers(self, "dt_min", "dt_max", "dropout", "step_rescale")
+        check_steps(self)
         if not self.step_rescale > 0:
             raise PumiceError(f"step_rescale={self.step_rescale} must be above 0; use 1 to leave the steps alone")
 
@@ -129,7 +124,4 @@ class RealS5Config:
         Raises:
             PumiceError: an unknown or missing key, or a value outside its limits.
         """
-        values = known_settings(cls, {**settings, **more}, "real-decay S5")
-        if values.get("num_classes") is None:
-            raise PumiceError("the real-decay S5 model needs num_classes; take it from the data set")
-        return cls(**values)
+        return cls(**classifier_settings(cls, {**settings, **more}, "real-decay S5"))

@@ -14,7 +14,7 @@ from .config import S5Config
 from .head import read_out, timepool_divisor, update_read_out
 from .init import linear, normal
 from .layer import EmbeddedTokens, EventLayer, Layer, SequenceLayer, Stage
-from .stepping import Event, LayerState, step_layer
+from .stepping import LayerState, first_event, step_layer
 from .times import EventTimes, check_tokens, event_times
 
 
@@ -142,17 +142,9 @@ class EventClassifier(nn.Module, Generic[Layer]):
         """
         if self.training:
             raise PumiceError("step() runs in evaluation mode only; call eval() on the model first")
-        dtype = self.decoder.weight.dtype
-        valid = torch.ones_like(dt, dtype=torch.bool) if valid is None else valid
-        dt = torch.where(valid, dt.to(dtype), 0)
-        pool_dt = dt if pool_dt is None else torch.where(valid, pool_dt.to(dtype), 0)
-        if self.config.token_input:
-            token = torch.where(valid, token, 0)
-            check_tokens(token, self.embedding.num_embeddings)
-            value = self.embedding(token)
-        else:
-            value = self.encoder(torch.where(valid.unsqueeze(1), token.to(dtype), 0))
-        event = Event(value, dt, pool_dt, valid)
+        source = self.embedding if self.config.token_input else self.encoder
+        event = first_event(source, self.config.vocab, token, dt, pool_dt, valid)
+        pool_dt = event.pool_dt
         layer_states = []
         for layer, layer_state in zip(self.layers, state.layers, strict=True):
             event, following = step_layer(layer, event, layer_state)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..scan.kernels.event import decay_complement
 from .layer import EventLayer
 from .norm import normalize
 from .pool import TIME_EPSILON
+from .times import check_tokens
 
 
 class Event(NamedTuple):
@@ -67,6 +68,34 @@ class LayerState(NamedTuple):
             zeros(batch),
             zeros(batch, len(ssm.C) if layer.carries else 0),
         )
+
+
+def first_event(
+    source: nn.Embedding | nn.Linear,
+    vocab: int | None,
+    token: Tensor,
+    dt: Tensor,
+    pool_dt: Tensor | None,
+    valid: Tensor | None,
+) -> Event:
+    """An event as the first layer of a model reads it; arguments as those of the model's ``step``.
+
+    Args:
+        source: the model's embedding of tokens, or its encoder of dense input.
+        vocab: how many tokens there are; None for dense input.
+
+    Raises:
+        PumiceError: a token outside the vocabulary.
+    """
+    dtype = source.weight.dtype
+    valid = torch.ones_like(dt, dtype=torch.bool) if valid is None else valid
+    dt = torch.where(valid, dt.to(dtype), 0)
+    pool_dt = dt if pool_dt is None else torch.where(valid, pool_dt.to(dtype), 0)
+    if vocab is not None:
+        token = torch.where(valid, token, 0)
+        check_tokens(token, vocab)
+        return Event(source(token), dt, pool_dt, valid)
+    return Event(source(torch.where(valid.unsqueeze(1), token.to(dtype), 0)), dt, pool_dt, valid)
 
 
 def step_layer(layer: EventLayer, event: Event, state: LayerState) -> tuple[Event, LayerState]:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import PumiceError
 from ..s5.config import S5Config
-from ..settings import known_settings
+from ..settings import classifier_settings
 from ..spikingssm.neuron import check_neuron
 
 
@@ -42,7 +41,4 @@ class SpikingS5Config(S5Config):
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> SpikingS5Config:
         """See `S5Config.from_mapping`."""
-        values = known_settings(cls, {**settings, **more}, "spiking S5")
-        if values.get("num_classes") is None:
-            raise PumiceError("the spiking S5 model needs num_classes; take it from the data set")
-        return cls(**values)
+        return cls(**classifier_settings(cls, {**settings, **more}, "spiking S5"))

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...errors import PumiceError
-from ..settings import known_settings
+from ..settings import (
+    check_choices,
+    check_flags,
+    check_input,
+    check_numbers,
+    check_positive,
+    check_steps,
+    known_settings,
+)
 from .convolution import METHODS
 from .neuron import check_neuron
 from .s4d import KERNELS
@@ -78,28 +86,16 @@ class SpikingSSMConfig:
     convolution: str = "chunked"
 
     def __post_init__(self) -> None:
-        if (self.vocab is None) == (self.in_features is None):
-            raise PumiceError("a model takes either tokens or dense input; set exactly one of vocab and in_features")
+        check_input(self)
         source = "in_features" if self.vocab is None else "vocab"
-        for name in ("num_classes", source, "d_model", "d_state", "layers"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise PumiceError(f"{name}={value} must be an integer of at least 1; change it")
+        check_positive(self, "num_classes", source, "d_model", "d_state", "layers")
         if self.d_state % 2:
             raise PumiceError(f"d_state={self.d_state} is odd, but modes come in conjugate pairs; make it even")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise PumiceError(f"{name}={getattr(self, name)} is unknown; choose one of {', '.join(allowed)}")
-        if not isinstance(self.bidirectional, bool):
-            raise PumiceError(f"bidirectional={self.bidirectional} is not a truth value; set it to true or false")
+        check_choices(self, CHOICES)
+        check_flags(self, "bidirectional")
         check_neuron(self)
-        for name in ("dt_min", "dt_max", "dropout"):
-            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
-                raise PumiceError(f"{name}={getattr(self, name)} is not a number; set it to one")
-        if not 0 < self.dt_min <= self.dt_max:
-            raise PumiceError(f"dt_min={self.dt_min} and dt_max={self.dt_max} must satisfy 0 < dt_min <= dt_max")
-        if not 0 <= self.dropout < 1:
-            raise PumiceError(f"dropout={self.dropout} lies outside [0, 1); choose a value inside")
+        check_numbers(self, "dt_min", "dt_max", "dropout")
+        check_steps(self)
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> SpikingSSMConfig:

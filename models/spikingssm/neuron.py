@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...errors import PumiceError
 from ..scan.threshold import GRADIENTS, reach, threshold_scan, threshold_step
 from ..sdn import load_sdn, shipped_sdn
+from ..settings import check_choices, check_flags, check_numbers
 
 NEURONS = ("sdn", *GRADIENTS)
 """How neurons are trained."""
@@ -45,16 +46,11 @@ def check_neuron(settings: NeuronSettings) -> None:
     Raises:
         PumiceError: naming the setting.
     """
-    for name, allowed in (("neuron", NEURONS), ("inference", INFERENCES), ("threshold", THRESHOLDS)):
-        value = getattr(settings, name)
-        if value not in allowed:
-            raise PumiceError(f"{name}={value} is unknown; choose one of {', '.join(allowed)}")
-    if not isinstance(settings.learn_threshold, bool):
-        raise PumiceError(f"learn_threshold={settings.learn_threshold} is not a truth value; set it to true or false")
+    check_choices(settings, {"neuron": NEURONS, "inference": INFERENCES, "threshold": THRESHOLDS})
+    check_flags(settings, "learn_threshold")
     if not (settings.sdn is None or isinstance(settings.sdn, str)):
         raise PumiceError(f"sdn={settings.sdn} is no file; name a reduced surrogate network, or null")
-    if isinstance(settings.tau, bool) or not isinstance(settings.tau, int | float):
-        raise PumiceError(f"tau={settings.tau} is not a number; set it to one")
+    check_numbers(settings, "tau")
     if not 0 <= settings.tau < 1:
         raise PumiceError(f"tau={settings.tau} lies outside [0, 1); choose a value inside")
 
