@@ -13,7 +13,7 @@ from PIL import Image
 
 from ....errors import PumiceError
 from ..files.columns import open_limited, read_limited
-from ..sequences.batch import IGNORED, BlockBatch
+from ..sequences.batch import BlockBatch, whole_sequences
 from ..sequences.sets import SequenceSet, Streams
 from ..sequences.task import SequenceTask
 from ..streams import Purpose, stream
@@ -54,13 +54,8 @@ class PathfinderSet(SequenceSet):
         """See `SequenceSet.batch`."""
         rows = list(samples)
         pixels = np.stack([read_grey(self.paths[index], self.side).reshape(-1, 1) for index in rows])
-        labels = torch.from_numpy(self.labels[rows])
-        return BlockBatch(
-            torch.from_numpy(pixels.astype(np.float32) / np.float32(127.5) - 1),
-            torch.ones(1, dtype=torch.int64).expand(pixels.shape[:2]),
-            torch.stack([torch.full_like(labels, IGNORED), labels], dim=1),
-            torch.from_numpy(self.lengths[rows]),
-        )
+        values = torch.from_numpy(pixels.astype(np.float32) / np.float32(127.5) - 1)
+        return whole_sequences(values, self.labels[rows], self.lengths[rows])
 
 
 def read_grey(path: Path, side: int) -> NDArray[np.uint8]:
@@ -102,9 +97,7 @@ class PathfinderTask(SequenceTask):
 
     def open(self, split: str) -> SequenceSet:
         """See `SequenceTask.open`."""
-        if self.root is None:
-            raise PumiceError(f"task {self.name} is not embedded; give the folder with its files as task.root")
-        root = Path(self.root).expanduser()
+        root = self.folder(self.root)
         inner = Path(f"pathfinder{self.side}") / LEVELS[self.level]
         base = next((root / top / inner for top in ("", "lra_release") if (root / top / inner).is_dir()), None)
         if base is None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
-from ..sequences.batch import IGNORED, BlockBatch
+from ..sequences.batch import BlockBatch, whole_sequences
 from ..sequences.sets import SequenceSet, Streams
 from ..sequences.task import SequenceTask
 from . import cifar, mnist
@@ -64,13 +64,7 @@ class PixelSet(SequenceSet):
         """See `SequenceSet.batch`."""
         rows = list(samples)
         values = (self.pixels[rows, :, None].astype(np.float32) - np.float32(self.shift)) / np.float32(self.scale)
-        labels = torch.from_numpy(self.labels[rows])
-        return BlockBatch(
-            torch.from_numpy(values),
-            torch.ones(1, dtype=torch.int64).expand(values.shape[:2]),
-            torch.stack([torch.full_like(labels, IGNORED), labels], dim=1),
-            torch.from_numpy(self.lengths[rows]),
-        )
+        return whole_sequences(torch.from_numpy(values), self.labels[rows], self.lengths[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +96,7 @@ class PixelTask(SequenceTask):
 
     def open(self, split: str) -> SequenceSet:
         """See `SequenceTask.open`."""
-        if self.root is None:
-            raise PumiceError(f"task {self.name} is not embedded; give the folder with its files as task.root")
-        pixels, labels = self.read(Path(self.root).expanduser(), split)
+        pixels, labels = self.read(self.folder(self.root), split)
         if self.order == "bit-reversal":
             pixels = pixels[:, bit_reversal(self.pixels)]
         return PixelSet(self.name, self.classes, pixels, labels, self.shift, self.scale)

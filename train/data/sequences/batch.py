@@ -101,6 +101,17 @@ def collate_blocks(sequences: Sequence[LabelledSequence]) -> BlockBatch:
     return BlockBatch(*map(torch.from_numpy, (inputs, blocks, targets, lengths)))
 
 
+def whole_sequences(inputs: Tensor, labels: NDArray[np.int64], lengths: NDArray[np.int64]) -> BlockBatch:
+    """Padded inputs (B, T, ...) of so many steps (B,), one label (B,) each for all of its steps."""
+    classes = torch.from_numpy(labels)
+    if (lengths == inputs.shape[1]).all():
+        blocks = torch.ones(1, dtype=torch.int64).expand(inputs.shape[:2])
+    else:
+        blocks = torch.from_numpy((np.arange(inputs.shape[1]) < lengths[:, None]).astype(np.int64))
+    targets = torch.stack([torch.full_like(classes, IGNORED), classes], dim=1)
+    return BlockBatch(inputs, blocks, targets, torch.from_numpy(lengths))
+
+
 def labelled_stretch(steps: int, first: int, last: int | None = None) -> NDArray[np.int64]:
     """Blocks (steps,) of a sequence of one label: 1 from step ``first`` to before ``last``, 0 elsewhere."""
     blocks = np.zeros(steps, dtype=np.int64)

@@ -14,7 +14,7 @@ from ....errors import PumiceError
 from ..recordings import Events, Recordings
 from ..sources.registry import open_recordings
 from ..task import TaskConfig, Validation, task_config
-from .batch import IGNORED, BlockBatch
+from .batch import BlockBatch, whole_sequences
 from .sets import SequenceSet, Streams
 from .task import SequenceTask
 
@@ -65,13 +65,7 @@ class RowSet(SequenceSet):
         """See `SequenceSet.batch`."""
         rows = list(samples)
         values = np.stack([self._rows(*self.slices[index].tolist()) for index in rows])
-        labels = torch.from_numpy(self.labels[rows])
-        return BlockBatch(
-            torch.from_numpy(values),
-            torch.ones(1, dtype=torch.int64).expand(values.shape[:2]),
-            torch.stack([torch.full_like(labels, IGNORED), labels], dim=1),
-            torch.from_numpy(self.lengths[rows]),
-        )
+        return whole_sequences(torch.from_numpy(values), self.labels[rows], self.lengths[rows])
 
     def _rows(self, recording: int, number: int) -> NDArray[np.float32]:
         events, task = self._recordings.events(recording), self._task

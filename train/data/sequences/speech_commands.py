@@ -14,7 +14,7 @@ from ....errors import PumiceError
 from ..audio.decode import decode
 from ..files.columns import read_limited
 from ..task import Validation
-from .batch import IGNORED, BlockBatch
+from .batch import BlockBatch, whole_sequences
 from .sets import SequenceSet, Streams
 from .task import SequenceTask
 
@@ -53,13 +53,7 @@ class WaveformSet(SequenceSet):
         """See `SequenceSet.batch`."""
         rows = list(samples)
         values = np.stack([_waveform(self.paths[index]) for index in rows])
-        labels = torch.from_numpy(self.labels[rows])
-        return BlockBatch(
-            torch.from_numpy(values).unsqueeze(2),
-            torch.ones(1, dtype=torch.int64).expand(values.shape),
-            torch.stack([torch.full_like(labels, IGNORED), labels], dim=1),
-            torch.from_numpy(self.lengths[rows]),
-        )
+        return whole_sequences(torch.from_numpy(values).unsqueeze(2), self.labels[rows], self.lengths[rows])
 
 
 def _waveform(path: Path) -> NDArray[np.float32]:
@@ -89,9 +83,7 @@ class SpeechCommandsTask(SequenceTask):
 
     def open(self, split: str) -> SequenceSet:
         """See `SequenceTask.open`."""
-        if self.root is None:
-            raise PumiceError(f"task {self.name} is not embedded; give the folder with its files as task.root")
-        root = Path(self.root).expanduser()
+        root = self.folder(self.root)
         base = next((root / folder for folder in FOLDERS if (root / folder / LISTS["test"]).is_file()), None)
         if base is None:
             raise PumiceError(

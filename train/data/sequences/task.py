@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -62,6 +63,16 @@ class SequenceTask(ABC):
     def step_us(self) -> int | None:
         """Microseconds of a step; None where the task gives its steps no length."""
         return None
+
+    def folder(self, root: str | None) -> Path:
+        """The folder of the task's files.
+
+        Raises:
+            PumiceError: none is given.
+        """
+        if root is None:
+            raise PumiceError(f"task {self.name} is not embedded; give the folder with its files as task.root")
+        return Path(root).expanduser()
 
     @abstractmethod
     def open(self, split: str) -> SequenceSet:

@@ -148,9 +148,7 @@ class AanTask(SequenceTask):
 
     def open(self, split: str) -> SequenceSet:
         """See `SequenceTask.open`."""
-        if self.root is None:
-            raise PumiceError(f"task {self.name} is not embedded; give the folder with its files as task.root")
-        root, name = Path(self.root).expanduser(), FILES[split]
+        root, name = self.folder(self.root), FILES[split]
         path = next((root / folder / name for folder in FOLDERS if (root / folder / name).is_file()), None)
         if path is None:
             raise PumiceError(f"{root / name} does not exist; set task.root to the folder that holds {name}")

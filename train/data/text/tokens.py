@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
-from ..sequences.batch import IGNORED, BlockBatch
+from ..sequences.batch import BlockBatch, whole_sequences
 from ..sequences.sets import SequenceSet, Streams
 from ..sequences.task import SequenceTask
 
@@ -61,14 +61,7 @@ class TokenSet(SequenceSet):
         """See `SequenceSet.batch`; tokens are int64 (B, T), 0 in the padding."""
         rows = list(samples)
         tokens, lengths = padded([self.texts[index] for index in rows])
-        labels = torch.from_numpy(self.labels[rows])
-        real = np.arange(tokens.shape[1]) < lengths[:, None]
-        return BlockBatch(
-            torch.from_numpy(tokens),
-            torch.from_numpy(real.astype(np.int64)),
-            torch.stack([torch.full_like(labels, IGNORED), labels], dim=1),
-            torch.from_numpy(lengths),
-        )
+        return whole_sequences(torch.from_numpy(tokens), self.labels[rows], lengths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +93,7 @@ class TextTask(SequenceTask):
 
     def open(self, split: str) -> SequenceSet:
         """See `SequenceTask.open`."""
-        if self.root is None:
-            raise PumiceError(f"task {self.name} is not embedded; give the folder with its files as task.root")
-        root = Path(self.root).expanduser()
+        root = self.folder(self.root)
         texts, labels = self.read(root, split)
         cut = [text[: self.most_tokens] for text in texts]
         return TokenSet(f"{self.name} in {root}", self.classes, cut, np.array(labels, dtype=np.int64))
