@@ -70,3 +70,27 @@ def test_neurons_fall_silent_and_spike(run):
     traces = model.traces(torch.rand(4, 784, 1))
     assert len(traces) == 2
     assert all(0 < trace.spikes.mean() < 1 for trace in traces)
+
+
+def test_the_stages_behind_follow_from_it(run, capsys):
+    """Integers of every backend are the same, and the report tells of spikes."""
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                "run",
+                f"run_dir={run}",
+                "quantize.qat.epochs=1",
+                "simulate.backends=[reference,twin,run,step]",
+                "export.step_samples=1",
+                "logging.progress=false",
+            ]
+        )
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "differing values: 0" in printed
+    assert "spikes a neuron and step: blocks/0/neurons" in printed
+    found = json.loads((run / "simulate.json").read_text())
+    assert found["differing"] == 0
+    assert set(found["backends"]) == {"reference", "twin", "run", "step"}
+    assert (run / "onnx" / "float.onnx").is_file()
+    assert (run / "report.html").is_file()

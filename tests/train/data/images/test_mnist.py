@@ -107,6 +107,7 @@ def test_missing_files_are_a_sentence(tmp_path):
         (gzip.compress(idx_bytes(np.zeros((7, 27, 28), np.uint8))), "28 x 28"),
         (gzip.compress(struct.pack(">4B3I", 0, 0, 8, 3, 2**31, 2**31, 2**31)), "declares"),
     ],
+    ids=["no gzip", "no IDX", "cut", "a byte short", "fewer images", "other sides", "huge"],  # gzip writes the time
 )
 def test_damaged_images_are_a_sentence(root, content, part):
     (root / "t10k-images-idx3-ubyte.gz").write_bytes(content)
