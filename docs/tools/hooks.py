@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File
 
 TOOLS = Path(__file__).parent
 ROOT = TOOLS.parents[1]
@@ -45,6 +46,18 @@ def on_config(config: Any) -> Any:
     inlines = config.mdx_configs.setdefault("pymdownx.inlinehilite", {})
     inlines["custom_inline"] = [{"name": "equation", "class": "equation", "format": inline}]
     return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Make a page of every tutorial, and a notebook to be fetched."""
+    import jupytext
+    import tutorials
+
+    for name in tutorials.names():
+        notebook = jupytext.writes(tutorials.notebook(name), fmt="ipynb")
+        for kind, content in (("md", tutorials.page(name)), ("ipynb", notebook)):
+            files.append(File.generated(config, f"tutorials/{name}.{kind}", content=content))
+    return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -66,6 +66,7 @@ def test_every_page_of_the_folder_is_in_the_site_and_in_its_search(site):
     index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
     searched = {entry["location"].split("#")[0] for entry in index["docs"]}
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    pages |= {f"tutorials/{path.stem}.html" for path in (ROOT / "docs" / "tutorials").glob("*.py")}
     assert pages <= searched
     assert all((site / page).is_file() for page in pages)
     words = " ".join(entry["text"] for entry in index["docs"])
