@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import PumiceError
 from ..train.data.base import TaskDataModule
 from ..train.data.events.datamodule import EventDataModule
 from ..train.data.sequences.datamodule import SequenceDataModule
 from ..train.data.sequences.kinds import sequence_task
+from ..train.data.sequences.stepwise import StepwiseDataModule
 from ..train.data.task import task_config
 from .presets import settings_of, usable
+
+HINT = "choose for example task=spoken-digits with model=s5/tiny, or task=spoken-digits-binned with model=adlif/tiny"
 
 
 def load_data(
@@ -21,6 +25,7 @@ def load_data(
     seed: int = 0,
     workers: int = 0,
     bucket_batches: int | None = None,
+    reads: str | None = None,
     **changes: Any,
 ) -> TaskDataModule:
     """The data of a task; no file is read before its samples are asked for.
@@ -34,6 +39,8 @@ def load_data(
         seed: of the order of training samples and of their augmentation.
         workers: processes that prepare training batches; 0 for none.
         bucket_batches: batches among which samples of similar length are brought together.
+        reads: what the model is to read that the data is for, ``"events"`` or ``"sequences"``; see `read_as`. If not
+            given, what the task is.
         changes: single settings in place of those of ``task``, such as ``root="data/"``.
 
     Returns:
@@ -48,5 +55,23 @@ def load_data(
     sizes = (batch_size, eval_batch_size, seed, workers, bucket_batches)
     with usable("task"):
         if settings.get("kind") is None:
-            return EventDataModule(task_config(settings), *sizes)
-        return SequenceDataModule(sequence_task(settings), *sizes)
+            data: TaskDataModule = EventDataModule(task_config(settings), *sizes)
+        else:
+            data = SequenceDataModule(sequence_task(settings), *sizes)
+        return data if reads is None else read_as(data, reads)
+
+
+def read_as(data: TaskDataModule, reads: str) -> TaskDataModule:
+    """The data as models read it that read ``"events"`` or ``"sequences"``.
+
+    The steps of a sequence can be read as events, a step apart (`StepwiseDataModule`); events are not counted in steps
+    unasked: that is a task of its own, such as ``"spoken-digits-binned"``.
+
+    Raises:
+        PumiceError: it cannot be read so.
+    """
+    if data.kind == reads:
+        return data
+    if reads != "events" or not isinstance(data, SequenceDataModule):
+        raise PumiceError(f"the model reads {reads}, but task {data.task.name} gives {data.kind}; {HINT}")
+    return StepwiseDataModule.of(data)

@@ -33,6 +33,7 @@ from ..train.data.listed import ListedData
 from ..train.evaluate import Predictions, figures_of, hard_labels
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from .batches import Batches, as_batches, labelled
+from .data import read_as
 from .presets import merged, preset, preset_names, settings_of
 
 CALIBRATED = "ptq"
@@ -223,8 +224,7 @@ class _Source:
             return cls(None, batches, judges, batches.timing, numbers)
         if validation is not None:
             raise PumiceError(f"{given.task.name} has a validation split of its own; leave out validation")
-        if given.kind != reads:
-            raise PumiceError(f"the model reads {reads}, but {given.task.name} gives {given.kind}; choose another task")
+        given = read_as(given, reads)
         return cls(given, None, None, timing or given.timing, given.class_names)
 
     def inputs(self) -> Iterator[Inputs]:

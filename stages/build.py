@@ -12,17 +12,18 @@ from torch import nn
 from ..api.data import load_data
 from ..api.models import build_loaded, built
 from ..api.presets import settings_of
-from ..errors import PumiceError
 from ..quantize.families import model_family
 from ..train.data.base import TaskDataModule
 from ..train.settings import SystemSettings, TrainingSettings
 from ..train.weights import Weights
 
-HINT = "choose for example task=spoken-digits with model=s5/tiny, or task=spoken-digits-binned with model=adlif/tiny"
-
 
 def build_data(config: Mapping[str, Any], training: TrainingSettings, system: SystemSettings) -> TaskDataModule:
-    """The data of section ``task``; no file is read yet."""
+    """The data of section ``task`` as the model of section ``model`` reads it; no file is read yet.
+
+    Raises:
+        PumiceError: unknown settings, or data that the model cannot read.
+    """
     return load_data(
         config["task"],
         batch_size=training.batch_size,
@@ -30,6 +31,7 @@ def build_data(config: Mapping[str, Any], training: TrainingSettings, system: Sy
         seed=config["seed"],
         workers=system.workers,
         bucket_batches=training.bucket_batches,
+        reads=model_family(config["model"].get("family")).reads,
     )
 
 
@@ -37,9 +39,8 @@ def build_model(config: Mapping[str, Any], data: TaskDataModule, initial: bool =
     """The seeded model of section ``model`` for the task's classes and input; without ``initial`` values all zeros.
 
     Raises:
-        PumiceError: an unknown family or setting, or one that reads data of another kind.
+        PumiceError: an unknown family or setting.
     """
-    _check_kind(config, data)
     sizes = {"num_classes": data.num_classes, **data.model_inputs}
     return built(settings_of("model", config["model"], {}), sizes, seed=config["seed"] if initial else None)
 
@@ -50,16 +51,7 @@ def load_model(config: Mapping[str, Any], data: TaskDataModule, weights: Weights
     Raises:
         PumiceError: as of `build_model`; or weights of another model.
     """
-    _check_kind(config, data)
     return build_loaded(weights, config["model"], num_classes=data.num_classes, **data.model_inputs)
-
-
-def _check_kind(config: Mapping[str, Any], data: TaskDataModule) -> None:
-    family = model_family(config["model"].get("family"))
-    if family.reads != data.kind:
-        raise PumiceError(
-            f"model.family={family.name} reads {family.reads}, but task {data.task.name} gives {data.kind}; {HINT}"
-        )
 
 
 def check_windows(model: nn.Module, data: TaskDataModule) -> str | None:

@@ -129,6 +129,7 @@ class AanTask(SequenceTask):
     """
 
     reads_tokens = True
+    one_label = False
     root: str | None = None
     most_tokens: int = 4000
 

@@ -115,8 +115,8 @@ def test_train_and_evaluate(root, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "part"),
     [
-        (["task=bsd"], "model.family=s5 reads events"),
-        (["model=adlif/tiny"], "model.family=adlif reads sequences"),
+        (["task=ecg"], "task ecg has not one label a sequence"),
+        (["model=adlif/tiny"], "the model reads sequences, but task spoken-digits gives events"),
         (["task=ecg", "model=adlif/ecg", "task.unlabelled=guess"], "task.unlabelled=guess"),
         (["task=ecg", "model=adlif/ecg", "+task.wings=2"], "task.wings is unknown"),
         (["task=bsd", "model=adlif/bsd", "task.samples=-1"], "task.samples=-1"),
