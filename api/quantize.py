@@ -225,6 +225,9 @@ class _Source:
         if validation is not None:
             raise PumiceError(f"{given.task.name} has a validation split of its own; leave out validation")
         given = read_as(given, reads)
+        if wrong := {name: size for name, size in given.model_inputs.items() if getattr(model.config, name) != size}:
+            told = ", ".join(f"{name}={size} and not {getattr(model.config, name)}" for name, size in wrong.items())
+            raise PumiceError(f"task {given.task.name} has {told}, as the model has; choose the task it was trained on")
         return cls(given, None, None, timing or given.timing, given.class_names)
 
     def inputs(self) -> Iterator[Inputs]:

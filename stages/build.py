@@ -12,6 +12,7 @@ from torch import nn
 from ..api.data import load_data
 from ..api.models import build_loaded, built
 from ..api.presets import settings_of
+from ..errors import PumiceError
 from ..quantize.families import model_family
 from ..train.data.base import TaskDataModule
 from ..train.settings import SystemSettings, TrainingSettings

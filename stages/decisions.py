@@ -16,7 +16,6 @@ from ..program import Program
 from ..program.nodes import SPIKES
 from ..program.samples import Sample, Trace
 from ..train.data.base import TaskDataModule
-from ..train.data.events.datamodule import EventDataModule
 from ..train.data.sequences.batch import IGNORED, BlockBatch
 from ..train.data.sequences.datamodule import SequenceDataModule
 from .build import build_model
@@ -45,7 +44,7 @@ class TestSet(ABC):
 class EventTest(TestSet):
     """Recordings of events, cropped as evaluation crops; one decision each, by the logits."""
 
-    def __init__(self, data: EventDataModule) -> None:
+    def __init__(self, data: TaskDataModule) -> None:
         self._labels, self.samples = data.labels("test"), data.program_samples("test")
 
     def labels(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
@@ -107,11 +106,11 @@ def make_test_set(config: Mapping[str, Any], data: TaskDataModule) -> TestSet:
     Raises:
         PumiceError: a setting of the model outside its limits.
     """
-    if isinstance(data, SequenceDataModule):
-        settings: Any = build_model(config, data, initial=False).config
-        return SequenceTest(data, settings.aggregation)
-    assert isinstance(data, EventDataModule)
-    return EventTest(data)
+    if data.kind == "events":
+        return EventTest(data)
+    assert isinstance(data, SequenceDataModule)
+    settings: Any = build_model(config, data, initial=False).config
+    return SequenceTest(data, settings.aggregation)
 
 
 def other_test_sets(config: Mapping[str, Any], data: TaskDataModule) -> dict[str, TestSet]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
 import hashlib
 import io
 import itertools
@@ -15,6 +16,7 @@ import json
 import math
 import re
 import shutil
+import struct
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -292,3 +294,17 @@ def shown(small_finished, tmp_path_factory, read_page):
         logits=logits,
         integers=integers,
     )
+
+
+@pytest.fixture(scope="session")
+def mnist_files(tmp_path_factory):
+    """MNIST's files with two kinds of images that differ in their brightness."""
+    folder = tmp_path_factory.mktemp("mnist")
+    rng = np.random.default_rng(0)
+    for prefix, count in (("train", 100), ("t10k", 20)):
+        labels = (np.arange(count) % 2).astype(np.uint8)
+        images = (rng.integers(0, 60, (count, 28, 28)) + 150 * labels[:, None, None]).astype(np.uint8)
+        for name, values in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
+            head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+            (folder / f"{name}.gz").write_bytes(gzip.compress(head + values.tobytes()))
+    return folder

@@ -1,8 +1,6 @@
 """A spiking state-space model from files to figures, by the command line."""
 
-import gzip
 import json
-import struct
 
 import numpy as np
 import pytest
@@ -22,23 +20,9 @@ SMALL = [
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """MNIST's files with two kinds of images that differ in their brightness."""
-    folder = tmp_path_factory.mktemp("mnist")
-    rng = np.random.default_rng(0)
-    for prefix, count in (("train", 100), ("t10k", 20)):
-        labels = (np.arange(count) % 2).astype(np.uint8)
-        images = (rng.integers(0, 60, (count, 28, 28)) + 150 * labels[:, None, None]).astype(np.uint8)
-        for name, values in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
-            head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
-            (folder / f"{name}.gz").write_bytes(gzip.compress(head + values.tobytes()))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(root, tmp_path_factory):
+def run(mnist_files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "folder"
-    place = ["task=smnist", "model=spikingssm/smnist", f"task.root={root}", f"run_dir={folder}"]
+    place = ["task=smnist", "model=spikingssm/smnist", f"task.root={mnist_files}", f"run_dir={folder}"]
     for verb in ("train", "evaluate"):
         with pytest.raises(SystemExit) as ended:
             main([verb, *place, *SMALL])
@@ -55,11 +39,11 @@ def test_it_learns_by_the_recipe_that_its_model_names(run):
     assert record["settings"]["training"]["ssm_lr"] == 0.001
 
 
-def test_statistics_of_norms_are_those_of_the_kept_weights(run, root):
+def test_statistics_of_norms_are_those_of_the_kept_weights(run, mnist_files):
     """Estimated anew they stay as they are: nothing lags."""
     model = load_model(run)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    data = load_data("smnist", root=str(root), eval_batch_size=100)
+    data = load_data("smnist", root=str(mnist_files), eval_batch_size=100)
     estimate_norms(model, data.norm_batches(5000))
     for name, value in model.state_dict().items():
         np.testing.assert_allclose(value, before[name], rtol=1e-5, atol=1e-6)

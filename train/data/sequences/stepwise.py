@@ -107,5 +107,9 @@ class StepwiseDataModule(SequenceDataModule):
             return None
         return f"{short:,} of {len(samples):,} training sequences have fewer steps than the model's window of {window}"
 
+    def other_protocols(self) -> dict[str, SequenceDataModule]:
+        """See `TaskDataModule.other_protocols`."""
+        return {name: StepwiseDataModule.of(data) for name, data in super().other_protocols().items()}
+
     def _builder(self, samples: SequenceSet, training: bool) -> StepwiseBuilder:  # type: ignore[override]
         return StepwiseBuilder(super()._builder(samples, training), self.step_ms, self.num_classes)

@@ -126,3 +126,30 @@ def test_labels_beyond_the_classes_are_refused(root):
     (root / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes(labels)))
     with pytest.raises(PumiceError, match="holds the label 10"):
         data(root).samples("test")
+
+
+def test_steps_as_events(root):
+    """What a model of events reads: the same values a millisecond apart, and the same classes."""
+    steps, events = data(root), data(root, reads="events")
+    (block,), (batch,) = steps.batches("test", 7), events.batches("test", 7)
+    assert (events.kind, events.timing.tick_ms, events.model_inputs) == ("events", 1.0, {"in_features": 1})
+    np.testing.assert_array_equal(batch.tokens, block.inputs)
+    assert batch.dt[:, 0].tolist() == [0] * 7
+    assert batch.dt[:, 1:].unique().tolist() == [1.0]
+    assert batch.pool_dt.equal(batch.dt)
+    assert batch.targets.sum(1).tolist() == [1] * 7
+    assert batch.targets.argmax(1).tolist() == events.labels("test").tolist() == steps.labels("test").tolist()
+    (values, times), (expected, same) = events.program_samples("test", 1)[0], steps.program_samples("test", 1)[0]
+    np.testing.assert_array_equal(values, expected)
+    np.testing.assert_array_equal(times, same)
+    training, stepped = next(iter(events.train_dataloader())), next(iter(steps.train_dataloader()))
+    np.testing.assert_array_equal(training.tokens, stepped.inputs)
+
+
+def test_windows_of_steps(root):
+    events = data(root, reads="events")
+    assert events.check_windows(784) is None
+    with pytest.raises(
+        PumiceError, match="window of 785 steps, the longest has 784; lower"
+    ):
+        events.check_windows(785)

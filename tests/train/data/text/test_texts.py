@@ -124,3 +124,15 @@ def test_tokens_of_all_operations():
     assert np.unique(np.concatenate([tokenize(source) for source, _ in EXPRESSIONS])).max() == 15
     with pytest.raises(ValueError, match="is no token"):
         tokenize("( hello )")
+
+
+def test_tokens_as_events(listops):
+    """Padding is -1, and has no interval."""
+    data = load_data("listops", root=str(listops), reads="events")
+    batch = next(iter(data.batches("test", 3)))
+    assert batch.tokens[1].ge(0).all()
+    assert batch.tokens[0, 5:].tolist() == [-1] * 4
+    assert batch.dt.tolist()[0] == [0, 1, 1, 1, 1, 0, 0, 0, 0]
+    assert batch.targets.argmax(1).tolist() == [9, 0, 3]
+    assert data.check_windows(5) is None
+    assert data.check_windows(6) == "2 of 6 training sequences have fewer steps than the model's window of 6"
