@@ -83,9 +83,7 @@ def test_batches_that_a_model_cannot_read(made):
     if made.family == "s5":
         refused("needs intervals dt", quantize, made.model, [good._replace(dt=None)])
         refused(r"tokens lie outside \[0, 20\)", quantize, made.model, [good._replace(values=good.values + 10)])
-        refused(
-            "spoken-digits-binned has in_features=140 and not None", quantize, made.model, binned()
-        )
+        refused("spoken-digits-binned has in_features=140 and not None", quantize, made.model, binned())
     empty = Inputs(good.values, good.dt, torch.zeros_like(good.lengths), good.pool_dt)
     refused("calibration saw no", quantize, made.model, [empty])
 

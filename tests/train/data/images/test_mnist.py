@@ -149,7 +149,5 @@ def test_steps_as_events(root):
 def test_windows_of_steps(root):
     events = data(root, reads="events")
     assert events.check_windows(784) is None
-    with pytest.raises(
-        PumiceError, match="window of 785 steps, the longest has 784; lower"
-    ):
+    with pytest.raises(PumiceError, match="window of 785 steps, the longest has 784; lower"):
         events.check_windows(785)
