@@ -93,7 +93,10 @@ class Multiply(Node):
 @register_node
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Add(Node):
-    """``y = sat(rhu(sum_i x_i))``: operands shifted left to the largest frac, summed exactly, rounded once."""
+    """``y = sat(rhu(sum_i x_i))``: operands shifted left to the largest frac, summed exactly, rounded once.
+
+    A single operand is the same value in another format.
+    """
 
     equation = "y = sat(rhu(sum_i x_i))"
 
@@ -124,7 +127,7 @@ class Add(Node):
         return max(format.frac for format in self.formats) - self.output.frac
 
     def validate(self) -> None:
-        self.require(len(self.inputs) >= 2, "a sum needs two operands")
+        self.require(len(self.inputs) >= 1, "a sum needs an operand")
         self.require(len(self.formats) == len(self.inputs), "every operand needs a format")
         for shift in (*self.operand_shifts, self.output_shift):
             check_shift(self, "a shift", shift)

@@ -10,7 +10,7 @@ from .base import VALUE, WEIGHT, Node, register_node, sum_limit
 from .facts import HIDDEN, SUM_BITS, State, whole_codes
 from .inputs import GAP_FORMAT
 
-MODES = ("first", "sum", "mean", "time")
+MODES = ("first", "last", "sum", "mean", "time")
 
 
 def is_power_of_two(value: int) -> bool:
@@ -26,6 +26,7 @@ class EventPool(Node):
     ``mode``:
 
     - ``first``: the first event's value (what event-SSM calls ``last``, and how a strided layer samples its state);
+    - ``last``: the last event's value, of which nothing has to be kept;
     - ``sum``: the exact sum (gaps);
     - ``mean``: for a window of 2**k the exact sum, read with k more fractional bits; else ``floor((2p + w) / (2w))``
       with the sum p;
@@ -35,7 +36,7 @@ class EventPool(Node):
     An incomplete window at the end of a sample is dropped.
     """
 
-    equation = "y = the first, the sum or the mean of a window's values, at its last event"
+    equation = "y = the first, the last, the sum or the mean of a window's values, at its last event"
     keeps_state = True
 
     format: Format
@@ -80,6 +81,8 @@ class EventPool(Node):
 
     def states(self) -> tuple[State, ...]:
         values = whole_codes(self.size)
+        if self.mode == "last":
+            return ()
         if self.mode == "first":
             return (State("first", self.format.width, values, HIDDEN),)
         total = State("sum", self.sum_width, values, HIDDEN)
@@ -110,6 +113,8 @@ class EventPool(Node):
             self.require(self.output == wanted, f"output has format {self.output}, not {wanted}")
 
     def bounds(self) -> Mapping[str, int]:
+        if self.mode in ("first", "last"):
+            return {}
         if self.mode == "time" or self.format == GAP_FORMAT:
             return {}  # sums over time are bounded by the length of the recording: int64
         return {"the sum of a window": 2 * self.format.magnitude * self.window + self.window}

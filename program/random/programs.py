@@ -49,12 +49,15 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "width": (2, 3, 4, 5, 6),
     "modes": (1, 2, 3, 4, 5, 6),
     "real": (False, True),
+    "sampled": ("first", "last", "mean", "time"),
+    "normed": (True, False),
     "widen": (False, False, True),
     "vocab": (11,),
     "digits": (1, 2, 3, 4, 5),
     "spread": (10,),
 }
-"""What may be fixed, and what is drawn from where it is not; modes are real only where that is fixed.
+"""What may be fixed, and what is drawn from where it is not; modes are real, states pooled
+otherwise than by a window's first event, and norms left out, only where that is fixed.
 
 Weight widths are drawn for each operand.
 """
@@ -140,6 +143,8 @@ class _Builder:
 
     def norm(self, name: str, source: Node, output: Format) -> Node:
         rng, kind, d = self.rng, self.pick("norm"), source.channels
+        if not self.fixed.get("normed", True):
+            return self.add(Add(name=name, inputs=(source.name,), output=output, formats=(source.output,), size=d))
         if kind == "batch":
             return self.add(
                 BatchNorm(
@@ -222,7 +227,8 @@ class _Builder:
         mode = self.pick("pool")
         skip = source
         if stride > 1:
-            state = self.pool(f"{name}/state", state, stride, "first")
+            sampled = self.fixed.get("sampled", "first")
+            state = self.pool(f"{name}/state", state, stride, sampled, pool_gap.name)
             u = self.pool(f"{name}/u_pool", u, stride, mode, pool_gap.name)
             skip = self.pool(f"{name}/skip_pool", source, stride, mode, pool_gap.name)
             gap = self.pool(f"{name}/gap_pool", gap, stride, "sum")

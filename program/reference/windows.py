@@ -10,15 +10,15 @@ from .batch import Batch, NodeFunction
 
 
 def event_pool(node: EventPool, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
-    """One output a complete window: its first value, exact sum, mean or time-weighted mean."""
+    """One output a complete window: its first or last value, exact sum, mean or time-weighted mean."""
     rows = valid.shape[1]
 
     def windows(edge: np.ndarray) -> np.ndarray:
         return edge[:, : rows * node.window].reshape(len(edge), rows, node.window, edge.shape[-1])
 
     x = windows(inputs[0])
-    if node.mode == "first":
-        return x[:, :, 0]
+    if node.mode in ("first", "last"):
+        return x[:, :, 0 if node.mode == "first" else -1]
     plain = x.sum(axis=2)
     if node.mode == "time":
         weights = windows(inputs[1])

@@ -22,8 +22,8 @@ class PoolState:
         if len(self._window) < node.window:
             return None
         window, self._window = self._window, []
-        if node.mode == "first":
-            return window[0][0]
+        if node.mode in ("first", "last"):
+            return window[0 if node.mode == "first" else -1][0]
         total = np.sum([x for x, _ in window], axis=0)
         weights = sum(w for _, w in window)
         if weights > 0:

@@ -22,7 +22,7 @@ from ..event import Carried, ProgramEvent
 
 def update_event_pool(event: ProgramEvent, node: EventPool, rate: int) -> None:
     """Take in an event of the input's rate. Each window's first event starts the sums anew."""
-    if event.program.rates[node.inputs[0]] != rate:
+    if event.program.rates[node.inputs[0]] != rate or node.mode == "last":
         return
     graph = event.graph
     value, *weights = event.inputs_of(node)
@@ -43,6 +43,8 @@ def update_event_pool(event: ProgramEvent, node: EventPool, rate: int) -> None:
 def read_event_pool(event: ProgramEvent, node: EventPool) -> str:
     """The value of a complete window."""
     graph = event.graph
+    if node.mode == "last":
+        return event.inputs_of(node)[0]
     if node.mode == "first":
         return event.after[f"{node.name}/first"]
     total = event.after[f"{node.name}/sum"]

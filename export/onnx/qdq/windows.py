@@ -19,7 +19,7 @@ def update_event_pool(event: ProgramEvent, node: EventPool, rate: int) -> None:
     if node.format == GAP_FORMAT:
         exact_pool.update_event_pool(event, node, rate)
         return
-    if event.program.rates[node.inputs[0]] != rate:
+    if event.program.rates[node.inputs[0]] != rate or node.mode == "last":
         return
     graph = event.graph
     value, *weights = event.inputs_of(node)
@@ -42,6 +42,8 @@ def read_event_pool(event: ProgramEvent, node: EventPool) -> str:
     graph = event.graph
     if node.format == GAP_FORMAT:
         return exact_pool.read_event_pool(event, node)
+    if node.mode == "last":
+        return event.inputs_of(node)[0]
     if node.mode == "first":
         return event.after[f"{node.name}/first"]
     total = event.after[f"{node.name}/sum"]

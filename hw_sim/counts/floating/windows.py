@@ -11,7 +11,9 @@ from .rule import WIDTH, FloatRule, op
 
 
 def event_pool(node: EventPool, edges: Edges, tally: Tally) -> None:
-    """Sums of windows; a mean is a product with a constant."""
+    """Sums of windows; a mean is a product with a constant, and a window's last value is handed on."""
+    if node.mode == "last":
+        return
     x, outputs = edges.inputs(node)[0], edges.output(node)
     position = np.arange(len(x)) % node.window
     later, kept = int(np.count_nonzero(position)), int(np.count_nonzero(position < node.window - 1))
@@ -56,7 +58,7 @@ def readout(node: Readout, edges: Edges, tally: Tally) -> None:
 
 def pool_numbers(node: EventPool) -> int:
     """Numbers that the pool remembers: the weighted sums are the only ones."""
-    return node.size + (node.mode == "time")
+    return 0 if node.mode == "last" else node.size + (node.mode == "time")
 
 
 def readout_numbers(node: Readout) -> int:

@@ -10,7 +10,12 @@ from ..records import Tally
 
 
 def event_pool(node: EventPool, edges: Edges, tally: Tally) -> None:
-    """Sums of windows; the first event of a window is stored, the last is added and read out."""
+    """Sums of windows; the first event of a window is stored, the last is added and read out.
+
+    Of a window's last value nothing is stored: it is handed on.
+    """
+    if node.mode == "last":
+        return
     x, outputs = edges.inputs(node)[0], len(edges.output(node))
     events, size, bits = len(x), node.size, node.state_bits
     position = np.arange(events) % node.window

@@ -7,7 +7,13 @@ from .. import opcodes as o
 from ..arenas import fits_16
 from .planner import NodePlanner, Planner
 
-POOLS = {"first": o.POOL_FIRST, "sum": o.POOL_SUM, "mean": o.POOL_MEAN, "time": o.POOL_TIME}
+POOLS = {
+    "first": o.POOL_FIRST,
+    "last": o.POOL_LAST,
+    "sum": o.POOL_SUM,
+    "mean": o.POOL_MEAN,
+    "time": o.POOL_TIME,
+}
 TAKES = {
     "mean": o.TAKE_MEAN,
     "time": o.TAKE_TIME,

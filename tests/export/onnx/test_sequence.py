@@ -45,7 +45,7 @@ def test_one_layer(make_samples, open_session, level, discretization, extreme):
     check(program, make_samples(program, 1), open_session, level=level)
 
 
-@pytest.mark.parametrize("pool", ["first", "mean", "time"])
+@pytest.mark.parametrize("pool", ["first", "last", "mean", "time"])
 @pytest.mark.parametrize("stride", [3, 4])
 def test_one_strided_layer(make_samples, open_session, level, pool, stride):
     program = random_program(5, stride=stride, pool=pool, state_width=16, **LAYER)
@@ -55,7 +55,9 @@ def test_one_strided_layer(make_samples, open_session, level, pool, stride):
 @pytest.mark.parametrize("discretization", ["async", "zoh"])
 @pytest.mark.parametrize("state_width", [16, 32])
 def test_real_modes(make_samples, open_session, level, discretization, state_width):
-    program = random_program(4, real=True, stages=2, discretization=discretization, state_width=state_width)
+    program = random_program(
+        4, real=True, stages=2, discretization=discretization, state_width=state_width, normed=False, sampled="mean"
+    )
     check(program, make_samples(program, 3), open_session, level=level)
 
 

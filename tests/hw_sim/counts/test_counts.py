@@ -115,7 +115,7 @@ def brute_pool(brute, node, x_rows, weights):
         held = k % node.window
         last = held == node.window - 1
         for c in range(node.size):
-            if node.mode != "first" and held > 0:
+            if node.mode not in ("first", "last") and held > 0:
                 brute.op(node, "add", "sum")
             if node.mode == "time":
                 brute.op(node, "multiply", "weighting", 1, x[c] != 0 and weights[k][0] != 0)
@@ -195,7 +195,7 @@ def brute_force(program, trace):
             brute_readout(brute, node, inputs[0], inputs[1] if node.mode == "time" else None, events)
         elif type(node).__name__ == "Add":
             for _ in output.flat:
-                brute.op(node, "add", "sum")
+                brute.op(node, "add", "sum", len(inputs) - 1, len(inputs) - 1)
                 brute.op(node, "round", "sum", node.output_shift > 0, node.output_shift > 0)
         elif type(node).__name__ == "BatchNorm":
             for x in inputs[0]:
@@ -239,9 +239,15 @@ def counted(counts):
 
 
 @SETTINGS
-@given(seed=st.integers(0, 10_000), events=st.integers(0, 14), real=st.booleans())
-def test_equals_brute_force(seed, events, real):
-    program = random_program(seed, width=3, real=real)
+@given(
+    seed=st.integers(0, 10_000),
+    events=st.integers(0, 14),
+    real=st.booleans(),
+    normed=st.booleans(),
+    sampled=st.sampled_from(["first", "last", "mean", "time"]),
+)
+def test_equals_brute_force(seed, events, real, normed, sampled):
+    program = random_program(seed, width=3, real=real, normed=normed, sampled=sampled)
     (trace,) = reference.run(program, [random_sample(program, seed, events + 2)])
     counts, brute = count(program, [trace]), brute_force(program, trace)
     expected = {key: [int(v) for v in value] for key, value in brute.operations.items() if any(value)}

@@ -20,7 +20,7 @@ from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
 
 SETTINGS = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-READOUTS, POOLS, NORMS = ("mean", "time", "last", "window", "forget"), ("first", "mean", "time"), ("layer", "batch")
+READOUTS, POOLS, NORMS = ("mean", "time", "last", "window", "forget"), ("first", "last", "mean", "time"), ("layer", "batch")
 FIELDS = ("weights", "weights_dense", "state_read", "state_written", "inputs_read", "outputs_written")
 
 
@@ -175,6 +175,8 @@ def pool(node, sources, inputs, runs):
     """A window's first event is stored; each later one is added to what is read, and the last is not stored again."""
     e, width, size, window = Expected(), sources[0].output.width, node.size, node.window
     gaps = sources[0].output == GAP_FORMAT  # sums over time
+    if node.mode == "last":  # handed on
+        return e
     total = 64 if gaps or node.mode == "time" else width + next(k for k in range(17) if 2**k >= window)
     e.states = {"first": size * width, "time": 64 * (2 * size + 1)}.get(node.mode, size * total)
     for k in range(len(inputs[0])):

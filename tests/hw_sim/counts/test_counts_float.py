@@ -85,6 +85,8 @@ def ssm(f, node, inputs):
 
 def pool(f, node, inputs):
     size, timed = node.size, node.mode == "time"
+    if node.mode == "last":
+        return
     f.states = size + timed
     for k in range(len(inputs[0])):
         first, last = k % node.window == 0, k % node.window == node.window - 1
@@ -183,7 +185,7 @@ def test_event_networks(seed, events):
 
 @pytest.mark.parametrize("mode", ["mean", "time", "last", "window", "forget"])
 def test_every_window(mode):
-    for pooling, norm in (("first", "layer"), ("mean", "affine"), ("time", "batch")):
+    for pooling, norm in (("first", "layer"), ("last", "layer"), ("mean", "affine"), ("time", "batch")):
         program = random_program(3, readout=mode, pool=pooling, norm=norm, stride=3, stages=2, width=3, modes=2)
         check(program, random_sample(program, 1, 13))
 

@@ -57,6 +57,17 @@ def test_real_modes(assert_equal, discretization, state_width):
         assert_equal(program, [random_sample(program, seed, events) for events in (5, 90)])
 
 
+@pytest.mark.parametrize("state_width", [16, 32])
+@pytest.mark.parametrize("sampled", ["last", "mean", "time"])
+def test_pooled_states_without_norms(assert_equal, sampled, state_width):
+    """What a layer holds that pools its output: the other modes of a window, and values brought to another format."""
+    for stride in (3, 4):
+        program = random_program(
+            stride, sampled=sampled, pool=sampled, stride=stride, state_width=state_width, normed=False, real=True
+        )
+        assert_equal(program, [random_sample(program, seed, events) for seed, events in enumerate((stride - 1, 5, 90))])
+
+
 def test_narrow_mixed_and_wide_operations_all_occur(assert_equal):
     """The tests above say nothing about the fast path unless it is taken."""
     narrow = random_program(
@@ -85,7 +96,7 @@ def test_tables_by_token_give_the_same_bits_as_nodes_run_event_by_event(monkeypa
 @given(cuts=st.lists(st.integers(0, 300), max_size=5), pairing=st.sampled_from(["causal", "next"]))
 @settings(max_examples=20, deadline=None)
 def test_a_stream_may_be_cut_anywhere(cuts, pairing):
-    program = random_program(4, stride=3, pairing=pairing, readout="time", pool="time")
+    program = random_program(4, stride=3, pairing=pairing, readout="time", pool="time", sampled="last")
     values, times = random_sample(program, 0, 300)
     (whole,) = run(program, [(values, times)])
     simulator = Simulator(program)

@@ -262,6 +262,8 @@ class Literal:
             column = [row[c] for row in xs]
             if node.mode == "first":
                 out.append(column[0])
+            elif node.mode == "last":
+                out.append(column[-1])
             elif node.mode == "sum":
                 out.append(self.sat(node, sum(column)))
             elif node.mode == "time" and sum(ws) > 0:
