@@ -39,11 +39,7 @@ def pool(record, values, outs, a64):
     rows, clipped = 0, 0
     for t in range(a64[record[IN_ROWS]]):
         x = values[record[IN] + t * size : record[IN] + (t + 1) * size]
-        if mode == POOL_LAST:  # nothing is summed; only the window's last event is read
-            if a64[phase] == window - 1:
-                for c in range(size):
-                    a64[sums + c] = x[c]
-        elif a64[phase] == 0:
+        if a64[phase] == 0 or mode == POOL_LAST:
             a64[weight] = 0
             for c in range(size):
                 a64[sums + c] = x[c]
