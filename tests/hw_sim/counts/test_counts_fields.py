@@ -20,7 +20,8 @@ from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
 
 SETTINGS = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-READOUTS, POOLS, NORMS = ("mean", "time", "last", "window", "forget"), ("first", "last", "mean", "time"), ("layer", "batch")
+READOUTS = ("mean", "time", "last", "window", "forget")
+POOLS, NORMS = ("first", "last", "mean", "time"), ("layer", "batch")
 FIELDS = ("weights", "weights_dense", "state_read", "state_written", "inputs_read", "outputs_written")
 
 
