@@ -113,7 +113,7 @@ class EventPool(Node):
             self.require(self.output == wanted, f"output has format {self.output}, not {wanted}")
 
     def bounds(self) -> Mapping[str, int]:
-        if self.mode in ("first", "last"):
+        if self.mode == "last":
             return {}
         if self.mode == "time" or self.format == GAP_FORMAT:
             return {}  # sums over time are bounded by the length of the recording: int64
