@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .api.programs import simulate as simulate
     from .api.quantize import quantize as quantize
     from .api.runs import open_run as open_run
+    from .api.streaming.front import stream as stream
     from .errors import PumiceError as PumiceError
     from .hw_sim.simulator.simulator import Simulator as Simulator
     from .quantize.config import QuantizationConfig as QuantizationConfig
@@ -47,6 +48,7 @@ _WHERE = {
     "QuantizationConfig": "quantize.config",
     "save": "api.programs",
     "simulate": "api.programs",
+    "stream": "api.streaming.front",
     "Simulator": "hw_sim.simulator.simulator",
 }
 """The module of each name."""

@@ -144,7 +144,7 @@ def _events(where: str, recordings: Sequence[Any], sensor: Sensor, unit: str) ->
     found: list[tuple[NDArray[np.int64], Columns]] = []
     for index, recording in enumerate(recordings):
         try:
-            columns = _columns(recording, ORDER if camera else ORDER[:2])
+            columns = columns_of(recording, ORDER if camera else ORDER[:2])
             if camera and (columns.y is None or columns.p is None):
                 raise ValueError("it has no y or no p, and the sensor is a camera")
             for axis in (columns.x, *((columns.y,) if camera else ())):
@@ -160,7 +160,12 @@ def _events(where: str, recordings: Sequence[Any], sensor: Sensor, unit: str) ->
     return [make_events(t, columns.x, columns.y, np.asarray(columns.p) == on) for t, columns in found]
 
 
-def _columns(recording: Any, order: tuple[str, ...]) -> Columns:
+def columns_of(recording: Any, order: tuple[str, ...]) -> Columns:
+    """The columns of a recording in any of the forms of `make_data`; ``order`` is that of columns without names.
+
+    Raises:
+        ValueError, TypeError: another form.
+    """
     if isinstance(recording, (tuple, list)) and len(recording) == len(order):
         return by_name({name: as_array(column) for name, column in zip(order, recording, strict=True)})
     if isinstance(recording, Mapping) or hasattr(recording, "columns"):

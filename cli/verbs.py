@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import PumiceError
 from ..stages.table import STAGES
-from .words import SOURCES
+from .words import SOURCES, STREAM_USAGE
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,17 @@ VERBS: tuple[Verb, ...] = (
         "",
         config_name="",
         files="programs:inspect_file",
+    ),
+    Verb(
+        "stream",
+        "a running decision on events that keep coming: file, standard input, socket",
+        f"usage: {STREAM_USAGE}\n\n"
+        "input: a recording of any known format, lines t,x[,y,p] of a .csv or .txt (follow=true waits for more), of\n"
+        "standard input (-, the default), or of datagrams at a UDP port of this machine. The state is carried over\n"
+        "for ever; state=FILE goes on from an earlier sitting. docs/streaming.md tells more.",
+        "",
+        config_name="",
+        files="stream:run",
     ),
     Verb(
         "import net",

@@ -10,6 +10,12 @@ from ..errors import PumiceError
 
 SOURCES = ("program", "net")
 """What names a program in place of a run folder."""
+STREAM_USAGE = (
+    "pumice stream program=FILE.npz|net=FILE.net|run_dir=FOLDER [backend=integer|float] [input=FILE|-|udp:PORT]\n"
+    "       [every=N|every_ms=MS] [window=N|forget=K] [format=text|json] [state=FILE] [faults=refuse|skip]\n"
+    "       [columns=[t,x,y,p]] [sensor=[...]] [unit=us|ms|s] [polarity=[off,on]] [unwrap=BOOL] [follow=BOOL]\n"
+    "       [idle_s=S]"
+)
 FLAGS = {"true": True, "false": False}
 
 

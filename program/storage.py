@@ -41,7 +41,7 @@ def save(program: Program, path: str | Path) -> str:
     """
     path = Path(path)
     header, tensors = _pack(program)
-    header["digest"] = _digest(header, tensors)
+    header["digest"] = sealed_by(header, tensors)
     arrays: dict[str, Any] = {_HEADER: np.frombuffer(_canonical(header), dtype=np.uint8), **tensors}
     temporary: str | None = None
     try:
@@ -79,7 +79,7 @@ def load(path: str | Path) -> Program:
 def digest(program: Program) -> str:
     """The SHA-256 that ``save`` writes: equal for equal programs."""
     header, tensors = _pack(program)
-    return _digest(header, tensors)
+    return sealed_by(header, tensors)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -99,7 +99,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ProgramError(
             f"{path} has format version {version}, this Pumice reads up to {FORMAT_VERSION}; update Pumice"
         )
-    if _digest(header, arrays) != header.get("digest"):
+    if sealed_by(header, arrays) != header.get("digest"):
         raise ProgramError(f"{path} does not match its digest: it was damaged or changed; write it anew")
     return header, arrays
 
@@ -201,7 +201,8 @@ def _canonical(header: dict[str, Any]) -> bytes:
     return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
-def _digest(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+def sealed_by(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    """The SHA-256 over a header, its entry ``digest`` left blank, and each tensor's name, dtype, shape and bytes."""
     sha = hashlib.sha256(_canonical({**header, "digest": ""}))
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -68,6 +68,8 @@ class Plan:
         saturations, clipped_gaps: by node, the place of its counter in a64.
         counts: places in a64 of what each read-out has taken.
         changing: (arena, start, size) of what a reset clears.
+        indices: (place, size, lowest, highest) in a64 of changing numbers that the machine finds its way by; a state
+            from elsewhere has to keep to these limits.
     """
 
     arenas: tuple[Arena, Arena, Arena]
@@ -78,6 +80,7 @@ class Plan:
     clipped_gaps: dict[str, int] = field(default_factory=dict)
     counts: list[int] = field(default_factory=list)
     changing: list[tuple[int, int, int]] = field(default_factory=list)
+    indices: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     def build(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fresh arenas (int16, int32, int64) in the zero state."""

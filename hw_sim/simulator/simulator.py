@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from operator import index
 from typing import Any
 
@@ -12,7 +14,8 @@ from ...program.arrays import reals
 from ...program.samples import check_shapes
 from ...program.steps import EMPTY_STEPS, whole_steps
 from . import machine
-from .arenas import Place, Plan
+from .arenas import A64, DTYPES, Place, Plan
+from .compiled import DIGEST
 from .opcodes import (
     ADVANCE,
     BACKWARDS,
@@ -29,6 +32,8 @@ from .opcodes import (
 )
 from .plan.make import make_plan
 
+ARENAS = ("a16", "a32", "a64")
+"""Names of what a snapshot holds, by the number of the arena."""
 _FAULTS = {
     OUTSIDE: "its token is outside the vocabulary; encode the events as the model was trained",
     NOT_FINITE: "it holds NaN or infinity; clean the input first",
@@ -131,6 +136,50 @@ class Simulator:
             arenas[arena][start : start + size] = 0
         self._a64[H_STATE:HEAD] = 0
         self._a64[H_DIRTY] = 1
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """All that the stream remembers, as arrays by name; `restore` goes on from there, in this or another process.
+
+        It belongs to the program, and to the machine of `layout`.
+        """
+        arenas, parts = (self._a16, self._a32, self._a64), [[np.zeros(0, dtype)] for dtype in DTYPES]
+        for arena, start, size in self._plan.changing:
+            parts[arena].append(arenas[arena][start : start + size])
+        parts[A64].append(self._a64[H_STATE:HEAD])
+        return {name: np.concatenate(part) for name, part in zip(ARENAS, parts, strict=True)}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `snapshot` gave.
+
+        Raises:
+            ProgramError: arrays of another shape, or numbers that no stream of this program leaves behind. The state is
+                as it was before.
+        """
+        own = self.snapshot()
+        if {name: (array.shape, array.dtype) for name, array in snapshot.items()} != {
+            name: (array.shape, array.dtype) for name, array in own.items()
+        }:
+            raise ProgramError("the state is none of this program and simulator; start the stream anew")
+        self._write(snapshot)
+        places = [(self._a64[at : at + size], low, high) for at, size, low, high in self._plan.indices]
+        if any(((found < low) | (found > high)).any() for found, low, high in places) or self.events < 0:
+            self._write(own)
+            raise ProgramError("the state holds numbers that no stream of this program has; start the stream anew")
+        self._a64[H_DIRTY] = 1
+
+    def _write(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        arenas, taken = (self._a16, self._a32, self._a64), [0, 0, 0]
+        for arena, start, size in self._plan.changing:
+            from_ = taken[arena]
+            arenas[arena][start : start + size] = snapshot[ARENAS[arena]][from_ : from_ + size]
+            taken[arena] += size
+        self._a64[H_STATE:HEAD] = snapshot[ARENAS[A64]][taken[A64] :]
+
+    @property
+    def layout(self) -> str:
+        """A digest of what the numbers of a `snapshot` mean: the plan's states and the sources of the machine."""
+        sizes = [(arena, size) for arena, _, size in self._plan.changing]
+        return hashlib.sha256(repr((DIGEST, sizes)).encode()).hexdigest()
 
     @property
     def events(self) -> int:

@@ -59,6 +59,7 @@ def given(small):
         "data": {"program": clocked, "size": 5, "channels": np.array([0, 4, 4]), "times": np.array([0, 900, 7200])},
         "quantization": batch,
         "simulator": {**stream, "samples": small.samples},
+        "streaming": {"samples": small.samples},
         "op_counts": {"samples": small.samples},
         "energy": counted,
     }

@@ -250,9 +250,9 @@ OTHERS = {
 @pytest.mark.parametrize("what", OTHERS)
 def test_whatever_differs_between_tensors_is_in_the_digest(what):
     header = {"nodes": [], "digest": "whatever stands here"}
-    own = module._digest(header, TENSORS)
-    assert module._digest({**header, "digest": ""}, dict(reversed(TENSORS.items()))) == own
-    assert module._digest(header, OTHERS[what]) != own
+    own = module.sealed_by(header, TENSORS)
+    assert module.sealed_by({**header, "digest": ""}, dict(reversed(TENSORS.items()))) == own
+    assert module.sealed_by(header, OTHERS[what]) != own
 
 
 def test_the_digest_is_what_its_description_says():
@@ -261,7 +261,7 @@ def test_the_digest_is_what_its_description_says():
     sha = hashlib.sha256(b'{"a":[2,{"b":"x","c":3}],"digest":"","z":1}')
     for name, about in (("a:weight", b'["a:weight", "<i2", [2, 3]]'), ("b:bias", b'["b:bias", "<i8", [1]]')):
         sha.update(about + TENSORS[name].tobytes())
-    assert module._digest(header, TENSORS) == sha.hexdigest()
+    assert module.sealed_by(header, TENSORS) == sha.hexdigest()
 
 
 @pytest.mark.parametrize("change", [{"logits": "mean"}, {"pairing": "next"}, {"class_names": ("no", "maybe")},
@@ -273,10 +273,10 @@ def test_whatever_the_header_says_is_in_the_digest(change):
 def test_every_field_of_every_node_is_in_the_digest():
     """Fields are told apart by their values: of each node one field is changed in the packed header."""
     header, tensors = module._pack(small_program())
-    own = module._digest(header, tensors)
+    own = module.sealed_by(header, tensors)
     for index, packed in enumerate(header["nodes"]):
         for name in packed:
             changed = [*header["nodes"]]
             changed[index] = {**packed, name: "another"}
-            assert module._digest({**header, "nodes": changed}, tensors) != own
+            assert module.sealed_by({**header, "nodes": changed}, tensors) != own
     assert {name for packed in header["nodes"] for name in packed} >= {"registers", "output", "weight_fracs", "vocab"}

@@ -61,7 +61,7 @@ def pack(program):
 
 def write(path, header, tensors):
     """Write them under the right digest."""
-    header["digest"] = storage._digest(header, tensors)
+    header["digest"] = storage.sealed_by(header, tensors)
     arrays = {"header": np.frombuffer(storage._canonical(header), dtype=np.uint8), **tensors}
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():

@@ -25,7 +25,8 @@ def _plan_values(planner: Planner, node: TokenInput | DenseInput) -> None:
     head[o.H_CHANNELS], head[o.H_FRAC] = node.channels, node.output.frac
     head[o.H_LOW], head[o.H_HIGH] = node.output.min, node.output.max
     head[o.H_INPUT_SATURATIONS] = planner.plan.saturations[node.name]
-    head[o.H_PENDING] = planner.reserve_state(planner.a64, node.channels + 1)
+    head[o.H_PENDING] = pending = planner.reserve_state(planner.a64, node.channels + 1)
+    planner.plan.indices.append((pending, node.channels, *node.code_range))
 
 
 def plan_gap_input(planner: Planner, node: GapInput) -> None:

@@ -52,7 +52,7 @@ class Planner:
         self._records: dict[bool, list[int]] = {False: [], True: []}  # by whether they run behind a read-out
         self._offsets: dict[tuple[str, bool], int] = {}  # of edges, by name and whether they are wide
         self._number_counters()
-        self.input_rows = self.reserve_state(self.a64, 1)
+        self.input_rows = self.reserve_rows()
         self.rows_at = dict.fromkeys(self.tables, self.input_rows)
 
     def _number_counters(self) -> None:
@@ -83,6 +83,16 @@ class Planner:
         self.plan.changing.append((arena.number, start, size))
         return start
 
+    def reserve_index(self, size: int, lowest: int, highest: int) -> int:
+        """Zeros that a reset clears, by which the machine finds its way: places, tokens, counts of rows."""
+        start = self.reserve_state(self.a64, size)
+        self.plan.indices.append((start, size, lowest, highest))
+        return start
+
+    def reserve_rows(self) -> int:
+        """The place of how many rows an edge has in a block."""
+        return self.reserve_index(1, 0, BLOCK)
+
     def name_states(self, node: Node, arena: Arena, channels: int, *offsets: int) -> None:
         """Say where the state of a node is found: parts of as many channels, in order."""
         self.plan.registers[node.name] = tuple(Place(arena.number, offset, channels, 0) for offset in offsets)
@@ -110,7 +120,7 @@ class Planner:
             elif rates[name] == rates[node.inputs[0]]:
                 self.rows_at[name] = self.rows_at[node.inputs[0]]
             else:
-                self.rows_at[name] = self.reserve_state(self.a64, 1)
+                self.rows_at[name] = self.reserve_rows()
         self.plan.edges.setdefault(name, Place(values.number, offset, node.channels, self.rows_at[name]))
         return offset
 

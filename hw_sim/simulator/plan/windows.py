@@ -28,7 +28,8 @@ def plan_pool(planner: Planner, node: EventPool) -> None:
     wide, wide_out = not fits_16(node.format), not fits_16(node.output)
     source = planner.edge(node.inputs[0], wide)
     weights = planner.edge(node.inputs[1], True).offset if node.mode == "time" else 0
-    state = [planner.reserve_state(planner.a64, size) for size in (1, 1, node.size, node.size)]
+    phase = planner.reserve_index(1, 0, node.window - 1)
+    state = [phase, *(planner.reserve_state(planner.a64, size) for size in (1, node.size, node.size))]
     body = [POOLS[node.mode], node.window, node.divides, weights, *state]
     kind = o.IS_WIDE if wide else o.IS_MIXED if wide_out else o.IS_NARROW
     planner.emit(o.POOL, node, kind, source, planner.place(node, wide or wide_out), body)
@@ -43,7 +44,9 @@ def plan_readout(planner: Planner, node: Readout) -> None:
         weights = planner.edge(node.inputs[1], True).offset
         gap_rows, gaps, _ = planner.edge(node.inputs[2], True)
     held = node.size * max(node.window, 1)
-    state = [planner.reserve_state(planner.a64, size) for size in (1, 1, 1, node.size, held)]
+    state = [planner.reserve_state(planner.a64, 1) for _ in range(2)]
+    state.append(planner.reserve_index(1, 0, max(node.window, 1) - 1))  # the place in the ring
+    state += [planner.reserve_state(planner.a64, size) for size in (node.size, held)]
     planner.plan.counts.append(state[0])
     body = [TAKES[node.mode], node.extra_bits, node.window, node.decay_shift, weights, gaps, gap_rows, *state]
     out = planner.place(node, wide_out)
