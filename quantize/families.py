@@ -22,9 +22,9 @@ from .spikings5.family import SpikingS5Family
 from .spikingssm.family import SpikingSSMFamily
 
 FAMILIES: dict[str, Family[Any, Any, Any]] = {
-    family.name: family for family in (S5Family(), AdLIFFamily(), LoihiFamily(), SpikingSSMFamily())
+    family.name: family for family in (S5Family(), AdLIFFamily(), LoihiFamily(), SpikingSSMFamily(), SpikingS5Family())
 }
-FLOAT_FAMILIES: dict[str, FloatFamily[Any]] = {family.name: family for family in (SpikingS5Family(), RealS5Family())}
+FLOAT_FAMILIES: dict[str, FloatFamily[Any]] = {family.name: family for family in (RealS5Family(),)}
 """Those whose models train, and are not quantized."""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import PumiceError
-from ..program.nodes import Node
+from ..program.nodes import Linear, Node
 from ..train.data.inputs import Inputs
 from .tracing import NodeCodes, Recorder
 
@@ -124,6 +124,16 @@ def values_of(codes: NDArray[np.integer], frac: NDArray[np.integer] | int, devic
     frac = np.asarray(frac, dtype=np.int64)
     shaped = frac.reshape(frac.shape + (1,) * (codes.ndim - frac.ndim))
     return torch.from_numpy(np.ldexp(codes.astype(np.float64), -shaped)).to(device)
+
+
+def weight_of(node: Linear, operand: int, device: torch.device) -> Tensor:
+    """Values of the weights of an operand."""
+    return values_of(node.weights[operand], node.weight_fracs[operand], device)
+
+
+def bias_of(node: Linear, device: torch.device) -> Tensor:
+    """Values of the biases."""
+    return values_of(node.bias, node.accumulator_frac, device)
 
 
 def _arrays(node: Node) -> list[tuple[str, NDArray[np.integer]]]:

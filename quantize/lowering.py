@@ -108,7 +108,26 @@ class DeadZone:
 
 
 Held = Mapping[str, Sequence[int]]
-"""Numbers of modes or neurons by layer."""
+"""Numbers of modes by layer."""
+MODES = ""
+"""Name of the state that the modes of a state space are."""
+
+
+class StateZone(TypedDict):
+    """The dead zone of the slowest mode or neuron: its number, units, and its share of the state's range."""
+
+    number: int
+    units: float
+    share: float
+
+
+def zones_by_layer(zones: Iterable[DeadZone]) -> dict[str, dict[str, StateZone]]:
+    """By layer and state, plain JSON data."""
+    found: dict[str, dict[str, StateZone]] = {}
+    for zone in zones:
+        kept: StateZone = {"number": zone.number, "units": zone.units, "share": zone.share}
+        found.setdefault(zone.layer, {})[zone.state] = kept
+    return found
 
 
 def layer_path(node: str) -> str:
@@ -124,7 +143,8 @@ def dead_zones(nodes: Iterable[Node], states: DecayingStates, held: Held | None 
             if state.loss is None or state.rounded is None:
                 continue
             loss = state.loss.copy()
-            loss[list((held or {}).get(layer, ()))] = 0.0
+            if state.name == MODES:
+                loss[list((held or {}).get(layer, ()))] = 0.0
             units = np.where(loss > 0, state.rounded / np.where(loss > 0, loss, 1), 0.0)
             number = int(units.argmax())
             largest = float(units[number])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..program.formats import Format
-from ..program.nodes import DenseInput, Linear, Lookup, Readout, TokenInput
+from ..program.nodes import BatchNorm, DenseInput, Embedding, LayerNorm, Linear, Lookup, Multiply, Readout, TokenInput
 from .codes import Floats, Fracs, accumulator_codes, weight_codes
-from .tables import FUNCTIONS, lookup_table
+from .operations import LayerNormTerms
+from .tables import FUNCTIONS, SIGMOID, lookup_table
 
 TOKENS, DENSE = "token", "dense"
 """Names of the inputs."""
@@ -19,6 +20,20 @@ TOKENS, DENSE = "token", "dense"
 def token_input(vocab: int) -> TokenInput:
     """Tokens in ``[0, vocab)``."""
     return TokenInput(name=TOKENS, inputs=(), output=token_format(vocab), vocab=vocab)
+
+
+def embedding_node(weight: Floats, width: int, frac: int, output: Format) -> Embedding:
+    """The embedding of tokens."""
+    token = token_format(len(weight))
+    return Embedding(
+        name="embedding",
+        inputs=(TOKENS,),
+        output=output,
+        table=weight_codes(weight, np.full(len(weight), frac, dtype=np.int64), width),
+        table_width=width,
+        table_frac=frac,
+        token_format=token,
+    )
 
 
 def dense_input(format: Format, size: int) -> DenseInput:
@@ -61,6 +76,57 @@ def linear_node(name: str, operands: Sequence[Operand], bias: Floats, output: Fo
     )
 
 
+def batch_norm_node(
+    name: str,
+    source: str,
+    multiplier: Floats,
+    offset: Floats,
+    fracs: Fracs,
+    width: int,
+    input: Format,
+    output: Format,
+) -> BatchNorm:
+    """A batch norm by its running statistics, folded: (H,) each; ``fracs`` and ``width`` of the multiplier's codes."""
+    accumulator = fracs + input.frac
+    return BatchNorm(
+        name=name,
+        inputs=(source,),
+        output=output,
+        format=input,
+        multiplier=weight_codes(multiplier, fracs, width),
+        multiplier_width=width,
+        bias=accumulator_codes(offset, accumulator),
+        shift=(accumulator - output.frac).astype(np.int16),
+    )
+
+
+def layer_norm_node(
+    name: str,
+    source: str,
+    terms: LayerNormTerms,
+    input: Format,
+    output: Format,
+    gamma: tuple[Floats, int, int] | None = None,
+    beta: tuple[Floats, int] | None = None,
+) -> LayerNorm:
+    """A layer norm; where not folded, ``gamma`` (H,) with its fractional bits and width, ``beta`` (H,) with its."""
+    none = np.zeros(0, dtype=np.int64)
+    gamma_frac, beta_frac = 0 if gamma is None else gamma[1], 0 if beta is None else beta[1]
+    return LayerNorm(
+        name=name,
+        inputs=(source,),
+        output=output,
+        format=input,
+        size=terms.size,
+        root_shift=terms.root_shift,
+        epsilon=terms.epsilon,
+        gamma=none if gamma is None else weight_codes(gamma[0][None], np.array([gamma[1]]), gamma[2])[0],
+        gamma_frac=gamma_frac,
+        beta=none if beta is None else accumulator_codes(beta[0], np.full(len(beta[0]), beta_frac)),
+        beta_frac=beta_frac,
+    )
+
+
 def decoder_node(edge: str, format: Format, weight: Floats, bias: Floats, width: int, frac: int) -> Linear:
     """The decoder: its logits are the unrounded sums, all at one exponent, 32 bits where they fit and else 64."""
     fracs = np.full(len(weight), frac, dtype=np.int64)
@@ -81,6 +147,22 @@ def lookup_node(name: str, source: str, function: str, input: Format, output: Fo
         table=lookup_table(FUNCTIONS[function], input, output),
         function=function,
     )
+
+
+def gated_node(name: Callable[[str], str], y: Format, size: int) -> Multiply:
+    """What a gate lets through: the exact product of the nodes y and sigmoid of a layer."""
+    return Multiply(
+        name=name("gated"),
+        inputs=(name("y"), name("sigmoid")),
+        output=product_format(y, SIGMOID),
+        formats=(y, SIGMOID),
+        size=size,
+    )
+
+
+def product_format(a: Format, b: Format) -> Format:
+    """Of the exact product of signed values and others."""
+    return Format(a.width + b.width, True, a.frac + b.frac)
 
 
 def readout_node(name: str, inputs: tuple[str, ...], format: Format, output: Format, size: int, mode: str) -> Readout:

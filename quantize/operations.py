@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout
 
+from ..models.s5.times import check_tokens
 from ..program.bounds import I64_LIMIT
 from ..program.formats import Format
 from .codes import rounded
 from .straight_through import codes, replace
+from .tables import FUNCTIONS, lookup_table
 
 LARGEST_ROOT_SHIFT = 8
 
@@ -42,6 +44,15 @@ class LayerNormTerms(NamedTuple):
         while shift < LARGEST_ROOT_SHIFT and largest << (2 * shift + 2) < I64_LIMIT:
             shift += 1
         return cls(size, shift, scaled)
+
+
+class Affine(NamedTuple):
+    """gamma and beta (H,) of a layer norm that cannot fold, as values, and their fractional bits."""
+
+    gamma: Tensor
+    gamma_frac: int
+    beta: Tensor
+    beta_frac: int
 
 
 class Times(NamedTuple):
@@ -80,29 +91,60 @@ def integer_sqrt(value: Tensor) -> Tensor:
     return root + ((root + 1) * (root + 1) <= value).long()
 
 
-def layer_norm(x: Tensor, terms: LayerNormTerms, input: Format, output: Format) -> Tensor:
-    """The LayerNorm node without gamma and beta. Shapes: (..., H) -> (..., H)."""
+def layer_norm(x: Tensor, terms: LayerNormTerms, input: Format, output: Format, affine: Affine | None = None) -> Tensor:
+    """The LayerNorm node. Shapes: (..., H) -> (..., H)."""
     size, shift, epsilon = terms
     with torch.no_grad():
         q = codes(x, input)
         total = q.sum(-1, keepdim=True)
         variance = size * (q * q).sum(-1, keepdim=True) - total * total
         root = integer_sqrt((variance + epsilon) << (2 * shift))
-        deviation, common = shift + output.frac, max(0, -shift - output.frac)
-        quotient = divide((size * q - total) << (deviation + common), root << common)
+        deviation, offset = shift + output.frac, 0
+        if affine is not None:
+            deviation, offset = deviation - affine.gamma_frac, output.frac - affine.beta_frac
+        common = max(0, -deviation, -offset)
+        numerator = (size * q - total) << (deviation + common)
+        if affine is not None:
+            gamma, beta = _integers(affine.gamma, affine.gamma_frac), _integers(affine.beta, affine.beta_frac)
+            numerator = gamma * numerator + ((beta * root) << (offset + common))
+        quotient = divide(numerator, root << common)
         exact = quotient.clamp(output.min, output.max)
-    if not (torch.is_grad_enabled() and x.requires_grad):
+    learned = (x,) if affine is None else (x, affine.gamma, affine.beta)
+    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learned)):
         return values(exact, output, x.dtype)
     centred = x - x.mean(-1, keepdim=True)
     unit = epsilon / size**2 * 4.0**-input.frac
     real = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + unit)
+    real = real if affine is None else real * affine.gamma + affine.beta
     return replace(real, values(exact, output, x.dtype), exact == quotient)
+
+
+def _integers(x: Tensor, frac: int) -> Tensor:
+    """Codes of values on a grid, int64."""
+    return torch.round(x.double() * 2.0**frac).to(torch.int64)
 
 
 def lookup(x: Tensor, real: Tensor, table: Tensor, input: Format) -> Tensor:
     """Values of ``table`` (2**width,) at the codes of x; ``real`` is the function's value, for the gradient."""
     exact = table.to(x.dtype)[codes(x, input) - input.min]
     return replace(real, exact) if real.requires_grad else exact
+
+
+def table_values(function: str, input: Format, output: Format, device: torch.device) -> Tensor:
+    """Values of the table of ``function``, a name in `tables.FUNCTIONS`, over the codes of ``input``, float64."""
+    codes = lookup_table(FUNCTIONS[function], input, output)
+    return torch.from_numpy(np.ldexp(codes.astype(np.float64), -output.frac)).to(device)
+
+
+def token_index(tokens: Tensor, real: Tensor, vocab: int) -> Tensor:
+    """Rows of a table of ``vocab`` tokens, (B, L) int64; where not ``real`` (B, L) the first.
+
+    Raises:
+        PumiceError: tokens outside the vocabulary.
+    """
+    index = torch.where(real, tokens, 0)
+    check_tokens(index, vocab)
+    return index
 
 
 def shared_dropout(x: Tensor, probability: float, training: bool) -> Tensor:

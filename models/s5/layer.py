@@ -81,6 +81,15 @@ class EventLayer(nn.Module, ABC):
     def make_output(self, width: int, config: S5Config, generator: Generator | None) -> None:
         """Add the modules of f."""
 
+    @property
+    @abstractmethod
+    def mixing(self) -> nn.Linear:
+        """The linear layer of f."""
+
+    def scale(self) -> Tensor | None:
+        """What f multiplies y with before all else, (H_out,); None: it does not."""
+        return None
+
     @abstractmethod
     def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
         """``skip(pool(x)) + f(y)``, (B, n, H_out), of pooled_x (B, n, H_in) and the SSM's output y (B, n, H_out)."""
@@ -151,6 +160,11 @@ class SequenceLayer(EventLayer):
     def make_output(self, width: int, config: S5Config, generator: Generator | None) -> None:
         """See `EventLayer.make_output`."""
         self.gate = make_linear(width, width, generator)
+
+    @property
+    def mixing(self) -> nn.Linear:
+        """See `EventLayer.mixing`."""
+        return self.gate
 
     def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
         """See `EventLayer.combine`."""

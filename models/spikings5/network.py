@@ -31,18 +31,31 @@ class SpikingEventLayer(EventLayer):
         self.neuron = SpikingNeuron.of(config, width)
         self.output = linear(width, 2 * width, generator)
 
+    @property
+    def mixing(self) -> nn.Linear:
+        """See `EventLayer.mixing`."""
+        return self.output
+
+    def scale(self) -> Tensor:
+        """See `EventLayer.scale`: 1 / threshold."""
+        return self.neuron.scale()
+
     def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
         """See `EventLayer.combine`."""
         return self._read(pooled_x, self.spikes(y))
 
     def combine_step(self, pooled_x: Tensor, y: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
         """See `EventLayer.combine_step`; what is carried are the neurons' potentials."""
-        spikes, carried = self.neuron.step(y * self.neuron.scale(), carried)
+        spikes, carried = self.neuron.step(y * self.scale(), carried)
         return self._read(pooled_x, spikes), carried
 
     def spikes(self, y: Tensor) -> Tensor:
         """Spikes (B, n, H) of the state space's output y (B, n, H)."""
-        return self.neuron((y * self.neuron.scale()).mT.contiguous()).mT
+        return self.fire(y * self.scale())
+
+    def fire(self, current: Tensor) -> Tensor:
+        """Spikes (B, n, H) of scaled currents (B, n, H)."""
+        return self.neuron(current.mT.contiguous()).mT
 
     def _read(self, pooled_x: Tensor, spikes: Tensor) -> Tensor:
         return self.skipped(pooled_x) + self.drop(glu(self.output(self.drop(spikes)), dim=-1))
@@ -52,3 +65,4 @@ class SpikingS5(EventClassifier[SpikingEventLayer]):
     """The classifier of spiking S5 layers; each has ``neuron`` and ``output`` besides."""
 
     kind = SpikingEventLayer
+    config: SpikingS5Config

@@ -220,8 +220,8 @@ class _Builder:
         self, name: str, source: Node, gap: Node, pool_gap: Node, stride: int, out: int
     ) -> tuple[Node, Node, Node]:
         """One S5 layer; returns the nodes (output, gap, pool gap) for the next."""
-        rng, width = self.rng, int(self.pick("activation_width"))
-        form = _signed(width, int(rng.integers(1, 6)))
+        rng = self.rng
+        form = _signed(int(self.pick("activation_width")), int(rng.integers(1, 6)))
         u = self.norm(f"{name}/norm", source, _signed(8, int(rng.integers(2, 6))))
         state = self.ssm(f"{name}/ssm", u, gap, int(self.pick("modes")))
         mode = self.pick("pool")
@@ -233,15 +233,19 @@ class _Builder:
             skip = self.pool(f"{name}/skip_pool", source, stride, mode, pool_gap.name)
             gap = self.pool(f"{name}/gap_pool", gap, stride, "sum")
             pool_gap = self.pool(f"{name}/pool_gap_pool", pool_gap, stride, "sum")
-        square = out == u.channels
-        y = self.linear(f"{name}/y", [state, u], out, form, (False, square))
+        return self.behind(name, [state, u], skip, out, form), gap, pool_gap
+
+    def behind(self, name: str, read: list[Node], skip: Node, out: int, form: Format) -> Node:
+        """What a layer makes of its state and its input, and the residual path."""
+        rng, width = self.rng, form.width
+        y = self.linear(f"{name}/y", read, out, form, (False, out == read[1].channels))
         table = rng.integers(-(1 << (width - 1)), 1 << (width - 1), 1 << width)
         gelu = self.add(
             Lookup(
                 name=f"{name}/gelu", inputs=(y.name,), output=form, format=form, size=out, table=table, function="gelu"
             )
         )
-        return self.gated(name, y, gelu, skip, out), gap, pool_gap
+        return self.gated(name, y, gelu, skip, out)
 
     def gated(self, name: str, y: Node, gelu: Node, skip: Node, out: int) -> Node:
         """``skip + y sigmoid(W gelu + b)``; the skip is brought to ``out`` channels where it has others."""

@@ -1,4 +1,5 @@
-"""Random clocked programs in the shape that spiking state-space networks lower to: for tests of backends.
+"""Random programs in the shapes that spiking state-space networks lower to, of steps and of events: for tests of
+backends.
 
 As in programs.py, the codes mean nothing, and every width, shift and order of nodes that lowering can make occurs.
 """
@@ -13,6 +14,7 @@ from ..errors import ProgramError
 from ..formats import Format
 from ..graph import Program
 from ..nodes import SPIKES, ChannelSSM, DenseInput, DrivenLIF, Node, Readout
+from .programs import CHOICES as EVENTS
 from .programs import _Builder, _codes, _decays, _signed, embedded_tokens
 
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -33,7 +35,37 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 """What may be fixed, and what is drawn from where it is not. ``leak`` is what a potential keeps of the step before."""
 
 
-class _SpikingBuilder(_Builder):
+class _NeuronsBuilder(_Builder):
+    """Neurons that a current drives."""
+
+    def neurons(self, name: str, current: Node) -> Node:
+        """The spiking neurons that the state-space node drives."""
+        rng, h, leak = self.rng, current.channels, self.pick("leak")
+        potential = _signed(int(self.pick("potential_width")), current.output.frac)
+        leaks: dict[str, tuple[Any, int]] = {
+            "eighth": (1, 3),
+            "fifth": (6554, 15),
+            "own": (rng.integers(0, 1 << 10, h), 10),
+            "none": (0, 0),
+        }
+        alpha, alpha_frac = leaks[leak]
+        low, high = (-1, potential.max + 1) if self.pick("extreme") else (-2, 1 << max(min(potential.frac, 6), 2))
+        return self.add(
+            DrivenLIF(
+                name=name,
+                inputs=(current.name,),
+                output=SPIKES,
+                format=current.output,
+                potential=potential,
+                threshold=np.minimum(rng.integers(low, high, h), potential.max),
+                constant_width=16,
+                alpha=np.broadcast_to(alpha, (h,)).astype(np.int64),
+                alpha_frac=alpha_frac,
+            )
+        )
+
+
+class _SpikingBuilder(_NeuronsBuilder):
     """Layers of S4D channels behind spiking neurons."""
 
     def channels(self, name: str, u: Node, output: Format) -> Node:
@@ -60,32 +92,6 @@ class _SpikingBuilder(_Builder):
                 feedthrough_width=feedthrough_width,
                 feedthrough_frac=output.frac - u.output.frac + rng.integers(-2, self.pick("spread"), h),
                 bias=rng.integers(-1000, 1001, h),
-            )
-        )
-
-    def neurons(self, name: str, current: Node) -> Node:
-        """The spiking neurons that the state-space node drives."""
-        rng, h, leak = self.rng, current.channels, self.pick("leak")
-        potential = _signed(int(self.pick("potential_width")), current.output.frac)
-        leaks: dict[str, tuple[Any, int]] = {
-            "eighth": (1, 3),
-            "fifth": (6554, 15),
-            "own": (rng.integers(0, 1 << 10, h), 10),
-            "none": (0, 0),
-        }
-        alpha, alpha_frac = leaks[leak]
-        low, high = (-1, potential.max + 1) if self.pick("extreme") else (-2, 1 << max(min(potential.frac, 6), 2))
-        return self.add(
-            DrivenLIF(
-                name=name,
-                inputs=(current.name,),
-                output=SPIKES,
-                format=current.output,
-                potential=potential,
-                threshold=np.minimum(rng.integers(low, high, h), potential.max),
-                constant_width=16,
-                alpha=np.broadcast_to(alpha, (h,)).astype(np.int64),
-                alpha_frac=alpha_frac,
             )
         )
 
@@ -140,3 +146,28 @@ def random_spiking(seed: int, **fixed: Any) -> Program:
     if unknown:
         raise ProgramError(f"{', '.join(sorted(unknown))}: unknown; use {', '.join(CHOICES)}")
     return _SpikingBuilder(np.random.default_rng(seed), fixed, choices=CHOICES).program()
+
+
+EVENT_CHOICES: dict[str, tuple[Any, ...]] = {
+    **EVENTS,
+    **{what: CHOICES[what] for what in ("potential_width", "leak")},
+}
+
+
+class _SpikingEventsBuilder(_NeuronsBuilder):
+    """Layers of S5 whose state space ends in spiking neurons."""
+
+    def behind(self, name: str, read: list[Node], skip: Node, out: int, form: Format) -> Node:
+        rng = self.rng
+        output = _signed(int(rng.choice([8, 16, 20])), int(rng.integers(2, 9)))
+        current = self.linear(f"{name}/current", read, out, output, (False, out == read[1].channels))
+        spikes = self.neurons(f"{name}/neurons", current)
+        return self.gated(name, self.linear(f"{name}/y", [spikes], out, form), spikes, skip, out)
+
+
+def random_spiking_events(seed: int, **fixed: Any) -> Program:
+    """As `random_spiking`, of networks that read events: gaps, strides and pools; choices of ``EVENT_CHOICES``."""
+    unknown = set(fixed) - set(EVENT_CHOICES)
+    if unknown:
+        raise ProgramError(f"{', '.join(sorted(unknown))}: unknown; use {', '.join(EVENT_CHOICES)}")
+    return _SpikingEventsBuilder(np.random.default_rng(seed), fixed, choices=EVENT_CHOICES).program()

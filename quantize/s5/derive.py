@@ -6,6 +6,7 @@ Freezing calls this; the frozen model and the lowered program hold what it retur
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,30 +14,26 @@ from ...program.formats import Format
 from ...program.nodes import (
     GAP_FORMAT,
     Add,
-    BatchNorm,
     DenseInput,
     DiagonalSSM,
-    Embedding,
     EventPool,
     GapInput,
-    LayerNorm,
-    Multiply,
+    Linear,
     Node,
     Readout,
     TokenInput,
 )
-from ..codes import Floats, accumulator_codes, weight_codes
+from ..codes import accumulator_codes, weight_codes
 from ..config import Widths
 from ..decays import decay_table, gap_digits
-from ..nodes import Operand, linear_node, lookup_node, readout_node, token_format
+from ..nodes import Operand, batch_norm_node, layer_norm_node, linear_node, readout_node
 from ..operations import LayerNormTerms
-from ..tables import SIGMOID
+from ..output import Output
 from .exponents import Folded, mode_rows, read_columns, tick_rate
 from .formats import Geometry, LayerFormats, LayerFracs, pooled
 
 POOL_MODES = {"last": "first", "avgpool": "mean", "timepool": "time"}
 READOUT_MODES = {"pool": "mean", "timepool": "time", "last": "last"}
-NO_CODES = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,7 @@ def layer_nodes(
     widths: Widths,
     tick_ms: float,
     epsilon: float,
+    output: Output[Any],
 ) -> tuple[list[Node], Edges]:
     """The nodes of one layer and the edges it leaves to the next.
 
@@ -69,6 +67,7 @@ def layer_nodes(
         widths: bits of its weights.
         tick_ms: length of a tick.
         epsilon: of its layer norm.
+        output: what follows its state space.
 
     Raises:
         ProgramError: an intermediate that does not fit; names the node.
@@ -82,7 +81,9 @@ def layer_nodes(
         pools, state, u, x, after = _pools(geometry, edges, formats, 2 * len(folded.rate), folded.input.shape[1])
         nodes += pools
     by_name = {node.name: node.output for node in nodes}
-    nodes += _output(folded, geometry, state, u, by_name.get(u, formats.u), formats, fracs, widths)
+    sums = _sums(folded, name(output.sums), state, u, by_name.get(u, formats.u), formats, fracs, widths)
+    weights = folded.gate, folded.gate_bias
+    nodes += [sums, *output.nodes(name, sums.name, weights, fracs.gate, formats.out, widths)]
     skip, skip_format = x, by_name.get(x, formats.input)
     if folded.skip is not None and fracs.skip is not None and formats.skip is not None:
         skip = name("skip")
@@ -94,25 +95,11 @@ def layer_nodes(
             name=name("out"),
             inputs=(skip, name("gated")),
             output=formats.output,
-            formats=(skip_format, formats.gated),
+            formats=(skip_format, formats.out.gated),
             size=len(folded.bias),
         )
     )
     return nodes, Edges(name("out"), after.gap, after.weight)
-
-
-def embedding_node(weight: Floats, width: int, frac: int, output: Format) -> Embedding:
-    """The embedding of tokens."""
-    token = token_format(len(weight))
-    return Embedding(
-        name="embedding",
-        inputs=("token",),
-        output=output,
-        table=weight_codes(weight, np.full(len(weight), frac, dtype=np.int64), width),
-        table_width=width,
-        table_frac=frac,
-        token_format=token,
-    )
 
 
 def input_nodes(values: TokenInput | DenseInput, tick_us: int, weight_us: int | None) -> list[Node]:
@@ -134,32 +121,9 @@ def _norm(
     folded: Folded, name: str, x: str, formats: LayerFormats, fracs: LayerFracs, widths: Widths, epsilon: float
 ) -> Node:
     if folded.norm is not None and fracs.multiplier is not None:
-        accumulator = fracs.multiplier + formats.input.frac
-        return BatchNorm(
-            name=name,
-            inputs=(x,),
-            output=formats.u,
-            format=formats.input,
-            multiplier=weight_codes(folded.norm.multiplier, fracs.multiplier, widths.norm),
-            multiplier_width=widths.norm,
-            bias=accumulator_codes(folded.norm.offset, accumulator),
-            shift=(accumulator - formats.u.frac).astype(np.int16),
-        )
-    size = folded.input.shape[1]
-    terms = LayerNormTerms.of(size, formats.input, epsilon)
-    return LayerNorm(
-        name=name,
-        inputs=(x,),
-        output=formats.u,
-        format=formats.input,
-        size=size,
-        root_shift=terms.root_shift,
-        epsilon=terms.epsilon,
-        gamma=NO_CODES,
-        gamma_frac=0,
-        beta=NO_CODES,
-        beta_frac=0,
-    )
+        return batch_norm_node(name, x, *folded.norm, fracs.multiplier, widths.norm, formats.input, formats.u)
+    terms = LayerNormTerms.of(folded.input.shape[1], formats.input, epsilon)
+    return layer_norm_node(name, x, terms, formats.input, formats.u)
 
 
 def _ssm(
@@ -230,44 +194,20 @@ def _pools(
     return nodes, name("state"), name("u_pool"), name("skip_pool"), Edges(edges.x, gap, weight)
 
 
-def _output(
+def _sums(
     folded: Folded,
-    geometry: Geometry,
+    name: str,
     state: str,
     u: str,
     u_format: Format,
     formats: LayerFormats,
     fracs: LayerFracs,
     widths: Widths,
-) -> list[Node]:
-    """y = C x + D u, its GELU, the gate and their product."""
-    name, size = geometry.node, len(folded.bias)
-    y = linear_node(
-        name("y"),
-        [
-            Operand(state, formats.read, read_columns(folded.output, formats), widths.output, fracs.output),
-            Operand(u, u_format, folded.feedthrough, widths.feedthrough, fracs.feedthrough),
-        ],
-        folded.bias,
-        formats.y,
-    )
-    gate = linear_node(
-        name("gate"),
-        [Operand(name("gelu"), formats.gelu, folded.gate, widths.gate, fracs.gate)],
-        folded.gate_bias,
-        formats.gate,
-    )
-    product = Multiply(
-        name=name("gated"),
-        inputs=(name("y"), name("sigmoid")),
-        output=formats.gated,
-        formats=(formats.y, SIGMOID),
-        size=size,
-    )
-    return [
-        y,
-        lookup_node(name("gelu"), name("y"), "gelu", formats.y, formats.gelu, size),
-        gate,
-        lookup_node(name("sigmoid"), name("gate"), "sigmoid", formats.gate, SIGMOID, size),
-        product,
+) -> Linear:
+    """C x + D u."""
+    columns = read_columns(folded.output, formats)
+    operands = [
+        Operand(state, formats.read, columns, widths.output, fracs.output),
+        Operand(u, u_format, folded.feedthrough, widths.feedthrough, fracs.feedthrough),
     ]
+    return linear_node(name, operands, folded.bias, formats.out.sums)

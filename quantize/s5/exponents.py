@@ -42,9 +42,9 @@ def layer_fracs(folded: Folded, geometry: Geometry, formats: LayerFormats, width
     if folded.skip is not None and formats.skip is not None:
         skip = row_fracs(folded.skip.weight, widths.skip, method, useful_frac(x_pooled, formats.skip))
     through = folded.feedthrough if folded.feedthrough.ndim == 2 else folded.feedthrough[:, None]
-    through_fracs = row_fracs(through, widths.feedthrough, method, useful_frac(u_pooled, formats.y))
+    through_fracs = row_fracs(through, widths.feedthrough, method, useful_frac(u_pooled, formats.out.sums))
     columns = read_columns(folded.output, formats)
-    outputs = row_fracs(columns, widths.output, method, useful_frac(formats.read, formats.y))
+    outputs = row_fracs(columns, widths.output, method, useful_frac(formats.read, formats.out.sums))
     # A finer D would shift C's sums out of 32 bits; a row of zeros has no exponent of its own and must not coarsen D.
     outputs = np.where(columns.any(axis=1), outputs, through_fracs + u_pooled.frac - formats.read.frac)
     return LayerFracs(
@@ -52,6 +52,6 @@ def layer_fracs(folded: Folded, geometry: Geometry, formats: LayerFormats, width
         input=row_fracs(mode_rows(folded.input), widths.input, method, useful_frac(formats.u, formats.state_frac)),
         output=outputs,
         feedthrough=np.minimum(through_fracs, outputs + formats.read.frac - u_pooled.frac),
-        gate=row_fracs(folded.gate, widths.gate, method, useful_frac(formats.gelu, formats.gate)),
+        gate=row_fracs(folded.gate, widths.gate, method, formats.out.finest(len(folded.gate))),
         skip=skip,
     )

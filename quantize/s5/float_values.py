@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...models.s5.classifier import S5Classifier
+from ...models.s5.classifier import EventClassifier
 from ...program import Program
 from ...program.nodes import DiagonalSSM
 from ...train.data.inputs import Inputs
+from ..output import Output
+from ..tracing import STATE
 from .observe import observe
 
-EDGES = {"u": "norm", "y": "y", "gelu": "gelu", "gate": "gate", "skip": "skip", "output": "out"}
-STATE = ":state"
+EDGES = {"u": "norm", "output": "out"}
+"""Nodes that are called otherwise than their values."""
 
 
 class _Kept(dict[str, NDArray[np.float64]]):
@@ -36,20 +39,23 @@ class _Collector:
 
 
 class _Layer:
-    def __init__(self, kept: _Kept, path: str) -> None:
-        self.edges = {edge: kept.collector(f"{path}/{node}") for edge, node in EDGES.items()}
+    def __init__(self, kept: _Kept, path: str, behind: Iterable[str]) -> None:
+        names = ("u", *behind, "skip", "output")
+        self.edges = {edge: kept.collector(f"{path}/{EDGES.get(edge, edge)}") for edge in names}
         self.states = kept.collector(f"{path}/ssm{STATE}")
 
 
 class _Network:
-    def __init__(self, kept: _Kept, program: Program) -> None:
+    def __init__(self, kept: _Kept, program: Program, behind: Iterable[str]) -> None:
         names = {"input": "dense", "embedded": "encoder", "readout": "readout"}
         self.edges = {edge: kept.collector(node) for edge, node in names.items()}
         paths = [node.name.removesuffix("/ssm") for node in program if isinstance(node, DiagonalSSM)]
-        self.layers = [_Layer(kept, path) for path in paths]
+        self.layers = [_Layer(kept, path, behind) for path in paths]
 
 
-def float_values(model: S5Classifier, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
+def float_values(
+    model: EventClassifier[Any], output: Output[Any], program: Program, inputs: Inputs
+) -> dict[str, NDArray[np.float64]]:
     """What the float model holds where ``program`` has a node, for one sample as a batch of one.
 
     Returns:
@@ -59,7 +65,9 @@ def float_values(model: S5Classifier, program: Program, inputs: Inputs) -> Mappi
     kept = _Kept()
     tokens, dt, lengths, pool_dt = inputs.events()
     with torch.no_grad():
-        logits = observe(model.double().eval(), _Network(kept, program), tokens, dt, lengths, pool_dt)
+        logits = observe(
+            model.double().eval(), output, _Network(kept, program, output.shown), tokens, dt, lengths, pool_dt
+        )
     values = dict(kept)
     if model.config.token_input:  # observe shows the whole table there
         values["embedding"] = values.pop("encoder")[tokens[0, : int(lengths[0])].numpy()]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...models.s5.discretization import constant_gamma, mode_rates
-from ...models.s5.layer import SequenceLayer
+from ...models.s5.layer import EventLayer
 from ...models.s5.norm import MaskedBatchNorm
 from ...models.s5.ssm import LARGEST_REAL_PART
 from ..folding import Array, arrays_of
@@ -43,8 +43,8 @@ class FoldedLayer(NamedTuple, Generic[Array]):
         output: (O, 2P), C for planar states.
         feedthrough: D, (H,) or (O, H).
         bias: (O,) of C x + D u.
-        gate: (O, O).
-        gate_bias: (O,).
+        gate: of the linear layer that reads what becomes of C x + D u, (O, O), or (2O, O) where that is gated too.
+        gate_bias: (O,), (2O,).
         skip: of the residual path, None where the widths agree.
     """
 
@@ -60,11 +60,12 @@ class FoldedLayer(NamedTuple, Generic[Array]):
     skip: FoldedLinear[Array] | None
 
 
-def fold_layer(layer: SequenceLayer, dtype: torch.dtype) -> FoldedLayer[Tensor]:
+def fold_layer(layer: EventLayer, dtype: torch.dtype) -> FoldedLayer[Tensor]:
     """Fold ``layer`` in ``dtype``.
 
     Gamma and beta of a layer norm go into its linear consumers: ``B (gamma u + beta) = (B gamma) u + B beta``, and
-    likewise for D. A batch norm becomes ``multiplier x + offset`` with its running statistics.
+    likewise for D. A batch norm becomes ``multiplier x + offset`` with its running statistics. What C x + D u is
+    multiplied with goes into C, D and their bias.
     """
     ssm, norm = layer.ssm, layer.norm
     rate, gamma = _rate_and_gamma(layer, dtype)
@@ -83,21 +84,27 @@ def fold_layer(layer: SequenceLayer, dtype: torch.dtype) -> FoldedLayer[Tensor]:
         bias = feedthrough * shift if feedthrough.dim() == 1 else feedthrough @ shift
         matrix, feedthrough = matrix * weight, feedthrough * weight
     real, imaginary = ssm.C.to(dtype).unbind(-1)
+    output = (2 if ssm.conj_sym else 1) * torch.cat([real, -imaginary], dim=1)
+    if (scale := layer.scale()) is not None:
+        rows = scale.to(dtype).unsqueeze(1)
+        output, bias = output * rows, bias * scale.to(dtype)
+        feedthrough = feedthrough * (rows if feedthrough.dim() == 2 else scale.to(dtype))
+    gate = fold_linear(layer.mixing, dtype)
     return FoldedLayer(
         norm=folded_norm,
         rate=rate,
         input=matrix,
         input_bias=input_bias,
-        output=(2 if ssm.conj_sym else 1) * torch.cat([real, -imaginary], dim=1),
+        output=output,
         feedthrough=feedthrough,
         bias=bias,
-        gate=layer.gate.weight.to(dtype),
-        gate_bias=layer.gate.bias.to(dtype),
+        gate=gate.weight,
+        gate_bias=gate.bias,
         skip=None if layer.skip is None else fold_linear(layer.skip, dtype),
     )
 
 
-def _rate_and_gamma(layer: SequenceLayer, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _rate_and_gamma(layer: EventLayer, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     ssm = layer.ssm
     real = ssm.Lambda_re.to(dtype)
     if ssm.clip_eigs:
@@ -108,7 +115,7 @@ def _rate_and_gamma(layer: SequenceLayer, dtype: torch.dtype) -> tuple[Tensor, T
     return torch.complex(rate.real.clamp(max=0.0), rate.imag), gamma
 
 
-def exact_layer(layer: SequenceLayer, path: str) -> FoldedLayer[NDArray[Any]]:
+def exact_layer(layer: EventLayer, path: str) -> FoldedLayer[NDArray[Any]]:
     """The layer folded in float64.
 
     Raises:

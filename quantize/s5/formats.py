@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...program.formats import Format
 from ..codes import Fracs
-from ..tables import SIGMOID
+from ..output import OutputFormats
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +15,8 @@ class LayerFormats:
 
     Attributes:
         input: the residual stream it reads.
-        u, y, gelu, gate: activations.
+        u: what the state space reads.
+        out: behind the state space.
         skip: the residual after the skip path's linear layer, None where the widths agree.
         output: the residual stream it writes.
         state_width: bits of the state.
@@ -25,9 +26,7 @@ class LayerFormats:
 
     input: Format
     u: Format
-    y: Format
-    gelu: Format
-    gate: Format
+    out: OutputFormats
     skip: Format | None
     output: Format
     state_width: int
@@ -43,11 +42,6 @@ class LayerFormats:
     def read(self) -> Format:
         """What C reads of the state's codes."""
         return Format(self.state_width - self.read_shift, True, 0)
-
-    @property
-    def gated(self) -> Format:
-        """The exact product of y and the gate's sigmoid."""
-        return Format(self.y.width + SIGMOID.width, True, self.y.frac + SIGMOID.frac)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,29 +20,31 @@ from ...program.nodes import (
     GapInput,
     LayerNorm,
     Linear,
-    Lookup,
     Node,
     Readout,
 )
 from ...train.data.inputs import Inputs
-from ..frozen import FrozenModel, NodeTable, values_of
+from ..frozen import FrozenModel, NodeTable, bias_of, values_of, weight_of
 from ..nodes import DENSE
 from ..operations import LayerNormTerms
+from ..output import QuantizedOutput
 from ..scan import DecayTable
 from ..tracing import Recorder
 from .fold import FoldedLinear, FoldedNorm
 from .formats import Geometry, LayerFormats, NetworkFormats
 from .network import QuantizedLayer, QuantizedNetwork, run_network
+from .output import GatedOutput, frozen_gated
 
+FrozenOutput = Callable[[NodeTable, str, torch.device], QuantizedOutput]
 POOLINGS = {"first": "last", "mean": "avgpool", "time": "timepool"}
 HEADS = {"mean": "pool", "time": "timepool", "last": "last"}
 
 
-class FrozenS5Classifier(FrozenModel[QuantizedNetwork]):
-    """`S5Classifier` as an integer program computes it; see `FrozenModel`.
+class FrozenEventClassifier(FrozenModel[QuantizedNetwork]):
+    """`EventClassifier` as an integer program computes it; see `FrozenModel`.
 
     Args:
-        nodes: in the program's order, as `QuantS5Classifier.freeze` derives them.
+        nodes: in the program's order, as `QuantEventClassifier.freeze` derives them.
         weight_us: unit of the weights of timepool.
     """
 
@@ -56,7 +59,7 @@ class FrozenS5Classifier(FrozenModel[QuantizedNetwork]):
         return {"weight_us": self.weight_us}
 
     def forward(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> Tensor:
-        """Logits (B, C), float64; arguments as `S5Classifier.forward`."""
+        """Logits (B, C), float64; arguments as `EventClassifier.forward`."""
         return run_network(self.quantized(), tokens, dt, lengths, pool_dt)
 
     def _run(self, inputs: Inputs, record: Recorder) -> Tensor:
@@ -64,12 +67,28 @@ class FrozenS5Classifier(FrozenModel[QuantizedNetwork]):
         return run_network(self.quantized(), *inputs.events(), record=record)
 
     def _derive(self, nodes: Sequence[Node], device: torch.device) -> QuantizedNetwork:
-        return _quantized_network(nodes, self.weight_us, device)
+        return _quantized_network(nodes, self.output, self.weight_us, device)
+
+    @staticmethod
+    @abstractmethod
+    def output(table: NodeTable, path: str, device: torch.device) -> QuantizedOutput:
+        """What follows the state space of the layer at ``path``, from its nodes."""
 
 
-def _quantized_network(nodes: Sequence[Node], weight_us: int, device: torch.device) -> QuantizedNetwork:
+class FrozenS5Classifier(FrozenEventClassifier):
+    """`S5Classifier` as an integer program computes it."""
+
+    @staticmethod
+    def output(table: NodeTable, path: str, device: torch.device) -> GatedOutput:
+        """See `FrozenEventClassifier.output`."""
+        return frozen_gated(table, path, device)
+
+
+def _quantized_network(
+    nodes: Sequence[Node], output: FrozenOutput, weight_us: int, device: torch.device
+) -> QuantizedNetwork:
     table = NodeTable(nodes)
-    layers = tuple(_quantized_layer(node, table, device) for node in nodes if isinstance(node, DiagonalSSM))
+    layers = tuple(_quantized_layer(node, table, output, device) for node in nodes if isinstance(node, DiagonalSSM))
     decoder, readout = table.get(Linear, "decoder"), table.get(Readout, "readout")
     dense, tokens = table.find(DenseInput, DENSE), table.find(Embedding, "embedding")
     if tokens is not None:
@@ -90,18 +109,18 @@ def _quantized_network(nodes: Sequence[Node], weight_us: int, device: torch.devi
         encoder_bias=bias,
         layers=layers,
         head=HEADS[readout.mode],
-        decoder=_weight(decoder, 0, device),
-        decoder_bias=_bias(decoder, device),
+        decoder=weight_of(decoder, 0, device),
+        decoder_bias=bias_of(decoder, device),
         logits=decoder.output,
         tick_us=table.get(GapInput, "gap").unit_us,
         weight_us=weight_us,
     )
 
 
-def _quantized_layer(ssm: DiagonalSSM, table: NodeTable, device: torch.device) -> QuantizedLayer:
+def _quantized_layer(ssm: DiagonalSSM, table: NodeTable, output: FrozenOutput, device: torch.device) -> QuantizedLayer:
     path = ssm.name.removesuffix("/ssm")
-    y, gate = table.get(Linear, f"{path}/y"), table.get(Linear, f"{path}/gate")
-    gelu, sigmoid = table.get(Lookup, f"{path}/gelu"), table.get(Lookup, f"{path}/sigmoid")
+    out = output(table, path, device)
+    sums = table.get(Linear, f"{path}/{out.sums}")
     skip, pool = table.find(Linear, f"{path}/skip"), table.find(EventPool, f"{path}/u_pool")
     source = table.find(LayerNorm, f"{path}/norm") or table.get(BatchNorm, f"{path}/norm")
     norm: LayerNormTerms | FoldedNorm[Tensor]
@@ -118,9 +137,7 @@ def _quantized_layer(ssm: DiagonalSSM, table: NodeTable, device: torch.device) -
         formats=LayerFormats(
             input=source.format,
             u=source.output,
-            y=y.output,
-            gelu=gelu.output,
-            gate=gate.output,
+            out=out.formats,
             skip=None if skip is None else skip.output,
             output=table.get(Add, f"{path}/out").output,
             state_width=ssm.state_width,
@@ -137,24 +154,13 @@ def _quantized_layer(ssm: DiagonalSSM, table: NodeTable, device: torch.device) -
             )
         ),
         rate=torch.zeros(ssm.modes, dtype=torch.complex128, device=device),
-        output=_weight(y, 0, device),
-        feedthrough=_weight(y, 1, device),
-        bias=_bias(y, device),
-        gate=_weight(gate, 0, device),
-        gate_bias=_bias(gate, device),
+        output=weight_of(sums, 0, device),
+        feedthrough=weight_of(sums, 1, device),
+        bias=bias_of(sums, device),
+        out=out,
         skip=None if skip is None else _linear(skip, device),
-        gelu=values_of(gelu.table, gelu.output.frac, device),
-        sigmoid=values_of(sigmoid.table, sigmoid.output.frac, device),
     )
 
 
 def _linear(node: Linear, device: torch.device) -> FoldedLinear[Tensor]:
-    return FoldedLinear(_weight(node, 0, device), _bias(node, device))
-
-
-def _weight(node: Linear, operand: int, device: torch.device) -> Tensor:
-    return values_of(node.weights[operand], node.weight_fracs[operand], device)
-
-
-def _bias(node: Linear, device: torch.device) -> Tensor:
-    return values_of(node.bias, node.accumulator_frac, device)
+    return FoldedLinear(weight_of(node, 0, device), bias_of(node, device))

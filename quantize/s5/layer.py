@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...errors import PumiceError
 from ...models.modules import ModuleDict
-from ...models.s5.layer import SequenceLayer
+from ...models.s5.layer import EventLayer
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ...program.formats import Format
 from ..codes import largest_frac
 from ..config import Widths
 from ..decays import decay_table, gap_digits
 from ..operations import LayerNormTerms
+from ..output import Output
 from ..quantizers import UNSET, QuantActivation, TensorQuantizer, clipped, edge_format, fracs_of, set_edge, set_fracs
 from ..scan import DecayTable
 from ..straight_through import quantize_bias
-from ..tables import FUNCTIONS, SIGMOID, lookup_table
 from .exponents import Folded, layer_fracs, mode_rows, tick_rate
 from .fold import FoldedLinear, FoldedNorm, exact_layer, fold_layer
 from .formats import Geometry, LayerFormats, LayerFracs
@@ -33,21 +35,24 @@ class QuantLayer(nn.Module):
         layer: the float layer, whose parameters it reads.
         geometry: where it lies.
         widths: of its tensors.
+        method: of the weights' exponents.
+        output: what follows its state space.
     """
 
     state_frac: Tensor
 
-    def __init__(self, layer: SequenceLayer, geometry: Geometry, widths: Widths, method: str) -> None:
+    def __init__(self, layer: EventLayer, geometry: Geometry, widths: Widths, method: str, output: Output[Any]) -> None:
         super().__init__()
         self._layer = (layer,)  # not a submodule: its parameters belong to the float model
         self.geometry = geometry
         self.widths = widths
         self.method = method
+        self.output = output
         modes, inputs = layer.ssm.B.shape[:2]
         outputs = len(layer.ssm.C)
-        edges = {"u": widths.activation, "y": widths.activation, "gelu": widths.activation, "gate": widths.activation}
-        edges["output"] = widths.residual
-        shapes = {"input": (modes, 2 * inputs), "output": (outputs, 2 * modes), "gate": (outputs, outputs)}
+        edges = {"u": widths.activation, "output": widths.residual}
+        edges |= {name: getattr(widths, width) for name, width in output.edges.items()}
+        shapes = {"input": (modes, 2 * inputs), "output": (outputs, 2 * modes), "gate": layer.mixing.weight.shape}
         shapes["feedthrough"] = (outputs, layer.ssm.D.shape[1] if layer.ssm.D.dim() == 2 else 1)
         if layer.skip is not None:
             edges["skip"] = widths.residual
@@ -61,7 +66,7 @@ class QuantLayer(nn.Module):
         self.register_buffer("state_frac", torch.full((modes,), UNSET, dtype=torch.int64))
 
     @property
-    def layer(self) -> SequenceLayer:
+    def layer(self) -> EventLayer:
         """The float layer."""
         return self._layer[0]
 
@@ -78,9 +83,7 @@ class QuantLayer(nn.Module):
         return LayerFormats(
             input=input,
             u=edges["u"],
-            y=edges["y"],
-            gelu=edges["gelu"],
-            gate=edges["gate"],
+            out=self.output.formats(edges),
             skip=edges.get("skip"),
             output=edges["output"],
             state_width=widths.state,
@@ -91,9 +94,10 @@ class QuantLayer(nn.Module):
     def set_formats(self, seen: LayerObserver, method: str, headroom: int) -> None:
         """Take the exponents of activations and states from what calibration saw."""
         for name, quantizer in self.edges.items():
-            wide = name in ("skip", "output")
+            wide = name in ("skip", "output", *self.output.wide)
             method_of, spare = ("max", headroom) if wide else (method, 0)
             set_edge(quantizer, seen.edges[name].frac(quantizer.width, True, method_of, spare), self.geometry.path)
+        self.output.settle(self.edges)
         width = self.widths.state
         highest = (1 << (width - 1 - headroom)) - 1
         self.state_frac.copy_(torch.from_numpy(largest_frac(seen.states.largest.numpy(), highest, width - 2)))
@@ -146,7 +150,7 @@ class QuantLayer(nn.Module):
 
     def quantized(self, formats: LayerFormats, frozen_scales: bool, tick_ms: float) -> QuantizedLayer:
         """Fake-quantized weights, with gradients to the float layer's parameters."""
-        dtype, device = self.layer.gate.weight.dtype, self.layer.gate.weight.device
+        dtype, device = self.layer.mixing.weight.dtype, self.layer.mixing.weight.device
         exact = self.folded()
         fracs = self.fracs(formats, None if frozen_scales else exact)
         f = fold_layer(self.layer, dtype)
@@ -178,6 +182,8 @@ class QuantLayer(nn.Module):
             skip = FoldedLinear(
                 self.weights["skip"](f.skip.weight), quantize_bias(f.skip.bias, tensor(fracs.skip + x_frac))
             )
+        gate_frac = tensor(fracs.gate + formats.out.mixes.frac)
+        weights = self.weights["gate"](f.gate), quantize_bias(f.gate_bias, gate_frac)
         rate = tick_rate(exact, tick_ms)
         table = decay_table(rate, gap_digits(rate, formats.state_width), self.widths.decay, formats.state_width)
         return QuantizedLayer(
@@ -191,15 +197,8 @@ class QuantLayer(nn.Module):
             output=self.weights["output"](f.output * read_unit),
             feedthrough=through.squeeze(1) if f.feedthrough.dim() == 1 else through,
             bias=quantize_bias(f.bias, tensor(y_frac)),
-            gate=self.weights["gate"](f.gate),
-            gate_bias=quantize_bias(f.gate_bias, tensor(fracs.gate + formats.gelu.frac)),
+            out=self.output.quantized(formats.out, weights, self.edges, self.widths, self.layer.dropout),
             skip=skip,
-            gelu=_values(lookup_table(FUNCTIONS["gelu"], formats.y, formats.gelu), formats.gelu, device),
-            sigmoid=_values(lookup_table(FUNCTIONS["sigmoid"], formats.gate, SIGMOID), SIGMOID, device),
             dropout=self.layer.dropout,
             quantizers=self.edges,
         )
-
-
-def _values(codes: np.ndarray, format: Format, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ldexp(codes.astype(np.float64), -format.frac)).to(device)

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from ...errors import PumiceError
 from ...models.modules import ModuleDict, ModuleList
-from ...models.s5.classifier import S5Classifier
+from ...models.s5.classifier import EventClassifier, S5Classifier
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ...program.nodes import DenseInput, Embedding, Linear, Node, TokenInput
 from ...train.data.inputs import Inputs, Timing
 from ..codes import Floats
 from ..config import QuantizationConfig
 from ..exponents import row_fracs, table_frac, useful_frac
-from ..nodes import DENSE, Operand, decoder_node, dense_input, linear_node, token_input
+from ..nodes import DENSE, Operand, decoder_node, dense_input, embedding_node, linear_node, token_input
+from ..output import Output
 from ..qat_model import QATModel
 from ..quantizers import QuantActivation, TensorQuantizer, edge_format, set_edge
 from ..straight_through import quantize_bias
-from .derive import Edges, embedding_node, input_nodes, layer_nodes, readout
+from .derive import Edges, input_nodes, layer_nodes, readout
 from .fold import fold_linear
 from .formats import Geometry, NetworkFormats
-from .frozen import FrozenS5Classifier
+from .frozen import FrozenEventClassifier, FrozenS5Classifier
 from .layer import QuantLayer
 from .network import QuantizedNetwork, run_network
 from .observe import NetworkObserver, observe
+from .output import Gated
 
 DEFAULT_TICK_MS = 0.5
 LARGEST_EXTRA = 12  # of a read-out
@@ -35,8 +39,15 @@ LAYER_WIDTHS = (
 )  # fmt: skip
 
 
-class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifier]):
-    """The QAT model of an `S5Classifier`; see `QATModel`.
+Events = TypeVar("Events", bound=EventClassifier[Any])
+FrozenModelOfEvents = TypeVar("FrozenModelOfEvents", bound=FrozenEventClassifier)
+
+
+class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents]):
+    """The QAT model of an `EventClassifier`; see `QATModel`.
+
+    Attributes:
+        frozen: the frozen models.
 
     Args:
         model: the float model, which it keeps.
@@ -47,15 +58,19 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
         PumiceError: settings that do not fit the model or its input.
     """
 
-    def __init__(self, model: S5Classifier, config: QuantizationConfig, timing: Timing) -> None:
+    frozen: type[FrozenModelOfEvents]
+
+    def __init__(self, model: Events, config: QuantizationConfig, timing: Timing) -> None:
         super().__init__(model, config, timing)
         self.tick_us = round(tick_ms_of(config, timing.tick_ms) * 1000)
         self.weight_us = config.pool_tick_us
         widths, method = config.widths, config.calibration.method
         geometries = list(layer_geometries(model))
-        config.check_layers({geometry.path: LAYER_WIDTHS for geometry in geometries})
+        self.output = self.output_of(model)
+        named = {*LAYER_WIDTHS, *self.output.edges.values(), *self.output.constants}
+        config.check_layers({geometry.path: named for geometry in geometries})
         self.layers = ModuleList(
-            QuantLayer(layer, geometry, config.layer(geometry.path), method)
+            QuantLayer(layer, geometry, config.layer(geometry.path), method, self.output)
             for layer, geometry in zip(model.layers, geometries, strict=True)
         )
         first = model.embedding if model.config.token_input else model.encoder
@@ -65,6 +80,11 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
         if not model.config.token_input:
             self.edges["input"] = QuantActivation(widths.dense_input)
 
+    @classmethod
+    @abstractmethod
+    def output_of(cls, model: Events) -> Output[Any]:
+        """What follows the state space of the model's layers."""
+
     @property
     def tick_ms(self) -> float:
         """Length of a tick."""
@@ -72,11 +92,12 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
 
     def observer(self) -> NetworkObserver:
         """See `QATModel.observer`."""
-        return NetworkObserver({layer.geometry.path: len(layer.state_frac) for layer in self.layers})
+        modes = {layer.geometry.path: len(layer.state_frac) for layer in self.layers}
+        return NetworkObserver(modes, self.output.edges)
 
     def observe(self, observer: NetworkObserver, inputs: Inputs) -> None:
         """See `QATModel.observe`."""
-        observe(self.model.eval(), observer, *inputs.events())
+        observe(self.model.eval(), self.output, observer, *inputs.events())
 
     def set_formats(self, observer: NetworkObserver) -> None:
         """See `QATModel.set_formats`; it needs at least one complete window."""
@@ -109,7 +130,7 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
         return NetworkFormats(edges.get("input"), edges["embedded"], tuple(layers), edges["readout"])
 
     def forward(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> Tensor:
-        """Logits (B, C); arguments as `S5Classifier.forward`.
+        """Logits (B, C); arguments as `EventClassifier.forward`.
 
         While training, the scales are frozen once ``freeze_scales_after`` batches have been seen, where that is set.
         """
@@ -147,8 +168,8 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
             quantizers=self.edges,
         )
 
-    def _frozen(self, nodes: tuple[Node, ...]) -> FrozenS5Classifier:
-        return FrozenS5Classifier(nodes, self.weight_us)
+    def _frozen(self, nodes: tuple[Node, ...]) -> FrozenModelOfEvents:
+        return self.frozen(nodes, self.weight_us)
 
     def _nodes(self) -> Iterator[Node]:
         formats, config, widths = self.formats(), self.model.config, self.config.widths
@@ -183,6 +204,7 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
                 layer.widths,
                 self.tick_ms,
                 LAYER_NORM_EPSILON,
+                self.output,
             )
             yield from nodes
         decoder, residual = self.model.decoder, formats.layers[-1].output
@@ -207,6 +229,17 @@ class QuantS5Classifier(QATModel[S5Classifier, NetworkObserver, FrozenS5Classifi
             self.embedding.set_frac(row_fracs(_array(self.model.encoder), widths.embedding, method, useful))
 
 
+class QuantS5Classifier(QuantEventClassifier[S5Classifier, FrozenS5Classifier]):
+    """The QAT model of an `S5Classifier`."""
+
+    frozen = FrozenS5Classifier
+
+    @classmethod
+    def output_of(cls, model: S5Classifier) -> Gated:
+        """See `QuantEventClassifier.output_of`."""
+        return Gated()
+
+
 def tick_ms_of(config: QuantizationConfig, data_tick_ms: float | None) -> float:
     """The program's tick: that of the task, or the configured one where the task has exact times.
 
@@ -225,7 +258,7 @@ def tick_ms_of(config: QuantizationConfig, data_tick_ms: float | None) -> float:
     return data_tick_ms
 
 
-def layer_geometries(model: S5Classifier) -> Iterator[Geometry]:
+def layer_geometries(model: EventClassifier[Any]) -> Iterator[Geometry]:
     """Where each layer lies, in order."""
     config = model.config
     stages = len(model.stages)

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, gelu, linear
+from torch.nn.functional import embedding, linear
 
 from ...errors import PumiceError
 from ...program.clock import ticks
 from ...program.formats import Format
-from ..operations import LayerNormTerms, Times, layer_norm, lookup, pool, read_out, shared_dropout
+from ..operations import LayerNormTerms, Times, layer_norm, pool, read_out, shared_dropout, token_index
+from ..output import QuantizedOutput
 from ..quantizers import Quantizers, store
 from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
 from ..straight_through import require_finite
-from ..tables import SIGMOID
 from ..tracing import NOTHING, Recorder
 from .fold import FoldedLinear, FoldedNorm
 from .formats import Geometry, LayerFormats, NetworkFormats
@@ -37,9 +37,8 @@ class QuantizedLayer:
         output: (O, 2P), from what is read of the state's codes.
         feedthrough: (H,) or (O, H).
         bias: (O,).
-        gate, gate_bias: (O, O), (O,).
+        out: what follows C x + D u.
         skip: (O, H) and (O,), or None.
-        gelu, sigmoid: tables over the codes of y and of the gate.
         dropout: probability while training.
         quantizers: of edges, in place of plain rounding and saturation.
     """
@@ -54,11 +53,8 @@ class QuantizedLayer:
     output: Tensor
     feedthrough: Tensor
     bias: Tensor
-    gate: Tensor
-    gate_bias: Tensor
+    out: QuantizedOutput
     skip: FoldedLinear[Tensor] | None
-    gelu: Tensor
-    sigmoid: Tensor
     dropout: float = 0.0
     quantizers: Quantizers | None = None
 
@@ -126,7 +122,7 @@ def run_network(
     training: bool = False,
     record: Recorder = NOTHING,
 ) -> Tensor:
-    """Logits (B, C) of a padded batch (arguments as `S5Classifier.forward`).
+    """Logits (B, C) of a padded batch (arguments as `EventClassifier.forward`).
 
     ``record`` is shown every node and state.
 
@@ -200,16 +196,9 @@ def run_layer(
         record(name("u_pool"), u, geometry.pooled(formats.u))
         record(name("skip_pool"), x, geometry.pooled(formats.input))
     through = u * c.feedthrough if c.feedthrough.dim() == 1 else linear(u, c.feedthrough)
-    y = c.store("y", linear(states, c.output, c.bias) + through, formats.y)
-    record(name("y"), y, formats.y)
-    activated = lookup(y, gelu(y, approximate="tanh"), c.gelu, formats.y)
-    record(name("gelu"), activated, formats.gelu)
-    gate = c.store("gate", linear(shared_dropout(activated, c.dropout, training), c.gate, c.gate_bias), formats.gate)
-    record(name("gate"), gate, formats.gate)
-    sigmoid = lookup(gate, torch.sigmoid(gate), c.sigmoid, formats.gate)
-    record(name("sigmoid"), sigmoid, SIGMOID)
-    gated = y * sigmoid
-    record(name("gated"), gated, formats.gated)
+    sums = c.store(c.out.sums, linear(states, c.output, c.bias) + through, formats.out.sums)
+    record(name(c.out.sums), sums, formats.out.sums)
+    gated = c.out.run(sums, name, training, record)
     if c.skip is not None and formats.skip is not None:
         x = c.store("skip", linear(x, *c.skip), formats.skip)
         record(name("skip"), x, formats.skip)
@@ -231,12 +220,7 @@ def _embed(
         x = network.store("embedded", linear(dense, network.embedding, network.encoder_bias), formats.embedded)
         record("encoder", x, formats.embedded)
         return x, None
-    index = torch.where(real, tokens, 0)
-    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(network.embedding):
-        raise PumiceError(
-            f"tokens span {int(index.min())} to {int(index.max())}, this model knows 0 to "
-            f"{len(network.embedding) - 1}; set vocab to the channels of the sensor"
-        )
+    index = token_index(tokens, real, len(network.embedding))
     table = network.store("embedded", network.embedding, formats.embedded)
     if record.listens:
         record("embedding", table[index], formats.embedded)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gelu, layer_norm, linear
+from torch.nn.functional import layer_norm, linear
 
-from ...models.s5.classifier import S5Classifier
+from ...models.s5.classifier import EventClassifier
 from ...models.s5.head import read_out
-from ...models.s5.layer import SequenceLayer
+from ...models.s5.layer import EventLayer
 from ...models.s5.norm import MaskedBatchNorm
 from ...models.s5.times import EventTimes
 from ...models.scan.event import event_scan
 from ..observers import Histogram, Peaks
+from ..output import Output
 from .fold import fold_layer
 
 
@@ -51,10 +52,10 @@ class Shown(Protocol):
 
 
 class LayerObserver:
-    """What the edges of the layer ``path`` reach."""
+    """What the edges of the layer ``path`` reach; ``behind``: those behind its state space."""
 
-    def __init__(self, path: str, modes: int) -> None:
-        self.edges = {name: Histogram(f"{path}.{name}") for name in ("u", "y", "gelu", "gate", "skip", "output")}
+    def __init__(self, path: str, modes: int, behind: Iterable[str]) -> None:
+        self.edges = {name: Histogram(f"{path}.{name}") for name in ("u", *behind, "skip", "output")}
         self.states = Peaks(modes, f"the state of {path}")
 
 
@@ -63,24 +64,26 @@ class NetworkObserver:
 
     Args:
         modes: of each layer, by its path.
+        behind: the edges of each layer behind its state space.
     """
 
-    def __init__(self, modes: Mapping[str, int]) -> None:
+    def __init__(self, modes: Mapping[str, int], behind: Iterable[str]) -> None:
         names = {"input": "the input", "embedded": "the embedding", "readout": "the read-out"}
         self.edges = {name: Histogram(what) for name, what in names.items()}
-        self.layers = [LayerObserver(path, count) for path, count in modes.items()]
+        self.layers = [LayerObserver(path, count, behind) for path, count in modes.items()]
 
 
 @torch.no_grad()
 def observe(
-    model: S5Classifier,
+    model: EventClassifier[Any],
+    output: Output[Any],
     observer: Shown,
     tokens: Tensor,
     dt: Tensor,
     lengths: Tensor,
     pool_dt: Tensor | None = None,
 ) -> Tensor:
-    """Run the float ``S5Classifier`` on a batch and let ``observer`` see every real event; returns the logits."""
+    """Run the float model on a batch and let ``observer`` see every real event; returns the logits."""
     times = EventTimes(dt.to(model.decoder.weight.dtype), (dt if pool_dt is None else pool_dt).to(dt.dtype), lengths)
     total_time = times.pool_dt.sum(1)
     if model.config.token_input:
@@ -92,13 +95,15 @@ def observe(
         x = model.encoder(tokens)
         observer.edges["embedded"].update(x[times.real])
     for layer, seen in zip(model.layers, observer.layers, strict=True):
-        x, times = _observe_layer(layer, seen, x, times)
+        x, times = _observe_layer(layer, output, seen, x, times)
     value = read_out(x, times, total_time, model.config.head)
     observer.edges["readout"].update(value)
     return model.decoder(value)
 
 
-def _observe_layer(layer: SequenceLayer, seen: ShownLayer, x: Tensor, times: EventTimes) -> tuple[Tensor, EventTimes]:
+def _observe_layer(
+    layer: EventLayer, output: Output[Any], seen: ShownLayer, x: Tensor, times: EventTimes
+) -> tuple[Tensor, EventTimes]:
     folded = fold_layer(layer, x.dtype)
     norm, ssm = layer.norm, layer.ssm
     if isinstance(norm, MaskedBatchNorm):
@@ -120,13 +125,16 @@ def _observe_layer(layer: SequenceLayer, seen: ShownLayer, x: Tensor, times: Eve
     times = times.pooled(stride)
     states = states[:, : count * stride : stride]
     through = u * folded.feedthrough if folded.feedthrough.dim() == 1 else linear(u, folded.feedthrough)
-    y = linear(states, folded.output, folded.bias) + through
-    activated = gelu(y, approximate="tanh")
-    gate = linear(activated, folded.gate, folded.gate_bias)
+    added = linear(states, folded.output, folded.bias) + through
+    for name, value in output.values(layer, added):
+        added = value
+        if name in seen.edges:
+            seen.edges[name].update(value[times.real])
+        if name in output.wide:
+            seen.edges[name].update(output.reach(value[times.real]))
     if folded.skip is not None:
         x = linear(x, *folded.skip)
         seen.edges["skip"].update(x[times.real])
-    x = x + y * torch.sigmoid(gate)
-    for name, value in (("y", y), ("gelu", activated), ("gate", gate), ("output", x)):
-        seen.edges[name].update(value[times.real])
+    x = x + added
+    seen.edges["output"].update(x[times.real])
     return x, times

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 
 from ...program import Program
 from ...program.nodes import DiagonalSSM
 from ..lowering import DecayingStates, LayerReport, Report, clipped, dead_zones, registers, wide
-from .model import QuantS5Classifier
+from .model import QuantEventClassifier, QuantS5Classifier
 
 STATES = DecayingStates({"": "state"}, "lengthen quantize.tick_ms, or train with a larger dt_min")
 
@@ -38,7 +38,7 @@ class S5LayerReport(LayerReport):
     growing_modes: int
 
 
-def growing_modes(qat: QuantS5Classifier) -> dict[str, list[int]]:
+def growing_modes(qat: QuantEventClassifier[Any, Any]) -> dict[str, list[int]]:
     """Modes of each layer whose real part is not below 0: the program holds their magnitude."""
     rates = {layer.geometry.path: layer.layer.ssm.rates() for layer in qat.layers}
     return {path: torch.nonzero(rate.real >= 0).flatten().tolist() for path, rate in rates.items()}

@@ -13,18 +13,15 @@ from ...program.formats import Format
 from ..codes import largest_frac
 from ..config import Widths
 from ..quantizers import UNSET, QuantActivation, TensorQuantizer, clipped, edge_format, fracs_of, set_edge, set_fracs
-from ..scan import DecayTable, NeuronCodes
+from ..scan import DecayTable
 from ..straight_through import quantize_bias
-from ..tables import FUNCTIONS, SIGMOID, lookup_table
-from .derive import Folded, block_fracs, decays, leak, read_columns, threshold
+from .derive import Folded, block_fracs, decays, read_columns
 from .fold import exact_block, fold_block
 from .formats import BlockFormats, BlockFracs, block_path
 from .network import QuantizedBlock
+from .norm import norm_quantizer, quantized_norm
 from .observe import BlockObserver
-
-POTENTIAL_BITS = 7
-"""Of a potential above one threshold. Single channels are driven by thousands of thresholds: a potential that clips at
-128 of them fires as well, or is kept from it for as long but for a step or two."""
+from .output import SpikingChannels
 
 
 class QuantBlock(nn.Module):
@@ -35,27 +32,30 @@ class QuantBlock(nn.Module):
         number: in the network.
         widths: of its tensors.
         method: of the weights' exponents.
+        output: what follows its state space.
     """
 
     state_frac: Tensor
 
-    def __init__(self, block: Block, number: int, widths: Widths, method: str) -> None:
+    def __init__(self, block: Block, number: int, widths: Widths, method: str, output: SpikingChannels) -> None:
         super().__init__()
         self._block = (block,)  # not a submodule: its parameters belong to the float model
         self.number, self.path, self.widths, self.method = number, block_path(number), widths, method
+        self.output = output
         channels, modes = block.layer.kernel.A_imag.shape
-        edges = {"current": widths.potential, "y": widths.activation, "gate": widths.activation}
+        edges = {name: getattr(widths, width) for name, width in output.edges.items()}
         shapes = {"output": (channels, 2 * modes), "feedthrough": (channels, 1), "gate": (2 * channels, channels)}
         if block.norm is not None:
             edges["u" if block.placement == "pre" else "total"] = (
                 widths.activation if block.placement == "pre" else widths.residual
             )
-            shapes["norm"] = (channels, 1)
         edges["output"] = widths.residual
         self.edges = ModuleDict({name: QuantActivation(width) for name, width in edges.items()})
         self.weights = ModuleDict(
             {name: TensorQuantizer(shape, getattr(widths, name)) for name, shape in shapes.items()}
         )
+        if block.norm is not None:
+            self.weights["norm"] = norm_quantizer(block.norm, widths.norm)
         self.register_buffer("state_frac", torch.full((modes, channels), UNSET, dtype=torch.int64))
 
     @property
@@ -75,10 +75,7 @@ class QuantBlock(nn.Module):
         return BlockFormats(
             input=input,
             u=edges.get("u", input),
-            current=edges["current"],
-            potential=edges["current"],
-            y=edges["y"],
-            gate=edges["gate"],
+            out=self.output.formats(edges),
             total=edges.get("total"),
             output=edges["output"],
             state_width=self.widths.state,
@@ -94,9 +91,7 @@ class QuantBlock(nn.Module):
         highest = (1 << (self.widths.state - 1 - headroom)) - 1
         fracs = largest_frac(seen.states.largest.numpy(), highest, self.widths.state - 2)
         self.state_frac.copy_(torch.from_numpy(fracs).reshape(self.state_frac.shape))
-        current = self.edges["current"]
-        assert current.frac is not None
-        current.frac = max(current.frac, self.widths.potential - 1 - POTENTIAL_BITS)
+        self.output.settle(self.edges)
 
     def folded(self) -> Folded:
         """The folded weights as float64 arrays.
@@ -123,14 +118,14 @@ class QuantBlock(nn.Module):
             "feedthrough": folded.feedthrough[:, None],
             "gate": folded.mix,
         }
-        if folded.multiplier is not None:
-            matrices["norm"] = folded.multiplier[:, None]
+        if folded.norm is not None:
+            matrices["norm"] = folded.norm.multiplier[:, None]
         return {
             name: clipped(matrices[name], frac, getattr(self.widths, name))
             for name, frac in fracs_of(self.weights).items()
         }
 
-    def quantized(self, formats: BlockFormats, frozen_scales: bool, tau: float) -> QuantizedBlock:
+    def quantized(self, formats: BlockFormats, frozen_scales: bool) -> QuantizedBlock:
         """Fake-quantized weights, with gradients to the float block's parameters."""
         weight = self.block.layer.output.weight
         exact, folded = self.folded(), fold_block(self.block)
@@ -139,18 +134,15 @@ class QuantBlock(nn.Module):
         def tensor(values: np.ndarray) -> Tensor:
             return torch.from_numpy(np.asarray(values)).to(weight.device)
 
-        multiplier = offset = None
-        if folded.multiplier is not None and folded.offset is not None and fracs.norm is not None:
-            multiplier = self.weights["norm"](folded.multiplier.unsqueeze(1)).squeeze(1)
-            offset = quantize_bias(folded.offset, tensor(fracs.norm + formats.normed[0].frac))
+        norm = None
+        if folded.norm is not None and fracs.norm is not None:
+            norm = quantized_norm(folded.norm, fracs.norm, self.weights["norm"], *formats.normed)
         unit = torch.exp2(self.state_frac.double()).to(weight.dtype)
         columns = self.weights["output"](folded.output / unit.mT.repeat(1, 2))
-        code, frac = leak(tau, self.widths.constant)
-        ones = torch.ones_like(folded.feedthrough)
+        mix = self.weights["gate"](folded.mix), quantize_bias(folded.mix_bias, tensor(fracs.gate))
         return QuantizedBlock(
             formats=formats,
-            multiplier=multiplier,
-            offset=offset,
+            norm=norm,
             unit=unit.flatten(),
             table=DecayTable(
                 *(tensor(codes.astype(np.int64)).reshape(1, -1) for codes in decays(exact, formats, self.widths))
@@ -158,31 +150,8 @@ class QuantBlock(nn.Module):
             rate=folded.rate.flatten(),
             output=columns.mT,
             feedthrough=self.weights["feedthrough"](folded.feedthrough.unsqueeze(1)).squeeze(1),
-            bias=torch.zeros_like(ones),
-            neurons=driven(ones * threshold(formats.potential) * formats.potential.scale, ones * code * 2.0**-frac),
-            mix=self.weights["gate"](folded.mix),
-            mix_bias=quantize_bias(folded.mix_bias, tensor(fracs.gate)),
-            sigmoid=sigmoid_values(formats.gate, weight.device),
+            bias=torch.zeros_like(folded.feedthrough),
+            out=self.output.quantized(formats.out, mix, self.edges, self.widths, self.block.dropout),
             dropout=self.block.dropout,
             quantizers=self.edges,
         )
-
-
-def driven(threshold: Tensor, kept: Tensor) -> NeuronCodes:
-    """Neurons that a current drives, as those of a LIF layer without synapses: (H,) each."""
-    none = torch.zeros_like(kept)
-    return NeuronCodes(
-        recurrent=kept.new_zeros(len(kept), 0),
-        threshold=threshold,
-        alpha=kept,
-        rise=torch.ones_like(kept),
-        beta=none,
-        coupling=none,
-        jump=none,
-    )
-
-
-def sigmoid_values(gate: Format, device: torch.device) -> Tensor:
-    """The sigmoid over the codes of a gate."""
-    codes = lookup_table(FUNCTIONS["sigmoid"], gate, SIGMOID)
-    return torch.from_numpy(np.ldexp(codes.astype(np.float64), -SIGMOID.frac)).to(device)

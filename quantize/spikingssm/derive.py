@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...program.formats import Format
-from ...program.nodes import SPIKES, Add, BatchNorm, ChannelSSM, DrivenLIF, Multiply, Node
-from ..codes import Floats, Fracs, accumulator_codes, largest_frac, rounded, weight_codes
+from ...program.nodes import Add, ChannelSSM, Node
+from ..codes import Floats, Fracs, weight_codes
 from ..config import Widths
 from ..decays import decay_table
 from ..exponents import row_fracs, useful_frac
-from ..nodes import Operand, linear_node, lookup_node
-from ..tables import SIGMOID
 from .fold import FoldedBlock
 from .formats import BlockFormats, BlockFracs, node_name
+from .norm import norm_fracs, norm_node
+from .output import SpikingChannels
 
 Folded = FoldedBlock[NDArray[Any]]
 
@@ -25,21 +24,20 @@ Folded = FoldedBlock[NDArray[Any]]
 def block_fracs(folded: Folded, formats: BlockFormats, widths: Widths, method: str) -> BlockFracs:
     """Exponents of a block's weights."""
     norm = None
-    if folded.multiplier is not None:
-        norm = row_fracs(folded.multiplier[:, None], widths.norm, "max", useful_frac(*formats.normed))
+    if folded.norm is not None:
+        norm = norm_fracs(folded.norm, *formats.normed, widths.norm)
     columns = read_columns(folded, formats.state_frac)
-    outputs = row_fracs(columns, widths.output, method, useful_frac(formats.state, formats.current))
+    outputs = row_fracs(columns, widths.output, method, useful_frac(formats.state, formats.out.current))
     through = row_fracs(
-        folded.feedthrough[:, None], widths.feedthrough, method, useful_frac(formats.u, formats.current)
+        folded.feedthrough[:, None], widths.feedthrough, method, useful_frac(formats.u, formats.out.current)
     )
     # A finer D would shift C's sums out of 32 bits; a row of zeros has no exponent of its own and must not coarsen D.
     outputs = np.where(columns.any(axis=1), outputs, through + formats.u.frac)
-    mixed = np.repeat([formats.y.frac, formats.gate.frac], len(folded.feedthrough))
     return BlockFracs(
         norm=norm,
         output=outputs,
         feedthrough=np.minimum(through, outputs - formats.u.frac),
-        gate=row_fracs(folded.mix, widths.gate, method, useful_frac(SPIKES, mixed)),
+        gate=row_fracs(folded.mix, widths.gate, method, formats.out.finest(len(folded.mix))),
     )
 
 
@@ -55,18 +53,14 @@ def decays(folded: Folded, formats: BlockFormats, widths: Widths) -> tuple[NDArr
     return tuple(part[0].reshape(shape) for part in table)
 
 
-def leak(tau: float, width: int) -> tuple[int, int]:
-    """The code of what a potential keeps, and its fractional bits: as few as hold it."""
-    highest = (1 << (width - 1)) - 1
-    frac = int(largest_frac(tau, highest, 0))
-    code = int(rounded(np.asarray(np.ldexp(tau, frac))))
-    while code and code % 2 == 0:
-        code, frac = code // 2, frac - 1
-    return code, max(frac, 0)
-
-
 def block_nodes(
-    number: int, source: str, folded: Folded, formats: BlockFormats, fracs: BlockFracs, widths: Widths, tau: float
+    number: int,
+    source: str,
+    folded: Folded,
+    formats: BlockFormats,
+    fracs: BlockFracs,
+    widths: Widths,
+    output: SpikingChannels,
 ) -> Iterator[Node]:
     """The nodes of one block, which reads the edge ``source``; the last one's edge is the residual stream it leaves.
 
@@ -78,55 +72,28 @@ def block_nodes(
         return node_name(number, what)
 
     u, size = source, len(folded.feedthrough)
-    if formats.total is None and folded.multiplier is not None:
+    if formats.total is None and folded.norm is not None:
         u = name("norm")
         yield _norm(u, source, folded, formats, fracs, widths)
     yield _state_space(name("ssm"), u, folded, formats, fracs, widths)
-    yield _neurons(name("neurons"), name("ssm"), formats, widths, tau, size)
-    halves = zip(
-        ("y", "gate"), (formats.y, formats.gate), *(np.split(part, 2) for part in (folded.mix, fracs.gate)),
-        np.split(folded.mix_bias, 2), strict=True,
-    )  # fmt: skip
-    for what, format, weight, frac, bias in halves:
-        yield linear_node(name(what), [Operand(name("neurons"), SPIKES, weight, widths.gate, frac)], bias, format)
-    yield lookup_node(name("sigmoid"), name("gate"), "sigmoid", formats.gate, SIGMOID, size)
-    yield Multiply(
-        name=name("gated"),
-        inputs=(name("y"), name("sigmoid")),
-        output=formats.gated,
-        formats=(formats.y, SIGMOID),
-        size=size,
-    )
+    weights = folded.mix, folded.mix_bias
+    yield from output.nodes(name, name("ssm"), weights, fracs.gate, formats.out, widths)
     out = "out" if formats.total is None else "total"
     yield Add(
         name=name(out),
         inputs=(source, name("gated")),
         output=formats.output if formats.total is None else formats.total,
-        formats=(formats.input, formats.gated),
+        formats=(formats.input, formats.out.gated),
         size=size,
     )
     if formats.total is not None:
         yield _norm(name("out"), name("total"), folded, formats, fracs, widths)
 
 
-def _norm(
-    name: str, source: str, folded: Folded, formats: BlockFormats, fracs: BlockFracs, widths: Widths
-) -> BatchNorm:
-    read, written = formats.normed
+def _norm(name: str, source: str, folded: Folded, formats: BlockFormats, fracs: BlockFracs, widths: Widths) -> Node:
     assert fracs.norm is not None
-    assert folded.multiplier is not None
-    assert folded.offset is not None
-    accumulator = fracs.norm + read.frac
-    return BatchNorm(
-        name=name,
-        inputs=(source,),
-        output=written,
-        format=read,
-        multiplier=weight_codes(folded.multiplier, fracs.norm, widths.norm),
-        multiplier_width=widths.norm,
-        bias=accumulator_codes(folded.offset, accumulator),
-        shift=(accumulator - written.frac).astype(np.int16),
-    )
+    assert folded.norm is not None
+    return norm_node(name, source, folded.norm, fracs.norm, *formats.normed, widths)
 
 
 def _state_space(
@@ -138,7 +105,7 @@ def _state_space(
     return ChannelSSM(
         name=name,
         inputs=(source,),
-        output=formats.current,
+        output=formats.out.current,
         format=formats.u,
         state_width=formats.state_width,
         state_frac=formats.state_frac.astype(np.int16),
@@ -155,24 +122,3 @@ def _state_space(
         feedthrough_frac=fracs.feedthrough.astype(np.int16),
         bias=np.zeros(codes.shape[0], dtype=np.int64),
     )
-
-
-def _neurons(name: str, source: str, formats: BlockFormats, widths: Widths, tau: float, size: int) -> DrivenLIF:
-    """The threshold is 1, folded into C and D; to reach it is to fire, so the code is one lower."""
-    code, frac = leak(tau, widths.constant)
-    return DrivenLIF(
-        name=name,
-        inputs=(source,),
-        output=SPIKES,
-        format=formats.current,
-        potential=formats.potential,
-        threshold=np.full(size, threshold(formats.potential), dtype=np.int64),
-        constant_width=widths.constant,
-        alpha=np.full(size, code, dtype=np.int64),
-        alpha_frac=frac,
-    )
-
-
-def threshold(potential: Format) -> int:
-    """The code above which a neuron fires whose threshold is 1."""
-    return (1 << potential.frac) - 1

@@ -17,12 +17,11 @@ from ...models.spikingssm.shapes import spikingssm_shapes
 from ...program import Program
 from ...program.nodes import Node
 from ...train.data.inputs import Inputs
-from ...train.data.sequences.kinds import KINDS
 from ..family import Family
 from ..lowering import DeadZone, Report, dead_zones
 from .float_values import float_values
 from .frozen import FrozenSpikingSSM
-from .model import TOKENS, QuantSpikingSSM, why_not
+from .model import QuantSpikingSSM, why_not
 from .report import STATES, report
 
 
@@ -47,10 +46,8 @@ class SpikingSSMFamily(Family[SpikingSSM, QuantSpikingSSM, FrozenSpikingSSM]):
 
     def unavailable(self, config: Mapping[str, Any]) -> str | None:
         """See `Family.unavailable`."""
-        model, kind = config["model"], config.get("task", {}).get("kind")
-        norm, placement = model.get("norm", "batch"), model.get("norm_placement", "pre")
-        reason = why_not(bool(model.get("bidirectional")), norm, placement, model.get("head", "mean"))
-        return reason or (TOKENS if kind in KINDS and KINDS[kind].reads_tokens else None)
+        model = config["model"]
+        return why_not(bool(model.get("bidirectional")), model.get("head", "mean"))
 
     def dead_zones(self, qat: QuantSpikingSSM, nodes: Sequence[Node]) -> Iterator[DeadZone]:
         """See `Family.dead_zones`."""

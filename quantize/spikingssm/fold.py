@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...models.spikingssm.layer import Block
-from ...models.spikingssm.norm import ChannelBatchNorm
 from ..folding import Array, arrays_of
+from .norm import FoldedNorm, fold_norm
 
 
 class FoldedBlock(NamedTuple, Generic[Array]):
     """One block; M modes for each of H channels.
 
     Attributes:
-        multiplier, offset: (H,) of a batch norm, None without one.
+        norm: None without one.
         rate: (M, H) complex, the logarithm of a step's decay.
         output: (H, 2M), 2 Re C and -2 Im C, the threshold, B and the discretization in them.
         feedthrough: (H,), D over the threshold.
@@ -29,8 +29,7 @@ class FoldedBlock(NamedTuple, Generic[Array]):
         mix_bias: (2H,).
     """
 
-    multiplier: Array | None
-    offset: Array | None
+    norm: FoldedNorm[Array] | None
     rate: Array
     output: Array
     feedthrough: Array
@@ -39,15 +38,11 @@ class FoldedBlock(NamedTuple, Generic[Array]):
 
 
 def fold_block(block: Block) -> FoldedBlock[Tensor]:
-    """Fold ``block`` in its own type; a batch norm by its running statistics."""
-    layer, multiplier, offset = block.layer, None, None
-    if isinstance(block.norm, ChannelBatchNorm):
-        multiplier = block.norm.weight * torch.rsqrt(block.norm.running_var + block.norm.eps)
-        offset = block.norm.bias - block.norm.running_mean * multiplier
+    """Fold ``block`` in its own type."""
+    layer = block.layer
     modes = layer.kernel.discrete(layer.neuron.scale())
     return FoldedBlock(
-        multiplier=multiplier,
-        offset=offset,
+        norm=None if block.norm is None else fold_norm(block.norm),
         rate=modes.rate.mT,
         output=2 * torch.cat([modes.C.real, -modes.C.imag], dim=1),
         feedthrough=modes.D,
@@ -64,4 +59,11 @@ def exact_block(block: Block, path: str) -> FoldedBlock[NDArray[Any]]:
     """
     with torch.no_grad():
         folded = fold_block(copy.deepcopy(block).double())
-    return FoldedBlock(**arrays_of(folded._asdict(), f"{path}: the folded weight"))
+    owner = f"{path}: the folded weight"
+    parts: dict[str, Any] = folded._asdict()
+    norm = parts.pop("norm")
+    if norm is not None:
+        norm = FoldedNorm(
+            **arrays_of({"multiplier": norm.multiplier, "offset": norm.offset}, owner), epsilon=norm.epsilon
+        )
+    return FoldedBlock(norm=norm, **arrays_of(parts, owner))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...program.formats import Format
 from ..codes import Fracs
-from ..tables import SIGMOID
+from ..spiking_output import SpikingFormats
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,9 +16,7 @@ class BlockFormats:
     Attributes:
         input: the residual stream it reads.
         u: what the state space reads; the residual stream itself where no norm stands before it.
-        current: the neurons' input, at the fractional bits of their potential.
-        potential: of the neurons.
-        y, gate: the halves of the gated linear layer.
+        out: behind the state space, from the neurons' current on.
         total: the residual stream before a norm that stands behind it, None without one.
         output: the residual stream it writes.
         state_width: bits of the state.
@@ -27,10 +25,7 @@ class BlockFormats:
 
     input: Format
     u: Format
-    current: Format
-    potential: Format
-    y: Format
-    gate: Format
+    out: SpikingFormats
     total: Format | None
     output: Format
     state_width: int
@@ -42,11 +37,6 @@ class BlockFormats:
         return Format(self.state_width, True, 0)
 
     @property
-    def gated(self) -> Format:
-        """The exact product of y and the gate's sigmoid."""
-        return Format(self.y.width + SIGMOID.width, True, self.y.frac + SIGMOID.frac)
-
-    @property
     def normed(self) -> tuple[Format, Format]:
         """What the block's norm reads and writes, wherever it stands."""
         return (self.input, self.u) if self.total is None else (self.total, self.output)
@@ -54,9 +44,9 @@ class BlockFormats:
 
 @dataclass(frozen=True, eq=False)
 class NetworkFormats:
-    """Edges outside the blocks: the dense input, the residual stream before the first block, the read-out's value."""
+    """Edges outside the blocks: the input (None: tokens), the residual stream before the first block, the read-out."""
 
-    input: Format
+    input: Format | None
     embedded: Format
     blocks: tuple[BlockFormats, ...]
     readout: Format
@@ -64,7 +54,7 @@ class NetworkFormats:
 
 @dataclass(frozen=True, eq=False)
 class BlockFracs:
-    """Exponents of one block's weights: (H,) each, ``gate`` (2 H,); ``norm`` None without one."""
+    """Exponents of one block's weights: (H,) each, ``gate`` (2 H,); ``norm`` (1,) of a layer norm, None without."""
 
     norm: Fracs | None
     output: Fracs

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...program.nodes import Add, BatchNorm, ChannelSSM, DenseInput, DrivenLIF, Linear, Lookup, Node, Readout
+from ...program.nodes import Add, ChannelSSM, DenseInput, Embedding, Linear, Node, Readout
 from ...train.data.inputs import Inputs
-from ..frozen import FrozenModel, NodeTable, values_of
+from ..frozen import FrozenModel, NodeTable, bias_of, values_of, weight_of
 from ..nodes import DENSE
 from ..scan import DecayTable
+from ..spiking_output import frozen_spiking
 from ..tracing import Recorder
-from .block import driven
 from .formats import BlockFormats, NetworkFormats
 from .network import QuantizedBlock, QuantizedNetwork, run_network
+from .norm import frozen_norm
 from .outputs import labelled_lengths, one_stretch
 
 
@@ -44,52 +45,47 @@ class FrozenSpikingSSM(FrozenModel[QuantizedNetwork]):
 
     def _derive(self, nodes: Sequence[Node], device: torch.device) -> QuantizedNetwork:
         table = NodeTable(nodes)
-        encoder, decoder = table.get(Linear, "encoder"), table.get(Linear, "decoder")
+        decoder, tokens = table.get(Linear, "decoder"), table.find(Embedding, "embedding")
+        if tokens is None:
+            linear = table.get(Linear, "encoder")
+            encoder, bias, embedded = weight_of(linear, 0, device), bias_of(linear, device), linear.output
+        else:
+            encoder, bias, embedded = values_of(tokens.table, tokens.table_frac, device), None, tokens.output
         blocks = tuple(_quantized_block(node, table, device) for node in nodes if isinstance(node, ChannelSSM))
         return QuantizedNetwork(
             formats=NetworkFormats(
-                input=table.get(DenseInput, DENSE).output,
-                embedded=encoder.output,
+                input=table.get(DenseInput, DENSE).output if tokens is None else None,
+                embedded=embedded,
                 blocks=tuple(block.formats for block in blocks),
                 readout=table.get(Readout, "readout").output,
             ),
-            encoder=_weight(encoder, device),
-            encoder_bias=_bias(encoder, device),
+            encoder=encoder,
+            encoder_bias=bias,
             blocks=blocks,
-            decoder=_weight(decoder, device),
-            decoder_bias=_bias(decoder, device),
+            decoder=weight_of(decoder, 0, device),
+            decoder_bias=bias_of(decoder, device),
             logits=decoder.output,
         )
 
 
 def _quantized_block(ssm: ChannelSSM, table: NodeTable, device: torch.device) -> QuantizedBlock:
     path = ssm.name.removesuffix("/ssm")
-    y, gate = table.get(Linear, f"{path}/y"), table.get(Linear, f"{path}/gate")
-    sigmoid, neurons = table.get(Lookup, f"{path}/sigmoid"), table.get(DrivenLIF, f"{path}/neurons")
-    before, after = table.find(BatchNorm, f"{path}/norm"), table.find(BatchNorm, f"{path}/out")
+    out = frozen_spiking(table, path, device)
+    before, after = (frozen_norm(table, f"{path}/{name}", device) for name in ("norm", "out"))
     total = table.find(Add, f"{path}/total")
-    norm, multiplier, offset = before or after, None, None
-    if norm is not None:
-        frac = norm.shift.astype(np.int64) + norm.output.frac  # of the accumulator
-        multiplier = values_of(norm.multiplier, frac - norm.format.frac, device)
-        offset = values_of(norm.bias, frac, device)
     added = total or table.get(Add, f"{path}/out")
     columns = np.concatenate([ssm.output_re, ssm.output_im]).T
     return QuantizedBlock(
         formats=BlockFormats(
             input=added.formats[0],
             u=ssm.format,
-            current=ssm.output,
-            potential=neurons.potential,
-            y=y.output,
-            gate=gate.output,
+            out=out.formats,
             total=None if total is None else total.output,
-            output=added.output if after is None else after.output,
+            output=added.output if after is None else after.written,
             state_width=ssm.state_width,
             state_frac=ssm.state_frac.astype(np.int64),
         ),
-        multiplier=multiplier,
-        offset=offset,
+        norm=before or after,
         unit=torch.from_numpy(np.ldexp(1.0, ssm.state_frac.astype(np.int64))).flatten().to(device),
         table=DecayTable(
             *(
@@ -101,19 +97,5 @@ def _quantized_block(ssm: ChannelSSM, table: NodeTable, device: torch.device) ->
         output=values_of(columns, ssm.output_frac, device).mT,
         feedthrough=values_of(ssm.feedthrough, ssm.feedthrough_frac, device),
         bias=values_of(ssm.bias, ssm.accumulator_frac, device),
-        neurons=driven(
-            values_of(neurons.threshold, neurons.potential.frac, device),
-            values_of(neurons.alpha, neurons.alpha_frac, device),
-        ),
-        mix=torch.cat([_weight(node, device) for node in (y, gate)]),
-        mix_bias=torch.cat([_bias(node, device) for node in (y, gate)]),
-        sigmoid=values_of(sigmoid.table, sigmoid.output.frac, device),
+        out=out,
     )
-
-
-def _weight(node: Linear, device: torch.device) -> Tensor:
-    return values_of(node.weights[0], node.weight_fracs[0], device)
-
-
-def _bias(node: Linear, device: torch.device) -> Tensor:
-    return values_of(node.bias, node.accumulator_frac, device)

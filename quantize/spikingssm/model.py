@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import PumiceError
 from ...models.modules import ModuleDict, ModuleList
@@ -15,7 +15,16 @@ from ..codes import Floats
 from ..config import QuantizationConfig
 from ..exponents import row_fracs, table_frac, useful_frac
 from ..folding import arrays_of
-from ..nodes import DENSE, Operand, decoder_node, dense_input, linear_node, readout_node
+from ..nodes import (
+    DENSE,
+    Operand,
+    decoder_node,
+    dense_input,
+    embedding_node,
+    linear_node,
+    readout_node,
+    token_input,
+)
 from ..qat_model import QATModel
 from ..quantizers import InputQuantizer, QuantActivation, TensorQuantizer, edge_format, set_edge
 from ..straight_through import quantize_bias
@@ -25,6 +34,7 @@ from .formats import NetworkFormats, block_path
 from .frozen import FrozenSpikingSSM
 from .network import QuantizedNetwork, run_network
 from .observe import NetworkObserver, observe
+from .output import SpikingChannels
 from .outputs import labelled_lengths, one_stretch
 
 LARGEST_EXTRA = 12  # of the read-out
@@ -48,21 +58,27 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
     def __init__(self, model: SpikingSSM, config: QuantizationConfig, timing: Timing) -> None:
         super().__init__(model, config, timing)
         settings = model.config
-        reason = why_not(settings.bidirectional, settings.norm, settings.norm_placement, settings.head)
-        reason = reason or (TOKENS if settings.vocab is not None else None)
+        reason = why_not(settings.bidirectional, settings.head)
         if reason is not None:
             raise PumiceError(reason)
         paths = [block_path(number) for number in range(len(model.blocks))]
         config.check_layers(dict.fromkeys(paths, BLOCK_WIDTHS))
         widths, method = config.widths, config.calibration.method
+        self.tokens = settings.vocab is not None
         self.input = InputQuantizer()
+        self.output = SpikingChannels(settings.tau)
         self.blocks = ModuleList(
-            QuantBlock(block, number, config.layer(path), method)
+            QuantBlock(block, number, config.layer(path), method, self.output)
             for number, (block, path) in enumerate(zip(model.blocks, paths, strict=True))
         )
-        self.encoder = TensorQuantizer(model.encoder.weight.shape, widths.embedding)
+        self.encoder = TensorQuantizer(self.first.weight.shape, widths.embedding, per_row=not self.tokens)
         self.decoder = TensorQuantizer(model.decoder.weight.shape, widths.decoder, per_row=False)
         self.edges = ModuleDict({name: QuantActivation(widths.residual) for name in ("embedded", "readout")})
+
+    @property
+    def first(self) -> nn.Linear | nn.Embedding:
+        """What reads the input: the encoder, or the embedding of tokens."""
+        return self.model.embedding if self.tokens else self.model.encoder
 
     def observer(self) -> NetworkObserver:
         """See `QATModel.observer`."""
@@ -71,15 +87,16 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
 
     def observe(self, observer: NetworkObserver, inputs: Inputs) -> None:
         """See `QATModel.observe`."""
-        observe(self.model.eval(), observer, inputs)
+        observe(self.model.eval(), self.output, observer, inputs)
 
     def set_formats(self, observer: NetworkObserver) -> None:
         """See `QATModel.set_formats`; it needs at least one step."""
         method, headroom = self.config.calibration.method, self.config.calibration.headroom
-        format = observer.input.format(self.config.widths.dense_input, method)
-        if format is None:
-            raise PumiceError("calibration saw no step; give it samples that are not empty")
-        self.input.format = format
+        if not self.tokens:
+            format = observer.input.format(self.config.widths.dense_input, method)
+            if format is None:
+                raise PumiceError("calibration saw no step; give it samples that are not empty")
+            self.input.format = format
         for name, quantizer in self.edges.items():
             set_edge(quantizer, observer.edges[name].frac(quantizer.width, True, "max", headroom), name)
         for block, seen in zip(self.blocks, observer.blocks, strict=True):
@@ -100,7 +117,8 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         for block in self.blocks:
             blocks.append(block.formats(residual))
             residual = blocks[-1].output
-        return NetworkFormats(self.input.format, edges["embedded"], tuple(blocks), edges["readout"])
+        read = None if self.tokens else self.input.format
+        return NetworkFormats(read, edges["embedded"], tuple(blocks), edges["readout"])
 
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C); arguments as `SpikingSSM.forward`.
@@ -116,17 +134,20 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         """See `QATModel.quantized`."""
         formats, frozen = self.formats(), bool(self.scales_frozen)
         blocks = tuple(
-            block.quantized(block_formats, frozen, self.model.config.tau)
+            block.quantized(block_formats, frozen)
             for block, block_formats in zip(self.blocks, formats.blocks, strict=True)
         )
         if not frozen:
             self._set_outer_fracs(formats)
-        encoder, decoder = self.model.encoder, self.model.decoder
+        first, decoder = self.first, self.model.decoder
+        bias = None
+        if formats.input is not None:
+            bias = quantize_bias(self.model.encoder.bias, self.encoder.frac + formats.input.frac)
         decoder_frac = self.decoder.frac + formats.readout.frac
         return QuantizedNetwork(
             formats=formats,
-            encoder=self.encoder(encoder.weight),
-            encoder_bias=quantize_bias(encoder.bias, self.encoder.frac + formats.input.frac),
+            encoder=self.encoder(first.weight),
+            encoder_bias=bias,
             blocks=blocks,
             decoder=self.decoder(decoder.weight),
             decoder_bias=quantize_bias(decoder.bias, decoder_frac.expand(len(decoder.bias))),
@@ -142,16 +163,23 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         if not frozen:
             self._set_outer_fracs(formats)
         outer, size = self._outer(), self.model.config.d_model
-        yield dense_input(formats.input, self.model.encoder.in_features)
-        fracs = self.encoder.frac.cpu().numpy()
-        operand = Operand(DENSE, formats.input, outer["encoder.weight"], widths.embedding, fracs)
-        source: Node = linear_node("encoder", [operand], outer["encoder.bias"], formats.embedded)
+        source: Node
+        if formats.input is None:
+            table = outer["embedding.weight"]
+            yield token_input(len(table))
+            source = embedding_node(table, widths.embedding, int(self.encoder.frac), formats.embedded)
+        else:
+            yield dense_input(formats.input, self.model.encoder.in_features)
+            fracs = self.encoder.frac.cpu().numpy()
+            operand = Operand(DENSE, formats.input, outer["encoder.weight"], widths.embedding, fracs)
+            source = linear_node("encoder", [operand], outer["encoder.bias"], formats.embedded)
         yield source
         for block, block_formats in zip(self.blocks, formats.blocks, strict=True):
             folded = block.folded()
             exponents = block.fracs(block_formats, None if frozen else folded)
-            tau = self.model.config.tau
-            for node in block_nodes(block.number, source.name, folded, block_formats, exponents, block.widths, tau):
+            for node in block_nodes(
+                block.number, source.name, folded, block_formats, exponents, block.widths, self.output
+            ):
                 yield node
             source = node
         residual = formats.blocks[-1].output
@@ -163,22 +191,23 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         method, widths = self.config.calibration.method, self.config.widths
         outer = self._outer()
         self.decoder.set_frac(table_frac(outer["decoder.weight"], widths.decoder, method, 30))
-        useful = useful_frac(formats.input, formats.embedded)
-        self.encoder.set_frac(row_fracs(outer["encoder.weight"], widths.embedding, method, useful))
+        if formats.input is None:
+            limit = formats.embedded.frac
+            self.encoder.set_frac(table_frac(outer["embedding.weight"], widths.embedding, method, limit))
+        else:
+            useful = useful_frac(formats.input, formats.embedded)
+            self.encoder.set_frac(row_fracs(outer["encoder.weight"], widths.embedding, method, useful))
 
     def _outer(self) -> dict[str, Floats]:
         """Weights and biases outside the blocks, by their names, in float64."""
-        layers = {"encoder": self.model.encoder, "decoder": self.model.decoder}
+        layers = {"embedding" if self.tokens else "encoder": self.first, "decoder": self.model.decoder}
         named = {
             f"{name}.{what}": tensor for name, layer in layers.items() for what, tensor in layer.named_parameters()
         }
         return arrays_of(named, "the weight")
 
 
-TOKENS = "a SpikingSSM that reads tokens is not lowered; quantize one that reads vectors"
-
-
-def why_not(bidirectional: bool, norm: str, placement: str, head: str) -> str | None:
+def why_not(bidirectional: bool, head: str) -> str | None:
     """Why no program can hold a model of these settings; None if one can."""
     if head != "mean":
         return f"model.head={head} compares pairs of sequences, which no program does; train with head=mean"
@@ -186,10 +215,5 @@ def why_not(bidirectional: bool, norm: str, placement: str, head: str) -> str | 
         return (
             "model.bidirectional=true reads sequences from their end as well, which no device that runs step by step "
             "can do; train with bidirectional=false"
-        )
-    if placement != "reference" and norm != "batch":
-        return (
-            f"model.norm={norm} cannot be lowered in front of channels that do not mix, where its offset folds into "
-            "nothing; train with norm=batch, or norm_placement=reference"
         )
     return None

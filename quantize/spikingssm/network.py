@@ -7,18 +7,18 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import embedding, linear
 
 from ...program.formats import Format
-from ...program.nodes import SPIKES
 from ..nodes import DENSE
-from ..operations import Times, lookup, read_out, shared_dropout
+from ..operations import Times, read_out, shared_dropout, token_index
 from ..quantizers import Quantizers, store
-from ..scan import DecayTable, NeuronCodes, quantized_neuron_scan, quantized_scan
+from ..scan import DecayTable, quantized_scan
+from ..spiking_output import SpikingOutput
 from ..straight_through import quantize_input
-from ..tables import SIGMOID
 from ..tracing import NOTHING, Recorder
 from .formats import BlockFormats, NetworkFormats, node_name
+from .norm import QuantizedNorm
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,32 +27,26 @@ class QuantizedBlock:
 
     Attributes:
         formats: of its edges.
-        multiplier, offset: (H,) of a batch norm, None without one.
+        norm: None without one.
         unit: (M H,), codes of a state in one of its values.
         table: decays of a step, (1, M H) each.
         rate: (M H,) complex, of a step; for the gradient alone.
         output: (2M, H), from the state's codes.
         feedthrough, bias: (H,).
-        neurons: threshold and what the potential keeps.
-        mix, mix_bias: (2H, H), (2H,).
-        sigmoid: table over the codes of the gate.
+        out: what follows C x + D u.
         dropout: probability while training.
         quantizers: of edges, in place of plain rounding and saturation.
     """
 
     formats: BlockFormats
-    multiplier: Tensor | None
-    offset: Tensor | None
+    norm: QuantizedNorm | None
     unit: Tensor
     table: DecayTable
     rate: Tensor
     output: Tensor
     feedthrough: Tensor
     bias: Tensor
-    neurons: NeuronCodes
-    mix: Tensor
-    mix_bias: Tensor
-    sigmoid: Tensor
+    out: SpikingOutput
     dropout: float = 0.0
     quantizers: Quantizers | None = None
 
@@ -63,7 +57,7 @@ class QuantizedNetwork:
 
     Attributes:
         formats: of its edges.
-        encoder, encoder_bias: (H, F), (H,).
+        encoder, encoder_bias: (H, F), (H,); of tokens the embedding (V, H), and None.
         blocks: in order.
         decoder, decoder_bias: (C, H), (C,).
         logits: the format of the logits, None where they are not traced.
@@ -72,7 +66,7 @@ class QuantizedNetwork:
 
     formats: NetworkFormats
     encoder: Tensor
-    encoder_bias: Tensor
+    encoder_bias: Tensor | None
     blocks: tuple[QuantizedBlock, ...]
     decoder: Tensor
     decoder_bias: Tensor
@@ -83,16 +77,14 @@ class QuantizedNetwork:
 def run_network(
     network: QuantizedNetwork, inputs: Tensor, lengths: Tensor, training: bool = False, record: Recorder = NOTHING
 ) -> Tensor:
-    """Logits (B, C) of inputs (B, T, F) of so many steps (B,); ``record`` is shown every node and state.
+    """Logits (B, C) of inputs (B, T, F), or tokens (B, T), of so many steps (B,); ``record`` is shown every node and
+    state.
 
     Raises:
-        PumiceError: input that is not finite.
+        PumiceError: input that is not finite, or tokens that the model does not know.
     """
     formats = network.formats
-    x = quantize_input(inputs, formats.input, network.decoder.dtype)
-    record(DENSE, x, formats.input)
-    x = store(network.quantizers, "embedded", linear(x, network.encoder, network.encoder_bias), formats.embedded)
-    record("encoder", x, formats.embedded)
+    x = _embed(network, inputs, lengths, record)
     for number, block in enumerate(network.blocks):
         x = _run_block(block, number, x, training, record)
     steps = torch.zeros(x.shape[:2], dtype=torch.int64, device=x.device)
@@ -105,33 +97,38 @@ def run_network(
     return logits
 
 
+def _embed(network: QuantizedNetwork, inputs: Tensor, lengths: Tensor, record: Recorder) -> Tensor:
+    """The residual stream before the first block, (B, T, H)."""
+    formats = network.formats
+    if formats.input is None:
+        real = torch.arange(inputs.shape[1], device=inputs.device) < lengths.unsqueeze(1)
+        table = store(network.quantizers, "embedded", network.encoder, formats.embedded)
+        x = embedding(token_index(inputs, real, len(table)), table)
+        record("embedding", x, formats.embedded)
+        return x
+    x = quantize_input(inputs, formats.input, network.decoder.dtype)
+    record(DENSE, x, formats.input)
+    x = store(network.quantizers, "embedded", linear(x, network.encoder, network.encoder_bias), formats.embedded)
+    record("encoder", x, formats.embedded)
+    return x
+
+
 def _run_block(block: QuantizedBlock, number: int, x: Tensor, training: bool, record: Recorder) -> Tensor:
     c, formats, name = block, block.formats, partial(node_name, number)
     u = x
-    if c.multiplier is not None and c.offset is not None and formats.total is None:
-        u = store(c.quantizers, "u", x * c.multiplier + c.offset, formats.u)
+    if c.norm is not None and formats.total is None:
+        u = c.norm.run(x, c.quantizers, "u")
         record(name("norm"), u, formats.u)
-    current = store(c.quantizers, "current", _read(c, u, name("ssm"), record), formats.current)
-    record(name("ssm"), current, formats.current)
-    found = quantized_neuron_scan("lif", current, c.neurons, formats.potential, None)
-    record.states(name("neurons"), [(found.u_pre * (1 - found.z), formats.potential)])
-    record(name("neurons"), found.z, SPIKES)
-    mixed = linear(shared_dropout(found.z, c.dropout, training), c.mix, c.mix_bias)
-    y, gate = mixed.chunk(2, dim=2)
-    y = store(c.quantizers, "y", y, formats.y)
-    record(name("y"), y, formats.y)
-    gate = store(c.quantizers, "gate", gate, formats.gate)
-    record(name("gate"), gate, formats.gate)
-    sigmoid = lookup(gate, torch.sigmoid(gate), c.sigmoid, formats.gate)
-    record(name("sigmoid"), sigmoid, SIGMOID)
-    gated = y * sigmoid
-    record(name("gated"), gated, formats.gated)
+    current = store(c.quantizers, "current", _read(c, u, name("ssm"), record), formats.out.current)
+    record(name("ssm"), current, formats.out.current)
+    gated = c.out.run(current, name, training, record)
     x = x + shared_dropout(gated, c.dropout, training)
-    if c.multiplier is not None and c.offset is not None and formats.total is not None:
+    if c.norm is not None and formats.total is not None:
         total = store(c.quantizers, "total", x, formats.total)
         record(name("total"), total, formats.total)
-        x = total * c.multiplier + c.offset
-    x = store(c.quantizers, "output", x, formats.output)
+        x = c.norm.run(total, c.quantizers, "output")
+    else:
+        x = store(c.quantizers, "output", x, formats.output)
     record(name("out"), x, formats.output)
     return x
 

@@ -13,6 +13,7 @@ from ...models.spikingssm.network import SpikingSSM
 from ...train.data.inputs import Inputs
 from ..observers import Histogram, InputObserver, Peaks
 from .formats import block_path
+from .output import SpikingChannels
 
 CHUNK = 1 << 22
 """Numbers of states that are held at once."""
@@ -42,34 +43,38 @@ class NetworkObserver:
 
 
 @torch.no_grad()
-def observe(model: SpikingSSM, observer: NetworkObserver, inputs: Inputs) -> None:
+def observe(model: SpikingSSM, output: SpikingChannels, observer: NetworkObserver, inputs: Inputs) -> None:
     """Run the float network on a batch and let ``observer`` see every real step."""
-    observer.input.update(inputs.values[real_steps(inputs)])
+    if model.config.vocab is None:
+        observer.input.update(inputs.values[real_steps(inputs)])
+    else:
+        observer.edges["embedded"].update(model.embedding.weight)
     height = model.config.d_model * model.config.d_state * inputs.values.shape[1]
     at_once = max(1, CHUNK // max(height, 1))
     for start in range(0, len(inputs.lengths), at_once):
         some = slice(start, start + at_once)
-        _observe(model, observer, Inputs(inputs.values[some], None, inputs.lengths[some]))
+        _observe(model, output, observer, Inputs(inputs.values[some], None, inputs.lengths[some]))
 
 
-def _observe(model: SpikingSSM, observer: NetworkObserver, inputs: Inputs) -> None:
+def _observe(model: SpikingSSM, output: SpikingChannels, observer: NetworkObserver, inputs: Inputs) -> None:
     real = real_steps(inputs)
-    h = model.encode(inputs.values)
-    observer.edges["embedded"].update(h[:, real])
+    h = model.encode(inputs.values if model.config.vocab is None else torch.where(real, inputs.values, 0))
+    if model.config.vocab is None:
+        observer.edges["embedded"].update(h[:, real])
     for block, seen in zip(model.blocks, observer.blocks, strict=True):
-        for name, value in block_values(block, h):
+        for name, value in block_values(block, output, h):
             if name == "states":
                 seen.states.update(torch.cat([value.real, value.imag], dim=2)[real])
             elif name in seen.edges:
                 seen.edges[name].update(value[:, real])
+            if name in output.wide:
+                seen.edges[name].update(output.reach(value[:, real]))
             h = value if name == "output" else h
-        # what a potential keeps adds to the current: together they stay below this
-        seen.edges["current"].update(torch.tensor([seen.edges["current"].largest / (1 - model.config.tau)]))
     counts = inputs.lengths.clamp(min=1).to(h.dtype)
     observer.edges["readout"].update((h * real).sum(2) / counts)
 
 
-def block_values(block: Block, h: Tensor) -> Iterator[tuple[str, Tensor]]:
+def block_values(block: Block, output: SpikingChannels, h: Tensor) -> Iterator[tuple[str, Tensor]]:
     """What a block holds for the residual stream h (H, B, T), by the names of its nodes and edges, (H, B, T) each.
 
     ``states`` are (B, T, M H) complex. ``output`` comes last.
@@ -81,17 +86,11 @@ def block_values(block: Block, h: Tensor) -> Iterator[tuple[str, Tensor]]:
     x = states(modes, u)
     yield "states", x.permute(1, 2, 3, 0).flatten(2)
     current = 2 * torch.einsum("hblm,hm->hbl", x, modes.C).real + modes.D.reshape(-1, 1, 1) * u
-    yield "current", current
-    spikes = layer.neuron(current)
-    yield "neurons", spikes
-    mixed = torch.einsum("oh,hbl->obl", layer.output.weight, spikes) + layer.output.bias.reshape(-1, 1, 1)
-    y, gate = mixed.chunk(2)
-    yield "y", y
-    yield "gate", gate
-    sigmoid = torch.sigmoid(gate)
-    yield "sigmoid", sigmoid
-    yield "gated", y * sigmoid
-    total = h + y * sigmoid
+    gated = current
+    for name, value in output.values(layer, current):
+        gated = value
+        yield name, value
+    total = h + gated
     yield "total", total
     yield "output", block.after(total)
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 from ...program import Program
 from ...program.nodes import ChannelSSM, DrivenLIF
-from ..lowering import DecayingStates, LayerReport, Report, clipped, dead_zones, registers, wide
+from ..lowering import (
+    DecayingStates,
+    LayerReport,
+    Report,
+    StateZone,
+    clipped,
+    dead_zones,
+    registers,
+    wide,
+    zones_by_layer,
+)
 from .formats import node_name
 from .model import QuantSpikingSSM
 
 STATES = DecayingStates({"": "state", "u": "potential"}, "train with a larger dt_min")
-
-
-class StateZone(TypedDict):
-    """The dead zone of the slowest mode or neuron: its number, units, and its share of the state's range."""
-
-    number: int
-    units: float
-    share: float
 
 
 class BlockReport(LayerReport):
@@ -37,10 +37,7 @@ class BlockReport(LayerReport):
 
 def report(qat: QuantSpikingSSM, program: Program) -> Report:
     """See `Family.report`."""
-    zones: dict[str, dict[str, StateZone]] = {}
-    for zone in dead_zones(program.nodes, STATES):
-        kept: StateZone = {"number": zone.number, "units": zone.units, "share": zone.share}
-        zones.setdefault(zone.layer, {})[zone.state] = kept
+    zones = zones_by_layer(dead_zones(program.nodes, STATES))
     entries: list[BlockReport] = []
     for block in qat.blocks:
         ssm, neurons = program[node_name(block.number, "ssm")], program[node_name(block.number, "neurons")]

@@ -10,6 +10,8 @@ from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
+from pumice.models.spikings5.config import SpikingS5Config
+from pumice.models.spikings5.network import SpikingS5
 from pumice.program.clock import gaps
 from pumice.program.random.programs import random_sample
 from pumice.quantize.config import QuantizationConfig
@@ -79,13 +81,14 @@ def make_samples():
 
 @pytest.fixture(scope="session")
 def lowered():
-    """``lowered(**settings)``: a float model with random norms, 6 samples, their padded batch, and the program."""
+    """``lowered(spiking=False, **settings)``: a float model with random norms, 6 samples, their batch, the program."""
 
-    def make(seed=0, **settings):
+    def make(seed=0, spiking=False, **settings):
         generator = torch.Generator().manual_seed(seed)
         base = {"num_classes": 5, "vocab": 20, "d_model": 12, "d_ssm": 8, "block_size": 4, "stride": 4}
-        config = S5Config(**{**base, **settings})
-        model = S5Classifier(config, generator).eval()
+        kinds = (SpikingS5, SpikingS5Config) if spiking else (S5Classifier, S5Config)
+        config = kinds[1](**{**base, **settings})
+        model = kinds[0](config, generator).eval()
         with torch.no_grad():
             for name, tensor in (*model.named_parameters(), *model.named_buffers()):
                 if "norm" in name or "bias" in name:

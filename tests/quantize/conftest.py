@@ -14,7 +14,11 @@ from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
+from pumice.models.spikings5.config import SpikingS5Config
+from pumice.models.spikings5.network import SpikingS5
+from pumice.program import Format
 from pumice.program.clock import gaps
+from pumice.program.nodes import Add, Multiply
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.families import prepare
 from pumice.quantize.qat import calibrate, fine_tune
@@ -26,14 +30,19 @@ TICK_US = 500
 BASE = {"num_classes": 5, "vocab": 20, "d_model": 8, "d_ssm": 8, "block_size": 4, "stride": 4}
 
 
-def make_model(seed=0, **settings):
+def make_model(seed=0, spiking=False, **settings):
     """A float model with random norms and biases."""
     generator = torch.Generator().manual_seed(seed)
-    model = S5Classifier(S5Config(**{**BASE, **settings}), generator).eval()
+    if spiking:
+        model = SpikingS5(SpikingS5Config(**{**BASE, **settings}), generator).eval()
+    else:
+        model = S5Classifier(S5Config(**{**BASE, **settings}), generator).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name or "bias" in name:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
+            if name.endswith("ln_vth"):
+                parameter.uniform_(-1.5, 0.5, generator=generator)
         for name, buffer in model.named_buffers():
             if name.endswith("running_mean"):
                 buffer.normal_(generator=generator)
@@ -92,6 +101,24 @@ def build():
         timing = Timing(tick_ms=TICK_US / 1000, pairing=pairing)
         qat = calibrate(prepare(model, QuantizationConfig.from_mapping(quantization), timing), [batch])
         return SimpleNamespace(model=model, samples=samples, batch=batch, qat=qat.eval(), pairing=pairing)
+
+    return make
+
+
+@pytest.fixture
+def exact_products():
+    """``exact_products(program)``: the program with gated products that are not rounded, as lowering makes them."""
+
+    def make(program):
+        nodes = {}
+        for node in program:
+            if isinstance(node, Multiply):
+                first, second = node.formats
+                node = replace(node, output=Format(first.width + second.width, True, first.frac + second.frac))
+            elif isinstance(node, Add):
+                node = replace(node, formats=tuple(nodes[edge].output for edge in node.inputs))
+            nodes[node.name] = node
+        return replace(program, nodes=tuple(nodes.values()))
 
     return make
 

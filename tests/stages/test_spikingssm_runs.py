@@ -8,6 +8,7 @@ import torch
 from pumice.api.data import load_data
 from pumice.api.models import load_model
 from pumice.cli.main import main
+from pumice.program import load, reference
 from pumice.train.norms import estimate_norms
 
 SMALL = [
@@ -78,3 +79,51 @@ def test_the_stages_behind_follow_from_it(run, capsys):
     assert set(found["backends"]) == {"reference", "twin", "run", "step"}
     assert (run / "onnx" / "float.onnx").is_file()
     assert (run / "report.html").is_file()
+
+
+def test_counts_tell_channels_and_spikes_apart(run, mnist_files):
+    """Products of C and D, which published figures of energy leave out, and rows that spikes add, by an own sum."""
+    program = load(run / "program.npz")
+    counts = json.loads((run / "counts.json").read_text())
+    samples = load_data("smnist", root=str(mnist_files)).program_samples("test", counts["integer"]["samples"])
+    traces = reference.run(program, samples)
+    nodes = {node["name"]: node for node in counts["integer"]["nodes"]}
+    for block in range(2):
+        ssm, neurons = program[f"blocks/{block}/ssm"], f"blocks/{block}/neurons"
+        half, found = ssm.modes * ssm.channels, {"C": 0, "D": 0}
+        for trace in traces:
+            states = trace.states[ssm.name] != 0
+            for part, weights in ((states[:, :half], ssm.output_re), (states[:, half:], ssm.output_im)):
+                found["C"] += int(part[:, weights.ravel() != 0].sum())
+            found["D"] += int((trace.values[ssm.inputs[0]] != 0)[:, ssm.feedthrough != 0].sum())
+        products = [item for item in nodes[ssm.name]["operations"] if item["kind"] == "mac"]
+        assert {item["what"]: item["effective"] for item in products} == found
+        for name in ("y", "gate"):
+            (rows,) = [item for item in nodes[f"blocks/{block}/{name}"]["operations"] if item["kind"] == "mac"]
+            weight = program[f"blocks/{block}/{name}"].weights[0]
+            added = sum(int((trace.values[neurons] @ (weight != 0).T.astype(int)).sum()) for trace in traces)
+            assert rows["accumulate"] == rows["effective"] == added
+        rate = np.mean([trace.values[neurons].mean() for trace in traces])
+        assert counts["integer"]["spike_rates"][neurons] == pytest.approx(rate)
+
+
+def test_tokens_and_layer_norm_go_the_same_way(tmp_path):
+    """ListOps in its published form: the file's settings are bidirectional, and the rest is lowered."""
+    for offset, name in enumerate(("train", "val", "test")):
+        pairs = [(first, second) for first in range(9) for second in range(10) if (first + second) % 3 == offset][:9]
+        lines = [f"( ( ( [MAX {first} ) {second} ) ] )\t{max(first, second)}" for first, second in pairs]
+        (tmp_path / f"basic_{name}.tsv").write_text("\n".join(["Source\tTarget", *lines]) + "\n")
+    settings = ["task=listops", "model=spikingssm/listops-published", f"task.root={tmp_path}", *SMALL]
+    settings += ["model.bidirectional=false", "model.norm=layer", "model.norm_placement=pre", "model.layers=2"]
+    settings += ["training.batch_size=3", "quantize.qat.epochs=1", "simulate.backends=[reference,twin,run,step,onnx]"]
+    folder = tmp_path / "run"
+    with pytest.raises(SystemExit) as ended:
+        main(["run", *settings, f"run_dir={folder}", "export.step_samples=1", "logging.progress=false"])
+    assert ended.value.code == 0
+    found = json.loads((folder / "simulate.json").read_text())
+    assert found["differing"] == 0
+    assert set(found["backends"]) == {"reference", "twin", "run", "step", "onnx"}
+    program = load(folder / "program.npz")
+    assert [node.name for node in program][:3] == ["token", "embedding", "blocks/0/norm"]
+    assert program["blocks/0/norm"].gamma.size == 8
+    assert json.loads((folder / "onnx" / "export.json").read_text())["step"]["differing"] == 0

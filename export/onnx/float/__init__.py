@@ -12,6 +12,7 @@ from torch import nn
 from ....errors import PumiceError
 from ....models.adlif.network import AdLIFNetwork
 from ....models.s5.classifier import S5Classifier
+from ....models.spikings5.network import SpikingS5
 from ....models.spikingssm.network import SpikingSSM
 from . import adlif, s5, spikingssm, steps
 
@@ -33,6 +34,7 @@ class Writer(NamedTuple):
 
 WRITERS: dict[type[nn.Module], Writer] = {
     S5Classifier: Writer(s5.build_float_sequence, s5.outputs),
+    SpikingS5: Writer(s5.build_float_sequence, s5.outputs),
     AdLIFNetwork: Writer(adlif.build_float_sequence, adlif.outputs, steps.agreement),
     SpikingSSM: Writer(spikingssm.build_float_sequence, spikingssm.outputs, steps.agreement),
 }

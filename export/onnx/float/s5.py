@@ -1,7 +1,7 @@
-"""The float model as an ONNX model: the reference that an exported program is compared with.
+"""The float models of S5 and of spiking S5 as ONNX models: the reference that an exported program is compared with.
 
 torch's exporter writes neither complex recurrences nor compiled scans with a dynamic length, so the graph is written
-from the model's parameters, event by event as ``S5Classifier.step`` computes.
+from the model's parameters, event by event as ``EventClassifier.step`` computes.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
-from ....models.s5.classifier import S5Classifier
-from ....models.s5.layer import SequenceLayer
+from ....models.s5.classifier import EventClassifier
+from ....models.s5.layer import EventLayer, SequenceLayer
 from ....models.s5.norm import MaskedBatchNorm
 from ....models.s5.pool import TIME_EPSILON
+from ....models.spikings5.network import SpikingEventLayer
 from ..event import AFTER, Carried, EventGraph
 from ..graph import Graph
 from ..model import finish
@@ -39,7 +40,7 @@ _DOCS = {
 }
 
 
-def build_float_step(model: S5Classifier, class_names: Sequence[str]) -> onnx.ModelProto:
+def build_float_step(model: EventClassifier[Any], class_names: Sequence[str]) -> onnx.ModelProto:
     """One event of a batch of streams in float32: ``token`` (B,) or ``value`` (B, d), ``dt`` (B,) ms, ``pool_dt`` (B,)
     ms where timepool is used, ``valid`` (B,), states in and out, ``logits`` (B, C).
     """
@@ -53,8 +54,8 @@ def build_float_step(model: S5Classifier, class_names: Sequence[str]) -> onnx.Mo
     return _finish(graph, network, "One event of a batch of streams, states in and states out", class_names)
 
 
-def build_float_sequence(model: S5Classifier, class_names: Sequence[str]) -> onnx.ModelProto:
-    """Whole samples in float32, as ``S5Classifier.forward``: inputs as the step's with a length axis; both axes are
+def build_float_sequence(model: EventClassifier[Any], class_names: Sequence[str]) -> onnx.ModelProto:
+    """Whole samples in float32, as ``EventClassifier.forward``: inputs as the step's with a length axis; both axes are
     dynamic; ``logits`` (B, C) after the last valid event.
     """
     body = Graph("event", prefix=BODY_PREFIX)
@@ -83,7 +84,7 @@ class _Times:
 class _Network:
     """Writes one event of a model."""
 
-    def __init__(self, model: S5Classifier, event: EventGraph) -> None:
+    def __init__(self, model: EventClassifier[Any], event: EventGraph) -> None:
         self.model, self.config, self.event = model, model.config, event
         self.docs: dict[str, str] = {}
         self.weighs = "timepool" in (model.config.pooling, model.config.head)
@@ -142,7 +143,7 @@ class _Network:
         interval = graph.input(name, _FLOAT, ["batch"])
         return graph.op("Unsqueeze", interval, graph.constant([1], np.int64), dtype=_FLOAT)
 
-    def _layers(self, layers: Sequence[tuple[str, SequenceLayer]], value: str, now: _Times) -> None:
+    def _layers(self, layers: Sequence[tuple[str, EventLayer]], value: str, now: _Times) -> None:
         if not layers:
             self._read_out(value, now)
             return
@@ -153,18 +154,18 @@ class _Network:
         u = _normalize(self.graph, layer.norm, value)
         x = self._state_space(path, layer, u, now)
         if stride == 1:
-            self._layers(others, self._combine(layer, value, u, self._read(layer, x)), now)
+            self._layers(others, self._combine(path, layer, value, u, self._read(layer, x), now.rate), now)
             return
         self._collect(path, layer, value, u, x, now)
         with self.event.when(now.rate * stride):
             self.graph.scope = path
             after = self.event.after
             pooled_x, pooled_u = self._close(path, layer)
-            out = self._combine(layer, pooled_x, pooled_u, after[f"{path}/latched"])
+            out = self._combine(path, layer, pooled_x, pooled_u, after[f"{path}/latched"], now.rate * stride)
             times = _Times(after[f"{path}/dt"], after.get(f"{path}/pool_dt", ""), now.rate * stride)
             self._layers(others, out, times)
 
-    def _state_space(self, path: str, layer: SequenceLayer, u: str, now: _Times) -> str:
+    def _state_space(self, path: str, layer: EventLayer, u: str, now: _Times) -> str:
         """``x <- decay x + B u``, or ``decay (x + B u / Lambda) - B u / Lambda`` for zoh; (B, 2 P) planar."""
         graph, ssm = self.graph, layer.ssm
         with torch.no_grad():
@@ -186,11 +187,11 @@ class _Network:
         new = graph.op("Sub" if hold else "Add", decayed, drive)
         return self.event.keep_unless_valid(f"{path}/x", new, now.rate)
 
-    def _read(self, layer: SequenceLayer, x: str) -> str:
+    def _read(self, layer: EventLayer, x: str) -> str:
         with torch.no_grad():
             return self.graph.op("MatMul", x, _constant(self.graph, layer.ssm.output_matrix().T))
 
-    def _collect(self, path: str, layer: SequenceLayer, value: str, u: str, x: str, now: _Times) -> None:
+    def _collect(self, path: str, layer: EventLayer, value: str, u: str, x: str, now: _Times) -> None:
         """Take the event into its window."""
         event, graph, pooling = self.event, self.graph, layer.pool.pooling
         first = event.first(now.rate, layer.pool.stride)
@@ -214,7 +215,7 @@ class _Network:
         if now.pool_dt:
             collect("pool_dt", now.pool_dt, 1)
 
-    def _close(self, path: str, layer: SequenceLayer) -> list[str]:
+    def _close(self, path: str, layer: EventLayer) -> list[str]:
         """The pooled input of a complete window, before and after the norm."""
         graph, after = self.graph, self.event.after
         pooled = after[f"{path}/pooled"]
@@ -225,18 +226,36 @@ class _Network:
         parts = [graph.fresh("x"), graph.fresh("u")]
         return graph.ops("Split", pooled, outputs=parts, dtypes=[_FLOAT] * 2, axis=1, num_outputs=2)
 
-    def _combine(self, layer: SequenceLayer, x: str, u: str, read: str) -> str:
-        """Feedthrough, gate and skip path."""
+    def _combine(self, path: str, layer: EventLayer, x: str, u: str, read: str, rate: int) -> str:
+        """Feedthrough, what follows it, and the skip path."""
         graph, feedthrough = self.graph, layer.ssm.D
         if feedthrough.dim() == 1:
             direct = graph.op("Mul", u, _constant(graph, feedthrough))
         else:
             direct = graph.op("MatMul", u, _constant(graph, feedthrough.T))
         y = graph.op("Add", read, direct)
-        gate = _affine(graph, graph.op("Gelu", y, approximate="tanh"), layer.gate)
-        gated = graph.op("Mul", y, graph.op("Sigmoid", gate))
+        if isinstance(layer, SpikingEventLayer):
+            added = self._spike(path, layer, y, rate)
+        else:
+            gate = _affine(graph, graph.op("Gelu", y, approximate="tanh"), cast(SequenceLayer, layer).gate)
+            added = graph.op("Mul", y, graph.op("Sigmoid", gate))
         skip = x if layer.skip is None else _affine(graph, x, layer.skip)
-        return graph.op("Add", skip, gated)
+        return graph.op("Add", skip, added)
+
+    def _spike(self, path: str, layer: SpikingEventLayer, y: str, rate: int) -> str:
+        """Neurons, which make a step where an event of this rate is valid, and the GLU of their spikes."""
+        graph, event, width = self.graph, self.event, layer.mixing.in_features
+        with torch.no_grad():
+            scale = layer.scale()
+        old = event.open(Carried(f"{path}/u", (width,), _FLOAT))
+        current = graph.op("Mul", y, _constant(graph, scale))
+        reached = graph.op("Add", graph.op("Mul", old, graph.like(layer.neuron.tau, old)), current)
+        spiked = graph.op("GreaterOrEqual", reached, graph.like(1, reached))
+        event.keep_unless_valid(f"{path}/u", graph.op("Where", spiked, graph.like(0, reached), reached), rate)
+        parts = [graph.fresh("y"), graph.fresh("gate")]
+        mixed = _affine(graph, graph.cast(spiked, _FLOAT), layer.mixing)
+        value, gate = graph.ops("Split", mixed, outputs=parts, dtypes=[_FLOAT] * 2, axis=1, num_outputs=2)
+        return graph.op("Mul", value, graph.op("Sigmoid", gate))
 
     def _read_out(self, value: str, now: _Times) -> None:
         event, graph = self.event, self.graph
@@ -276,12 +295,13 @@ def _normalize(graph: Graph, norm: nn.Module, tensor: str) -> str:
     return graph.op("LayerNormalization", tensor, *parameters, dtype=_FLOAT, axis=-1, epsilon=float(plain.eps))
 
 
-def _describe(layer: SequenceLayer) -> str:
-    return f"S5 layer: {layer.ssm.extra_repr()}, pooling={layer.pool.pooling}"
+def _describe(layer: EventLayer) -> str:
+    kind = "spiking S5" if isinstance(layer, SpikingEventLayer) else "S5"
+    return f"{kind} layer: {layer.ssm.extra_repr()}, pooling={layer.pool.pooling}"
 
 
 def float_feed(tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor) -> dict[str, np.ndarray]:
-    """Inputs of the float sequence model from the arguments of ``S5Classifier.forward``."""
+    """Inputs of the float sequence model from the arguments of ``EventClassifier.forward``."""
     return {
         "token" if tokens.dim() == 2 else "value": tokens.numpy(),
         "dt": dt.float().numpy(),
@@ -291,7 +311,7 @@ def float_feed(tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor) -> 
 
 
 def outputs(
-    session: Session, model: S5Classifier, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
+    session: Session, model: EventClassifier[Any], tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
     """The logits (B, C) in onnxruntime and in torch."""
     found = session.run(float_feed(tokens, dt, lengths, pool_dt))["logits"]

@@ -22,6 +22,7 @@ from ..session import Session
 from .steps import affine, constant, dtype_of, float_feed
 
 _DOCS = {
+    "token": "the step's token",
     "value": "the step's values",
     "valid": "false: there is no step, and no state changes",
     "state": "what the stream remembers; zeros at its start",
@@ -32,8 +33,8 @@ _DOCS = {
 
 
 def build_float_step(network: SpikingSSM, class_names: Sequence[str]) -> onnx.ModelProto:
-    """One step of a batch of streams, in the parameters' element type: ``value`` (B, F), ``valid`` (B,), states in and
-    out, ``logits`` (B, C), the mean so far.
+    """One step of a batch of streams, in the parameters' element type: ``value`` (B, F) or ``token`` (B,), ``valid``
+    (B,), states in and out, ``logits`` (B, C), the mean so far.
 
     Raises:
         PumiceError: the network reads sequences from both ends.
@@ -87,9 +88,14 @@ def _write_step(event: EventGraph, network: SpikingSSM) -> tuple[str, str]:
         raise PumiceError("ONNX has no step of a model that reads sequences from both ends; use bidirectional=false")
     graph, dtype = event.graph, dtype_of(network)
     event.begin(graph.input("valid", np.bool_, ["batch"]))
-    value = graph.input("value", dtype, ["batch", network.config.in_features])
-    graph.scope = "encoder"
-    x = affine(graph, value, network.encoder.weight, network.encoder.bias)
+    if network.config.vocab is None:
+        value = graph.input("value", dtype, ["batch", network.config.in_features])
+        graph.scope = "encoder"
+        x = affine(graph, value, network.encoder.weight, network.encoder.bias)
+    else:
+        token = graph.input("token", np.int64, ["batch"])
+        graph.scope = "embedding"
+        x = graph.op("Gather", constant(graph, network.embedding.weight), token, dtype=dtype, axis=0)
     for number, block in enumerate(network.blocks):
         graph.scope = f"blocks/{number}"
         x = _write_block(event, block, graph.scope, x, dtype)

@@ -27,8 +27,9 @@ def affine(graph: Graph, tensor: str, weight: Tensor, bias: Tensor) -> str:
 
 
 def float_feed(inputs: Tensor, lengths: Tensor) -> dict[str, np.ndarray]:
-    """Inputs of the float sequence model. Shapes: (B, T, F) and (B,), as ``BlockBatch`` has them."""
-    return {"value": inputs.numpy(), "valid": np.arange(inputs.shape[1]) < lengths.numpy()[:, None]}
+    """Inputs of the float sequence model. Shapes: (B, T, F), or (B, T) tokens, and (B,), as ``BlockBatch`` has them."""
+    name = "token" if inputs.dim() == 2 else "value"
+    return {name: inputs.numpy(), "valid": np.arange(inputs.shape[1]) < lengths.numpy()[:, None]}
 
 
 def agreement(found: np.ndarray, expected: np.ndarray, lengths: np.ndarray, tolerance: float = 1e-4) -> dict[str, Any]:

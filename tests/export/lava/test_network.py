@@ -22,7 +22,7 @@ from pumice.program import ProgramError, reference
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
-from pumice.program.random.spiking import random_spiking
+from pumice.program.random.spiking import random_spiking, random_spiking_events
 
 LAYER = {"stages": 1, "layers": 1, "pairing": "causal", "state_width": 16}
 
@@ -58,6 +58,7 @@ CASES = [
     *((random_network(5, value="token", cell="ef", layers=2), parts) for parts in ("layers", "fused")),
     *((random_loihi(seed, value="dense"), "stock") for seed in (3, 4)),
     *((random_spiking(7, value="dense", layers=2), parts) for parts in ("layers", "fused")),
+    *((random_spiking_events(9, stride=3, stages=2, layers=2), parts) for parts in ("layers", "fused")),
     (random_spiking(8, value="token", layers=1, norm="none"), "layers"),
 ]
 ALL = """

@@ -14,6 +14,8 @@ SETTINGS = {
     "zoh": {"pooling": "last", "head": "last", "discretization": "zoh"},
     "dirac": {"stride": 1, "discretization": "dirac", "stages": 1},
     "dense": {"vocab": None, "in_features": 3, "clip_eigs": True, "conj_sym": False, "stride": 3},
+    "spiking": {"spiking": True, "expansion": 2, "tau": 0.5},
+    "spiking-each-event": {"spiking": True, "stride": 1, "norm": "batch"},
 }
 
 
@@ -29,7 +31,7 @@ def test_sequence_is_the_forward_pass(lowered, open_session, name):
     np.testing.assert_allclose(session(**fed)["logits"], expected, rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["timepool", "dense"])
+@pytest.mark.parametrize("name", ["timepool", "dense", "spiking"])
 def test_step_ends_where_the_forward_pass_ends(lowered, open_session, name):
     network = lowered(**SETTINGS[name])
     session = open_session(build_float_step(network.model, "abcde"))

@@ -48,6 +48,16 @@ def test_in_double_precision_no_spike_differs(make_network, open_session, norm, 
         np.testing.assert_allclose(out["logits"][row], mean, rtol=0, atol=1e-10)
 
 
+def test_tokens(open_session):
+    network = build_spikingssm({"d_model": 7, "d_state": 4, "dt_min": 0.01}, num_classes=5, vocab=11, seed=1).double()
+    tokens = torch.randint(11, (4, 60), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = network.eval().sequence(tokens).numpy()
+    out = open_session(build_float_sequence(network, "abcde"))(**float_feed(tokens, LENGTHS))
+    for row, length in enumerate(LENGTHS.tolist()):
+        np.testing.assert_allclose(out["series"][row, :length], expected[row, :length], rtol=0, atol=1e-10)
+
+
 def test_step_by_step(make_network, open_session):
     network, inputs = make_network()
     with torch.no_grad():

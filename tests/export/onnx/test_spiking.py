@@ -12,7 +12,7 @@ from pumice.export.onnx.qdq import QDQ
 from pumice.hw_sim.parity.compare import compare
 from pumice.program import reference
 from pumice.program.random.programs import random_sample
-from pumice.program.random.spiking import CHOICES, random_spiking
+from pumice.program.random.spiking import CHOICES, random_spiking, random_spiking_events
 
 BACKENDS = {
     "reference": lambda program, samples, trace: reference.run(program, samples, trace=trace),
@@ -41,6 +41,13 @@ def test_every_choice(make_samples, choice, value):
 def test_random_networks(seed):
     program = random_spiking(seed)
     check(program, [random_sample(program, seed % 1000 + row, steps) for row, steps in enumerate((9, 0, 1, 23))])
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1 << 32))
+def test_random_networks_of_events(seed):
+    program = random_spiking_events(seed)
+    check(program, [random_sample(program, seed % 1000 + row, events) for row, events in enumerate((9, 0, 1, 33))])
 
 
 def test_states_stay_where_no_event_is_valid(open_session):

@@ -11,7 +11,7 @@ from pumice.hw_sim.counts import count, count_float
 from pumice.program import ProgramError, reference
 from pumice.program.nodes import ChannelSSM, DrivenLIF
 from pumice.program.random.programs import random_sample
-from pumice.program.random.spiking import random_spiking
+from pumice.program.random.spiking import random_spiking, random_spiking_events
 
 
 class Brute:
@@ -106,6 +106,22 @@ def test_equals_brute_force(seed, steps):
         assert found.traffic.weights_dense - found.traffic.weights == brute.unread
         assert found.spikes == (sum(map(sum, output)) if isinstance(node, DrivenLIF) else 0)
     assert counts.clocked
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_neurons_step_once_a_window(seed):
+    """Behind a pool a neuron is updated for each complete window, not for each event."""
+    program = random_spiking_events(seed, stride=3, stages=1)
+    (trace,) = reference.run(program, [random_sample(program, seed, 35)])
+    counts = count(program, [trace])
+    for node in program.of_type(DrivenLIF):
+        states, output = trace.states[node.name].tolist(), trace.values[node.name].tolist()
+        found = counts[node.name]
+        brute = brute_neurons(node, states, output)
+        assert counted(found) == {key: value for key, value in brute.operations.items() if any(value)}
+        assert len(output) == len(trace.values["token" if "token" in trace.values else "values"]) // 3
+        assert found.state_updates == len(output) * node.channels
+        assert found.spikes == sum(map(sum, output))
 
 
 def test_a_spiking_layer_feeds_accumulates_alone():

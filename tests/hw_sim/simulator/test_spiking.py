@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pumice.hw_sim.simulator import opcodes
 from pumice.program.nodes import ChannelSSM, DrivenLIF
 from pumice.program.random.programs import random_sample
-from pumice.program.random.spiking import CHOICES, random_spiking
+from pumice.program.random.spiking import CHOICES, random_spiking, random_spiking_events
 
 OPTIONS = [(what, value) for what, values in CHOICES.items() for value in dict.fromkeys(values)]
 
@@ -24,6 +24,14 @@ def test_both_modes_equal_the_reference(assert_equal, what, value):
 def test_random_networks_equal_the_reference(assert_equal, seed, steps):
     program = random_spiking(seed)
     assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(steps)])
+
+
+@given(seed=st.integers(0, 10**9), events=st.lists(st.integers(0, 70), min_size=1, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_random_networks_of_events_equal_the_reference(assert_equal, seed, events):
+    """A neuron makes a step for each window of its state space, and none between."""
+    program = random_spiking_events(seed)
+    assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(events)])
 
 
 @pytest.mark.parametrize("state_width", [16, 20])

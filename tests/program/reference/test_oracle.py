@@ -11,7 +11,7 @@ from pumice.program.random.networks import CHOICES as NETWORK_CHOICES
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import CHOICES, random_program, random_sample
 from pumice.program.random.spiking import CHOICES as SPIKING_CHOICES
-from pumice.program.random.spiking import random_spiking
+from pumice.program.random.spiking import random_spiking, random_spiking_events
 
 OPTIONS = [(what, value) for what, values in CHOICES.items() for value in dict.fromkeys(values)]
 
@@ -67,6 +67,13 @@ def test_every_choice_of_spiking_state_spaces_follows_the_equations(follow, what
 @settings(max_examples=60, deadline=None)
 def test_random_spiking_state_spaces_follow_the_equations(follow, seed, events):
     program = random_spiking(seed)
+    follow(program, random_sample(program, seed + 1, events))
+
+
+@given(seed=st.integers(0, 10**6), events=st.integers(0, 30))
+@settings(max_examples=60, deadline=None)
+def test_random_spiking_networks_of_events_follow_the_equations(follow, seed, events):
+    program = random_spiking_events(seed)
     follow(program, random_sample(program, seed + 1, events))
 
 

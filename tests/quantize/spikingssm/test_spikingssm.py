@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,17 +9,16 @@ from pumice.api.frozen import run_frozen
 from pumice.errors import PumiceError
 from pumice.hw_sim import simulator
 from pumice.hw_sim.parity.compare import compare
-from pumice.models.spikingssm.build import build_spikingssm
 from pumice.models.spikingssm.config import SpikingSSMConfig
 from pumice.models.spikingssm.network import SpikingSSM
 from pumice.program import Format, reference
-from pumice.program.nodes import Add, ChannelSSM, DrivenLIF, Multiply
+from pumice.program.nodes import ChannelSSM, DrivenLIF
 from pumice.program.random.programs import random_sample
 from pumice.program.random.spiking import random_spiking
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.families import FAMILIES, lower, prepare
 from pumice.quantize.qat import calibrate
-from pumice.quantize.spikingssm.derive import leak
+from pumice.quantize.spiking_output import leak
 from pumice.quantize.spikingssm.frozen import FrozenSpikingSSM
 from pumice.train.data.inputs import Inputs
 from torch import Generator
@@ -29,22 +26,33 @@ from torch import Generator
 LENGTHS = (40, 40, 13, 1)
 
 
-def build(**settings):
+VOCAB = 9
+
+
+def build(tokens=False, **settings):
     """A small network with thresholds, norms and statistics of its own."""
     chosen = {"d_model": 6, "d_state": 6, "norm_placement": "pre", "dt_min": 0.01, "dt_max": 0.3, **settings}
-    model = SpikingSSM(SpikingSSMConfig(num_classes=3, in_features=2, **chosen), Generator().manual_seed(1))
+    chosen |= {"vocab": VOCAB} if tokens else {"in_features": 2}
+    model = SpikingSSM(SpikingSSMConfig(num_classes=3, **chosen), Generator().manual_seed(1))
     generator = Generator().manual_seed(2)
     with torch.no_grad():
         for block in model.blocks:
             block.layer.neuron.ln_vth.uniform_(-0.5, 0.5, generator=generator)
-            if block.norm is not None and model.config.norm == "batch":
-                block.norm.running_var.fill_(0.2)
-                block.norm.running_mean.uniform_(-0.2, 0.2, generator=generator)
+            if block.norm is not None:
+                if model.config.norm == "batch":
+                    block.norm.running_var.fill_(0.2)
+                    block.norm.running_mean.uniform_(-0.2, 0.2, generator=generator)
+                else:
+                    block.norm.bias.uniform_(-0.3, 0.3, generator=generator)
                 block.norm.weight.uniform_(0.5, 1.5, generator=generator)
     return model.eval()
 
 
-def batch(double=False):
+def batch(double=False, tokens=False):
+    if tokens:  # what lies behind a sample is padding, and no token
+        drawn = torch.randint(VOCAB, (len(LENGTHS), max(LENGTHS)), generator=Generator().manual_seed(3))
+        real = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS).unsqueeze(1)
+        return Inputs(torch.where(real, drawn, VOCAB + 5), None, torch.tensor(LENGTHS))
     values = torch.rand(len(LENGTHS), max(LENGTHS), 2, generator=Generator().manual_seed(3))
     lengths = torch.tensor(LENGTHS)
     steps = torch.arange(max(LENGTHS)) < lengths.unsqueeze(1)
@@ -52,11 +60,13 @@ def batch(double=False):
 
 
 def quantized(model, **settings):
-    return calibrate(prepare(model, QuantizationConfig.from_mapping(settings)), [batch()])
+    tokens = model.config.vocab is not None
+    return calibrate(prepare(model, QuantizationConfig.from_mapping(settings)), [batch(tokens=tokens)])
 
 
 def samples_of(inputs):
-    return [(inputs.values[row, :steps].double().numpy(), 1000 * np.arange(steps)) for row, steps in enumerate(LENGTHS)]
+    values = inputs.values if inputs.values.dim() == 2 else inputs.values.double()
+    return [(values[row, :steps].numpy(), 1000 * np.arange(steps)) for row, steps in enumerate(LENGTHS)]
 
 
 def blocks_of(inputs):
@@ -75,10 +85,13 @@ def require_same(frozen, program, samples):
         assert verdict.states[0] == verdict.states[1] > 0
 
 
-@pytest.mark.parametrize("placement", ["pre", "post", "reference"])
+NORMS = [("batch", "pre"), ("batch", "post"), ("layer", "pre"), ("layer", "post"), ("layer", "reference")]
+
+
+@pytest.mark.parametrize(("norm", "placement"), NORMS)
 @pytest.mark.parametrize("widths", [{}, {"state": 20, "potential": 24, "output": 4}])
-def test_the_twin_the_reference_and_the_simulator_agree(placement, widths):
-    qat = quantized(build(norm_placement=placement, tau=0.2), widths=widths)
+def test_the_twin_the_reference_and_the_simulator_agree(norm, placement, widths):
+    qat = quantized(build(norm=norm, norm_placement=placement, tau=0.2), widths=widths)
     program, frozen = lower(qat, ["a", "b", "c"]), qat.freeze()
     require_same(frozen, program, samples_of(batch()))
     logits = frozen(batch(True).values, blocks_of(batch()), 2)[:, 1] * 2.0 ** program["decoder"].output.frac
@@ -86,37 +99,55 @@ def test_the_twin_the_reference_and_the_simulator_agree(placement, widths):
     np.testing.assert_array_equal(logits.numpy(), np.stack([trace.logits for trace in traces]))
 
 
-def exact_products(program):
-    """The program with gated products that are not rounded, as lowering makes them."""
-    nodes = {}
-    for node in program:
-        if isinstance(node, Multiply):
-            first, second = node.formats
-            node = replace(node, output=Format(first.width + second.width, True, first.frac + second.frac))
-        elif isinstance(node, Add):
-            node = replace(node, formats=tuple(nodes[edge].output for edge in node.inputs))
-        nodes[node.name] = node
-    return replace(program, nodes=tuple(nodes.values()))
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_the_same_of_tokens(norm):
+    qat = quantized(build(tokens=True, norm=norm))
+    program, frozen, inputs = lower(qat, ["a", "b", "c"]), qat.freeze(), batch(tokens=True)
+    assert [node.name for node in program][:3] == ["token", "embedding", "blocks/0/norm"]
+    require_same(frozen, program, samples_of(inputs))
+    logits = frozen(inputs.values, blocks_of(inputs), 2)[:, 1] * 2.0 ** program["decoder"].output.frac
+    traces = reference.run(program, samples_of(inputs))
+    np.testing.assert_array_equal(logits.numpy(), np.stack([trace.logits for trace in traces]))
+    with pytest.raises(PumiceError, match=f"the model knows 0 to {VOCAB - 1}"):
+        frozen(torch.full((1, 4), VOCAB), torch.ones(1, 4, dtype=torch.int64), 2)
+
+
+def test_gamma_and_beta_are_the_nodes_own():
+    """12 bits of gamma; beta at eight bits below the output's, as slow modes integrate what is lost of it."""
+    model = build(norm="layer")
+    program = lower(quantized(model), ["a", "b", "c"])
+    norm, node = model.blocks[0].norm, program["blocks/0/norm"]
+    apart = np.abs(node.gamma * 2.0**-node.gamma_frac - norm.weight.detach().numpy())
+    assert apart.max() <= 2.0 ** -(node.gamma_frac + 1)
+    assert 1 << 10 <= np.abs(node.gamma).max() < 1 << 11
+    assert node.beta_frac == node.output.frac + 8
+    apart = np.abs(node.beta * 2.0**-node.beta_frac - norm.bias.detach().numpy())
+    assert apart.max() <= 2.0 ** -(node.beta_frac + 1)
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_any_program_of_this_shape(seed):
+def test_any_program_of_this_shape(seed, exact_products):
     """Codes that no float model gives: saturation everywhere, thresholds below zero, leaks of any size."""
-    program = exact_products(random_spiking(seed, value="dense", norm=("batch", "none")[seed % 2], readout="mean"))
+    program = exact_products(
+        random_spiking(
+            seed, value=("dense", "token")[seed % 2], norm=("batch", "none", "affine")[seed % 3], readout="mean"
+        )
+    )
     require_same(FrozenSpikingSSM(program.nodes), program, [random_sample(program, seed, steps) for steps in (17, 3)])
 
 
-@pytest.mark.parametrize("placement", ["pre", "post", "reference"])
-def test_integers_are_near_the_float_model(placement):
+@pytest.mark.parametrize(("norm", "placement", "tokens"), [*((*kind, False) for kind in NORMS), ("layer", "pre", True)])
+def test_integers_are_near_the_float_model(norm, placement, tokens):
     """Where rounding flips no spike, every edge is within a few units of what the float model holds there."""
-    model = build(norm_placement=placement)
+    model = build(tokens=tokens, norm=norm, norm_placement=placement)
     qat = quantized(model, widths={"activation": 12, "dense_input": 12, "output": 16, "feedthrough": 16, "gate": 16,
                                    "state": 24, "potential": 24, "embedding": 16, "norm": 16})  # fmt: skip
     program = lower(qat, ["a", "b", "c"])
-    values = FAMILIES["spikingssm"].float_values(model, program, batch())
-    (trace,) = reference.run(program, samples_of(batch())[:1])
-    assert {node.name for node in program} <= set(values)
-    for node in program:
+    values = FAMILIES["spikingssm"].float_values(model, program, batch(tokens=tokens))
+    (trace,) = reference.run(program, samples_of(batch(tokens=tokens))[:1])
+    nodes = [node for node in program if node.name != "token"]
+    assert {node.name for node in nodes} <= set(values)
+    for node in nodes:
         codes = trace.values[node.name] * node.output.scale
         expected = values[node.name]
         apart = np.abs(codes[-len(expected) :] - expected)
@@ -140,8 +171,9 @@ def test_what_a_potential_keeps(tau, code, frac):
     assert leak(tau, 16) == (code, frac)
 
 
-def test_fine_tuning_reaches_every_parameter_and_freezes_scales():
-    qat = quantized(build()).train()
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_fine_tuning_reaches_every_parameter_and_freezes_scales(norm):
+    qat = quantized(build(norm=norm)).train()
     inputs = batch()
     logits = qat(inputs.values, blocks_of(inputs), 2)
     assert logits.shape == (4, 2, 3)
@@ -174,7 +206,6 @@ def test_the_report_has_a_line_a_block():
     ("settings", "sentence"),
     [
         ({"bidirectional": True}, "train with bidirectional=false"),
-        ({"norm": "layer"}, "train with norm=batch"),
         ({"head": "retrieval"}, "train with head=mean"),
     ],
 )
@@ -183,14 +214,6 @@ def test_what_no_program_can_hold_is_refused_by_its_setting(settings, sentence):
         prepare(build(**settings), QuantizationConfig())
     reason = FAMILIES["spikingssm"].unavailable({"model": {"family": "spikingssm", **settings}})
     assert sentence in reason
-
-
-def test_tokens_are_refused():
-    model = build_spikingssm({"d_model": 4, "d_state": 4}, num_classes=2, vocab=5, seed=0)
-    with pytest.raises(PumiceError, match="reads tokens is not lowered"):
-        prepare(model, QuantizationConfig())
-    config = {"model": {"family": "spikingssm"}, "task": {"kind": "listops"}}
-    assert "reads tokens is not lowered" in FAMILIES["spikingssm"].unavailable(config)
 
 
 def test_several_labels_a_sequence_are_refused():

@@ -1,0 +1,32 @@
+"""The QAT model and the frozen model of spiking S5: those of S5 with neurons behind the state space."""
+
+from __future__ import annotations
+
+import torch
+
+from ...models.spikings5.network import SpikingS5
+from ..frozen import NodeTable
+from ..s5.frozen import FrozenEventClassifier
+from ..s5.model import QuantEventClassifier
+from ..spiking_output import SpikingOutput, frozen_spiking
+from .output import SpikingEvents
+
+
+class FrozenSpikingS5(FrozenEventClassifier):
+    """`SpikingS5` as an integer program computes it."""
+
+    @staticmethod
+    def output(table: NodeTable, path: str, device: torch.device) -> SpikingOutput:
+        """See `FrozenEventClassifier.output`."""
+        return frozen_spiking(table, path, device)
+
+
+class QuantSpikingS5(QuantEventClassifier[SpikingS5, FrozenSpikingS5]):
+    """The QAT model of a `SpikingS5`. Its neurons follow the exact recurrence."""
+
+    frozen = FrozenSpikingS5
+
+    @classmethod
+    def output_of(cls, model: SpikingS5) -> SpikingEvents:
+        """See `QuantEventClassifier.output_of`."""
+        return SpikingEvents(model.config.tau)
