@@ -20,7 +20,14 @@ from ..train.data.batch import PaddedBatch
 from ..train.data.events.batch import EventBatch
 from ..train.data.events.collate import pad
 from ..train.data.inputs import Inputs, Timing
-from ..train.data.sequences.batch import IGNORED, BlockBatch, LabelledSequence, collate_blocks, labelled_stretch
+from ..train.data.sequences.batch import (
+    IGNORED,
+    BlockBatch,
+    LabelledSequence,
+    collate_blocks,
+    labelled_stretch,
+    whole_sequences,
+)
 from ..train.data.times import intervals
 from .presets import kind_of
 from .samples import as_array, is_pair, told
@@ -131,6 +138,16 @@ def labelled(batches: Iterable[PaddedBatch | Inputs]) -> list[PaddedBatch]:
             "fine-tuning needs labelled batches; make them with pumice.make_batches(model, samples, labels)"
         )
     return found
+
+
+def with_targets(batch: PaddedBatch | Inputs) -> PaddedBatch:
+    """A batch that a model can be applied to; where there are no labels its targets mean nothing."""
+    if not isinstance(batch, Inputs):
+        return batch
+    count = len(batch.lengths)
+    if batch.dt is not None:
+        return EventBatch.of(batch, torch.zeros(count, 1))
+    return whole_sequences(batch.values, np.zeros(count, dtype=np.int64), batch.lengths.numpy())
 
 
 def _as_batch(model: nn.Module, entry: Any, number: int) -> PaddedBatch | Inputs:

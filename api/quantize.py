@@ -6,33 +6,35 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
 from torch import nn
 
 from ..errors import PumiceError
 from ..files import write_json
 from ..program import Program, save
-from ..quantize.config import FamilyTuning, QuantizationConfig
+from ..quantize.config import QuantizationConfig
+from ..quantize.distillation.judge import TRAINING, VALIDATION, Judge
 from ..quantize.families import family_of
 from ..quantize.family import Family
 from ..quantize.frozen import FrozenModel
 from ..quantize.lowering import Report
-from ..quantize.qat import calibrate, fine_tune
+from ..quantize.qat import fine_tune, observe
 from ..quantize.qat_model import QATModel
+from ..quantize.tuning import FamilyTuning
 from ..quantize.weights import save_frozen
 from ..records import versions
 from ..train.data.base import TaskDataModule
-from ..train.data.batch import Batch, PaddedBatch
+from ..train.data.batch import PaddedBatch
 from ..train.data.inputs import Inputs, Timing
 from ..train.data.listed import ListedData
-from ..train.evaluate import Predictions, figures_of, hard_labels
+from ..train.evaluate import Predictions
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
-from .batches import Batches, as_batches, labelled
+from .batches import Batches, as_batches, labelled, with_targets
+from .candidates import Candidate, Choice, Judging
 from .data import read_as
 from .presets import merged, preset, preset_names, settings_of
 
@@ -51,11 +53,12 @@ class Quantized:
         frozen: the same as a PyTorch model: in float64 its logits are the program's, bit for bit.
         qat: the QAT model that was frozen: fake quantization with gradients, for further training.
         report: what lowering cost: its ``layers`` are plain data, dead zones, wide registers, clipped weights of each.
-        chosen: ``CALIBRATED`` or ``TUNED``, whichever of the two did better on validation; the latter where nothing
-            chooses.
+        chosen: ``CALIBRATED`` or ``TUNED``, whichever of the two diverges less from the float model on the samples that
+            choose.
         candidates: the frozen models of both, by these names; one alone where nothing was tuned.
-        validation: what they said of the validation batches, by the same names; empty where nothing was tuned.
-        best: epoch, accuracy and loss on validation of the fine-tuned weights; None where nothing was tuned.
+        choice: what was chosen, among what, and by what.
+        judged: what both said of the samples that choose, by the same names; empty where nothing was to be chosen.
+        best: epoch and divergence of the fine-tuned weights; None where nothing was tuned.
         seconds: of fine-tuning.
     """
 
@@ -65,7 +68,8 @@ class Quantized:
     report: Report
     chosen: str = CALIBRATED
     candidates: Mapping[str, FrozenModel[Any]] = field(default_factory=dict)
-    validation: Mapping[str, Predictions] = field(default_factory=dict)
+    choice: Choice = field(default_factory=Choice)
+    judged: Mapping[str, Predictions] = field(default_factory=dict)
     best: Mapping[str, float] | None = None
     seconds: float = 0.0
 
@@ -121,8 +125,8 @@ def quantize(
     """Quantize a trained float model of any family and lower it to an integer program; the model stays as it is.
 
     Calibration sets the scales by what the model does with the batches. Fine-tuning, where it is asked for, trains the
-    fake-quantized model on their labels; the better of the calibrated and the fine-tuned model, by validation, is
-    frozen and lowered.
+    fake-quantized model to say of them what the float model says. Of all that was made the model whose logits diverge
+    least from the float model's on validation is frozen and lowered.
 
     Args:
         model: of `build_model` or `load_model`.
@@ -133,8 +137,8 @@ def quantize(
             for how many epochs to fine-tune, and at which share of the recipe's learning rates.
         fine_tune: True to fine-tune by the recipe of the embedded data; or the name of a recipe (configs/training),
             its settings, or all of a `Tuning`.
-        validation: labelled batches that choose the epoch, and between calibrated and fine-tuned. If not given, a
-            task's validation split, or ``batches`` themselves.
+        validation: batches that choose the calibration, the epoch, and between calibrated and fine-tuned. If not given,
+            a task's validation split, or training samples where it has none; of other data ``batches`` themselves.
         class_names: one a logit; if not given those of the task, or numbers.
         timing: of torch batches of your own; tasks and `make_batches` know theirs.
         provenance: plain JSON data to keep in the program; if not given, settings and package versions.
@@ -147,33 +151,31 @@ def quantize(
     family = family_of(model, settings.arithmetic)
     source = _Source.of(model, family.reads, batches, validation, timing)
     names = list(class_names or source.class_names)
-    qat = calibrate(family.prepare(model, settings, source.timing), source.inputs())
-    made, frozen = {CALIBRATED: qat}, {CALIBRATED: qat.freeze()}
-    found: dict[str, Predictions] = {}
+    judging = Judging(model, source.judge())
+    calibrated = _calibrated(family, model, settings, source, judging)
+    kept = {CALIBRATED: judging.nearest(calibrated)}
     best, seconds = None, 0.0
     tuning, asked = settings.qat.of(family.name), _tuning(fine_tune, family)
     if asked is not None and tuning.epochs:
-        made[TUNED] = family.prepare(model, settings, source.timing)
-        made[TUNED].load_state_dict(qat.state_dict())  # its ranges
         start = time.monotonic()
-        best = _fine_tune(made[TUNED], source.training(), tuning, asked)
+        qat = family.prepare(model, kept[CALIBRATED].qat.config, source.timing)
+        qat.load_state_dict(kept[CALIBRATED].qat.state_dict())  # its ranges
+        best = _fine_tune(qat, source.training(tuning.loss == "labels"), judging.judge, tuning, asked)
         seconds = time.monotonic() - start
-        frozen[TUNED] = made[TUNED].freeze()
-        if source.judged:
-            found = {name: predictions(one, source.judges()) for name, one in frozen.items()}
-    chosen = TUNED if TUNED in frozen else CALIBRATED
-    if found and _rank(found[TUNED]) < _rank(found[CALIBRATED]):
-        chosen = CALIBRATED
-    kept = {"config": {"quantize": asdict(settings)}, "versions": versions()} if provenance is None else provenance
-    program = family.lower(made[chosen], frozen[chosen], names, {**kept, "method": chosen})
+        kept[TUNED] = judging.candidate(f"fine-tuned, epoch {best['epoch']}", qat)
+    chosen = judging.nearest(list(kept.values()))
+    name = next(name for name, one in kept.items() if one is chosen)
+    told = {"config": {"quantize": asdict(settings)}, "versions": versions()} if provenance is None else provenance
+    program = family.lower(chosen.qat, chosen.frozen, names, {**told, "method": name})
     return Quantized(
         program=program,
-        frozen=frozen[chosen],
-        qat=made[chosen],
-        report=family.report(made[chosen], program),
-        chosen=chosen,
-        candidates=frozen,
-        validation=found,
+        frozen=chosen.frozen,
+        qat=chosen.qat,
+        report=family.report(chosen.qat, program),
+        chosen=name,
+        candidates={name: one.frozen for name, one in kept.items()},
+        choice=judging.choice(chosen),
+        judged={name: one.said for name, one in kept.items() if one.said is not None},
         best=best,
         seconds=seconds,
     )
@@ -192,17 +194,6 @@ def quantization_config(config: str | Mapping[str, Any] | QuantizationConfig) ->
         base = values.get("name", "w8a8")
         values = merged(preset("quantize", base), values) if base in preset_names("quantize") else values
     return QuantizationConfig.from_mapping(values)
-
-
-def predictions(model: nn.Module, batches: Iterable[Batch]) -> Predictions:
-    """Logits and classes of labelled batches, in the model's own precision.
-
-    A frozen model's are those of its program.
-    """
-    with torch.inference_mode():
-        pairs = [batch.apply(model.eval()) for batch in batches]
-    logits, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-    return Predictions(logits.double().numpy(), hard_labels(targets).numpy())
 
 
 @dataclass(frozen=True)
@@ -235,20 +226,20 @@ class _Source:
         batches: Iterable[PaddedBatch | Inputs] = self.data.batches("train") if self.data else self.batches or ()
         return (batch if isinstance(batch, Inputs) else batch.padded() for batch in batches)
 
-    def training(self) -> TaskDataModule | ListedData:
-        """What fine-tuning trains on."""
+    def training(self, labels: bool) -> TaskDataModule | ListedData:
+        """What fine-tuning trains on, with or without labels that mean something."""
         if self.data is not None:
             return self.data
-        return ListedData(labelled(self.batches or ()), labelled(self.validation or ()), len(self.class_names))
+        batches: Batches | tuple[()] = self.batches or ()
+        listed = labelled(batches) if labels else [with_targets(batch) for batch in batches]
+        return ListedData(listed, (), len(self.class_names))
 
-    @property
-    def judged(self) -> bool:
-        """Whether there is something that chooses."""
-        return self.data is None or self.data.judge is not None
-
-    def judges(self) -> Iterable[Batch]:
+    def judge(self) -> Judge:
         """What chooses."""
-        return self.data.batches("validation") if self.data is not None else labelled(self.validation or ())
+        if self.data is not None:
+            return Judge.of_task(self.data)
+        name = TRAINING if self.validation is self.batches else VALIDATION
+        return Judge.of_batches(name, [with_targets(batch) for batch in self.validation or ()])
 
 
 def _tuning(given: bool | str | Mapping[str, Any] | Tuning, family: Family[Any, Any, Any]) -> Tuning | None:
@@ -261,13 +252,14 @@ def _tuning(given: bool | str | Mapping[str, Any] | Tuning, family: Family[Any, 
 
 
 def _fine_tune(
-    qat: QATModel[Any, Any, Any], data: TaskDataModule | ListedData, tuning: FamilyTuning, asked: Tuning
+    qat: QATModel[Any, Any, Any], data: TaskDataModule | ListedData, judge: Judge, tuning: FamilyTuning, asked: Tuning
 ) -> dict[str, float]:
     with contextlib.ExitStack() as stack:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pumice-")))
         return fine_tune(
             qat,
             data,
+            judge,
             folder,
             tuning,
             training=asked.recipe,
@@ -278,6 +270,16 @@ def _fine_tune(
         )
 
 
-def _rank(found: Predictions) -> tuple[float, float]:
-    figures = figures_of(found, [str(number) for number in range(found.logits.shape[1])])
-    return figures["accuracy"], -figures["loss"]
+def _calibrated(
+    family: Family[Any, Any, Any], model: nn.Module, settings: QuantizationConfig, source: _Source, judging: Judging
+) -> list[Candidate]:
+    """The model calibrated by each method that is to be tried; the float model runs over the data once."""
+    found: list[Candidate] = []
+    observer = None
+    for method in settings.calibration.methods:
+        config = replace(settings, calibration=replace(settings.calibration, method=method))
+        qat = family.prepare(model, config, source.timing)
+        observer = observe(qat, source.inputs()) if observer is None else observer
+        qat.set_formats(observer)
+        found.append(judging.candidate(f"calibrated ({method})", qat))
+    return found

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import PumiceError
+from .checks import require_choice, require_keys, require_number
+from .tuning import FineTuning
 
 METHODS = ("max", "mse")
+BEST = "best"
+"""Both `METHODS`, the better of which is kept."""
 ARITHMETICS = ("pumice", "loihi")
 Section = TypeVar("Section")
 
@@ -98,70 +102,26 @@ class Calibration:
     """How ranges are found.
 
     Attributes:
-        method: of activations and weights: "max" covers the largest value, "mse" minimises the squared error.
+        method: of activations and weights: "max" covers the largest value, "mse" minimises the squared error, "best"
+            tries both and keeps the one whose logits on validation are nearer to the float model's.
         headroom: bits kept free above the largest state and residual seen.
         samples: training samples looked at, every event of each; None for all.
     """
 
-    method: str = "mse"
+    method: str = BEST
     headroom: int = 1
     samples: int | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise PumiceError(f"quantize.calibration.method={self.method} is unknown; use one of {', '.join(METHODS)}")
-        _require_number("calibration.headroom", self.headroom, 0, 4, whole=True)
+        require_choice("calibration.method", self.method, (*METHODS, BEST))
+        require_number("calibration.headroom", self.headroom, 0, 4, whole=True)
         if self.samples is not None:
-            _require_number("calibration.samples", self.samples, 1, 10**9, whole=True)
+            require_number("calibration.samples", self.samples, 1, 10**9, whole=True)
 
-
-@dataclass(frozen=True, kw_only=True)
-class FamilyTuning:
-    """`FineTuning` of one model family: what is not said is filled in."""
-
-    epochs: int
-    lr: float
-    freeze_scales_at: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class FineTuning:
-    """Quantization-aware fine-tuning; what is not named here is taken from the training recipe.
-
-    Attributes:
-        epochs: passes over the training data; 0 for post-training quantization alone. None, as with the next two: what
-            ``families`` says of the model's family, or else ``DEFAULTS``.
-        lr: factor on the training recipe's learning rates.
-        freeze_scales_at: fraction of the steps after which the weights' exponents stay as they are.
-        families: the same settings by model family.
-    """
-
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {"epochs": 3, "lr": 0.1, "freeze_scales_at": 0.67}
-    epochs: int | None = None
-    lr: float | None = None
-    freeze_scales_at: float | None = None
-    families: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.families, Mapping):
-            raise PumiceError(f"quantize.qat.families={self.families} is no mapping from families to settings")
-        _check_tuning("qat", {name: getattr(self, name) for name in self.DEFAULTS})
-        for family, settings in self.families.items():
-            _require_keys(settings, self.DEFAULTS, f"qat.families.{family}")
-            _check_tuning(f"qat.families.{family}", settings)
-
-    def of(self, family: str) -> FamilyTuning:
-        """The settings for a model family."""
-        own = {name: getattr(self, name) for name in self.DEFAULTS}
-        given = {name: value for name, value in own.items() if value is not None}
-        return FamilyTuning(**{**self.DEFAULTS, **self.families.get(family, {}), **given})
-
-
-def _check_tuning(where: str, settings: Mapping[str, Any]) -> None:
-    limits = {"epochs": (0, 10**6, True), "lr": (1e-9, 100.0, False), "freeze_scales_at": (0.0, 1.0, False)}
-    for name, (low, high, whole) in limits.items():
-        if settings.get(name) is not None:
-            _require_number(f"{where}.{name}", settings[name], low, high, whole)
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those that are tried."""
+        return METHODS if self.method == BEST else (self.method,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,11 +159,11 @@ class QuantizationConfig:
             known = ", ".join(ARITHMETICS)
             raise PumiceError(f"quantize.arithmetic={self.arithmetic} is unknown; use one of {known}")
         if self.tick_ms is not None:
-            _require_number("tick_ms", self.tick_ms, 0.001, 60000.0)
+            require_number("tick_ms", self.tick_ms, 0.001, 60000.0)
             if round(self.tick_ms * 1000) != self.tick_ms * 1000:
                 raise PumiceError(f"quantize.tick_ms={self.tick_ms} is no whole number of microseconds; round it")
-        _require_number("pool_tick_us", self.pool_tick_us, 1, 10**6, whole=True)
-        _require_number("max_dead_zone", self.max_dead_zone, 0.0, 1.0)
+        require_number("pool_tick_us", self.pool_tick_us, 1, 10**6, whole=True)
+        require_number("max_dead_zone", self.max_dead_zone, 0.0, 1.0)
         if self.shared_param is not None:
             if not isinstance(self.shared_param, bool):
                 raise PumiceError(f"quantize.shared_param={self.shared_param} has to be true, false or null")
@@ -215,7 +175,7 @@ class QuantizationConfig:
     def layer(self, path: str) -> Widths:
         """The widths of the layer at ``path``, such as ``stages.0.layers.1``."""
         changed = self.layers.get(path, {})
-        _require_keys(changed, LIMITS, f"layers.{path}")
+        require_keys(changed, LIMITS, f"layers.{path}")
         return replace(self.widths, **changed)
 
     def check_layers(self, known: Mapping[str, Collection[str]]) -> None:
@@ -246,7 +206,7 @@ class QuantizationConfig:
         Raises:
             PumiceError: an unknown key or a value outside its limits.
         """
-        _require_keys(settings, {item.name for item in fields(cls)}, "")
+        require_keys(settings, {item.name for item in fields(cls)}, "")
         values = dict(settings)
         for name, kind in (("widths", Widths), ("calibration", Calibration), ("qat", FineTuning)):
             if name in values:
@@ -257,21 +217,5 @@ class QuantizationConfig:
 
 
 def _section(kind: type[Section], settings: Any, name: str) -> Section:
-    _require_keys(settings, {item.name for item in fields(kind)}, name)  # type: ignore[arg-type]
+    require_keys(settings, {item.name for item in fields(kind)}, name)  # type: ignore[arg-type]
     return kind(**settings)
-
-
-def _require_keys(settings: Any, known: Any, where: str) -> None:
-    prefix = f"quantize.{where}" if where else "quantize"
-    if not isinstance(settings, Mapping):
-        raise PumiceError(f"{prefix}={settings} is no mapping; its keys are {', '.join(sorted(known))}")
-    for key in settings:
-        if key not in known:
-            raise PumiceError(f"{prefix} has no setting '{key}'; the settings are {', '.join(sorted(known))}")
-
-
-def _require_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
-    kinds = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-        what = "a whole number" if whole else "a number"
-        raise PumiceError(f"quantize.{name}={value} has to be {what} from {low:g} to {high:g}")

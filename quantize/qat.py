@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +17,12 @@ from ..train.data.listed import ListedData
 from ..train.fit import fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings
 from ..train.weights import load_weights
-from .config import FamilyTuning
+from .distillation.data import TaughtData
+from .distillation.judge import Judge
+from .distillation.module import Distillation
+from .distillation.teacher import Teacher
 from .qat_model import QATModel
+from .tuning import FamilyTuning
 
 WARMUP = 0.1  # of fine-tuning
 QAT = TypeVar("QAT", bound=QATModel[Any, Any, Any])
@@ -29,6 +36,16 @@ def calibrate(qat: QAT, batches: Iterable[Inputs]) -> QAT:
     Raises:
         PumiceError: no complete window of events or no step among them, or values that are not finite.
     """
+    qat.set_formats(observe(qat, batches))
+    return qat
+
+
+def observe(qat: QATModel[Any, Any, Any], batches: Iterable[Inputs]) -> Any:
+    """What the float model does with ``batches``, for `QATModel.set_formats` of models with the same weights.
+
+    Raises:
+        PumiceError: values that are not finite.
+    """
     observer, left = qat.observer(), qat.config.calibration.samples
     for batch in batches:
         if left is not None:
@@ -37,13 +54,24 @@ def calibrate(qat: QAT, batches: Iterable[Inputs]) -> QAT:
         qat.observe(observer, batch)
         if left == 0:
             break
-    qat.set_formats(observer)
-    return qat
+    return observer
+
+
+@contextlib.contextmanager
+def _kept_while(folder: Path) -> Iterator[Path]:
+    """An empty folder that is removed when it is no longer needed."""
+    shutil.rmtree(folder, ignore_errors=True)  # of what was interrupted
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fine_tune(
     qat: QATModel[Any, Any, Any],
     data: TaskDataModule | ListedData,
+    judge: Judge,
     folder: Path,
     tuning: FamilyTuning,
     *,
@@ -53,32 +81,49 @@ def fine_tune(
     seed: int,
     info: dict[str, Any],
 ) -> dict[str, float]:
-    """Fine-tune a calibrated model with the training recipe at a lower rate; it ends with its best epoch's weights.
+    """Fine-tune a calibrated model by what its float model says; it ends with its best epoch's weights.
 
-    Continues from ``folder/checkpoints/last.ckpt`` where that exists.
+    The float model runs once over the training samples as they are. The recipe is the float model's at a lower rate
+    that falls to 0 along a cosine. Continues from ``folder/checkpoints/last.ckpt`` where that exists.
 
     Args:
-        qat: calibrated.
+        qat: calibrated, with the weights of the float model.
         data: of the task.
-        folder: for checkpoints and logs.
+        judge: what chooses the epoch, by the divergence from the float model.
+        folder: for checkpoints and logs, and, while it runs, for what the float model says.
         tuning: settings for the model's family (`FineTuning.of`).
         training: the recipe of the float model.
         system: the device.
         logs: what to log.
-        seed: of the random numbers drawn while training.
+        seed: of the order of samples, and of the random numbers drawn while training.
         info: kept in the metadata of the weights.
 
     Returns:
-        epoch, accuracy and loss on validation of the weights that were kept.
+        epoch, and divergence from the float model (nats), of the weights that were kept.
 
     Raises:
-        PumiceError: a damaged checkpoint, or a loss that is not finite.
+        PumiceError: settings that do not fit the model, a damaged checkpoint, or a loss that is not finite.
     """
-    warmup = 0.0 if training.schedule == "plateau" else WARMUP * tuning.epochs
-    recipe = training.slowed(tuning.lr, epochs=tuning.epochs, warmup_epochs=warmup, ema_decay=None)
-    qat.freeze_scales_after = round(tuning.freeze_scales_at * tuning.epochs * len(data.train_dataloader()))
-    kept = fit(qat.train(), data, folder, training=recipe, system=system, logs=logs, seed=seed, info=info)
+    teacher = Teacher(qat, tuning)
+    teacher.nodes()
+    recipe = training.slowed(
+        tuning.rate(qat.least_bits()),
+        epochs=tuning.epochs,
+        warmup_epochs=WARMUP * tuning.epochs,
+        schedule="cosine",
+        weight_decay=tuning.weight_decay,
+        ssm_weight_decay=tuning.weight_decay,
+        norm_samples=None,
+        ema_decay=None,
+    )
+    with _kept_while(folder / "teacher") as said:
+        taught = TaughtData(data, judge, teacher, said, shown=logs.progress)
+        qat.freeze_scales_after = round(tuning.freeze_scales_at * tuning.epochs * len(taught.train_dataloader()))
+        make = partial(Distillation, teacher=teacher, powers=taught.powers)
+        kept = fit(
+            qat.train(), taught, folder, training=recipe, system=system, logs=logs, seed=seed, info=info, make=make
+        )
     load_weights(kept.best_path, qat)
     qat.to(torch.device("cpu")).eval()
     assert kept.best is not None
-    return kept.best
+    return {"epoch": kept.best["epoch"], "kl": kept.best["loss"]}

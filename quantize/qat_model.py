@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,10 @@ from ..errors import PumiceError
 from ..program.errors import ProgramError
 from ..program.nodes import Node
 from ..train.data.inputs import Inputs, Timing
-from .config import QuantizationConfig
+from .config import BEST, METHODS, QuantizationConfig
 from .frozen import FrozenModel
+from .quantizers import TensorQuantizer
+from .tracing import NOTHING
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -35,6 +38,8 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         timing: of the input.
         scales_frozen: whether the weights' exponents stay as they are.
         freeze_scales_after: training batches after which they do; None for never.
+        recorder: what forward passes show their nodes to.
+        output_node: the node that the float model has as well and whose value at each step decides; None without one.
 
     Args:
         model: the float model, which it keeps.
@@ -42,17 +47,21 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         timing: of the input.
     """
 
+    output_node: ClassVar[str | None] = None
     scales_frozen: Tensor
     batches_seen: Tensor
 
     def __init__(self, model: Model, config: QuantizationConfig, timing: Timing) -> None:
         super().__init__()
         self.model = model
+        if config.calibration.method == BEST:  # nothing chooses here
+            config = replace(config, calibration=replace(config.calibration, method=METHODS[-1]))
         self.config = config
         self.timing = timing
         self.register_buffer("scales_frozen", torch.tensor(False))
         self.register_buffer("batches_seen", torch.tensor(0))
         self.freeze_scales_after: int | None = None
+        self.recorder = NOTHING
 
     @abstractmethod
     def observer(self) -> Observer:
@@ -74,6 +83,22 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
             PumiceError: it saw nothing at one of them.
         """
 
+    def hidden_nodes(self) -> tuple[str, ...]:
+        """Nodes of hidden neurons that spike, here and in the float model."""
+        return ()
+
+    def float_signals(self, inputs: Inputs) -> dict[str, Tensor]:
+        """What the float model holds at ``output_node`` and the `hidden_nodes` at every step, (B, T, n)."""
+        return {}
+
+    def taught_logits(self, logits: Tensor) -> Tensor:
+        """The float model's logits, any shape, in the units of this model's."""
+        return logits
+
+    def least_bits(self) -> int:
+        """Of the narrowest weights."""
+        return min(module.width for module in self.modules() if isinstance(module, TensorQuantizer))
+
     @abstractmethod
     def quantized(self) -> Any:
         """Fake-quantized weights, with gradients to ``model``'s parameters."""
@@ -87,8 +112,11 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         """The frozen model with these nodes."""
 
     def count_batch(self) -> None:
-        """Called by each forward pass; freezes the scales in training once ``freeze_scales_after`` is reached."""
-        if self.training:
+        """Called by each forward pass; freezes the scales in training once ``freeze_scales_after`` is reached.
+
+        Training is told by its gradients: without dropout the model is in evaluation mode.
+        """
+        if self.training or (self.freeze_scales_after is not None and torch.is_grad_enabled()):
             if self.batches_seen == self.freeze_scales_after:
                 self.freeze_scales()
             self.batches_seen += 1

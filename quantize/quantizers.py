@@ -153,6 +153,7 @@ class TensorQuantizer(QuantWeightMixin, nn.Module):
 
     def __init__(self, shape: Sequence[int], width: int, *, per_row: bool = True) -> None:
         nn.Module.__init__(self)
+        self.width = width
         self.weight = torch.zeros(()).expand(tuple(shape))  # brevitas reads its shape
         injector: type[ExtendedInjector] = RowWeight if per_row else TensorWeight
         QuantWeightMixin.__init__(self, injector, weight_bit_width=width)

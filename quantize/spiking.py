@@ -92,6 +92,17 @@ class SpikingQATModel(QATModel[AdLIFNetwork, Observer, Frozen], Generic[Observer
         """See `QATModel.observe`."""
         observer.run(self.model.eval(), inputs)
 
+    def hidden_nodes(self) -> tuple[str, ...]:
+        """See `QATModel.hidden_nodes`."""
+        return tuple(cell_name(number) for number in range(len(self.model.cells)))
+
+    def float_signals(self, inputs: Inputs) -> dict[str, Tensor]:
+        """See `QATModel.float_signals`."""
+        x = inputs.values.to(self.model.readout.linear.weight.dtype)
+        found = {name: trace.z for name, trace in zip(self.hidden_nodes(), traces(self.model, x), strict=True)}
+        found[READOUT] = self.model.readout.sequence(list(found.values())[-1])[0]
+        return found
+
     def constrain(self) -> None:
         """Bring parameters back into their ranges; called after each optimizer step."""
         self.model.constrain()

@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from ..api.quantize import Tuning, predictions, quantize
+from ..api.candidates import predictions
+from ..api.quantize import Tuning, quantize
 from ..hw_sim import simulator
 from ..hw_sim.parity.fidelity import spike_rates
 from ..hw_sim.parity.health import health
 from ..hw_sim.parity.noise import sqnr_of
+from ..hw_sim.parity.paired import compare_decisions
 from ..program import Program
 from ..quantize.config import QuantizationConfig
 from ..quantize.families import prepare, why_unavailable
@@ -56,7 +58,7 @@ def check(config: Mapping[str, Any]) -> None:
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Quantize ``weights.safetensors``; write ``quantized.safetensors``, ``program.npz`` and ``lowering.json``.
 
-    The better of the calibrated and the fine-tuned model, by validation, is written.
+    Of the calibrated and the fine-tuned model the one that diverges less from the float model is written.
     """
     training = read_section(TrainingSettings, config, "training")
     system = read_section(SystemSettings, config, "system")
@@ -82,7 +84,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     digest = done.save(folder.path)
     results = {"float": _predict(model, data)}
     for name, frozen in done.candidates.items():
-        known = {str(data.judge): done.validation[name]} if name in done.validation else {}
+        known = {done.choice.by: done.judged[name]} if name in done.judged else {}
         results[name] = _predict(frozen, data, known)
     figures = {name: _figures(result, results["float"], data.class_names) for name, result in results.items()}
     for split in data.figure_splits:
@@ -90,6 +92,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     _add_other_protocols(figures, {"float": model, done.chosen: done.frozen}, data)
     _print(figures, done.chosen, data.task.name)
     console = Console()
+    console.print(f"chosen: {done.choice.sentence()}", soft_wrap=True, highlight=False)
     console.print(done.table())
     console.print(f"program: {folder.path / 'program.npz'}")
     notes = _notes(done.program, data, results[done.chosen]["test"], system.threads)
@@ -98,6 +101,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     return {
         **figures,
         "chosen": done.chosen,
+        "choice": done.choice.figures(),
         "program_digest": digest,
         "notes": notes,
         "fine_tuning": {"best": done.best, "seconds": round(done.seconds, 1)},
@@ -114,7 +118,7 @@ def _notes(program: Program, data: TaskDataModule, decided: Predictions, threads
 
 
 def _predict(
-    model: nn.Module, data: TaskDataModule, known: Mapping[str, Predictions] | None = None
+    model: nn.Module, data: TaskDataModule, known: Mapping[str | None, Predictions] | None = None
 ) -> dict[str, Predictions]:
     """Logits of every split, in the model's own precision; of those in ``known`` nothing is computed anew."""
     return {split: (known or {}).get(split) or predictions(model, data.batches(split)) for split in data.figure_splits}
@@ -144,13 +148,13 @@ def _add_other_protocols(
 
 def agreement(integer: Predictions, reference: Predictions) -> dict[str, Any]:
     """How integer logits depart from the float model's: SQNR in dB, and samples that only one of them gets right."""
-    ours = integer.logits.argmax(1) == integer.labels
-    theirs = reference.logits.argmax(1) == reference.labels
+    paired = compare_decisions(reference.logits.argmax(1), integer.logits.argmax(1), integer.labels)
     return {
         "sqnr_db": sqnr_of(integer.logits, reference.logits),
-        "same_class": int((integer.logits.argmax(1) == reference.logits.argmax(1)).sum()),
-        "only_float_right": int((theirs & ~ours).sum()),
-        "only_integer_right": int((ours & ~theirs).sum()),
+        "same_class": paired.same_class,
+        "only_float_right": paired.only_a_right,
+        "only_integer_right": paired.only_b_right,
+        "mcnemar_p": paired.mcnemar_p,
     }
 
 
@@ -165,8 +169,11 @@ def _provenance(config: Mapping[str, Any], weights: Path) -> dict[str, Any]:
 
 def _print(figures: Mapping[str, Any], chosen: str, task: str) -> None:
     splits = [split for split in ("validation", "test") if split in figures["float"]]
-    columns = ("model", *splits, "95 % interval", "SQNR", "lost", "won")
-    caption = "test samples lost: right in float, wrong in integers; won: the other way round"
+    columns = ("model", *splits, "95 % interval", "SQNR", "same", "lost", "won", "p")
+    caption = (
+        "on test samples: same class as in float; lost: right in float, wrong in integers; won: the other way round; "
+        "p: of McNemar's exact test of lost against won"
+    )
     table = Table(*columns, title=f"quantization on {task}", caption=caption)
     names = {"float": "float", "ptq": "calibrated", "qat": "fine-tuned"}
     for name, entry in figures.items():
@@ -185,5 +192,6 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
     row.append(interval_text(low, high))
     if "sqnr_db" in test:
         sqnr = "" if test["sqnr_db"] is None else f"{test['sqnr_db']:.1f} dB"
-        row += [sqnr, str(test["only_float_right"]), str(test["only_integer_right"])]
+        row += [sqnr, f"{test['same_class'] / test['samples']:.2%}"]
+        row += [str(test["only_float_right"]), str(test["only_integer_right"]), f"{test['mcnemar_p']:.2g}"]
     return row

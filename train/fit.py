@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -15,8 +16,7 @@ from torch import nn
 
 from ..errors import PumiceError
 from .checkpoint import AtomicCheckpointIO, KeepProgress
-from .data.base import TaskDataModule
-from .data.listed import ListedData
+from .data.base import TrainingData
 from .module import ClassifierModule
 from .progress import progress_callbacks
 from .settings import LoggingSettings, Precision, SystemSettings, TrainingSettings
@@ -33,7 +33,7 @@ EXPECTED_WARNINGS = (
 
 def fit(
     model: nn.Module,
-    data: TaskDataModule | ListedData,
+    data: TrainingData,
     folder: Path,
     *,
     training: TrainingSettings,
@@ -41,6 +41,7 @@ def fit(
     logs: LoggingSettings,
     seed: int,
     info: dict[str, Any],
+    make: Callable[..., ClassifierModule] = ClassifierModule,
 ) -> KeepProgress:
     """Train ``model`` and keep the best weights in ``folder/checkpoints/best.safetensors``.
 
@@ -58,6 +59,7 @@ def fit(
         logs: what to log.
         seed: of the random numbers drawn while training.
         info: kept in the metadata of the weights.
+        make: the module, from the arguments of :class:`ClassifierModule`.
 
     Returns:
         the callback that knows the best epoch and where its weights are.
@@ -91,7 +93,7 @@ def fit(
     classes = None if data.regression else data.num_classes
     count = training.norm_samples
     norm_batches = None if count is None else partial(data.norm_batches, count)
-    module = ClassifierModule(model, classes, training, len(data.train_dataloader()), seed, norm_batches, data.judge)
+    module = make(model, classes, training, len(data.train_dataloader()), seed, norm_batches, data.judge)
     resume = keeper.last_path if keeper.last_path.exists() else None
     with warnings.catch_warnings():
         for message in EXPECTED_WARNINGS:
@@ -115,7 +117,7 @@ def fit(
     return keeper
 
 
-def check_judged(data: TaskDataModule | ListedData, training: TrainingSettings) -> None:
+def check_judged(data: TrainingData, training: TrainingSettings) -> None:
     """Refuse a schedule that goes by a loss that nobody measures.
 
     Raises:

@@ -88,16 +88,20 @@ class ClassifierModule(pl.LightningModule):
         Raises:
             PumiceError: the loss is no longer finite.
         """
-        outputs, targets = batch.apply(self.model)
-        loss = task_loss(outputs, targets, self.regression, self.settings.label_smoothing)
+        loss, size = self.batch_loss(batch)
         if not torch.isfinite(loss):
             raise PumiceError(
                 f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}; "
                 f"lower training.{'lr' if self.settings.lr else 'ssm_base_lr'} or set training.gradient_clip"
             )
-        self.training_loss.update(loss.detach(), len(targets))
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(targets))
+        self.training_loss.update(loss.detach(), size)
+        self.log("train/loss", loss, prog_bar=True, batch_size=size)
         return loss
+
+    def batch_loss(self, batch: Batch) -> tuple[Tensor, int]:
+        """What is made smaller, a scalar, and over how many targets it is the mean."""
+        outputs, targets = batch.apply(self.model)
+        return task_loss(outputs, targets, self.regression, self.settings.label_smoothing), len(targets)
 
     def on_train_epoch_start(self) -> None:
         """Begin the mean of the epoch's training loss."""

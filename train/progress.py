@@ -11,6 +11,8 @@ from rich.console import Console
 
 from .settings import LoggingSettings
 
+LEAST_SHOWN = 0.01
+
 
 class EpochLines(pl.Callback):
     """One line for every epoch."""
@@ -32,16 +34,20 @@ class EpochLines(pl.Callback):
         metrics = trainer.callback_metrics
         judge = pl_module.judge
         accuracy = metrics.get(f"{judge}/accuracy")
-        shown = "" if judge is None else f"  {judge} loss {metrics[f'{judge}/loss']:.3f}"
+        shown = "" if judge is None else f"  {judge} loss {_shown(metrics[f'{judge}/loss'])}"
         shown += "" if accuracy is None else f", accuracy {accuracy:.1%}"
         self.console.print(
             f"  epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
-            f"  training loss {pl_module.training_loss.compute():.3f}"
+            f"  training loss {_shown(pl_module.training_loss.compute())}"
             f"{shown}"
             f"  {time.monotonic() - self.start:.1f} s",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _shown(loss: Any) -> str:
+    return f"{loss:.3f}" if loss >= LEAST_SHOWN else f"{loss:.2e}"
 
 
 def progress_callbacks(settings: LoggingSettings) -> list[pl.Callback]:

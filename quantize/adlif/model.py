@@ -16,7 +16,7 @@ from ...train.data.inputs import Timing
 from ..config import QuantizationConfig
 from ..nodes import dense_input
 from ..quantizers import InputQuantizer
-from ..spiking import SpikingObserver, SpikingQATModel, cell_path, spiking_cells
+from ..spiking import READOUT, SpikingObserver, SpikingQATModel, cell_path, spiking_cells
 from .cell import QuantCell
 from .derive import logits_node
 from .formats import CellFormats
@@ -47,13 +47,15 @@ class QuantAdLIF(SpikingQATModel[SpikingObserver, FrozenAdLIF]):
         paths = [cell_path(number) for number in range(len(cells))]
         known = CELL_WIDTHS if model.config.cell != "lif" else LIF_WIDTHS
         config.check_layers({**dict.fromkeys(paths, known), QuantReadout.path: READOUT_WIDTHS})
-        method = config.calibration.method
+        method = self.config.calibration.method
         self.input = InputQuantizer()
         self.cells = ModuleList(
             QuantCell(cell, number, config.layer(path), method)
             for number, (cell, path) in enumerate(zip(cells, paths, strict=True))
         )
         self.readout = QuantReadout(model.readout, config.layer(QuantReadout.path), method)
+
+    output_node = READOUT
 
     def observer(self) -> SpikingObserver:
         """See `QATModel.observer`."""
@@ -82,7 +84,7 @@ class QuantAdLIF(SpikingQATModel[SpikingObserver, FrozenAdLIF]):
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C); arguments as `AdLIFNetwork.forward`."""
         self.count_batch()
-        potentials = run_network(self.quantized(), inputs, training=self.training)
+        potentials = run_network(self.quantized(), inputs, training=self.training, record=self.recorder)
         return aggregate(potentials, blocks, count, self.model.config.aggregation)
 
     def quantized(self) -> QuantizedNetwork:

@@ -115,7 +115,7 @@ class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C); arguments as `AdLIFNetwork.forward`, the logits of `FrozenLoihi`."""
         self.count_batch()
-        spikes = run_network(self.quantized(), inputs, training=self.training)
+        spikes = run_network(self.quantized(), inputs, training=self.training, record=self.recorder)
         return GAIN * aggregate(spikes, blocks, count, "mean")
 
     def quantized(self) -> QuantizedNetwork:
@@ -128,6 +128,19 @@ class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
             scale=self._spiking.scale,
             dropout=self.model.config.dropout,
         )
+
+    def taught_logits(self, logits: Tensor) -> Tensor:
+        """See `QATModel.taught_logits`: a share of the steps for a class in place of their number, and ``GAIN`` times.
+
+        Where the float model's logits are mean potentials they stay what they are.
+        """
+        if self.model.config.aggregation != "softmax":
+            return logits
+        return GAIN * logits / logits.sum(-1, keepdim=True).clamp(min=1.0)
+
+    def least_bits(self) -> int:
+        """See `QATModel.least_bits`."""
+        return min(layer.bits for layer in self.layers)
 
     def _nodes(self) -> Iterator[Node]:
         config = self.model.config

@@ -64,7 +64,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         super().__init__(model, config, timing)
         self.tick_us = round(tick_ms_of(config, timing.tick_ms) * 1000)
         self.weight_us = config.pool_tick_us
-        widths, method = config.widths, config.calibration.method
+        widths, method = config.widths, self.config.calibration.method
         geometries = list(layer_geometries(model))
         self.output = self.output_of(model)
         named = {*LAYER_WIDTHS, *self.output.edges.values(), *self.output.constants}
@@ -135,7 +135,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         While training, the scales are frozen once ``freeze_scales_after`` batches have been seen, where that is set.
         """
         self.count_batch()
-        return run_network(self.quantized(), tokens, dt, lengths, pool_dt, training=self.training)
+        return run_network(self.quantized(), tokens, dt, lengths, pool_dt, training=self.training, record=self.recorder)
 
     def quantized(self) -> QuantizedNetwork:
         """Fake-quantized weights, with gradients to ``model``'s parameters."""

@@ -30,10 +30,10 @@ from ..quantizers import InputQuantizer, QuantActivation, TensorQuantizer, edge_
 from ..straight_through import quantize_bias
 from .block import QuantBlock
 from .derive import block_nodes
-from .formats import NetworkFormats, block_path
+from .formats import NetworkFormats, block_path, node_name
 from .frozen import FrozenSpikingSSM
 from .network import QuantizedNetwork, run_network
-from .observe import NetworkObserver, observe
+from .observe import NetworkObserver, block_values, observe
 from .output import SpikingChannels
 from .outputs import labelled_lengths, one_stretch
 
@@ -63,7 +63,7 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
             raise PumiceError(reason)
         paths = [block_path(number) for number in range(len(model.blocks))]
         config.check_layers(dict.fromkeys(paths, BLOCK_WIDTHS))
-        widths, method = config.widths, config.calibration.method
+        widths, method = config.widths, self.config.calibration.method
         self.tokens = settings.vocab is not None
         self.input = InputQuantizer()
         self.output = SpikingChannels(settings.tau)
@@ -127,8 +127,23 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
             PumiceError: sequences with more than one labelled stretch: programs of this family decide once.
         """
         self.count_batch()
-        logits = run_network(self.quantized(), inputs, labelled_lengths(blocks, count), training=self.training)
+        lengths = labelled_lengths(blocks, count)
+        logits = run_network(self.quantized(), inputs, lengths, training=self.training, record=self.recorder)
         return one_stretch(logits, count)
+
+    def hidden_nodes(self) -> tuple[str, ...]:
+        """See `QATModel.hidden_nodes`."""
+        return tuple(node_name(number, "neurons") for number in range(len(self.model.blocks)))
+
+    def float_signals(self, inputs: Inputs) -> dict[str, Tensor]:
+        """See `QATModel.float_signals`."""
+        h, found = self.model.encode(inputs.values), {}
+        for number, block in enumerate(self.model.blocks):
+            for name, value in block_values(block, h):
+                if name == "neurons":
+                    found[node_name(number, name)] = value.permute(1, 2, 0)
+                h = value if name == "output" else h
+        return found
 
     def quantized(self) -> QuantizedNetwork:
         """See `QATModel.quantized`."""

@@ -112,7 +112,8 @@ def test_plain_samples_that_make_no_batch(made):
 
 
 def test_fine_tuning_needs_labels(made):
-    refused("needs labelled batches", pumice.quantize, made.model, made.samples, fine_tune=True)
+    config = {"qat": {"loss": "labels"}}
+    refused("needs labelled batches", pumice.quantize, made.model, made.samples, config, fine_tune=True)
 
 
 @pytest.mark.parametrize(

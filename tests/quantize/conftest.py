@@ -20,6 +20,7 @@ from pumice.program import Format
 from pumice.program.clock import gaps
 from pumice.program.nodes import Add, Multiply
 from pumice.quantize.config import QuantizationConfig
+from pumice.quantize.distillation.judge import Judge
 from pumice.quantize.families import prepare
 from pumice.quantize.qat import calibrate, fine_tune
 from pumice.train.data.inputs import Inputs, Timing
@@ -195,7 +196,8 @@ def tune(tmp_path):
         training = replace(read_section(TrainingSettings, config, "training"), **recipe)
         logs = LoggingSettings(csv=False, tensorboard=False, progress=False)
         system = SystemSettings()
-        fine_tune(qat, data, tmp_path / folder, tuning, training=training, system=system, logs=logs, seed=0, info={})
+        folder, judge = tmp_path / folder, Judge.of_task(data)
+        return fine_tune(qat, data, judge, folder, tuning, training=training, system=system, logs=logs, seed=0, info={})
 
     return run
 
@@ -216,7 +218,7 @@ def check_interruption(tune, monkeypatch):
             calls = []
 
             def counted(self, *batch):
-                calls.append(self.training)
+                calls.append(torch.is_grad_enabled())
                 if len(calls) == stop_at:
                     raise RuntimeError("pulled the plug")
                 return forward(self, *batch)

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from pumice.quantize import qat as quantize_qat
-from pumice.quantize.config import FamilyTuning
+from pumice.quantize.distillation.judge import Judge
+from pumice.quantize.tuning import FamilyTuning, FineTuning
+from pumice.train.data.listed import ListedData
 from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings
 from pumice.train.weights import save_weights
-from torch import nn
 
 RECIPES = {
     "two rates": {"ssm_base_lr": 0.02, "lr_factor": 5.0},
@@ -19,48 +20,60 @@ RECIPES = {
 }
 
 
-class Twin(nn.Module):
-    """What fine-tuning asks of a QAT model."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(3))
-        self.freeze_scales_after = None
-
-
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_recipe_is_slowed_and_the_best_epoch_is_kept(name, tmp_path, monkeypatch):
+def test_the_recipe_is_slowed_and_the_best_epoch_is_kept(name, build_spiking, tmp_path, monkeypatch):
     asked = {}
 
     def fit(model, data, folder, *, training, **others):
-        asked.update(training=training, **others, mode=model.training, data=data)
+        asked.update(training=training, **others, mode=model.training, data=data, said=sorted(folder.iterdir()))
         with torch.no_grad():
-            model.weight.fill_(1.0)  # the best epoch's
+            model.model.readout.linear.weight.fill_(1.0)  # the best epoch's
             save_weights(tmp_path / "best.safetensors", model, {})
-            model.weight.fill_(2.0)  # the last one's
+            model.model.readout.linear.weight.fill_(2.0)  # the last one's
         return SimpleNamespace(best_path=tmp_path / "best.safetensors", best={"epoch": 2, "loss": 0.5})
 
     monkeypatch.setattr(quantize_qat, "fit", fit)
     recipe = TrainingSettings(
-        **{"epochs": 40, "warmup_epochs": 4, "batch_size": 8, "weight_decay": 0.1, "ema_decay": 0.99} | RECIPES[name]
+        **{"epochs": 40, "warmup_epochs": 4, "batch_size": 8, "weight_decay": 0.1, "ema_decay": 0.99} | RECIPES[name],
+        norm_samples=20,
     )
-    data = SimpleNamespace(train_dataloader=lambda: range(7))
-    twin, system = Twin(), SystemSettings()
+    made = build_spiking()
+    data = ListedData([made.batch] * 7, [], 5)
+    judge = Judge.of_batches("validation", [made.batch])
+    system, logs = SystemSettings(), LoggingSettings(progress=False)
     tuning = FamilyTuning(epochs=5, lr=0.1, freeze_scales_at=0.6)
-    logs = LoggingSettings()
     best = quantize_qat.fine_tune(
-        twin, data, tmp_path, tuning, training=recipe, system=system, logs=logs, seed=3, info={"a": 1}
+        made.qat, data, judge, tmp_path, tuning, training=recipe, system=system, logs=logs, seed=3, info={"a": 1}
     )
     slowed = asked["training"]
-    assert (slowed.epochs, slowed.ema_decay) == (5, None)
-    assert slowed.warmup_epochs == pytest.approx(0 if name == "plateau" else 0.5)
+    assert (slowed.epochs, slowed.ema_decay, slowed.norm_samples) == (5, None, None)
+    assert slowed.warmup_epochs == pytest.approx(0.5)
+    assert (slowed.schedule, slowed.weight_decay, slowed.ssm_weight_decay) == ("cosine", 0.0, 0.0)
     assert (slowed.ssm_base_lr, slowed.lr_factor, slowed.lr) == (
         pytest.approx((0.002, 5.0, None)) if name == "two rates" else (None, None, pytest.approx(0.002))
     )
-    for kept in ("batch_size", "weight_decay", "schedule"):
-        assert getattr(slowed, kept) == getattr(recipe, kept)
-    assert (asked["seed"], asked["info"], asked["data"], asked["mode"]) == (3, {"a": 1}, data, True)
-    assert twin.freeze_scales_after == 21  # three fifths of five epochs of seven batches
-    assert best == {"epoch": 2, "loss": 0.5}
-    assert (twin.weight == 1.0).all()
-    assert not twin.training
+    assert slowed.batch_size == recipe.batch_size
+    assert (asked["seed"], asked["info"], asked["mode"]) == (3, {"a": 1}, True)
+    assert asked["data"].judge == "validation"
+    assert made.qat.freeze_scales_after == 21  # three fifths of five epochs of seven batches
+    assert best == {"epoch": 2, "kl": 0.5}
+    assert (made.qat.model.readout.linear.weight == 1.0).all()
+    assert not made.qat.training
+    assert not (tmp_path / "teacher").exists()
+
+
+def test_the_rate_goes_by_the_narrowest_weights(build, build_spiking):
+    tuning = FamilyTuning()
+    assert [tuning.rate(bits) for bits in (2, 4, 8, 12)] == pytest.approx([10**-0.5, 0.1, 0.01, 0.01])
+    assert FamilyTuning(lr=0.3).rate(4) == 0.3
+    assert build().qat.least_bits() == build_spiking().qat.least_bits() == 8
+    assert build(widths={"gate": 4}).qat.least_bits() == 4
+    assert build_spiking(widths={"synapses": 2}).qat.least_bits() == 2
+    loihi = {"arithmetic": "loihi", "layers": {"readout": {"synapses": 5}}}
+    assert build_spiking({"cell": "lif"}, kind="counts", **loihi).qat.least_bits() == 5
+
+
+def test_settings_fall_back_on_the_family_and_then_on_the_default():
+    tuning = FineTuning(hidden="rates", families={"adlif": {"epochs": 7, "loss": "kl", "hidden": None}})
+    assert tuning.of("adlif") == FamilyTuning(epochs=7, loss="kl", hidden="rates")
+    assert tuning.of("s5") == FamilyTuning(hidden="rates")

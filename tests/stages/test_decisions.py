@@ -93,6 +93,7 @@ def test_what_integers_lose_and_win_against_the_float_model():
         "same_class": 3,
         "only_float_right": 1,
         "only_integer_right": 1,
+        "mcnemar_p": 1.0,
     }
     more = integers.copy()
     more[0] = [0, 9, 0]  # and loses sample 0

@@ -50,10 +50,18 @@ def test_the_last_epoch_is_kept_where_nothing_chooses(ran):
     figures = json.loads((folder / "metrics.json").read_text())
     if judge == "none":
         assert figures["train"]["best"] == {"epoch": 2}
-        assert figures["quantize"]["chosen"] == "qat"
-        assert figures["quantize"]["fine_tuning"]["best"] == {"epoch": 1}
+        assert figures["quantize"]["fine_tuning"]["best"]["epoch"] == 1
     else:
         assert figures["train"]["best"]["loss"] > 0
+
+
+def test_test_samples_choose_no_program(ran):
+    _, folder = ran
+    choice = json.loads((folder / "metrics.json").read_text())["quantize"]["choice"]
+    assert (choice["by"], choice["decisions"]) == ("training", 100)
+    assert "training samples, as nothing is held out" in choice["why"]
+    kl = {one["candidate"]: one["kl"] for one in choice["candidates"]}
+    assert choice["chosen"] == min(kl, key=kl.get)
 
 
 def test_speakers_are_told(ran):

@@ -51,7 +51,10 @@ def test_the_kept_model_has_the_figures_of_the_program(shown, figures):
     assert figures.near(cells[1].replace("%", " %"), share, 100)
     assert figures.spans(cells[2].replace("%", ""), low, high, 100)
     assert figures.near(cells[3], sqnr)
-    assert cells[4:] == [str(lost), str(won)]
+    same = (shown.logits.argmax(1) == shown.floats.argmax(1)).mean()
+    assert figures.near(cells[4].replace("%", " %"), same, 100)
+    assert cells[5:7] == [str(lost), str(won)]
+    assert figures.near(cells[7], figures.mcnemar(lost, won))
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])

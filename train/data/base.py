@@ -21,7 +21,31 @@ from .streams import Purpose, stream
 from .task import SPLITS, hold_out
 
 
-class TaskDataModule(LightningDataModule, ABC):
+class TrainingData(LightningDataModule, ABC):
+    """What a training asks of its data, beside the loaders.
+
+    Attributes:
+        regression: whether values are predicted rather than classes.
+    """
+
+    regression = False
+
+    @property
+    @abstractmethod
+    def num_classes(self) -> int:
+        """Number of classes C, or of predicted values."""
+
+    @property
+    @abstractmethod
+    def judge(self) -> str | None:
+        """What the batches of ``val_dataloader``, which choose the epoch that is kept, are called; None for none."""
+
+    @abstractmethod
+    def norm_batches(self, count: int) -> Iterator[Any]:
+        """Batches of ``count`` training samples, without augmentation: always the same."""
+
+
+class TaskDataModule(TrainingData):
     """Loaders of training, validation and test batches of one task.
 
     Batches follow from (seed, epoch, number) alone: they are the same for any number of workers and after resuming.
@@ -29,7 +53,6 @@ class TaskDataModule(LightningDataModule, ABC):
 
     Attributes:
         kind: what a model has to read, ``events`` or ``sequences``.
-        regression: whether values are predicted rather than classes.
 
     Args:
         task: with ``name``, ``select_on`` and ``validation``.
@@ -42,7 +65,6 @@ class TaskDataModule(LightningDataModule, ABC):
     """
 
     kind: str
-    regression = False
 
     def __init__(
         self,
@@ -65,11 +87,6 @@ class TaskDataModule(LightningDataModule, ABC):
         self._workers = {"num_workers": num_workers, "persistent_workers": num_workers > 0, "pin_memory": pin_memory}
         self._samples: dict[str, Any] = {}
         self._resume_at = (0, 0)
-
-    @property
-    @abstractmethod
-    def num_classes(self) -> int:
-        """Number of classes C, or of predicted values."""
 
     @property
     @abstractmethod
@@ -172,11 +189,19 @@ class TaskDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> TrainingLoader:
         """Augmented training batches; ``loader.plan.set_epoch`` chooses the epoch, which Lightning calls."""
+        return self.training_loader(self._builder(self.train_dataset, True))
+
+    def plain_builder(self, split: str) -> Dataset[Batch]:
+        """From a ``plan.BatchKey`` of a split to its batch, without augmentation."""
+        return self._builder(self.samples(split), False)
+
+    def training_loader(self, builder: Dataset[Any]) -> TrainingLoader:
+        """What ``builder`` makes of the batches of training, in their order."""
         samples = self.train_dataset
         plan = TrainingPlan(samples.lengths, self._batch_size, self.seed, self._bucket_batches)
         plan.resume_at(*self._resume_at)
         self._resume_at = (0, 0)
-        return TrainingLoader(self._builder(samples, True), plan, **self._workers)
+        return TrainingLoader(builder, plan, **self._workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation batches in fixed order."""
@@ -201,12 +226,19 @@ class TaskDataModule(LightningDataModule, ABC):
         return (builder[key] for key in evaluation_plan(len(samples), batch_size or self._eval_batch_size))
 
     def norm_batches(self, count: int) -> Iterator[Any]:
-        """Batches of ``count`` training samples, without augmentation: always the same, drawn by the seed."""
-        samples = self.samples("train")
-        builder = self._builder(samples, False)
-        drawn = stream(self.seed, Purpose.NORMS).permutation(len(samples))[:count].tolist()
-        for key in evaluation_plan(len(drawn), self._eval_batch_size):
-            yield builder[BatchKey(0, key.number, tuple(drawn[index] for index in key.samples))]
+        """See `TrainingData.norm_batches`; they are drawn by the seed."""
+        builder = self.plain_builder("train")
+        return (builder[key] for key in self.drawn(count))
+
+    def drawn(self, count: int) -> list[BatchKey]:
+        """The batches of ``count`` training samples: always the same, drawn by the seed."""
+        drawn = stream(self.seed, Purpose.NORMS).permutation(len(self.samples("train")))[:count].tolist()
+        plan = evaluation_plan(len(drawn), self._eval_batch_size)
+        return [BatchKey(0, key.number, tuple(drawn[index] for index in key.samples)) for key in plan]
+
+    def in_order(self, split: str) -> list[BatchKey]:
+        """The batches of a split in the order of its samples."""
+        return evaluation_plan(len(self.samples(split)), self._eval_batch_size)
 
     @abstractmethod
     def program_samples(self, split: str, most: int | None = None) -> list[Sample]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from .base import TrainingData
 from .batch import Batch, PaddedBatch
 
 
-class ListedData(LightningDataModule):
+class ListedData(TrainingData):
     """Training and validation on lists of batches, in their order.
 
     Args:
@@ -19,13 +19,17 @@ class ListedData(LightningDataModule):
         num_classes: C.
     """
 
-    regression = False
     judge = "validation"
 
     def __init__(self, train: Sequence[Batch], validation: Sequence[Batch], num_classes: int) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self._num_classes = num_classes
         self._batches = {"train": list(train), "validation": list(validation)}
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self._num_classes
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """All training batches."""

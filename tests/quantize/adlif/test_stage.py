@@ -7,14 +7,14 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from pumice.cli.main import main
 from pumice.program import digest, load, reference
 from pumice.quantize.adlif.frozen import FrozenAdLIF
 from pumice.quantize.adlif.model import QuantAdLIF
-from pumice.quantize.config import FineTuning, QuantizationConfig
+from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.families import family_of, prepare
 from pumice.quantize.qat import calibrate
+from pumice.quantize.tuning import FamilyTuning
 from pumice.quantize.weights import load_frozen
 from pumice.stages import quantize as stage
 from pumice.stages import train as stage_train
@@ -111,22 +111,8 @@ def test_float_values_stand_beside_every_node(config, quantized, trained):
             assert np.abs(trace.states[node.name][0] * 2.0**-node.state_fracs - state[0]).max() < 0.1
 
 
-def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tune):
-    qat, data = qat_of(config, trained, widths={"synapses": 2, "decoder": 3})
-
-    def loss():
-        with torch.no_grad():
-            parts = [torch.nn.functional.cross_entropy(*b.apply(qat.eval())) for b in data.batches("train", 100)]
-        return float(sum(parts))
-
-    before = loss()
-    tune(qat, data, config, FineTuning(epochs=6, lr=1.0, freeze_scales_at=0.5))
-    assert loss() < before
-    assert bool(qat.scales_frozen)
-
-
 def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, check_interruption):
-    tuning = FineTuning(epochs=2, lr=0.1, freeze_scales_at=0.3)
+    tuning = FamilyTuning(epochs=2, lr=0.1, freeze_scales_at=0.3)
     check_interruption(lambda: qat_of(config, trained), config, tuning)
 
 
@@ -160,6 +146,6 @@ def test_what_cannot_be_quantized_is_said(overrides, part, tmp_path, capsys):
 def test_settings_of_fine_tuning_by_family():
     section = {"epochs": None, "lr": 0.5, "families": {"adlif": {"epochs": 7, "lr": 0.2}}}
     qat = QuantizationConfig.from_mapping({"qat": section}).qat
-    assert (qat.of("adlif").epochs, qat.of("adlif").lr, qat.of("adlif").freeze_scales_at) == (7, 0.5, 0.67)
-    assert (qat.of("s5").epochs, qat.of("s5").lr) == (3, 0.5)
+    assert (qat.of("adlif").epochs, qat.of("adlif").lr, qat.of("adlif").freeze_scales_at) == (7, 0.5, 0.0)
+    assert (qat.of("s5").epochs, qat.of("s5").lr) == (1, 0.5)
     assert QuantizationConfig.from_mapping({"qat": {**section, "epochs": 0}}).qat.of("adlif").epochs == 0

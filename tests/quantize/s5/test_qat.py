@@ -12,10 +12,11 @@ import torch
 from omegaconf import OmegaConf
 from pumice.errors import PumiceError
 from pumice.program import digest, load, reference
-from pumice.quantize.config import FineTuning, QuantizationConfig
+from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.families import prepare
 from pumice.quantize.qat import calibrate
 from pumice.quantize.s5.model import tick_ms_of
+from pumice.quantize.tuning import FamilyTuning
 from pumice.quantize.weights import load_frozen
 from pumice.stages import quantize as stage
 from pumice.stages import train as stage_train
@@ -88,22 +89,24 @@ def test_the_stage_reports(quantized):
     assert len(report["layers"]) == 4
 
 
-def test_fine_tuning_lowers_the_loss_of_coarse_weights(config, trained, tune):
+def test_the_epoch_is_kept_whose_logits_are_nearest_on_validation(config, trained, tune):
     qat, data = qat_of(config, trained, widths={"gate": 2, "input": 3})
     calibrate(qat, (batch.padded() for batch in data.batches("train")))
-
-    def loss():
-        with torch.no_grad():
-            parts = [
-                torch.nn.functional.cross_entropy(qat.eval()(b.tokens, b.dt, b.lengths, b.pool_dt), b.targets)
-                for b in data.batches("train", 100)
-            ]
-        return float(sum(parts))
-
-    before = loss()
-    tune(qat, data, config, FineTuning(epochs=3, lr=1.0, freeze_scales_at=0.5))
-    assert loss() < before
+    best = tune(qat, data, config, FamilyTuning(epochs=3, lr=0.1, freeze_scales_at=0.5))
     assert bool(qat.scales_frozen)
+    ours, theirs = (torch.log_softmax(x, 1) for x in (said_by(qat, data, "validation"), floats_of(config, trained)))
+    assert best["kl"] == pytest.approx(float((theirs.exp() * (theirs - ours)).sum(1).mean()), rel=1e-3)
+
+
+def said_by(model, data, split):
+    with torch.no_grad():
+        return torch.cat([batch.apply(model.eval())[0] for batch in data.batches(split)])
+
+
+def floats_of(config, trained):
+    """The float model's logits of validation."""
+    qat, data = qat_of(config, trained)
+    return said_by(qat.model, data, "validation")
 
 
 def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, check_interruption):
@@ -111,7 +114,7 @@ def test_interrupted_fine_tuning_ends_with_the_same_weights(config, trained, che
         qat, data = qat_of(config, trained)
         return calibrate(qat, (batch.padded() for batch in data.batches("train"))), data
 
-    check_interruption(calibrated, config, FineTuning(epochs=2, lr=0.1, freeze_scales_at=0.3))
+    check_interruption(calibrated, config, FamilyTuning(epochs=2, lr=0.1, freeze_scales_at=0.3))
 
 
 def test_calibration_on_fewer_samples(config, trained):

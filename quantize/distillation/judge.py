@@ -1,0 +1,51 @@
+"""What chooses among quantized models: how far their logits are from the float model's, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ...train.data.base import TaskDataModule
+from ...train.data.batch import Batch
+
+VALIDATION, TRAINING = "validation", "training"
+MOST_TRAINING = 256
+"""Training samples that choose where nothing is held out."""
+
+
+class Judge(Sequence[Batch]):
+    """Batches that choose, made when they are asked for.
+
+    Attributes:
+        name: ``VALIDATION``, or ``TRAINING`` where no samples are held out of it. Test samples choose nothing.
+
+    Args:
+        name: see above.
+        builder: from a key to a batch.
+        keys: of the batches.
+    """
+
+    def __init__(self, name: str, builder: Any, keys: Sequence[Any]) -> None:
+        self.name = name
+        self._builder, self._keys = builder, keys
+
+    @classmethod
+    def of_task(cls, data: TaskDataModule) -> Judge:
+        """The validation split of a task; training samples where it has none of its own."""
+        if data.judge == VALIDATION:
+            return cls(VALIDATION, data.plain_builder("validation"), data.in_order("validation"))
+        return cls(TRAINING, data.plain_builder("train"), data.drawn(MOST_TRAINING))
+
+    @classmethod
+    def of_batches(cls, name: str, batches: Sequence[Batch]) -> Judge:
+        """Batches at hand."""
+        return cls(name, batches, range(len(batches)))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._builder[self._keys[number]]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self._builder[key] for key in self._keys)
