@@ -208,3 +208,11 @@ def test_what_a_model_does_not_have(name, settings, part, build, build_spiking, 
 def test_settings_that_are_refused(settings, part):
     with pytest.raises(PumiceError, match=part):
         FineTuning(**settings)
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_dropout_acts_only_where_it_is_asked_for(build_spiking, dropout):
+    qat = build_spiking().qat.train()
+    module = Distillation(qat, 5, RECIPE, 1, 0, teacher=Teacher(qat, FamilyTuning(dropout=dropout)), powers={})
+    module.on_train_start()
+    assert qat.training == dropout
