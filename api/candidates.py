@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..hw_sim.parity.noise import sqnr_of
 from ..quantize.distillation.judge import Judge
@@ -137,6 +137,12 @@ class Judging:
         one.kl = float(divergence(logits, expected))
         one.sqnr_db = sqnr_of(logits.numpy(), expected.numpy())
         one.same_class = int((logits.argmax(1) == expected.argmax(1)).sum())
+
+
+def predictions_by_batch(model: nn.Module, batches: Iterable[Batch]) -> list[Tensor]:
+    """Logits (M, C) of each batch, in the model's own precision."""
+    with torch.no_grad():
+        return [batch.apply(model.eval())[0] for batch in batches]
 
 
 def predictions(model: nn.Module, batches: Iterable[Batch]) -> Predictions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from ..files import write_json
 from ..program import Program, save
 from ..quantize.config import QuantizationConfig
 from ..quantize.distillation.judge import TRAINING, VALIDATION, Judge
+from ..quantize.exponent_search import search_exponents
 from ..quantize.families import family_of
 from ..quantize.family import Family
 from ..quantize.frozen import FrozenModel
@@ -28,13 +30,13 @@ from ..quantize.tuning import FamilyTuning
 from ..quantize.weights import save_frozen
 from ..records import versions
 from ..train.data.base import TaskDataModule
-from ..train.data.batch import PaddedBatch
+from ..train.data.batch import Batch, PaddedBatch
 from ..train.data.inputs import Inputs, Timing
 from ..train.data.listed import ListedData
 from ..train.evaluate import Predictions
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from .batches import Batches, as_batches, labelled, with_targets
-from .candidates import Candidate, Choice, Judging
+from .candidates import Candidate, Choice, Judging, predictions_by_batch
 from .data import read_as
 from .presets import merged, preset, preset_names, settings_of
 
@@ -153,6 +155,8 @@ def quantize(
     names = list(class_names or source.class_names)
     judging = Judging(model, source.judge())
     calibrated = _calibrated(family, model, settings, source, judging)
+    if settings.calibration.search:
+        calibrated += _searched(family, judging.nearest(calibrated), calibrated, settings, source, judging)
     kept = {CALIBRATED: judging.nearest(calibrated)}
     best, seconds = None, 0.0
     tuning, asked = settings.qat.of(family.name), _tuning(fine_tune, family)
@@ -226,6 +230,18 @@ class _Source:
         batches: Iterable[PaddedBatch | Inputs] = self.data.batches("train") if self.data else self.batches or ()
         return (batch if isinstance(batch, Inputs) else batch.padded() for batch in batches)
 
+    def first(self, samples: int) -> list[Batch]:
+        """Batches of so many training samples, or a few more; of a task they are drawn by its seed."""
+        if self.data is not None:
+            builder = self.data.plain_builder("train")
+            return [builder[key] for key in self.data.drawn(samples)]
+        found: list[Batch] = []
+        for batch in self.batches or ():
+            if samples > 0:
+                found.append(with_targets(batch))
+                samples -= len(found[-1].padded().lengths)
+        return found
+
     def training(self, labels: bool) -> TaskDataModule | ListedData:
         """What fine-tuning trains on, with or without labels that mean something."""
         if self.data is not None:
@@ -283,3 +299,21 @@ def _calibrated(
         qat.set_formats(observer)
         found.append(judging.candidate(f"calibrated ({method})", qat))
     return found
+
+
+def _searched(
+    family: Family[Any, Any, Any],
+    best: Candidate,
+    calibrated: Sequence[Candidate],
+    settings: QuantizationConfig,
+    source: _Source,
+    judging: Judging,
+) -> list[Candidate]:
+    """The best calibration with exponents searched one by one; none where nothing was found."""
+    batches = source.first(settings.calibration.search)
+    floats = predictions_by_batch(best.qat.model, batches)
+    qat = family.prepare(best.qat.model, best.qat.config, source.timing)
+    qat.load_state_dict(best.qat.state_dict())
+    other = next((one.qat for one in calibrated if one is not best), None)
+    changed = search_exponents(qat, copy.deepcopy(other), batches, [qat.taught_logits(said) for said in floats])
+    return [judging.candidate(f"{best.label}, {len(changed)} tensors searched", qat)] if changed else []

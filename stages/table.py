@@ -37,7 +37,8 @@ STAGES: tuple[Stage, ...] = (
         name="quantize",
         summary="turn the float model into an integer program",
         help=(
-            "Reads weights.safetensors; calibrates, fine-tunes, and keeps the better by validation.\n"
+            "Reads weights.safetensors; calibrates, fine-tunes, and keeps what is nearest to the float model on\n"
+            "validation.\n"
             "Writes program.npz, quantized.safetensors and lowering.json. An interrupted fine-tuning continues from\n"
             "its last checkpoint."
         ),

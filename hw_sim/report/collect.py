@@ -49,6 +49,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "quantizable": program is not None or not (errors or clocked.is_baseline(provenance["settings"])),
         "stages": {name: _stage(records.get(name)) for name in dict.fromkeys((*stages, *records))},
         "accuracy": accuracy_rows(figures, simulated, exported),
+        "choice": figures.get("quantize", {}).get("choice", {}).get("why"),
         "protocols": clocked.protocols(figures, simulated),
         "errors": errors,
         "parity": _parity(simulated),
@@ -101,6 +102,7 @@ def _row(name: str, label: str, entry: Mapping[str, Any] | None) -> dict[str, An
     if "only_float_right" in entry:
         lost, won = entry["only_float_right"], entry["only_integer_right"]
         row |= {"lost": lost, "won": won, "mcnemar_p": exact_p(lost, won), "sqnr_db": entry["sqnr_db"]}
+        row["same"] = entry["same_class"] / entry["samples"]
     return row
 
 

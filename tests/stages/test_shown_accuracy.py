@@ -41,8 +41,11 @@ def test_the_kept_model_has_the_figures_of_the_program(shown, figures):
     label = {"ptq": "calibrated", "qat": "fine-tuned"}[chosen]
     row = shown.table_of("Accuracy")[1][label]
     shown.check_accuracy(row, "integer")
+    same = (shown.logits.argmax(1) == shown.floats.argmax(1)).mean()
     assert (row["lost"], row["won"]) == (str(lost), str(won))
     assert figures.near(row["p"], figures.mcnemar(lost, won))
+    assert figures.near(row["SQNR"], sqnr)
+    assert figures.near(row["same class"], same, 100)
     in_csv = shown.csv_of("accuracy", "model")[chosen]
     assert float(in_csv["sqnr_db"]) == pytest.approx(sqnr, abs=0.02)
     assert (in_csv["lost"], in_csv["won"]) == (str(lost), str(won))
@@ -51,7 +54,6 @@ def test_the_kept_model_has_the_figures_of_the_program(shown, figures):
     assert figures.near(cells[1].replace("%", " %"), share, 100)
     assert figures.spans(cells[2].replace("%", ""), low, high, 100)
     assert figures.near(cells[3], sqnr)
-    same = (shown.logits.argmax(1) == shown.floats.argmax(1)).mean()
     assert figures.near(cells[4].replace("%", " %"), same, 100)
     assert cells[5:7] == [str(lost), str(won)]
     assert figures.near(cells[7], figures.mcnemar(lost, won))
