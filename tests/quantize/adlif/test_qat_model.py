@@ -234,9 +234,10 @@ def test_batches_of_evaluation_do_not_count(build_spiking):
     made = build_spiking()
     made.qat.freeze_scales_after = 1
     for training in (False, False, True, False):
-        made.batch.apply(made.qat.train(training))
+        with torch.set_grad_enabled(training):
+            made.batch.apply(made.qat.train(training))
         assert not made.qat.scales_frozen
-    made.batch.apply(made.qat.train())
+    made.batch.apply(made.qat.eval())  # without dropout, but with gradients
     assert made.qat.scales_frozen
 
 
