@@ -20,15 +20,15 @@ def test_spoiled_exponents_are_found_again(build):
 
         good = noise(made.qat)
         spoiled = copy.deepcopy(made.qat)
-        gate = spoiled.layers[0].edges["gate"]
-        gate.frac = gate.frac - 4
+        edge = spoiled.layers[0].edges["y"]
+        edge.frac = edge.frac - 4
         spoiled.freeze_scales()
         spoiled.layers[1].weights["output"].set_frac(spoiled.layers[1].weights["output"].frac.numpy() - 5)
         bad = noise(spoiled)
         changed = search_exponents(spoiled, made.qat, [batch], [floats])
     assert bad > 1.5 * good
     assert noise(spoiled) <= good
-    assert sum(bits for name, bits in changed.items() if name.startswith("layers.0.edges.gate")) >= 3
+    assert sum(bits for name, bits in changed.items() if name.startswith("layers.0.edges.y")) >= 3
     outputs = len(made.qat.layers[1].weights["output"].frac)
     assert sum(bits for name, bits in changed.items() if name.startswith("layers.1.weights.output")) == 5 * outputs
     assert spoiled.scales_frozen
