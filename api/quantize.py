@@ -238,8 +238,9 @@ class _Source:
         found: list[Batch] = []
         for batch in self.batches or ():
             if samples > 0:
-                found.append(with_targets(batch))
-                samples -= len(found[-1].padded().lengths)
+                one = with_targets(batch)
+                found.append(one)
+                samples -= len(one.padded().lengths)
         return found
 
     def training(self, labels: bool) -> TaskDataModule | ListedData:
