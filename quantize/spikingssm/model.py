@@ -139,7 +139,7 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         """See `QATModel.float_signals`."""
         h, found = self.model.encode(inputs.values), {}
         for number, block in enumerate(self.model.blocks):
-            for name, value in block_values(block, h):
+            for name, value in block_values(block, self.output, h):
                 if name == "neurons":
                     found[node_name(number, name)] = value.permute(1, 2, 0)
                 h = value if name == "output" else h
