@@ -53,6 +53,10 @@ def trace_of(program: Program, records: Sequence[PortRecord], sample: int) -> Tr
     for part, record in zip(split(program), records, strict=True):
         result.values[part.value_out] = rows[1:] if part.reads_out else record.values[sample]
         for node, codes in _by_node(part.nodes, record.states[sample]):
+            window = (
+                program.rates[node.inputs[0]] // program.rates[part.value_in]
+            )  # events of the part a step of the node
+            codes = codes[window - 1 :: window]
             kept = result.states if node.state_fracs.size else result.values  # an integrator's state is its output
             kept[node.name] = codes
     if program.series is not None:
