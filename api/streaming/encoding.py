@@ -51,9 +51,8 @@ class Clock:
             return t, np.ones(0, bool)
         before = t[:1] if self.last is None else np.array([self.last])
         wraps = np.diff(t, prepend=before) < -(WRAP_US // 2)
-        if wraps.any() and self._unwrap:
-            t = t + WRAP_US * np.cumsum(wraps)
-            self.offset += WRAP_US * int(wraps.sum())
+        counted = WRAP_US * np.cumsum(wraps & self._unwrap)
+        t = t + counted
         newest = np.maximum.accumulate(np.concatenate([before, t]))
         taken = t >= newest[:-1]
         if not taken.all():
@@ -63,6 +62,7 @@ class Clock:
             late = f"event {numbers[event]} at {t[event]} us lies {back:,} us before one that came earlier, {why}"
             self._faults.found("out of order", late, int(np.sum(~taken)))
         self.last = int(newest[-1])
+        self.offset += int(counted[-1])
         return t, taken
 
 
@@ -233,6 +233,7 @@ class StepEncoder(EventEncoder):
             return
         first = self._first = int(times[0]) if self._first is None else self._first
         steps = (times // self._floor_us - first // self._floor_us) // (self._step_us // self._floor_us)
+        steps = np.maximum(steps, self._open)  # a step that an end has closed stays closed
         gap = np.diff(steps, prepend=self._open) * self._step_us
         if (gap > LONGEST_US).any():
             event = int(np.argmax(gap > LONGEST_US))

@@ -23,6 +23,8 @@ from ...train.data.inputs import Timing
 from ...train.data.times import tick_microseconds
 from .engines import Engine
 
+NOT_OURS = "the state is none of this model; start the stream anew"
+
 
 class FloatEngine(Engine):
     """What the float engines share: a read-out over running outputs, and states that are kept.
@@ -44,6 +46,7 @@ class FloatEngine(Engine):
     ) -> None:
         self._model, self._timing, self.class_names = model.eval(), timing, tuple(class_names)
         self._dtype = next(model.parameters()).dtype
+        self._numpy = torch.zeros(0, dtype=self._dtype).numpy().dtype
         self._window, self._forget = window, forget
         self._recent: deque[Tensor] = deque(maxlen=window or 1)
         self._held: Tensor | None = None
@@ -53,6 +56,15 @@ class FloatEngine(Engine):
     @abstractmethod
     def _begin(self) -> Any:
         """The state before the stream."""
+
+    @property
+    @abstractmethod
+    def _width(self) -> int:
+        """Entries of an output that a read-out takes."""
+
+    def _possible(self, state: Any) -> bool:
+        """Whether a state of the right shapes can be one of the model."""
+        return True
 
     @abstractmethod
     def _advance(self, values: NDArray, times_us: NDArray[np.int64]) -> Tensor:
@@ -103,10 +115,16 @@ class FloatEngine(Engine):
         fit = len(kept) <= (self._window or 0) and len(arrays) == len(own) + len(kept) + ("held" in arrays)
         for array, like in zip(given, own, strict=True):
             fit = fit and array is not None and (array.shape, array.dtype) == (like.shape, like.dtype)
+        read = np.zeros(self._width, self._numpy)
+        for name in (*kept, *(["held"] if "held" in arrays else [])):
+            fit = fit and (arrays[name].shape, arrays[name].dtype) == (read.shape, read.dtype)
         if not fit or not all(np.isfinite(array).all() for array in arrays.values()):
-            raise PumiceError("the state is none of this model; start the stream anew")
+            raise PumiceError(NOT_OURS)
         back = [_as_leaf(array, leaf) for leaf, array in zip(leaves, given, strict=True) if array is not None]
-        self._state = tree_unflatten(back, tree)
+        state = tree_unflatten(back, tree)
+        if not self._possible(state):
+            raise PumiceError(NOT_OURS)
+        self._state = state
         self._recent = deque((torch.from_numpy(arrays[name]) for name in kept), maxlen=self._window or 1)
         self._held = torch.from_numpy(arrays["held"]) if "held" in arrays else None
 
@@ -119,6 +137,17 @@ class EventEngine(FloatEngine):
         # first and last time, whether any event came, the token that waits for the gap behind it
         model: Any = self._model
         return [model.init_state(1), nobody, nobody.clone(), nobody.clone(), self._no_value()]
+
+    @property
+    def _width(self) -> int:
+        model: Any = self._model
+        return model.decoder.in_features
+
+    def _possible(self, state: Any) -> bool:
+        """No window holds as many events as it takes to close it."""
+        model: Any = self._model
+        strides = [layer.pool.stride for layer in model.layers]
+        return all(0 <= int(layer.count) < stride for layer, stride in zip(state[0].layers, strides, strict=True))
 
     def _no_value(self) -> Tensor:
         config: Any = self._model.config
@@ -180,6 +209,10 @@ class StepEngine(FloatEngine):
         zeros, none = torch.zeros(1, classes, dtype=self._dtype), torch.zeros(1, dtype=torch.int64)
         model: Any = self._model
         return [model.initial_state(1), zeros, zeros.clone(), none]
+
+    @property
+    def _width(self) -> int:
+        return len(self.class_names)
 
     def _advance(self, values: NDArray, times_us: NDArray[np.int64]) -> Tensor:
         model: Any = self._model

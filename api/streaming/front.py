@@ -170,12 +170,15 @@ class Stream:
             kind, _, rest = name.partition(".")
             parts.setdefault(kind, {})[rest] = array
         own = {f"encoder.{name}" for name in self.encoder.state()} | {"events", "since", "time", "due"}
+        counted = [numbers.get(name) or 0 for name in ("events", "since", "encoder.seen", "encoder.open")]
         shapes = {name: array.shape for name, array in self.encoder.arrays().items()}
-        if set(numbers) != own or {name: array.shape for name, array in parts["encoder"].items()} != shapes:
+        found = {name: array.shape for name, array in parts["encoder"].items()}
+        if set(numbers) != own or found != shapes or min(counted) < 0:
             raise PumiceError(f"{path} is the state of a stream that reads its events in another way; remove it")
         self.engine.restore(parts["engine"])
         self.encoder.restore({name: numbers[f"encoder.{name}"] for name in self.encoder.state()}, parts["encoder"])
-        self.events, self._since, self._due_us = int(numbers["events"] or 0), int(numbers["since"] or 0), numbers["due"]
+        self.events, since, self._due_us = int(numbers["events"] or 0), int(numbers["since"] or 0), numbers["due"]
+        self._since = since % self._every if self._every_us is None else since  # another ``every`` may be given
         self._time_us = int(numbers["time"] or 0)
 
     @property

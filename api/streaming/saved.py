@@ -17,6 +17,8 @@ from ...program.storage import read_header, sealed_by
 
 FORMAT, VERSION, HEADER = "pumice-stream", 1, "header"
 MOST_BYTES = 1 << 28
+LARGEST = 1 << 62
+"""Of the numbers in a header."""
 
 
 def save_state(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> None:
@@ -58,6 +60,8 @@ def load_state(path: Path, identity: str) -> tuple[dict[str, Any], dict[str, NDA
             "or remove it to start anew"
         )
     numbers = header.get("numbers")
-    if not isinstance(numbers, dict) or not all(isinstance(each, int | None) for each in numbers.values()):
+    if not isinstance(numbers, dict) or not all(
+        each is None or (isinstance(each, int) and abs(each) < LARGEST) for each in numbers.values()
+    ):
         raise PumiceError(f"{path} is damaged: its numbers are none; remove it to start anew")
     return header, arrays

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Train on two classes
 #
-# A small S5 model learns to tell two spoken words apart, from the spikes of a silicon cochlea. Then we look at what the
-# training did to the eigenvalues of its state spaces, and so to the times that it remembers.
+# A small S5 model learns to tell two spoken words apart, from the spikes of a silicon cochlea. Then we look at what
+# the training did to the eigenvalues of its state spaces, and so to the times that it remembers.
 #
 # It needs `pip install pumice` and nothing else: the recordings come with the package.
 

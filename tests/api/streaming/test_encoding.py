@@ -58,6 +58,9 @@ def test_a_single_step_counts_though_it_is_open():
     counts, _ = joined(encoder, Columns(np.array([5, 7]), np.array([3, 3])), 1)
     np.testing.assert_array_equal(counts, [[0, 0, 0, 2]])
     assert list(encoder.finish()) == []
+    ((counts, times),) = encoder.take(Columns(np.array([8, 3005]), np.array([1, 1])))  # the first one is over
+    np.testing.assert_array_equal(counts, [[0, 1, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(times, [1005, 2005])
 
 
 def test_a_day_of_empty_steps_is_refused():

@@ -82,7 +82,9 @@ def test_states_of_other_models_and_broken_ones(tmp_path):
     with pytest.raises(PumiceError, match="state of another program"):
         running[1].restore(tmp_path / "state.npz")
     arrays = running[0].engine.snapshot()
+    counts = [name for name, array in arrays.items() if array.dtype == np.int64 and array.shape == (1,)]
     broken = {"state.0000": np.full_like(arrays["state.0000"], np.nan), "recent.00000": arrays["state.0000"]}
+    broken |= {counts[0]: np.array([1 << 40]), "held": np.zeros(99, np.float32)}
     for name, array in broken.items():
         with pytest.raises(PumiceError, match="none of this model"):
             running[0].engine.restore(arrays | {name: array})
