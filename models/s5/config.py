@@ -20,10 +20,12 @@ from ..settings import (
 CHOICES = {
     "pooling": ("last", "avgpool", "timepool"),
     "head": ("pool", "timepool", "last"),
-    "norm": ("layer", "batch"),
+    "norm": ("layer", "batch", "none"),
+    "activation": ("gelu", "relu"),
     "discretization": ("zoh", "dirac", "async"),
     "c_init": ("lecun_normal", "trunc_standard_normal", "complex_normal"),
 }
+FLAGS = ("conj_sym", "clip_eigs", "feedthrough", "residual")
 POSITIVE_INTEGERS = (
     "num_classes",
     "d_model",
@@ -53,7 +55,10 @@ class S5Config:
         pooling: "last" (the window's first event), "avgpool" or "timepool" (weighted by time).
         expansion: factor of d_model and d_ssm from one stage to the next.
         head: read-out over the encoder's outputs: "pool" (mean), "timepool" or "last".
-        norm: "layer" or "batch", before each SSM.
+        norm: "layer" or "batch", before each SSM, or "none".
+        activation: "gelu" (tanh form) or "relu", before the gate.
+        feedthrough: whether the SSM's input reaches its output directly (D).
+        residual: whether layers add to what they read.
         conj_sym: keep one mode of each conjugate pair.
         clip_eigs: keep the real parts of Lambda below -1e-4.
         discretization: "zoh", "dirac" or "async".
@@ -80,6 +85,9 @@ class S5Config:
     expansion: int = 1
     head: str = "pool"
     norm: str = "layer"
+    activation: str = "gelu"
+    feedthrough: bool = True
+    residual: bool = True
     conj_sym: bool = True
     clip_eigs: bool = False
     discretization: str = "async"
@@ -94,7 +102,7 @@ class S5Config:
         check_input(self)
         check_positive(self, "vocab" if self.token_input else "in_features")
         check_choices(self, CHOICES)
-        check_flags(self, "conj_sym", "clip_eigs")
+        check_flags(self, *FLAGS)
         check_numbers(self, "dt_min", "dt_max", "dropout", "step_rescale")
         if self.d_ssm % self.block_size:
             raise PumiceError(f"d_ssm={self.d_ssm} is not a multiple of block_size={self.block_size}; change one")

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import dropout, embedding_bag, gelu, linear
+from torch.nn.functional import dropout, embedding_bag, gelu, linear, relu
 
 from ..modules import ModuleList
 from ..scan.event import TableDrive
@@ -40,7 +40,7 @@ class EventLayer(nn.Module, ABC):
 
         u = norm(x);  y = SSM(u);  out = skip(pool(x)) + f(y)
 
-    ``skip`` is a linear layer where the widths differ, else None. One dropout mask is shared over time.
+    ``skip`` is a linear layer where the widths differ, else None. Settings may leave out the norm, D and the sum. One dropout mask is shared over time.
     """
 
     carries: bool = False
@@ -70,10 +70,13 @@ class EventLayer(nn.Module, ABC):
             dt_max=config.dt_max,
             c_init=config.c_init,
             step_rescale=config.step_rescale,
+            feedthrough=config.feedthrough,
             generator=generator,
         )
         self.make_output(out_features, config, generator)
-        self.skip = None if in_features == out_features else make_linear(in_features, out_features, generator)
+        self.residual = config.residual
+        changes = config.residual and in_features != out_features
+        self.skip = make_linear(in_features, out_features, generator) if changes else None
         self.pool = EventPool(stride, config.pooling)
         self.dropout = config.dropout
 
@@ -98,9 +101,11 @@ class EventLayer(nn.Module, ABC):
         """`combine` of one window, (B, H_in) and (B, H_out), with what f remembers, (B, H_out) or (B, 0)."""
         return self.combine(pooled_x, y), carried
 
-    def skipped(self, pooled_x: Tensor) -> Tensor:
-        """The skip path, (..., H_in) to (..., H_out)."""
-        return pooled_x if self.skip is None else self.skip(pooled_x)
+    def added(self, pooled_x: Tensor, value: Tensor) -> Tensor:
+        """``skip(pooled_x) + value``, of (..., H_in) and (..., H_out); ``value`` alone without a residual path."""
+        if not self.residual:
+            return value
+        return (pooled_x if self.skip is None else self.skip(pooled_x)) + value
 
     def forward(self, x: Tensor | EmbeddedTokens, times: EventTimes) -> Tensor:
         """(B, L, H_in) to (B, L // stride, H_out)."""
@@ -152,14 +157,15 @@ class SequenceLayer(EventLayer):
 
         f(y) = dropout(y sigmoid(gate(dropout(gelu(y)))))
 
-    GELU is the tanh form.
+    GELU is the tanh form; ReLU may stand in its place.
     """
 
     gate: nn.Linear
+    activation: str
 
     def make_output(self, width: int, config: S5Config, generator: Generator | None) -> None:
         """See `EventLayer.make_output`."""
-        self.gate = make_linear(width, width, generator)
+        self.gate, self.activation = make_linear(width, width, generator), config.activation
 
     @property
     def mixing(self) -> nn.Linear:
@@ -168,8 +174,8 @@ class SequenceLayer(EventLayer):
 
     def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
         """See `EventLayer.combine`."""
-        gate = self.gate(self.drop(gelu(y, approximate="tanh")))
-        return self.skipped(pooled_x) + self.drop(y * torch.sigmoid(gate))
+        activated = relu(y) if self.activation == "relu" else gelu(y, approximate="tanh")
+        return self.added(pooled_x, self.drop(y * torch.sigmoid(self.gate(self.drop(activated)))))
 
 
 Layer = TypeVar("Layer", bound=EventLayer)

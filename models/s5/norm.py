@@ -54,11 +54,15 @@ class MaskedBatchNorm(nn.Module):
 Norm = MaskedBatchNorm | nn.LayerNorm
 
 
-def make_norm(kind: str, width: int) -> Norm:
-    """The norm named by the configuration: "layer" or "batch"."""
+def make_norm(kind: str, width: int) -> Norm | None:
+    """The norm named by the configuration: "layer", "batch" or "none"."""
+    if kind == "none":
+        return None
     return MaskedBatchNorm(width) if kind == "batch" else nn.LayerNorm(width, eps=LAYER_NORM_EPSILON)
 
 
-def normalize(norm: Norm, x: Tensor, counts: Tensor) -> Tensor:
-    """Apply either norm to x (..., H), whose rows occur ``counts`` (...) times."""
+def normalize(norm: Norm | None, x: Tensor, counts: Tensor) -> Tensor:
+    """Apply any norm to x (..., H), whose rows occur ``counts`` (...) times."""
+    if norm is None:
+        return x
     return norm(x, counts) if isinstance(norm, MaskedBatchNorm) else norm(x)

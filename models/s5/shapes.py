@@ -48,8 +48,9 @@ def s5_shapes(config: Config, output: Callable[[str, int, Config], Iterator[Shap
 
 
 def _layer(name: str, inputs: int, width: int, modes: int, config: S5Config) -> Iterator[Shape]:
-    for tensor in ("weight", "bias", *(("running_mean", "running_var") if config.norm == "batch" else ())):
-        yield f"{name}norm.{tensor}", (inputs,)
+    if config.norm != "none":
+        for tensor in ("weight", "bias", *(("running_mean", "running_var") if config.norm == "batch" else ())):
+            yield f"{name}norm.{tensor}", (inputs,)
     if modes > MOST_MODES:
         raise PumiceError(
             f"d_ssm={config.d_ssm} gives a layer of {modes} modes, the limit is {MOST_MODES:,}; choose fewer"
@@ -59,7 +60,8 @@ def _layer(name: str, inputs: int, width: int, modes: int, config: S5Config) -> 
     yield f"{name}ssm.Lambda_im", (kept,)
     yield f"{name}ssm.B", (kept, inputs, 2)
     yield f"{name}ssm.C", (width, kept, 2)
-    yield f"{name}ssm.D", (width,) if width == inputs else (width, inputs)
+    if config.feedthrough:
+        yield f"{name}ssm.D", (width,) if width == inputs else (width, inputs)
     yield f"{name}ssm.log_step", (kept, 1)
-    if width != inputs:
+    if config.residual and width != inputs:
         yield from linear_shapes(f"{name}skip", inputs, width)

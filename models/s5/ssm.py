@@ -29,7 +29,7 @@ class S5SSM(nn.Module):
 
     Parameters (P kept modes; complex numbers as a last axis of real and imaginary part):
         Lambda_re, Lambda_im (P,); B (P, H_in, 2); C (H_out, P, 2); log_step (P, 1);
-        D (H,), or (H_out, H_in) where the widths differ.
+        D (H,), or (H_out, H_in) where the widths differ; None without feedthrough.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class S5SSM(nn.Module):
         dt_max: float,
         c_init: str,
         step_rescale: float,
+        feedthrough: bool = True,
         generator: Generator | None,
     ) -> None:
         super().__init__()
@@ -65,13 +66,8 @@ class S5SSM(nn.Module):
         real_b = truncated_normal((modes, in_features), 1 / math.sqrt(modes), generator)
         self.B = nn.Parameter(torch.view_as_real(vectors.mH @ real_b.to(vectors.dtype)).to(dtype))
         self.C = nn.Parameter(_initial_c(c_init, out_features, modes, vectors, generator).to(dtype))
-        if in_features == out_features:
-            feedthrough = normal((in_features,), 1.0, generator)
-        else:
-            feedthrough = truncated_normal(
-                (out_features, in_features), math.sqrt(2 / (in_features + out_features)), generator
-            )
-        self.D = nn.Parameter(feedthrough.to(dtype))
+        direct = _initial_d(out_features, in_features, generator).to(dtype) if feedthrough else None
+        self.D = None if direct is None else nn.Parameter(direct)
         low, high = math.log(dt_min), math.log(dt_max)
         steps = uniform((kept, 1), generator, torch.float64)
         self.log_step = nn.Parameter((low + (high - low) * steps).to(dtype))
@@ -96,9 +92,11 @@ class S5SSM(nn.Module):
         real, imaginary = self.C.unbind(-1)
         return (2 if self.conj_sym else 1) * torch.cat([real, -imaginary], dim=1)
 
-    def feedthrough(self, u: Tensor) -> Tensor:
-        """D u, (..., H_in) to (..., H_out)."""
-        return u * self.D if self.D.dim() == 1 else u @ self.D.mT
+    def output(self, read: Tensor, u: Tensor) -> Tensor:
+        """C x + D u, (..., H_out), of C x (..., H_out) and u (..., H_in)."""
+        if self.D is None:
+            return read
+        return read + (u * self.D if self.D.dim() == 1 else u @ self.D.mT)
 
     def forward(self, drive: Tensor | TableDrive, pooled_u: Tensor, times: EventTimes) -> Tensor:
         """Outputs of every window.
@@ -112,11 +110,18 @@ class S5SSM(nn.Module):
             (B, n, H_out).
         """
         states = event_scan(self.rates(), times.intervals, drive, stride=self.stride, hold=self.discretization == "zoh")
-        return states @ self.output_matrix().mT + self.feedthrough(pooled_u)
+        return self.output(states @ self.output_matrix().mT, pooled_u)
 
     def extra_repr(self) -> str:
         """The settings."""
         return f"modes={len(self.Lambda_re)}, {self.discretization}, stride={self.stride}, conj_sym={self.conj_sym}"
+
+
+def _initial_d(out_features: int, in_features: int, generator: Generator | None) -> Tensor:
+    """Initial D, (H,), or (H_out, H_in) where the widths differ, in float64."""
+    if in_features == out_features:
+        return normal((in_features,), 1.0, generator)
+    return truncated_normal((out_features, in_features), math.sqrt(2 / (in_features + out_features)), generator)
 
 
 def _initial_c(kind: str, out_features: int, modes: int, vectors: Tensor, generator: Generator | None) -> Tensor:

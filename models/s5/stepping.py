@@ -121,7 +121,7 @@ def step_layer(layer: EventLayer, event: Event, state: LayerState) -> tuple[Even
     )
     closed = running.count == layer.pool.stride
     pooled_x, pooled_u = (running.pooled / running.weight.unsqueeze(1)).chunk(2, dim=1)
-    value, carried = layer.combine_step(pooled_x, latched + layer.ssm.feedthrough(pooled_u), state.carried)
+    value, carried = layer.combine_step(pooled_x, layer.ssm.output(latched, pooled_u), state.carried)
     leaving = Event(value, running.dt, running.pool_dt, event.valid & closed)
 
     nothing = LayerState(*(entry.new_zeros(()) for entry in running))

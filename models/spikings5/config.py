@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import PumiceError
 from ..s5.config import S5Config
 from ..settings import classifier_settings
 from ..spikingssm.neuron import check_neuron
@@ -36,6 +37,8 @@ class SpikingS5Config(S5Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.activation != "gelu":
+            raise PumiceError(f"activation={self.activation} is for S5; spiking S5 has neurons there, leave it out")
         check_neuron(self)
 
     @classmethod

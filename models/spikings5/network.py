@@ -58,7 +58,7 @@ class SpikingEventLayer(EventLayer):
         return self.neuron(current.mT.contiguous()).mT
 
     def _read(self, pooled_x: Tensor, spikes: Tensor) -> Tensor:
-        return self.skipped(pooled_x) + self.drop(glu(self.output(self.drop(spikes)), dim=-1))
+        return self.added(pooled_x, self.drop(glu(self.output(self.drop(spikes)), dim=-1)))
 
 
 class SpikingS5(EventClassifier[SpikingEventLayer]):
