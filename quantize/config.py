@@ -47,10 +47,10 @@ class Widths:
         input: B.
         output: C.
         feedthrough: D.
-        gate: the linear layer of the gate.
+        gate: the linear layers of the gates.
         skip: the linear layer on the residual path where widths differ.
         decoder: the last linear layer; of adaptive LIF networks that of the leaky integrators.
-        norm: multipliers of batch norm.
+        norm: multipliers of batch norm; gamma of layer norms that keep it.
         activation: u, y, gelu(y), the gate's value.
         dense_input: input vectors.
         state: the SSM's state, real and imaginary part each.

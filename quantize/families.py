@@ -22,10 +22,16 @@ from .spikings5.family import SpikingS5Family
 from .spikingssm.family import SpikingSSMFamily
 
 FAMILIES: dict[str, Family[Any, Any, Any]] = {
-    family.name: family for family in (S5Family(), AdLIFFamily(), LoihiFamily(), SpikingSSMFamily(), SpikingS5Family())
+    family.name: family
+    for family in (
+        S5Family(),
+        RealS5Family(),
+        AdLIFFamily(),
+        LoihiFamily(),
+        SpikingSSMFamily(),
+        SpikingS5Family(),
+    )
 }
-FLOAT_FAMILIES: dict[str, FloatFamily[Any]] = {family.name: family for family in (RealS5Family(),)}
-"""Those whose models train, and are not quantized."""
 
 
 def family_named(name: str) -> Family[Any, Any, Any]:
@@ -46,10 +52,9 @@ def model_family(name: str | None) -> FloatFamily[Any]:
         PumiceError: there is none.
     """
     own = {family.name: family for family in FAMILIES.values() if family.arithmetic == ARITHMETICS[0]}
-    known: dict[str, FloatFamily[Any]] = dict(own) | FLOAT_FAMILIES
-    if not isinstance(name, str) or name not in known:
-        raise PumiceError(f"model.family={name} is unknown; use one of: {', '.join(known)}")
-    return known[name]
+    if not isinstance(name, str) or name not in own:
+        raise PumiceError(f"model.family={name} is unknown; use one of: {', '.join(own)}")
+    return own[name]
 
 
 def family_of(model: nn.Module, arithmetic: str = ARITHMETICS[0]) -> Family[Any, Any, Any]:

@@ -143,7 +143,7 @@ class Histogram:
 
 
 class Peaks:
-    """The largest magnitude of each mode's real and imaginary part; ``what`` names the states in messages."""
+    """The largest magnitude of each mode's parts; ``what`` names the states in messages."""
 
     def __init__(self, modes: int, what: str = "a state") -> None:
         self.what = what
@@ -151,7 +151,7 @@ class Peaks:
         self.seen = False
 
     def update(self, states: Tensor) -> None:
-        """Look at states (N, 2P), planar.
+        """Look at states (N, 2P), planar, or (N, P) of real modes.
 
         Raises:
             PumiceError: states that are not finite.
@@ -159,5 +159,5 @@ class Peaks:
         if len(states):
             largest_of(self.what, states)
             peaks = states.detach().abs().amax(0).double().cpu()
-            self.largest = torch.maximum(self.largest, torch.maximum(*peaks.chunk(2)))
+            self.largest = torch.maximum(self.largest, peaks.reshape(-1, len(self.largest)).amax(0))
             self.seen = True

@@ -55,6 +55,13 @@ class Affine(NamedTuple):
     beta_frac: int
 
 
+class OwnNorm(NamedTuple):
+    """A LayerNorm node with its own gamma and beta."""
+
+    terms: LayerNormTerms
+    affine: Affine
+
+
 class Times(NamedTuple):
     """Times of a batch at the rate of one layer.
 
@@ -154,6 +161,27 @@ def shared_dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), probability)
 
 
+class Dropout(NamedTuple):
+    """Dropout while training.
+
+    Attributes:
+        probability: of a value, or of a channel's values.
+        shared: one mask for all times; else each value by itself.
+    """
+
+    probability: float
+    shared: bool = True
+
+    def __call__(self, x: Tensor, training: bool) -> Tensor:
+        """Of x (B, n, H)."""
+        if self.shared:
+            return shared_dropout(x, self.probability, training)
+        return dropout(x, self.probability, training)
+
+
+NO_DROPOUT = Dropout(0.0)
+
+
 def windows(x: Tensor, window: int) -> Tensor:
     """Cut (B, L, ...) into (B, L // window, window, ...), dropping what does not fill a window."""
     count = x.shape[1] // window
@@ -163,14 +191,14 @@ def windows(x: Tensor, window: int) -> Tensor:
 def pool(x: Tensor, weight: Tensor, window: int, mode: str, format: Format) -> Tensor:
     """The EventPool node. Shapes: x (B, L, H), weight (B, L) int64 -> (B, L // window, H).
 
-    ``mode``: "last" (the window's first event), "avgpool" or "timepool".
+    ``mode``: "first", "last", "mean" or "time".
     """
     parts = windows(x, window)
-    if mode == "last":
-        return parts[:, :, 0]
-    if mode == "avgpool" and window & (window - 1) == 0:
+    if mode in ("first", "last"):
+        return parts[:, :, 0 if mode == "first" else -1]
+    if mode == "mean" and window & (window - 1) == 0:
         return parts.mean(2)
-    shares = windows(weight, window).unsqueeze(3) if mode == "timepool" else torch.ones_like(weight[:1, :1, None, None])
+    shares = windows(weight, window).unsqueeze(3) if mode == "time" else torch.ones_like(weight[:1, :1, None, None])
     return weighted_mean(parts, shares, format)
 
 

@@ -76,8 +76,8 @@ class Output(ABC, Generic[Layer]):
     """
 
     sums: ClassVar[str]
-    edges: ClassVar[Mapping[str, str]]
-    shown: ClassVar[tuple[str, ...]]
+    edges: Mapping[str, str]
+    shown: tuple[str, ...]
     wide: ClassVar[tuple[str, ...]] = ()
     constants: ClassVar[tuple[str, ...]] = ()
 

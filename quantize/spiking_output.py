@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Generic
 
 import numpy as np
@@ -116,7 +117,7 @@ class Spiking(Output[Layer], Generic[Layer]):
     """
 
     sums = "current"
-    edges: ClassVar[Mapping[str, str]] = {"current": "potential", "y": "activation", "gate": "activation"}
+    edges: Mapping[str, str] = MappingProxyType({"current": "potential", "y": "activation", "gate": "activation"})
     shown = ("current", "neurons", "y", "gate", "sigmoid", "gated")
     wide = ("current",)
     constants = ("constant",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import erf, sqrt
 
 import numpy as np
 
@@ -25,9 +26,19 @@ def gelu(x: Floats) -> Floats:
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
+def gelu_erf(x: Floats) -> Floats:
+    """GELU, with the error function."""
+    return np.array([0.5 * v * (1 + erf(v / sqrt(2))) for v in x.tolist()])
+
+
+def relu(x: Floats) -> Floats:
+    """max(x, 0)."""
+    return np.maximum(x, 0.0)
+
+
 def sigmoid(x: Floats) -> Floats:
     """1 / (1 + exp(-x))."""
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-FUNCTIONS = {"gelu": gelu, "sigmoid": sigmoid}
+FUNCTIONS = {"gelu": gelu, "gelu_erf": gelu_erf, "relu": relu, "sigmoid": sigmoid}

@@ -90,7 +90,7 @@ def _advance_layer(layer: EventLayer, rows: Rows, state: LayerState) -> tuple[Ro
     sums[0] = torch.cat([state.pooled[0], state.weight, state.dt, state.pool_dt])
     sums.index_add_(0, window, adding)
     pooled_x, pooled_u = (sums[:closed, :-3] / sums[:closed, -3:-2]).chunk(2, dim=1)
-    value, carried = _combine(layer, pooled_x, latched[:closed] + layer.ssm.feedthrough(pooled_u), state.carried)
+    value, carried = _combine(layer, pooled_x, layer.ssm.output(latched[:closed], pooled_u), state.carried)
     open_sums = sums[closed:]
     following = LayerState(
         states[-1:],

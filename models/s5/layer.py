@@ -40,7 +40,8 @@ class EventLayer(nn.Module, ABC):
 
         u = norm(x);  y = SSM(u);  out = skip(pool(x)) + f(y)
 
-    ``skip`` is a linear layer where the widths differ, else None. Settings may leave out the norm, D and the sum. One dropout mask is shared over time.
+    ``skip`` is a linear layer where the widths differ, else None. Settings may
+    leave out the norm, D and the sum. One dropout mask is shared over time.
     """
 
     carries: bool = False
@@ -175,7 +176,8 @@ class SequenceLayer(EventLayer):
     def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
         """See `EventLayer.combine`."""
         activated = relu(y) if self.activation == "relu" else gelu(y, approximate="tanh")
-        return self.added(pooled_x, self.drop(y * torch.sigmoid(self.gate(self.drop(activated)))))
+        gate = self.gate(self.drop(activated))
+        return self.added(pooled_x, self.drop(y * torch.sigmoid(gate)))
 
 
 Layer = TypeVar("Layer", bound=EventLayer)

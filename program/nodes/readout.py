@@ -24,7 +24,8 @@ class Readout(Node):
 
     - ``mean``: ``div(2**e sum x_i, n)``;
     - ``time``: ``div(2**e sum w_i x_i, W)``. Inputs: values, their gaps w_i (pool ticks, summed over windows), and
-      the gaps of all events at full rate, whose sum is W. W = 0 means the plain mean;
+      the gaps whose sum is W: of all events at full rate, or the w_i once more, so that the time of an incomplete
+      window does not count. W = 0 means the plain mean;
     - ``last``: ``2**e x_n``;
     - ``window``: ``div(2**e sum of the last min(n, window) x_i, min(n, window))``;
     - ``forget``: ``s <- s + rhu((2**e x - s) / 2**decay_shift)``, the value is s; the first event sets s = 2**e x.
@@ -70,9 +71,10 @@ class Readout(Node):
     def rate(self, inputs: Sequence[int]) -> int:
         if self.mode == "time":
             values, weights, total = inputs
+            again = self.inputs[2] == self.inputs[1]
             self.require(
-                values == weights and total == 1,
-                "needs values and weights of one rate and gaps at the full rate, "
+                values == weights and (total == 1 or again),
+                "needs values and weights of one rate and gaps at the full rate, or the weights once more, "
                 f"not rates 1/{values}, 1/{weights}, 1/{total}",
             )
         return QUERY

@@ -88,6 +88,12 @@ class DiagonalSSM(Node):
         """The number J of binary digits of a gap."""
         return self.decay_re.shape[0]
 
+    @cached_property
+    def decays(self) -> int:
+        """How many decays are kept: one where all modes share it, else one a mode."""
+        tables = self.decay_re, self.decay_im, self.decay_exponent
+        return 1 if all((table == table[:, :1]).all() for table in tables) else self.modes
+
     @property
     def max_gap(self) -> int:
         """Longer gaps are clipped to this."""
@@ -124,9 +130,9 @@ class DiagonalSSM(Node):
         return stored(
             Tensor("input_re", self.input_re, self.input_width),
             Tensor("input_im", self.input_im, self.input_width),
-            Tensor("decay_re", self.decay_re, self.decay_width),
-            Tensor("decay_im", self.decay_im, self.decay_width),
-            Tensor("decay_exponent", self.decay_exponent, SHIFT_BITS),
+            Tensor("decay_re", self.decay_re[:, : self.decays], self.decay_width),
+            Tensor("decay_im", self.decay_im[:, : self.decays], self.decay_width),
+            Tensor("decay_exponent", self.decay_exponent[:, : self.decays], SHIFT_BITS),
             biases("bias", bias, register_bits(self.drive_accumulator)),
             shifts("drive_shift", self.drive_shift),
         )

@@ -51,13 +51,14 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "real": (False, True),
     "sampled": ("first", "last", "mean", "time"),
     "normed": (True, False),
+    "all_time": (True, False),
     "widen": (False, False, True),
     "vocab": (11,),
     "digits": (1, 2, 3, 4, 5),
     "spread": (10,),
 }
 """What may be fixed, and what is drawn from where it is not; modes are real, states pooled
-otherwise than by a window's first event, and norms left out, only where that is fixed.
+otherwise than by a window's first event, norms left out, and the time of incomplete windows, only where that is fixed.
 
 Weight widths are drawn for each operand.
 """
@@ -303,10 +304,11 @@ class _Builder:
                 out = int(self.pick("width")) if self.pick("widen") else x.channels
                 x, gap, pool_gap = self.layer(f"stages/{stage}/layers/{layer}", x, gap, pool_gap, stride, out)
         mode, extra = self.pick("readout"), int(rng.integers(0, 5))
+        total = full if self.fixed.get("all_time", True) else pool_gap
         read = self.add(
             Readout(
                 name="readout",
-                inputs=(x.name, pool_gap.name, full.name) if mode == "time" else (x.name,),
+                inputs=(x.name, pool_gap.name, total.name) if mode == "time" else (x.name,),
                 output=_signed(int(rng.choice([16, 20])), x.output.frac + extra),
                 format=x.output,
                 size=x.channels,

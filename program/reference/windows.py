@@ -42,9 +42,10 @@ def readout(node: Readout, inputs: list[np.ndarray], valid: np.ndarray, batch: B
     arrived = batch.valid(rate)
     live = batch.valid(1)
     rows = [reader.value()]
+    passing = program.rates[node.inputs[-1]]
     for event in range(batch.events):
-        if node.mode == "time":
-            reader.pass_time(inputs[2][:, event], live[:, event])
+        if node.mode == "time" and (event + 1) % passing == 0:
+            reader.pass_time(inputs[2][:, (event + 1) // passing - 1], live[:, event])
         if (event + 1) % rate == 0:
             k = (event + 1) // rate - 1
             weight = inputs[1][:, k] if node.mode == "time" else None

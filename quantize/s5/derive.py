@@ -5,6 +5,7 @@ Freezing calls this; the frozen model and the lowered program hold what it retur
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,21 +19,18 @@ from ...program.nodes import (
     DiagonalSSM,
     EventPool,
     GapInput,
-    Linear,
     Node,
     Readout,
     TokenInput,
 )
 from ..codes import accumulator_codes, weight_codes
 from ..config import Widths
-from ..decays import decay_table, gap_digits
-from ..nodes import Operand, batch_norm_node, layer_norm_node, linear_node, readout_node
-from ..operations import LayerNormTerms
+from ..nodes import Operand, batch_norm_node, linear_node, readout_node
 from ..output import Output
-from .exponents import Folded, mode_rows, read_columns, tick_rate
+from .exponents import Folded, layer_decays, mode_rows, read_columns
 from .formats import Geometry, LayerFormats, LayerFracs, pooled
+from .reading import own_norm_node, reading_nodes
 
-POOL_MODES = {"last": "first", "avgpool": "mean", "timepool": "time"}
 READOUT_MODES = {"pool": "mean", "timepool": "time", "last": "last"}
 
 
@@ -53,52 +51,35 @@ def layer_nodes(
     fracs: LayerFracs,
     widths: Widths,
     tick_ms: float,
-    epsilon: float,
     output: Output[Any],
 ) -> tuple[list[Node], Edges]:
     """The nodes of one layer and the edges it leaves to the next.
 
     Args:
         folded: its weights, float64 arrays.
-        geometry: where it lies.
+        geometry: where it lies, and what it is made of.
         edges: what it reads.
         formats: of its edges.
         fracs: exponents of its weights.
         widths: bits of its weights.
         tick_ms: length of a tick.
-        epsilon: of its layer norm.
         output: what follows its state space.
 
     Raises:
         ProgramError: an intermediate that does not fit; names the node.
     """
     name = geometry.node
-    nodes: list[Node] = [_norm(folded, name("norm"), edges.x, formats, fracs, widths, epsilon)]
+    nodes = list(reading_nodes(folded, geometry, edges.x, formats, fracs, widths))
     nodes.append(_ssm(folded, geometry, edges, formats, fracs, widths, tick_ms))
-    state, u, x = name("ssm"), name("norm"), edges.x
-    after = edges
+    state, u, x, after = name("ssm"), geometry.drive, edges.x, edges
     if geometry.stride > 1:
-        pools, state, u, x, after = _pools(geometry, edges, formats, 2 * len(folded.rate), folded.input.shape[1])
+        pools, after = _pools(folded, geometry, edges, formats)
         nodes += pools
-    by_name = {node.name: node.output for node in nodes}
-    sums = _sums(folded, name(output.sums), state, u, by_name.get(u, formats.u), formats, fracs, widths)
+        state, u, x = name("state"), name("u_pool"), name("skip_pool")
+    nodes += _sums(folded, geometry, name(output.sums), state, u, formats, fracs, widths)
     weights = folded.gate, folded.gate_bias
-    nodes += [sums, *output.nodes(name, sums.name, weights, fracs.gate, formats.out, widths)]
-    skip, skip_format = x, by_name.get(x, formats.input)
-    if folded.skip is not None and fracs.skip is not None and formats.skip is not None:
-        skip = name("skip")
-        operand = Operand(x, skip_format, folded.skip.weight, widths.skip, fracs.skip)
-        nodes.append(linear_node(skip, [operand], folded.skip.bias, formats.skip))
-        skip_format = formats.skip
-    nodes.append(
-        Add(
-            name=name("out"),
-            inputs=(skip, name("gated")),
-            output=formats.output,
-            formats=(skip_format, formats.out.gated),
-            size=len(folded.bias),
-        )
-    )
+    nodes += output.nodes(name, name(output.sums), weights, fracs.gate, formats.out, widths)
+    nodes += _joined(folded, geometry, x, formats, fracs, widths)
     return nodes, Edges(name("out"), after.gap, after.weight)
 
 
@@ -110,20 +91,11 @@ def input_nodes(values: TokenInput | DenseInput, tick_us: int, weight_us: int | 
     return nodes
 
 
-def readout(head: str, edges: Edges, full_rate_weight: str, input: Format, output: Format, size: int) -> Readout:
-    """The read-out over the last layer's outputs."""
+def readout(head: str, edges: Edges, total: str, input: Format, output: Format, size: int) -> Readout:
+    """The read-out over the last layer's outputs; ``total``: the gaps that make its time."""
     mode = READOUT_MODES[head]
-    inputs = (edges.x, edges.weight, full_rate_weight) if mode == "time" else (edges.x,)
+    inputs = (edges.x, edges.weight, total) if mode == "time" else (edges.x,)
     return readout_node("readout", inputs, input, output, size, mode)
-
-
-def _norm(
-    folded: Folded, name: str, x: str, formats: LayerFormats, fracs: LayerFracs, widths: Widths, epsilon: float
-) -> Node:
-    if folded.norm is not None and fracs.multiplier is not None:
-        return batch_norm_node(name, x, *folded.norm, fracs.multiplier, widths.norm, formats.input, formats.u)
-    terms = LayerNormTerms.of(folded.input.shape[1], formats.input, epsilon)
-    return layer_norm_node(name, x, terms, formats.input, formats.u)
 
 
 def _ssm(
@@ -136,24 +108,22 @@ def _ssm(
     tick_ms: float,
 ) -> DiagonalSSM:
     modes, inputs = len(folded.rate), folded.input.shape[1]
-    codes = weight_codes(mode_rows(folded.input), fracs.input, widths.input)
-    bias_re, bias_im = np.split(folded.input_bias, 2)
+    codes = weight_codes(mode_rows(folded.input, folded.parts), fracs.input, widths.input)
     accumulator = fracs.input + formats.u.frac
-    rate = tick_rate(folded, tick_ms)
-    digits = gap_digits(rate, formats.state_width)
-    decay_re, decay_im, exponent = decay_table(rate, digits, widths.decay, formats.state_width)
+    biases = folded.input_bias[:modes], folded.input_bias[modes:]
+    decay_re, decay_im, exponent = layer_decays(folded, tick_ms, formats, widths)
     return DiagonalSSM(
         name=geometry.node("ssm"),
-        inputs=(geometry.node("norm"), edges.gap),
+        inputs=(geometry.drive, edges.gap),
         output=formats.read,
         format=formats.u,
         discretization=geometry.discretization,
         input_re=codes[:, :inputs],
-        input_im=codes[:, inputs:],
+        input_im=codes[:, inputs:].reshape(-1, inputs),
         input_width=widths.input,
         input_frac=fracs.input.astype(np.int16),
-        bias_re=accumulator_codes(bias_re, accumulator),
-        bias_im=accumulator_codes(bias_im, accumulator),
+        bias_re=accumulator_codes(biases[0], accumulator),
+        bias_im=accumulator_codes(biases[1], accumulator[: len(biases[1])]),
         state_width=formats.state_width,
         state_frac=formats.state_frac.astype(np.int16).reshape(modes),
         decay_re=decay_re,
@@ -164,11 +134,9 @@ def _ssm(
     )
 
 
-def _pools(
-    geometry: Geometry, edges: Edges, formats: LayerFormats, states: int, inputs: int
-) -> tuple[list[Node], str, str, str, Edges]:
-    """Pools of a strided layer; names of the pooled state, u and x; edges left to the next layer."""
-    name, window, mode = geometry.node, geometry.stride, POOL_MODES[geometry.pooling]
+def _pools(folded: Folded, geometry: Geometry, edges: Edges, formats: LayerFormats) -> tuple[list[Node], Edges]:
+    """Pools of a strided layer, of the states and of what is read besides; edges left to the next layer."""
+    name, window = geometry.node, geometry.stride
 
     def pool(what: str, source: str, format: Format, size: int, mode: str) -> EventPool:
         output = pooled(format, window) if mode == "mean" else format
@@ -177,11 +145,12 @@ def _pools(
             name=name(what), inputs=read, output=output, format=format, size=size, window=window, mode=mode
         )
 
-    nodes: list[Node] = [
-        pool("state", name("ssm"), formats.read, states, "first"),
-        pool("u_pool", name("norm"), formats.u, inputs, mode),
-        pool("skip_pool", edges.x, formats.input, inputs, mode),
-    ]
+    modes, inputs = len(folded.rate), folded.input.shape[1]
+    nodes: list[Node] = [pool("state", name("ssm"), formats.read, folded.parts * modes, geometry.sampling)]
+    if folded.feedthrough is not None:
+        nodes.append(pool("u_pool", geometry.drive, formats.u, inputs, geometry.pooling))
+    if geometry.residual:
+        nodes.append(pool("skip_pool", edges.x, formats.input, inputs, geometry.pooling))
     gap, weight = edges.gap, edges.weight
     shared = gap == weight
     if geometry.pools_gap or (shared and geometry.pools_weight):
@@ -191,23 +160,52 @@ def _pools(
     if geometry.pools_weight and not shared:
         nodes.append(pool("pool_gap_pool", edges.weight, GAP_FORMAT, 1, "sum"))
         weight = name("pool_gap_pool")
-    return nodes, name("state"), name("u_pool"), name("skip_pool"), Edges(edges.x, gap, weight)
+    return nodes, Edges(edges.x, gap, weight)
 
 
 def _sums(
     folded: Folded,
+    geometry: Geometry,
     name: str,
     state: str,
     u: str,
-    u_format: Format,
     formats: LayerFormats,
     fracs: LayerFracs,
     widths: Widths,
-) -> Linear:
-    """C x + D u."""
+) -> Iterator[Node]:
+    """C x + D u under ``name``, behind the norm inside where there is one."""
     columns = read_columns(folded.output, formats)
-    operands = [
-        Operand(state, formats.read, columns, widths.output, fracs.output),
-        Operand(u, u_format, folded.feedthrough, widths.feedthrough, fracs.feedthrough),
-    ]
-    return linear_node(name, operands, folded.bias, formats.out.sums)
+    operands = [Operand(state, geometry.sampled(formats.read), columns, widths.output, fracs.output)]
+    if folded.feedthrough is not None and fracs.feedthrough is not None:
+        form = geometry.pooled(formats.u)
+        operands.append(Operand(u, form, folded.feedthrough, widths.feedthrough, fracs.feedthrough))
+    if formats.linear is None:
+        yield linear_node(name, operands, folded.bias, formats.out.sums)
+        return
+    linear = geometry.node("linear")
+    yield linear_node(linear, operands, folded.bias, formats.linear)
+    yield own_norm_node(name, linear, folded, (formats.linear, formats.out.sums), fracs, geometry, widths)
+
+
+def _joined(
+    folded: Folded, geometry: Geometry, x: str, formats: LayerFormats, fracs: LayerFracs, widths: Widths
+) -> Iterator[Node]:
+    """What the layer leaves: the sum of its pooled input, the edge ``x``, and its output, behind the norm after it."""
+    name, size = geometry.node, len(folded.bias)
+    sources: tuple[str, ...] = (name("gated"),)
+    forms: tuple[Format, ...] = (formats.out.gated,)
+    if geometry.residual:
+        form = geometry.pooled(formats.input)
+        if folded.skip is not None and fracs.skip is not None and formats.skip is not None:
+            operand = Operand(x, form, folded.skip.weight, widths.skip, fracs.skip)
+            yield linear_node(name("skip"), [operand], folded.skip.bias, formats.skip)
+            x, form = name("skip"), formats.skip
+        sources, forms = (x, *sources), (form, *forms)
+    total, format = ("out", formats.output) if formats.total is None else ("total", formats.total)
+    yield Add(name=name(total), inputs=sources, output=format, formats=forms, size=size)
+    if geometry.after == "batch":
+        assert folded.norm is not None
+        assert fracs.norm is not None
+        yield batch_norm_node(name("out"), name(total), *folded.norm, fracs.norm, widths.norm, format, formats.output)
+    elif geometry.after == "layer":
+        yield own_norm_node(name("out"), name(total), folded, (format, formats.output), fracs, geometry, widths)

@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 from ..codes import Floats
 from ..config import Widths
+from ..decays import decay_table, gap_digits
 from ..exponents import row_fracs, useful_frac
 from .fold import FoldedLayer
 from .formats import Geometry, LayerFormats, LayerFracs
 
+BETA_BITS = 8
+"""Of a layer norm's beta, beyond those of what it writes."""
+LARGEST_GAMMA_FRAC = 16
 Folded = FoldedLayer[NDArray[Any]]
 
 
@@ -21,37 +25,63 @@ def tick_rate(folded: Folded, tick_ms: float) -> NDArray[np.complex128]:
     return (folded.rate * tick_ms).astype(np.complex128, copy=False)
 
 
-def mode_rows(matrix: Floats) -> Floats:
-    """(2P, H) planar to (P, 2H): real and imaginary row of a mode side by side."""
-    return np.concatenate(np.split(matrix, 2), axis=1)
+def layer_decays(
+    folded: Folded, tick_ms: float, formats: LayerFormats, widths: Widths
+) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
+    """Codes of the decays' complements, (J, P) each; of real modes without imaginary parts, (J, 0)."""
+    rate = tick_rate(folded, tick_ms)
+    digits = gap_digits(rate, formats.state_width)
+    re, im, exponent = decay_table(rate, digits, widths.decay, formats.state_width)
+    return re, im[:, :0] if folded.parts == 1 else im, exponent
+
+
+def mode_rows(matrix: Floats, parts: int) -> Floats:
+    """(2P, H) planar to (P, 2H): real and imaginary row of a mode side by side; of real modes (P, H) as it is."""
+    return np.concatenate(np.split(matrix, parts), axis=1)
 
 
 def read_columns(output: Floats, formats: LayerFormats) -> Floats:
-    """C, (O, 2P), for codes in place of values: its columns absorb the modes' exponents."""
-    shift = np.tile(formats.state_frac - formats.read_shift, 2)
-    return np.ldexp(output, -shift)
+    """C, (O, 2P) or (O, P), for codes in place of values: its columns absorb the modes' exponents."""
+    shift = formats.state_frac - formats.read_shift
+    return np.ldexp(output, -np.tile(shift, output.shape[1] // len(shift)))
 
 
 def layer_fracs(folded: Folded, geometry: Geometry, formats: LayerFormats, widths: Widths, method: str) -> LayerFracs:
     """Exponents of a layer, from its folded weights (float64 arrays)."""
-    u_pooled, x_pooled = geometry.pooled(formats.u), geometry.pooled(formats.input)
-    multiplier = skip = None
+    u_pooled, x_pooled, read = (
+        geometry.pooled(formats.u),
+        geometry.pooled(formats.input),
+        geometry.sampled(formats.read),
+    )
+    norm = skip = gamma = feedthrough = None
     if folded.norm is not None:
-        limit = useful_frac(formats.input, formats.u)
-        multiplier = row_fracs(folded.norm.multiplier[:, None], widths.norm, "max", limit)
+        limit = useful_frac(*formats.normed(geometry))
+        norm = row_fracs(folded.norm.multiplier[:, None], widths.norm, "max", limit)
+    if folded.affine is not None:
+        gamma = row_fracs(folded.affine.multiplier[None], widths.norm, "max", LARGEST_GAMMA_FRAC)
     if folded.skip is not None and formats.skip is not None:
         skip = row_fracs(folded.skip.weight, widths.skip, method, useful_frac(x_pooled, formats.skip))
-    through = folded.feedthrough if folded.feedthrough.ndim == 2 else folded.feedthrough[:, None]
-    through_fracs = row_fracs(through, widths.feedthrough, method, useful_frac(u_pooled, formats.out.sums))
     columns = read_columns(folded.output, formats)
-    outputs = row_fracs(columns, widths.output, method, useful_frac(formats.read, formats.out.sums))
-    # A finer D would shift C's sums out of 32 bits; a row of zeros has no exponent of its own and must not coarsen D.
-    outputs = np.where(columns.any(axis=1), outputs, through_fracs + u_pooled.frac - formats.read.frac)
+    outputs = row_fracs(columns, widths.output, method, useful_frac(read, formats.sums))
+    if folded.feedthrough is not None:
+        through = folded.feedthrough if folded.feedthrough.ndim == 2 else folded.feedthrough[:, None]
+        found = row_fracs(through, widths.feedthrough, method, useful_frac(u_pooled, formats.sums))
+        # A finer D would shift C's sums out of 32 bits; a row of zeros has no exponent of its own and must not
+        # coarsen D.
+        outputs = np.where(columns.any(axis=1), outputs, found + u_pooled.frac - read.frac)
+        feedthrough = np.minimum(found, outputs + read.frac - u_pooled.frac)
+    gates, form = [], formats.input
+    for layer, output in zip(folded.gates, formats.gates, strict=True):
+        gates.append(row_fracs(layer.weight, widths.gate, method, useful_frac(form, output)))
+        form = output
+    rows = mode_rows(folded.input, folded.parts)
     return LayerFracs(
-        multiplier=multiplier,
-        input=row_fracs(mode_rows(folded.input), widths.input, method, useful_frac(formats.u, formats.state_frac)),
+        norm=norm,
+        input=row_fracs(rows, widths.input, method, useful_frac(formats.u, formats.state_frac)),
         output=outputs,
-        feedthrough=np.minimum(through_fracs, outputs + formats.read.frac - u_pooled.frac),
+        feedthrough=feedthrough,
         gate=row_fracs(folded.gate, widths.gate, method, formats.out.finest(len(folded.gate))),
         skip=skip,
+        gamma=gamma,
+        gates=tuple(gates),
     )

@@ -21,7 +21,6 @@ from ..lowering import DeadZone, Report, dead_zones
 from .float_values import float_values
 from .frozen import FrozenS5Classifier
 from .model import QuantS5Classifier
-from .output import Gated
 from .report import STATES, growing_modes, report
 
 
@@ -54,4 +53,4 @@ class S5Family(Family[S5Classifier, QuantS5Classifier, FrozenS5Classifier]):
 
     def float_values(self, model: S5Classifier, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
         """See `Family.float_values`."""
-        return float_values(model, Gated(), program, inputs)
+        return float_values(QuantS5Classifier, model, program, inputs)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...models.s5.classifier import EventClassifier
 from ...program import Program
 from ...program.nodes import DiagonalSSM
 from ...train.data.inputs import Inputs
-from ..output import Output
 from ..tracing import STATE
-from .observe import observe
+from .formats import GATE_NAMES
+from .model import Events, FrozenModelOfEvents, QuantEventClassifier
+from .observe import observe, observed
 
-EDGES = {"u": "norm", "output": "out"}
-"""Nodes that are called otherwise than their values."""
+AROUND = (*GATE_NAMES, "linear", "skip", "total")
+"""Values that are called as their nodes are."""
 
 
 class _Kept(dict[str, NDArray[np.float64]]):
@@ -39,9 +37,9 @@ class _Collector:
 
 
 class _Layer:
-    def __init__(self, kept: _Kept, path: str, behind: Iterable[str]) -> None:
-        names = ("u", *behind, "skip", "output")
-        self.edges = {edge: kept.collector(f"{path}/{EDGES.get(edge, edge)}") for edge in names}
+    def __init__(self, kept: _Kept, path: str, reads: str, behind: Iterable[str]) -> None:
+        names = {"u": reads, "output": f"{path}/out"} | {name: f"{path}/{name}" for name in (*behind, *AROUND)}
+        self.edges = {edge: kept.collector(node) for edge, node in names.items()}
         self.states = kept.collector(f"{path}/ssm{STATE}")
 
 
@@ -49,25 +47,31 @@ class _Network:
     def __init__(self, kept: _Kept, program: Program, behind: Iterable[str]) -> None:
         names = {"input": "dense", "embedded": "encoder", "readout": "readout"}
         self.edges = {edge: kept.collector(node) for edge, node in names.items()}
-        paths = [node.name.removesuffix("/ssm") for node in program if isinstance(node, DiagonalSSM)]
-        self.layers = [_Layer(kept, path, behind) for path in paths]
+        spaces = [node for node in program if isinstance(node, DiagonalSSM)]
+        self.layers = [_Layer(kept, node.name.removesuffix("/ssm"), node.inputs[0], behind) for node in spaces]
 
 
 def float_values(
-    model: EventClassifier[Any], output: Output[Any], program: Program, inputs: Inputs
+    kind: type[QuantEventClassifier[Events, FrozenModelOfEvents]], model: Events, program: Program, inputs: Inputs
 ) -> dict[str, NDArray[np.float64]]:
     """What the float model holds where ``program`` has a node, for one sample as a batch of one.
+
+    Args:
+        kind: of its QAT models.
+        model: the float model.
+        program: lowered from it.
+        inputs: of the sample.
 
     Returns:
         (events at the node's rate, channels) by node; states of a DiagonalSSM, real then imaginary, under
         ``<name>:state``; the last value of the read-out and the decoder, (1, channels).
     """
-    kept = _Kept()
-    tokens, dt, lengths, pool_dt = inputs.events()
-    with torch.no_grad():
-        logits = observe(
-            model.double().eval(), output, _Network(kept, program, output.shown), tokens, dt, lengths, pool_dt
-        )
+    kept, output = _Kept(), kind.output_of(model)
+    model.double().eval()
+    layers = observed(kind.folds(model), kind.geometries(model), model.layers)
+    shown = _Network(kept, program, output.shown)
+    logits = observe(model, layers, output, shown, *inputs.events(), all_time=kind.all_time)
+    tokens, _, lengths, _ = inputs.events()
     values = dict(kept)
     if model.config.token_input:  # observe shows the whole table there
         values["embedding"] = values.pop("encoder")[tokens[0, : int(lengths[0])].numpy()]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...program.formats import Format
 from ...program.nodes import (
     Add,
     BatchNorm,
@@ -26,7 +27,7 @@ from ...program.nodes import (
 from ...train.data.inputs import Inputs
 from ..frozen import FrozenModel, NodeTable, bias_of, values_of, weight_of
 from ..nodes import DENSE
-from ..operations import LayerNormTerms
+from ..operations import OwnNorm
 from ..output import QuantizedOutput
 from ..scan import DecayTable
 from ..tracing import Recorder
@@ -34,9 +35,9 @@ from .fold import FoldedLinear, FoldedNorm
 from .formats import Geometry, LayerFormats, NetworkFormats
 from .network import QuantizedLayer, QuantizedNetwork, run_network
 from .output import GatedOutput, frozen_gated
+from .reading import frozen_batch_norm, frozen_own_norm, frozen_reading, gate_layers
 
 FrozenOutput = Callable[[NodeTable, str, torch.device], QuantizedOutput]
-POOLINGS = {"first": "last", "mean": "avgpool", "time": "timepool"}
 HEADS = {"mean": "pool", "time": "timepool", "last": "last"}
 
 
@@ -109,6 +110,7 @@ def _quantized_network(
         encoder_bias=bias,
         layers=layers,
         head=HEADS[readout.mode],
+        all_time=readout.mode != "time" or readout.inputs[1] != readout.inputs[2],
         decoder=weight_of(decoder, 0, device),
         decoder_bias=bias_of(decoder, device),
         logits=decoder.output,
@@ -120,46 +122,70 @@ def _quantized_network(
 def _quantized_layer(ssm: DiagonalSSM, table: NodeTable, output: FrozenOutput, device: torch.device) -> QuantizedLayer:
     path = ssm.name.removesuffix("/ssm")
     out = output(table, path, device)
-    sums = table.get(Linear, f"{path}/{out.sums}")
-    skip, pool = table.find(Linear, f"{path}/skip"), table.find(EventPool, f"{path}/u_pool")
-    source = table.find(LayerNorm, f"{path}/norm") or table.get(BatchNorm, f"{path}/norm")
-    norm: LayerNormTerms | FoldedNorm[Tensor]
-    if isinstance(source, LayerNorm):
-        norm = LayerNormTerms(source.size, source.root_shift, source.epsilon)
-    else:
-        frac = source.shift.astype(np.int64) + source.output.frac  # of the accumulator
-        multiplier = values_of(source.multiplier, frac - source.format.frac, device)
-        norm = FoldedNorm(multiplier, values_of(source.bias, frac, device))
-    stride, pooling = (1, "last") if pool is None else (pool.window, POOLINGS[pool.mode])
-    shift = ssm.drive_shift
+    inner = table.find(LayerNorm, f"{path}/{out.sums}")
+    sums = table.get(Linear, f"{path}/{out.sums if inner is None else 'linear'}")
+    skip, state = table.find(Linear, f"{path}/skip"), table.find(EventPool, f"{path}/state")
+    pool = table.find(EventPool, f"{path}/skip_pool") or table.find(EventPool, f"{path}/u_pool")
+    reading, before, input, u = frozen_reading(table, path, device)
+    total = table.find(Add, f"{path}/total")
+    joined = table.get(Add, f"{path}/out") if total is None else total
+    after, after_kind, output_format = _after(table, path, joined, device)
+    shift = ssm.channel_shift
     return QuantizedLayer(
-        geometry=Geometry(path.replace("/", "."), stride, pooling, ssm.discretization, False, False),
+        geometry=Geometry(
+            path=path.replace("/", "."),
+            stride=1 if state is None else state.window,
+            pooling="first" if pool is None else pool.mode,
+            sampling="first" if state is None else state.mode,
+            discretization=ssm.discretization,
+            before=before,
+            inside=None if inner is None else "layer",
+            after=after_kind,
+            residual=len(joined.inputs) > 1,
+        ),
         formats=LayerFormats(
-            input=source.format,
-            u=source.output,
+            input=input,
+            u=u,
             out=out.formats,
             skip=None if skip is None else skip.output,
-            output=table.get(Add, f"{path}/out").output,
+            output=output_format,
             state_width=ssm.state_width,
             state_frac=ssm.state_frac.astype(np.int64),
             read_shift=ssm.read_shift,
+            linear=None if inner is None else inner.format,
+            total=None if total is None else total.output,
+            gates=tuple(node.output for node in gate_layers(table, path)),
         ),
-        norm=norm,
-        drive=torch.cat([values_of(codes, shift - ssm.format.frac, device) for codes in (ssm.input_re, ssm.input_im)]),
-        drive_bias=torch.cat([values_of(codes, shift, device) for codes in (ssm.bias_re, ssm.bias_im)]),
+        reading=reading,
+        drive=values_of(np.concatenate([ssm.input_re, ssm.input_im]), shift - ssm.format.frac, device),
+        drive_bias=values_of(np.concatenate([ssm.bias_re, ssm.bias_im]), shift, device),
         table=DecayTable(
             *(
                 torch.from_numpy(codes.astype(np.int64)).to(device)
                 for codes in (ssm.decay_re, ssm.decay_im, ssm.decay_exponent)
             )
         ),
-        rate=torch.zeros(ssm.modes, dtype=torch.complex128, device=device),
+        rate=torch.zeros(ssm.modes, dtype=torch.float64 if ssm.real else torch.complex128, device=device),
         output=weight_of(sums, 0, device),
-        feedthrough=weight_of(sums, 1, device),
+        feedthrough=weight_of(sums, 1, device) if len(sums.inputs) > 1 else None,
         bias=bias_of(sums, device),
         out=out,
         skip=None if skip is None else _linear(skip, device),
+        inside=None if inner is None else frozen_own_norm(inner, device),
+        after=after,
     )
+
+
+def _after(
+    table: NodeTable, path: str, joined: Add, device: torch.device
+) -> tuple[OwnNorm | FoldedNorm[Tensor] | None, str | None, Format]:
+    """The norm behind a layer's sum, its kind, and the format of what the layer leaves."""
+    own, scaled = table.find(LayerNorm, f"{path}/out"), table.find(BatchNorm, f"{path}/out")
+    if own is not None:
+        return frozen_own_norm(own, device), "layer", own.output
+    if scaled is not None:
+        return frozen_batch_norm(scaled, device), "batch", scaled.output
+    return None, None, joined.output
 
 
 def _linear(node: Linear, device: torch.device) -> FoldedLinear[Tensor]:

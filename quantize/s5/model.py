@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from ...errors import PumiceError
 from ...models.modules import ModuleDict, ModuleList
+from ...models.real_s5.classifier import RealS5Classifier
 from ...models.s5.classifier import EventClassifier, S5Classifier
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ...program.nodes import DenseInput, Embedding, Linear, Node, TokenInput
@@ -19,32 +21,34 @@ from ..codes import Floats
 from ..config import QuantizationConfig
 from ..exponents import row_fracs, table_frac, useful_frac
 from ..nodes import DENSE, Operand, decoder_node, dense_input, embedding_node, linear_node, token_input
+from ..operations import Dropout
 from ..output import Output
 from ..qat_model import QATModel
 from ..quantizers import QuantActivation, TensorQuantizer, edge_format, set_edge
 from ..straight_through import quantize_bias
 from .derive import Edges, input_nodes, layer_nodes, readout
-from .fold import fold_linear
+from .fold import Fold, fold_layer, fold_linear
 from .formats import Geometry, NetworkFormats
 from .frozen import FrozenEventClassifier, FrozenS5Classifier
 from .layer import QuantLayer
 from .network import QuantizedNetwork, run_network
-from .observe import NetworkObserver, observe
+from .observe import LayerObserver, NetworkObserver, Observed, observe, observed
 from .output import Gated
 
 DEFAULT_TICK_MS = 0.5
 LARGEST_EXTRA = 12  # of a read-out
+POOLINGS = {"last": "first", "avgpool": "mean", "timepool": "time"}
 LAYER_WIDTHS = (
     "input", "output", "feedthrough", "gate", "skip", "norm", "activation", "state", "read", "decay", "residual",
 )  # fmt: skip
 
 
-Events = TypeVar("Events", bound=EventClassifier[Any])
+Events = TypeVar("Events", bound=EventClassifier[Any] | RealS5Classifier)
 FrozenModelOfEvents = TypeVar("FrozenModelOfEvents", bound=FrozenEventClassifier)
 
 
 class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents]):
-    """The QAT model of an `EventClassifier`; see `QATModel`.
+    """The QAT model of a state-space classifier of events; see `QATModel`.
 
     Attributes:
         frozen: the frozen models.
@@ -59,19 +63,21 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
     """
 
     frozen: type[FrozenModelOfEvents]
+    all_time: ClassVar[bool] = True
+    """Whether the time of head "timepool" is that of all events, and not of the complete windows."""
 
     def __init__(self, model: Events, config: QuantizationConfig, timing: Timing) -> None:
         super().__init__(model, config, timing)
         self.tick_us = round(tick_ms_of(config, timing.tick_ms) * 1000)
         self.weight_us = config.pool_tick_us
         widths, method = config.widths, self.config.calibration.method
-        geometries = list(layer_geometries(model))
+        geometries = list(self.geometries(model))
         self.output = self.output_of(model)
         named = {*LAYER_WIDTHS, *self.output.edges.values(), *self.output.constants}
         config.check_layers({geometry.path: named for geometry in geometries})
         self.layers = ModuleList(
-            QuantLayer(layer, geometry, config.layer(geometry.path), method, self.output)
-            for layer, geometry in zip(model.layers, geometries, strict=True)
+            QuantLayer(fold, geometry, config.layer(geometry.path), method, self.output, self.dropout_of(model))
+            for fold, geometry in zip(self.folds(model), geometries, strict=True)
         )
         first = model.embedding if model.config.token_input else model.encoder
         self.embedding = TensorQuantizer(first.weight.shape, widths.embedding, per_row=not model.config.token_input)
@@ -85,6 +91,21 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
     def output_of(cls, model: Events) -> Output[Any]:
         """What follows the state space of the model's layers."""
 
+    @classmethod
+    @abstractmethod
+    def geometries(cls, model: Events) -> Iterator[Geometry]:
+        """Where each layer lies and what it is made of, in order."""
+
+    @classmethod
+    @abstractmethod
+    def folds(cls, model: Events) -> Iterator[Fold]:
+        """What folds each layer, in order."""
+
+    @classmethod
+    @abstractmethod
+    def dropout_of(cls, model: Events) -> Dropout:
+        """Of all layers."""
+
     @property
     def tick_ms(self) -> float:
         """Length of a tick."""
@@ -92,12 +113,17 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
 
     def observer(self) -> NetworkObserver:
         """See `QATModel.observer`."""
-        modes = {layer.geometry.path: len(layer.state_frac) for layer in self.layers}
-        return NetworkObserver(modes, self.output.edges)
+        return NetworkObserver(
+            [LayerObserver(layer.geometry.path, len(layer.state_frac), tuple(layer.edges)) for layer in self.layers]
+        )
 
     def observe(self, observer: NetworkObserver, inputs: Inputs) -> None:
         """See `QATModel.observe`."""
-        observe(self.model.eval(), self.output, observer, *inputs.events())
+        observe(self.model.eval(), self.observed(), self.output, observer, *inputs.events(), all_time=self.all_time)
+
+    def observed(self) -> list[Observed]:
+        """What calibration runs: the float layers, folded, in order."""
+        return observed(self.folds(self.model), [layer.geometry for layer in self.layers], self.model.layers)
 
     def set_formats(self, observer: NetworkObserver) -> None:
         """See `QATModel.set_formats`; it needs at least one complete window."""
@@ -142,7 +168,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         formats = self.formats()
         frozen = bool(self.scales_frozen)
         layers = tuple(
-            layer.quantized(layer_formats, frozen, self.tick_ms)
+            layer.quantized(layer_formats, frozen, self.tick_ms, self.model.decoder.weight.dtype)
             for layer, layer_formats in zip(self.layers, formats.layers, strict=True)
         )
         if not frozen:
@@ -160,6 +186,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
             encoder_bias=bias,
             layers=layers,
             head=self.model.config.head,
+            all_time=self.all_time,
             decoder=self.decoder(decoder.weight),
             decoder_bias=quantize_bias(decoder.bias, decoder_frac.expand(len(decoder.bias))),
             logits=None,
@@ -203,12 +230,12 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
                 fracs,
                 layer.widths,
                 self.tick_ms,
-                LAYER_NORM_EPSILON,
                 self.output,
             )
             yield from nodes
         decoder, residual = self.model.decoder, formats.layers[-1].output
-        yield readout(config.head, edges, full_rate_weight, residual, formats.readout, decoder.in_features)
+        total = full_rate_weight if self.all_time else edges.weight
+        yield readout(config.head, edges, total, residual, formats.readout, decoder.in_features)
         yield decoder_node(
             "readout",
             formats.readout,
@@ -229,7 +256,29 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
             self.embedding.set_frac(row_fracs(_array(self.model.encoder), widths.embedding, method, useful))
 
 
-class QuantS5Classifier(QuantEventClassifier[S5Classifier, FrozenS5Classifier]):
+S5Events = TypeVar("S5Events", bound=EventClassifier[Any])
+
+
+class QuantS5Layers(QuantEventClassifier[S5Events, FrozenModelOfEvents]):
+    """The QAT model of an `EventClassifier`, whose state space is that of S5."""
+
+    @classmethod
+    def geometries(cls, model: S5Events) -> Iterator[Geometry]:
+        """See `QuantEventClassifier.geometries`."""
+        return layer_geometries(model)
+
+    @classmethod
+    def folds(cls, model: S5Events) -> Iterator[Fold]:
+        """See `QuantEventClassifier.folds`."""
+        return (partial(fold_layer, layer) for layer in model.layers)
+
+    @classmethod
+    def dropout_of(cls, model: S5Events) -> Dropout:
+        """See `QuantEventClassifier.dropout_of`."""
+        return Dropout(model.config.dropout)
+
+
+class QuantS5Classifier(QuantS5Layers[S5Classifier, FrozenS5Classifier]):
     """The QAT model of an `S5Classifier`."""
 
     frozen = FrozenS5Classifier
@@ -237,7 +286,7 @@ class QuantS5Classifier(QuantEventClassifier[S5Classifier, FrozenS5Classifier]):
     @classmethod
     def output_of(cls, model: S5Classifier) -> Gated:
         """See `QuantEventClassifier.output_of`."""
-        return Gated()
+        return Gated(model.config.activation)
 
 
 def tick_ms_of(config: QuantizationConfig, data_tick_ms: float | None) -> float:
@@ -268,8 +317,12 @@ def layer_geometries(model: EventClassifier[Any]) -> Iterator[Geometry]:
             yield Geometry(
                 path=f"stages.{i}.layers.{j}",
                 stride=layer.pool.stride,
-                pooling=config.pooling,
+                pooling=POOLINGS[config.pooling],
+                sampling="first",
                 discretization=config.discretization,
+                before=None if config.norm == "none" else config.norm,
+                residual=config.residual,
+                epsilon=LAYER_NORM_EPSILON,
                 pools_gap=len(stage.layers) > 1 or later,
                 pools_weight=config.head == "timepool" or (later and config.pooling == "timepool"),
             )

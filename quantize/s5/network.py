@@ -11,15 +11,16 @@ from torch.nn.functional import embedding, linear
 from ...errors import PumiceError
 from ...program.clock import ticks
 from ...program.formats import Format
-from ..operations import LayerNormTerms, Times, layer_norm, pool, read_out, shared_dropout, token_index
+from ..operations import NO_DROPOUT, Dropout, OwnNorm, Times, layer_norm, pool, read_out, token_index
 from ..output import QuantizedOutput
 from ..quantizers import Quantizers, store
 from ..rounding import pow2_quantize
 from ..scan import DecayTable, quantized_scan
 from ..straight_through import require_finite
-from ..tracing import NOTHING, Recorder
+from ..tracing import NOTHING, STATE, Recorder
 from .fold import FoldedLinear, FoldedNorm
 from .formats import Geometry, LayerFormats, NetworkFormats
+from .reading import Reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,33 +30,37 @@ class QuantizedLayer:
     Attributes:
         geometry: where the layer lies.
         formats: of its edges.
-        norm: of layer norm, or (H,) each of batch norm.
-        drive: (2P, H), to the state's units.
+        reading: what the state space reads.
+        drive: (2P, H), to the state's units; (P, H) of real modes, and likewise below.
         drive_bias: (2P,).
         table: decays.
-        rate: (P,) complex, a tick's exponent; for the gradient alone.
+        rate: (P,) complex or real, a tick's exponent; for the gradient alone.
         output: (O, 2P), from what is read of the state's codes.
-        feedthrough: (H,) or (O, H).
+        feedthrough: (H,) or (O, H), or None.
         bias: (O,).
         out: what follows C x + D u.
         skip: (O, H) and (O,), or None.
-        dropout: probability while training.
+        inside: of the norm behind C x + D u, or None.
+        after: of the norm behind the layer's sum, or None.
+        dropout: while training.
         quantizers: of edges, in place of plain rounding and saturation.
     """
 
     geometry: Geometry
     formats: LayerFormats
-    norm: LayerNormTerms | FoldedNorm[Tensor]
+    reading: Reading
     drive: Tensor
     drive_bias: Tensor
     table: DecayTable
     rate: Tensor
     output: Tensor
-    feedthrough: Tensor
+    feedthrough: Tensor | None
     bias: Tensor
     out: QuantizedOutput
     skip: FoldedLinear[Tensor] | None
-    dropout: float = 0.0
+    inside: OwnNorm | None = None
+    after: OwnNorm | FoldedNorm[Tensor] | None = None
+    dropout: Dropout = NO_DROPOUT
     quantizers: Quantizers | None = None
 
     def store(self, edge: str, x: Tensor, format: Format) -> Tensor:
@@ -73,6 +78,7 @@ class QuantizedNetwork:
         encoder_bias: (H,) for dense input, else None.
         layers: all stages in a row.
         head: "pool", "timepool" or "last".
+        all_time: whether the time of head "timepool" is that of all events, and not of the complete windows.
         decoder, decoder_bias: (C, H), (C,).
         logits: the format of the logits, None where they are not traced.
         tick_us: length of a tick.
@@ -85,6 +91,7 @@ class QuantizedNetwork:
     encoder_bias: Tensor | None
     layers: tuple[QuantizedLayer, ...]
     head: str
+    all_time: bool
     decoder: Tensor
     decoder_bias: Tensor
     logits: Format | None
@@ -139,6 +146,9 @@ def run_network(
         index = None
     formats = network.formats
     residual = formats.layers[-1].output
+    if not network.all_time:
+        real = torch.arange(x.shape[1], device=x.device) < times.lengths.unsqueeze(1)
+        total_weight = (times.weight * real).sum(1)
     value = read_out(x, times, total_weight, network.head, residual, formats.readout)
     record("readout", value, formats.readout)
     logits = linear(value, network.decoder, network.decoder_bias)
@@ -164,13 +174,15 @@ def run_layer(
     def at(table: Tensor) -> Tensor:
         return table if index is None else embedding(index, table)
 
-    if isinstance(c.norm, LayerNormTerms):
-        u = layer_norm(x, c.norm, formats.input, formats.u)
-    else:
-        u = c.store("u", x * c.norm.multiplier + c.norm.offset, formats.u)
+    def show(own: str, value: Tensor, format: Format) -> None:
+        if record.listens:
+            record(name(own), at(value), format)
+
+    u = c.reading.run(x, formats, c.quantizers, show)
     drive = at(linear(u, c.drive, c.drive_bias))
     u = at(u)
-    record(name("norm"), u, formats.u)
+    record(geometry.drive, u, formats.u)
+    sampled = stride if geometry.sampling == "first" and not record.listens else 1
     states = quantized_scan(
         drive,
         times.gap,
@@ -179,32 +191,61 @@ def run_layer(
         formats.state.min,
         formats.state.max,
         hold=geometry.discretization == "zoh",
-        sample_every=1 if record.listens else stride,
+        sample_every=sampled,
     ).states
-    record(name("ssm") + ":state", states, formats.state)
+    record(name("ssm") + STATE, states, formats.state)
     states = pow2_quantize(states * 2.0**-formats.read_shift, 0, formats.read.width)
     record(name("ssm"), states, formats.read)
-    if record.listens and stride > 1:
-        states = states[:, : states.shape[1] // stride * stride : stride]
     x = at(x)
     if stride > 1:
-        mode, window = geometry.pooling, stride
-        u = pool(u, times.weight, window, mode, formats.u)
-        x = pool(x, times.weight, window, mode, formats.input)
-        times = times.pooled(window)
-        record(name("state"), states, formats.read)
-        record(name("u_pool"), u, geometry.pooled(formats.u))
-        record(name("skip_pool"), x, geometry.pooled(formats.input))
-    through = u * c.feedthrough if c.feedthrough.dim() == 1 else linear(u, c.feedthrough)
-    sums = c.store(c.out.sums, linear(states, c.output, c.bias) + through, formats.out.sums)
+        if sampled == 1:
+            states = pool(states, times.weight, stride, geometry.sampling, formats.read)
+        record(name("state"), states, geometry.sampled(formats.read))
+        if c.feedthrough is not None:
+            u = pool(u, times.weight, stride, geometry.pooling, formats.u)
+            record(name("u_pool"), u, geometry.pooled(formats.u))
+        if geometry.residual:
+            x = pool(x, times.weight, stride, geometry.pooling, formats.input)
+            record(name("skip_pool"), x, geometry.pooled(formats.input))
+        times = times.pooled(stride)
+    sums = linear(states, c.output, c.bias)
+    if c.feedthrough is not None:
+        sums = sums + (u * c.feedthrough if c.feedthrough.dim() == 1 else linear(u, c.feedthrough))
+    gated = c.out.run(_behind(c, sums, record), name, training, record)
+    return _joined(c, x, c.dropout(gated, training), record), times
+
+
+def _behind(c: QuantizedLayer, sums: Tensor, record: Recorder) -> Tensor:
+    """C x + D u as it is stored, behind the norm inside where there is one."""
+    formats, name = c.formats, c.geometry.node
+    if c.inside is not None and formats.linear is not None:
+        sums = c.store("linear", sums, formats.linear)
+        record(name("linear"), sums, formats.linear)
+        sums = layer_norm(sums, c.inside.terms, formats.linear, formats.out.sums, c.inside.affine)
+    else:
+        sums = c.store(c.out.sums, sums, formats.out.sums)
     record(name(c.out.sums), sums, formats.out.sums)
-    gated = c.out.run(sums, name, training, record)
+    return sums
+
+
+def _joined(c: QuantizedLayer, x: Tensor, gated: Tensor, record: Recorder) -> Tensor:
+    """The residual stream that the layer leaves, from the pooled one that it read."""
+    formats, name = c.formats, c.geometry.node
     if c.skip is not None and formats.skip is not None:
         x = c.store("skip", linear(x, *c.skip), formats.skip)
         record(name("skip"), x, formats.skip)
-    x = c.store("output", x + shared_dropout(gated, c.dropout, training), formats.output)
+    x = x + gated if c.geometry.residual else gated
+    if c.after is not None and formats.total is not None:
+        x = c.store("total", x, formats.total)
+        record(name("total"), x, formats.total)
+        if isinstance(c.after, OwnNorm):
+            x = layer_norm(x, c.after.terms, formats.total, formats.output, c.after.affine)
+        else:
+            x = c.store("output", x * c.after.multiplier + c.after.offset, formats.output)
+    else:
+        x = c.store("output", x, formats.output)
     record(name("out"), x, formats.output)
-    return x, times
+    return x
 
 
 def _embed(

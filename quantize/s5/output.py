@@ -1,15 +1,17 @@
-"""What a layer of S5 computes behind its state space: GELU and a gate."""
+"""What a layer of S5 computes behind its state space: an activation and a gate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gelu, linear
+from torch.nn.functional import gelu, linear, relu
 
+from ...models.real_s5.layer import RealS5Layer
 from ...models.s5.layer import SequenceLayer
 from ...program.formats import Format
 from ...program.nodes import Linear, Lookup, Node
@@ -18,19 +20,40 @@ from ..config import Widths
 from ..exponents import useful_frac
 from ..frozen import NodeTable, bias_of, values_of, weight_of
 from ..nodes import Operand, gated_node, linear_node, lookup_node, product_format
-from ..operations import lookup, shared_dropout, table_values
+from ..operations import NO_DROPOUT, Dropout, lookup, table_values
 from ..output import Name, Output, OutputFormats, QuantizedOutput
 from ..quantizers import Quantizers, store
 from ..tables import SIGMOID
 from ..tracing import Recorder
 
+GatedLayer = SequenceLayer | RealS5Layer
+
+
+class Activation(NamedTuple):
+    """What a layer applies before its gate.
+
+    Attributes:
+        node: the name of its node.
+        function: of a tensor; of its table, the one of the same name in `tables.FUNCTIONS`.
+    """
+
+    node: str
+    function: Callable[[Tensor], Tensor]
+
+
+ACTIVATIONS = {
+    "gelu": Activation("gelu", partial(gelu, approximate="tanh")),
+    "gelu_erf": Activation("gelu", gelu),
+    "relu": Activation("relu", relu),
+}
+
 
 @dataclass(frozen=True)
 class GatedFormats(OutputFormats):
-    """Formats of y = C x + D u, of its GELU, and of the gate."""
+    """Formats of y = C x + D u, of its activation, and of the gate."""
 
     y: Format
-    gelu: Format
+    activated: Format
     gate: Format
 
     @property
@@ -41,7 +64,7 @@ class GatedFormats(OutputFormats):
     @property
     def mixes(self) -> Format:
         """See `OutputFormats.mixes`."""
-        return self.gelu
+        return self.activated
 
     @property
     def gated(self) -> Format:
@@ -50,36 +73,38 @@ class GatedFormats(OutputFormats):
 
     def finest(self, rows: int) -> int:
         """See `OutputFormats.finest`."""
-        return useful_frac(self.gelu, self.gate)
+        return useful_frac(self.activated, self.gate)
 
 
 @dataclass(frozen=True, eq=False)
 class GatedOutput(QuantizedOutput):
-    """y = C x + D u times sigmoid(gate(gelu(y))).
+    """y = C x + D u, or the norm of that, times sigmoid(gate(activation(y))).
 
     Attributes:
         formats: of its edges.
+        activation: a name in `ACTIVATIONS`.
         gate, gate_bias: (O, O), (O,).
-        gelu, sigmoid: tables over the codes of y and of the gate.
-        dropout: probability while training.
+        table, sigmoid: over the codes of y and of the gate.
+        dropout: while training.
         quantizers: of edges, in place of plain rounding and saturation.
     """
 
     sums: ClassVar[str] = "y"
     formats: GatedFormats
+    activation: str
     gate: Tensor
     gate_bias: Tensor
-    gelu: Tensor
+    table: Tensor
     sigmoid: Tensor
-    dropout: float = 0.0
+    dropout: Dropout = NO_DROPOUT
     quantizers: Quantizers | None = None
 
     def run(self, sums: Tensor, name: Name, training: bool, record: Recorder) -> Tensor:
         """See `QuantizedOutput.run`."""
-        formats = self.formats
-        activated = lookup(sums, gelu(sums, approximate="tanh"), self.gelu, formats.y)
-        record(name("gelu"), activated, formats.gelu)
-        mixed = linear(shared_dropout(activated, self.dropout, training), self.gate, self.gate_bias)
+        formats, activation = self.formats, ACTIVATIONS[self.activation]
+        activated = lookup(sums, activation.function(sums), self.table, formats.y)
+        record(name(activation.node), activated, formats.activated)
+        mixed = linear(self.dropout(activated, training), self.gate, self.gate_bias)
         gate = store(self.quantizers, "gate", mixed, formats.gate)
         record(name("gate"), gate, formats.gate)
         sigmoid = lookup(gate, torch.sigmoid(gate), self.sigmoid, formats.gate)
@@ -89,22 +114,31 @@ class GatedOutput(QuantizedOutput):
         return gated
 
 
-class Gated(Output[SequenceLayer]):
-    """See `Output`."""
+class Gated(Output[GatedLayer]):
+    """See `Output`.
+
+    Args:
+        activation: a name in `ACTIVATIONS`.
+        shared: whether dropout has one mask for all times.
+    """
 
     sums = "y"
-    edges: ClassVar[Mapping[str, str]] = {"y": "activation", "gelu": "activation", "gate": "activation"}
-    shown = ("y", "gelu", "gate")
+
+    def __init__(self, activation: str = "gelu", shared: bool = True) -> None:
+        self.activation, self.shared = activation, shared
+        self._node = ACTIVATIONS[activation].node
+        self.shown = ("y", self._node, "gate")
+        self.edges = dict.fromkeys(self.shown, "activation")
 
     def formats(self, edges: Mapping[str, Format]) -> GatedFormats:
         """See `Output.formats`."""
-        return GatedFormats(edges["y"], edges["gelu"], edges["gate"])
+        return GatedFormats(edges["y"], edges[self._node], edges["gate"])
 
-    def values(self, layer: SequenceLayer, sums: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def values(self, layer: GatedLayer, sums: Tensor) -> Iterator[tuple[str, Tensor]]:
         """See `Output.values`."""
         yield "y", sums
-        activated = gelu(sums, approximate="tanh")
-        yield "gelu", activated
+        activated = ACTIVATIONS[self.activation].function(sums)
+        yield self._node, activated
         gate = layer.gate(activated)
         yield "gate", gate
         sigmoid = torch.sigmoid(gate)
@@ -123,11 +157,12 @@ class Gated(Output[SequenceLayer]):
         device = weights[0].device
         return GatedOutput(
             formats=formats,
+            activation=self.activation,
             gate=weights[0],
             gate_bias=weights[1],
-            gelu=table_values("gelu", formats.y, formats.gelu, device),
+            table=table_values(self.activation, formats.y, formats.activated, device),
             sigmoid=table_values("sigmoid", formats.gate, SIGMOID, device),
-            dropout=dropout,
+            dropout=Dropout(dropout, self.shared),
             quantizers=quantizers,
         )
 
@@ -142,8 +177,9 @@ class Gated(Output[SequenceLayer]):
     ) -> Iterator[Node]:
         """See `Output.nodes`."""
         weight, bias = weights
-        yield lookup_node(name("gelu"), source, "gelu", formats.y, formats.gelu, len(bias))
-        operand = Operand(name("gelu"), formats.gelu, weight, widths.gate, fracs)
+        activated = name(self._node)
+        yield lookup_node(activated, source, self.activation, formats.y, formats.activated, len(bias))
+        operand = Operand(activated, formats.activated, weight, widths.gate, fracs)
         yield linear_node(name("gate"), [operand], bias, formats.gate)
         yield lookup_node(name("sigmoid"), name("gate"), "sigmoid", formats.gate, SIGMOID, len(bias))
         yield gated_node(name, formats.y, len(bias))
@@ -151,12 +187,15 @@ class Gated(Output[SequenceLayer]):
 
 def frozen_gated(table: NodeTable, path: str, device: torch.device) -> GatedOutput:
     """From the nodes of the layer at ``path``."""
-    y, gate = table.get(Linear, f"{path}/y"), table.get(Linear, f"{path}/gate")
-    gelu_, sigmoid = table.get(Lookup, f"{path}/gelu"), table.get(Lookup, f"{path}/sigmoid")
+    gate, sigmoid = table.get(Linear, f"{path}/gate"), table.get(Lookup, f"{path}/sigmoid")
+    names = dict.fromkeys(activation.node for activation in ACTIVATIONS.values())
+    found = [node for name in names if (node := table.find(Lookup, f"{path}/{name}")) is not None]
+    activated = found[0] if found else table.get(Lookup, f"{path}/gelu")
     return GatedOutput(
-        formats=GatedFormats(y.output, gelu_.output, gate.output),
+        formats=GatedFormats(activated.format, activated.output, gate.output),
+        activation=activated.function,
         gate=weight_of(gate, 0, device),
         gate_bias=bias_of(gate, device),
-        gelu=values_of(gelu_.table, gelu_.output.frac, device),
+        table=values_of(activated.table, activated.output.frac, device),
         sigmoid=values_of(sigmoid.table, sigmoid.output.frac, device),
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-import torch
+import numpy as np
 
 from ...program import Program
 from ...program.nodes import DiagonalSSM
 from ..lowering import DecayingStates, LayerReport, Report, clipped, dead_zones, registers, wide
-from .model import QuantEventClassifier, QuantS5Classifier
+from .formats import GATE_NAMES
+from .model import QuantEventClassifier
 
 STATES = DecayingStates({"": "state"}, "lengthen quantize.tick_ms, or train with a larger dt_min")
 
@@ -40,11 +41,11 @@ class S5LayerReport(LayerReport):
 
 def growing_modes(qat: QuantEventClassifier[Any, Any]) -> dict[str, list[int]]:
     """Modes of each layer whose real part is not below 0: the program holds their magnitude."""
-    rates = {layer.geometry.path: layer.layer.ssm.rates() for layer in qat.layers}
-    return {path: torch.nonzero(rate.real >= 0).flatten().tolist() for path, rate in rates.items()}
+    rates = {layer.geometry.path: layer.folded().rate for layer in qat.layers}
+    return {path: np.flatnonzero(rate.real >= 0).tolist() for path, rate in rates.items()}
 
 
-def lowering_report(qat: QuantS5Classifier, program: Program) -> list[S5LayerReport]:
+def lowering_report(qat: QuantEventClassifier[Any, Any], program: Program) -> list[S5LayerReport]:
     """One entry a layer."""
     growing = growing_modes(qat)
     zones = {zone.layer: zone for zone in dead_zones(program.nodes, STATES, growing)}
@@ -55,7 +56,7 @@ def lowering_report(qat: QuantS5Classifier, program: Program) -> list[S5LayerRep
         ssm = program[name("ssm")]
         assert isinstance(ssm, DiagonalSSM)
         zone = zones[path]
-        linear = [what for what in ("y", "gate", "skip") if name(what) in program.by_name]
+        linear = [what for what in (*GATE_NAMES, "linear", "y", "gate", "skip") if name(what) in program.by_name]
         entries.append(
             {
                 "layer": path,
@@ -71,7 +72,7 @@ def lowering_report(qat: QuantS5Classifier, program: Program) -> list[S5LayerRep
     return entries
 
 
-def report(qat: QuantS5Classifier, program: Program) -> Report:
+def report(qat: QuantEventClassifier[Any, Any], program: Program) -> Report:
     """See `Family.report`."""
     entries = lowering_report(qat, program)
     columns = {

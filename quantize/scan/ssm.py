@@ -16,7 +16,10 @@ IMPLEMENTATIONS = {"numba": scan_numba, "torch": scan_loop}
 
 
 class DecayTable(NamedTuple):
-    """Codes of the decays' complements, ``d_j = a**(2**j) - 1 = (re + i im) 2**-exponent``; integers, (J, P) each."""
+    """Codes of the decays' complements, ``d_j = a**(2**j) - 1 = (re + i im) 2**-exponent``; integers, (J, P) each.
+
+    Of real modes ``decay_im`` is (J, 0).
+    """
 
     decay_re: Tensor
     decay_im: Tensor
@@ -25,7 +28,13 @@ class DecayTable(NamedTuple):
     def complement(self) -> Tensor:
         """d as float64 values, planar (J, 2P): exact, and so is their product with a state's codes."""
         unit = pow2(-self.decay_exponent, torch.empty(0, dtype=torch.float64, device=self.decay_re.device))
-        return torch.cat([self.decay_re * unit, self.decay_im * unit], dim=1)
+        turning = torch.zeros_like(unit) if self.real else self.decay_im * unit
+        return torch.cat([self.decay_re * unit, turning], dim=1)
+
+    @property
+    def real(self) -> bool:
+        """Whether the modes are real."""
+        return self.decay_im.numel() == 0
 
 
 class SSMTrace(NamedTuple):
@@ -67,7 +76,8 @@ def quantized_scan(
             ``(B u + b) 2**state_frac``, not yet rounded.
         gaps: (B, L) integers >= 0 in ticks, clipped to ``2**J - 1`` here.
         table: the decays.
-        rate: (P,) complex, Lambda * step * tick; used by the backward pass alone.
+        rate: (P,) complex, Lambda * step * tick; used by the backward pass alone. Real where the modes are, whose drive
+            and states are (B, L, P) real.
         state_min: lowest code of a state.
         state_max: highest code.
         hold: zoh, the drive being ``(B u / Lambda) 2**state_frac``; an event with gap 0 then changes nothing.
@@ -79,13 +89,15 @@ def quantized_scan(
         PumiceError: an implementation that is unknown or does not fit the device.
     """
     scan = choose(IMPLEMENTATIONS, implementation, drive.device.type == "cpu")
-    is_complex = drive.is_complex()
-    if is_complex:
+    is_complex, table = drive.is_complex(), DecayTable(*table)
+    if table.real:  # the kernels' states are complex
+        drive, rate = torch.cat([drive, torch.zeros_like(drive)], dim=2), torch.complex(rate, torch.zeros_like(rate))
+        initial = None if initial is None else torch.cat([initial, torch.zeros_like(initial)], dim=1)
+    elif is_complex:
         drive = _planar(drive)
         initial = None if initial is None else _planar(initial)
     if initial is None:
         initial = drive.new_zeros(drive.shape[0], drive.shape[2])
-    table = DecayTable(*table)
     longest = (1 << len(table.decay_re)) - 1
     states, saturations = scan(
         drive,
@@ -99,6 +111,8 @@ def quantized_scan(
     )
     if is_complex:
         states = torch.complex(*states.chunk(2, dim=-1))
+    elif table.real:
+        states = states[..., : states.shape[-1] // 2]
     return SSMTrace(states, saturations)
 
 

@@ -14,13 +14,13 @@ from ...train.data.inputs import Inputs
 from ..s5.float_values import float_values as values_of_events
 from ..spiking_output import potentials
 from ..tracing import STATE
-from .output import SpikingEvents
+from .model import QuantSpikingS5
 
 
 def float_values(model: SpikingS5, program: Program, inputs: Inputs) -> Mapping[str, NDArray[np.float64]]:
     """See `Family.float_values`."""
     tau = model.config.tau
-    values = values_of_events(model, SpikingEvents(tau), program, inputs)
+    values = values_of_events(QuantSpikingS5, model, program, inputs)
     for name in [name for name in values if name.endswith("/current")]:
         held = potentials(torch.from_numpy(values[name]), tau)
         values[name.removesuffix("current") + "neurons" + STATE] = held.numpy()

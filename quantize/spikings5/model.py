@@ -7,7 +7,7 @@ import torch
 from ...models.spikings5.network import SpikingS5
 from ..frozen import NodeTable
 from ..s5.frozen import FrozenEventClassifier
-from ..s5.model import QuantEventClassifier
+from ..s5.model import QuantS5Layers
 from ..spiking_output import SpikingOutput, frozen_spiking
 from .output import SpikingEvents
 
@@ -21,7 +21,7 @@ class FrozenSpikingS5(FrozenEventClassifier):
         return frozen_spiking(table, path, device)
 
 
-class QuantSpikingS5(QuantEventClassifier[SpikingS5, FrozenSpikingS5]):
+class QuantSpikingS5(QuantS5Layers[SpikingS5, FrozenSpikingS5]):
     """The QAT model of a `SpikingS5`. Its neurons follow the exact recurrence."""
 
     frozen = FrozenSpikingS5

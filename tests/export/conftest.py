@@ -8,6 +8,8 @@ import pytest
 import torch
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
+from pumice.models.real_s5.classifier import RealS5Classifier
+from pumice.models.real_s5.config import RealS5Config
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
 from pumice.models.spikings5.config import SpikingS5Config
@@ -83,10 +85,12 @@ def make_samples():
 def lowered():
     """``lowered(spiking=False, **settings)``: a float model with random norms, 6 samples, their batch, the program."""
 
-    def make(seed=0, spiking=False, **settings):
+    def make(seed=0, spiking=False, real=False, **settings):
         generator = torch.Generator().manual_seed(seed)
         base = {"num_classes": 5, "vocab": 20, "d_model": 12, "d_ssm": 8, "block_size": 4, "stride": 4}
         kinds = (SpikingS5, SpikingS5Config) if spiking else (S5Classifier, S5Config)
+        if real:
+            kinds, base = (RealS5Classifier, RealS5Config), {key: base[key] for key in base if key != "block_size"}
         config = kinds[1](**{**base, **settings})
         model = kinds[0](config, generator).eval()
         with torch.no_grad():

@@ -12,6 +12,8 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from pumice.models.adlif.config import AdLIFConfig
 from pumice.models.adlif.network import AdLIFNetwork
+from pumice.models.real_s5.classifier import RealS5Classifier
+from pumice.models.real_s5.config import RealS5Config
 from pumice.models.s5.classifier import S5Classifier
 from pumice.models.s5.config import S5Config
 from pumice.models.spikings5.config import SpikingS5Config
@@ -31,16 +33,19 @@ TICK_US = 500
 BASE = {"num_classes": 5, "vocab": 20, "d_model": 8, "d_ssm": 8, "block_size": 4, "stride": 4}
 
 
-def make_model(seed=0, spiking=False, **settings):
+def make_model(seed=0, spiking=False, real=False, **settings):
     """A float model with random norms and biases."""
     generator = torch.Generator().manual_seed(seed)
-    if spiking:
+    if real:
+        base = {name: value for name, value in BASE.items() if name != "block_size"}
+        model = RealS5Classifier(RealS5Config(**{**base, **settings}), generator).eval()
+    elif spiking:
         model = SpikingS5(SpikingS5Config(**{**BASE, **settings}), generator).eval()
     else:
         model = S5Classifier(S5Config(**{**BASE, **settings}), generator).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name or "bias" in name:
+            if "norm" in name or "bias" in name or (real and name.endswith(".D")):
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
             if name.endswith("ln_vth"):
                 parameter.uniform_(-1.5, 0.5, generator=generator)

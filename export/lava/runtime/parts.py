@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....program import Program, ProgramError
-from ....program.nodes import GAP, GAP_FORMAT, HIDDEN, QUERY, SPIKES, TOTAL, LoihiLIF, Node, Readout
+from ....program.nodes import GAP, GAP_FORMAT, HIDDEN, QUERY, SPIKES, TOTAL, WEIGHT, LoihiLIF, Node, Readout
 from .evaluator import STATEFUL
 from .stateless import STATELESS
 
@@ -81,7 +81,9 @@ def split(program: Program) -> list[Part]:
             )
     value = program.value_input.name
     gap, pool_gap = _gap_inputs(program)
-    total_gap = next((node.edge(TOTAL) for node in program.read_outs), "")
+    # The time of complete windows alone arrives with the weights.
+    totals = (node.edge(TOTAL) for node in program.read_outs if node.edge(TOTAL) != node.edge(WEIGHT))
+    total_gap = next(totals, "")
     parts: list[Part] = []
     for name, nodes in _groups(program):
         value_out = _output(program, name, nodes)

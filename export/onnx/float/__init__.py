@@ -11,10 +11,11 @@ from torch import nn
 
 from ....errors import PumiceError
 from ....models.adlif.network import AdLIFNetwork
+from ....models.real_s5.classifier import RealS5Classifier
 from ....models.s5.classifier import S5Classifier
 from ....models.spikings5.network import SpikingS5
 from ....models.spikingssm.network import SpikingSSM
-from . import adlif, s5, spikingssm, steps
+from . import adlif, real_s5, s5, spikingssm, steps
 
 
 class Writer(NamedTuple):
@@ -34,6 +35,7 @@ class Writer(NamedTuple):
 
 WRITERS: dict[type[nn.Module], Writer] = {
     S5Classifier: Writer(s5.build_float_sequence, s5.outputs),
+    RealS5Classifier: Writer(real_s5.build_float_sequence, s5.outputs),
     SpikingS5: Writer(s5.build_float_sequence, s5.outputs),
     AdLIFNetwork: Writer(adlif.build_float_sequence, adlif.outputs, steps.agreement),
     SpikingSSM: Writer(spikingssm.build_float_sequence, spikingssm.outputs, steps.agreement),

@@ -16,6 +16,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from ....models.real_s5.classifier import RealS5Classifier
 from ....models.s5.classifier import EventClassifier
 from ....models.s5.layer import EventLayer, SequenceLayer
 from ....models.s5.norm import MaskedBatchNorm
@@ -44,9 +45,14 @@ def build_float_step(model: EventClassifier[Any], class_names: Sequence[str]) ->
     """One event of a batch of streams in float32: ``token`` (B,) or ``value`` (B, d), ``dt`` (B,) ms, ``pool_dt`` (B,)
     ms where timepool is used, ``valid`` (B,), states in and out, ``logits`` (B, C).
     """
+    return build_step(Network, model, class_names)
+
+
+def build_step(kind: type[Network], model: Any, class_names: Sequence[str]) -> onnx.ModelProto:
+    """One event of a batch of streams, as ``kind`` writes it."""
     graph = Graph("float_step")
     event = EventGraph(graph)
-    network = _Network(model, event)
+    network = kind(model, event)
     network.write_event()
     graph.output(network.write_query(event), "logits", ["batch", model.config.num_classes])
     for state in event.states:
@@ -58,22 +64,27 @@ def build_float_sequence(model: EventClassifier[Any], class_names: Sequence[str]
     """Whole samples in float32, as ``EventClassifier.forward``: inputs as the step's with a length axis; both axes are
     dynamic; ``logits`` (B, C) after the last valid event.
     """
+    return build_sequence(Network, model, class_names)
+
+
+def build_sequence(kind: type[Network], model: Any, class_names: Sequence[str]) -> onnx.ModelProto:
+    """Whole samples, as ``kind`` writes their events."""
     body = Graph("event", prefix=BODY_PREFIX)
     event = EventGraph(body)
-    network = _Network(model, event)
+    network = kind(model, event)
     network.write_event()
     graph, final = over_events("float_sequence", body, event, {})
     graph.output(network.write_query(final), "logits", ["batch", model.config.num_classes])
     return _finish(graph, network, "Whole samples, padded and marked by valid, through a Scan over events", class_names)
 
 
-def _finish(graph: Graph, network: _Network, what: str, class_names: Sequence[str]) -> onnx.ModelProto:
+def _finish(graph: Graph, network: Network, what: str, class_names: Sequence[str]) -> onnx.ModelProto:
     properties = {"class_names": json.dumps(list(class_names)), "arithmetic": "float32"}
     return finish(graph, properties, f"{what}: the float model, for reference", _DOCS, network.docs)
 
 
 @dataclass(frozen=True)
-class _Times:
+class Times:
     """Intervals (B, 1) that travel from layer to layer, and the rate at which they are valid; empty: not read."""
 
     dt: str
@@ -81,10 +92,12 @@ class _Times:
     rate: int
 
 
-class _Network:
+class Network:
     """Writes one event of a model."""
 
-    def __init__(self, model: EventClassifier[Any], event: EventGraph) -> None:
+    model: Any
+
+    def __init__(self, model: EventClassifier[Any] | RealS5Classifier, event: EventGraph) -> None:
         self.model, self.config, self.event = model, model.config, event
         self.docs: dict[str, str] = {}
         self.weighs = "timepool" in (model.config.pooling, model.config.head)
@@ -100,15 +113,22 @@ class _Network:
         event.begin(graph.input("valid", np.bool_, ["batch"]))
         graph.scope = "input"
         value = self._input()
-        now = _Times(self._interval("dt"), self._interval("pool_dt") if self.weighs else "", 1)
-        if self.config.head == "timepool":
-            self._add("readout/time", now.pool_dt, 1, now.rate)
-        layers = [
+        now = Times(self._interval("dt"), self._interval("pool_dt") if self.weighs else "", 1)
+        self.pass_time(now)
+        self.write_layers(self.named_layers(), value, now)
+
+    def named_layers(self) -> list[tuple[str, Any]]:
+        """The layers in order, with the names of their scopes."""
+        return [
             (f"stages/{i}/layers/{j}", layer)
             for i, stage in enumerate(self.model.stages)
             for j, layer in enumerate(stage.layers)
         ]
-        self._layers(layers, value, now)
+
+    def pass_time(self, now: Times) -> None:
+        """Take the time of an event at the full rate."""
+        if self.config.head == "timepool":
+            self._add("readout/time", now.pool_dt, 1, now.rate)
 
     def write_query(self, event: EventGraph) -> str:
         """Logits from the states after the event."""
@@ -125,25 +145,26 @@ class _Network:
                 divisor = graph.op("Where", passed, time, graph.op("Mul", count, graph.like(TIME_EPSILON, count)))
             total = graph.op("Div", total, divisor)
         graph.scope = "decoder"
-        return _affine(graph, total, self.model.decoder)
+        return affine_of(graph, total, self.model.decoder)
 
     def _input(self) -> str:
         graph, model = self.graph, self.model
         if not self.config.token_input:
             value = graph.input("value", _FLOAT, ["batch", self.config.in_features])
-            return _affine(graph, value, model.encoder)
+            return affine_of(graph, value, model.encoder)
         token = graph.input("token", np.int64, ["batch"])
         column = graph.op("Unsqueeze", token, graph.constant([1], np.int64), dtype=np.int64)
         known = graph.op("Where", self.event.valid(1), column, graph.like(0, column))
         index = graph.op("Squeeze", known, graph.constant([1], np.int64), dtype=np.int64)
-        return graph.op("Gather", _constant(graph, model.embedding.weight), index, dtype=_FLOAT, axis=0)
+        return graph.op("Gather", constant_of(graph, model.embedding.weight), index, dtype=_FLOAT, axis=0)
 
     def _interval(self, name: str) -> str:
         graph = self.graph
         interval = graph.input(name, _FLOAT, ["batch"])
         return graph.op("Unsqueeze", interval, graph.constant([1], np.int64), dtype=_FLOAT)
 
-    def _layers(self, layers: Sequence[tuple[str, EventLayer]], value: str, now: _Times) -> None:
+    def write_layers(self, layers: Sequence[tuple[str, Any]], value: str, now: Times) -> None:
+        """These layers and the read-out, from the value that they read."""
         if not layers:
             self._read_out(value, now)
             return
@@ -151,10 +172,10 @@ class _Network:
         stride = layer.pool.stride
         self.graph.scope = path
         self.docs[path] = _describe(layer)
-        u = _normalize(self.graph, layer.norm, value)
+        u = normalize(self.graph, layer.norm, value)
         x = self._state_space(path, layer, u, now)
         if stride == 1:
-            self._layers(others, self._combine(path, layer, value, u, self._read(layer, x), now.rate), now)
+            self.write_layers(others, self._combine(path, layer, value, u, self._read(layer, x), now.rate), now)
             return
         self._collect(path, layer, value, u, x, now)
         with self.event.when(now.rate * stride):
@@ -162,18 +183,18 @@ class _Network:
             after = self.event.after
             pooled_x, pooled_u = self._close(path, layer)
             out = self._combine(path, layer, pooled_x, pooled_u, after[f"{path}/latched"], now.rate * stride)
-            times = _Times(after[f"{path}/dt"], after.get(f"{path}/pool_dt", ""), now.rate * stride)
-            self._layers(others, out, times)
+            times = Times(after[f"{path}/dt"], after.get(f"{path}/pool_dt", ""), now.rate * stride)
+            self.write_layers(others, out, times)
 
-    def _state_space(self, path: str, layer: EventLayer, u: str, now: _Times) -> str:
+    def _state_space(self, path: str, layer: EventLayer, u: str, now: Times) -> str:
         """``x <- decay x + B u``, or ``decay (x + B u / Lambda) - B u / Lambda`` for zoh; (B, 2 P) planar."""
         graph, ssm = self.graph, layer.ssm
         with torch.no_grad():
             rates, matrix = ssm.rates(), ssm.input_matrix()
         modes = len(rates)
-        drive = graph.op("MatMul", u, _constant(graph, matrix.T))
-        size = graph.op("Exp", graph.op("Mul", now.dt, _constant(graph, rates.real)))
-        angle = graph.op("Mul", now.dt, _constant(graph, rates.imag))
+        drive = graph.op("MatMul", u, constant_of(graph, matrix.T))
+        size = graph.op("Exp", graph.op("Mul", now.dt, constant_of(graph, rates.real)))
+        angle = graph.op("Mul", now.dt, constant_of(graph, rates.imag))
         real, imaginary = (graph.op("Mul", size, graph.op(kind, angle)) for kind in ("Cos", "Sin"))
         old = self.event.open(Carried(f"{path}/x", (2 * modes,), _FLOAT))
         hold = ssm.discretization == "zoh"
@@ -189,9 +210,9 @@ class _Network:
 
     def _read(self, layer: EventLayer, x: str) -> str:
         with torch.no_grad():
-            return self.graph.op("MatMul", x, _constant(self.graph, layer.ssm.output_matrix().T))
+            return self.graph.op("MatMul", x, constant_of(self.graph, layer.ssm.output_matrix().T))
 
-    def _collect(self, path: str, layer: EventLayer, value: str, u: str, x: str, now: _Times) -> None:
+    def _collect(self, path: str, layer: EventLayer, value: str, u: str, x: str, now: Times) -> None:
         """Take the event into its window."""
         event, graph, pooling = self.event, self.graph, layer.pool.pooling
         first = event.first(now.rate, layer.pool.stride)
@@ -228,19 +249,27 @@ class _Network:
 
     def _combine(self, path: str, layer: EventLayer, x: str, u: str, read: str, rate: int) -> str:
         """Feedthrough, what follows it, and the skip path."""
-        graph, feedthrough = self.graph, layer.ssm.D
-        if feedthrough.dim() == 1:
-            direct = graph.op("Mul", u, _constant(graph, feedthrough))
-        else:
-            direct = graph.op("MatMul", u, _constant(graph, feedthrough.T))
-        y = graph.op("Add", read, direct)
+        graph, y = self.graph, self.directly(read, u, layer.ssm.D)
         if isinstance(layer, SpikingEventLayer):
             added = self._spike(path, layer, y, rate)
         else:
-            gate = _affine(graph, graph.op("Gelu", y, approximate="tanh"), cast(SequenceLayer, layer).gate)
+            gated = cast(SequenceLayer, layer)
+            activated = graph.op("Relu", y) if gated.activation == "relu" else graph.op("Gelu", y, approximate="tanh")
+            gate = affine_of(graph, activated, gated.gate)
             added = graph.op("Mul", y, graph.op("Sigmoid", gate))
-        skip = x if layer.skip is None else _affine(graph, x, layer.skip)
-        return graph.op("Add", skip, added)
+        if not layer.residual:
+            return added
+        return graph.op("Add", x if layer.skip is None else affine_of(graph, x, layer.skip), added)
+
+    def directly(self, read: str, u: str, feedthrough: Tensor | None) -> str:
+        """C x + D u, from C x; without D as it is."""
+        if feedthrough is None:
+            return read
+        if feedthrough.dim() == 1:
+            direct = self.graph.op("Mul", u, constant_of(self.graph, feedthrough))
+        else:
+            direct = self.graph.op("MatMul", u, constant_of(self.graph, feedthrough.T))
+        return self.graph.op("Add", read, direct)
 
     def _spike(self, path: str, layer: SpikingEventLayer, y: str, rate: int) -> str:
         """Neurons, which make a step where an event of this rate is valid, and the GLU of their spikes."""
@@ -248,16 +277,16 @@ class _Network:
         with torch.no_grad():
             scale = layer.scale()
         old = event.open(Carried(f"{path}/u", (width,), _FLOAT))
-        current = graph.op("Mul", y, _constant(graph, scale))
+        current = graph.op("Mul", y, constant_of(graph, scale))
         reached = graph.op("Add", graph.op("Mul", old, graph.like(layer.neuron.tau, old)), current)
         spiked = graph.op("GreaterOrEqual", reached, graph.like(1, reached))
         event.keep_unless_valid(f"{path}/u", graph.op("Where", spiked, graph.like(0, reached), reached), rate)
         parts = [graph.fresh("y"), graph.fresh("gate")]
-        mixed = _affine(graph, graph.cast(spiked, _FLOAT), layer.mixing)
+        mixed = affine_of(graph, graph.cast(spiked, _FLOAT), layer.mixing)
         value, gate = graph.ops("Split", mixed, outputs=parts, dtypes=[_FLOAT] * 2, axis=1, num_outputs=2)
         return graph.op("Mul", value, graph.op("Sigmoid", gate))
 
-    def _read_out(self, value: str, now: _Times) -> None:
+    def _read_out(self, value: str, now: Times) -> None:
         event, graph = self.event, self.graph
         graph.scope = "readout"
         width = self.model.decoder.in_features
@@ -274,24 +303,29 @@ class _Network:
         self.event.keep_unless_valid(name, self.graph.op("Add", old, value), rate)
 
 
-def _constant(graph: Graph, tensor: Tensor) -> str:
+def constant_of(graph: Graph, tensor: Tensor) -> str:
+    """A float32 constant."""
     return graph.constant(tensor.detach().cpu().numpy(), _FLOAT)
 
 
-def _affine(graph: Graph, tensor: str, layer: nn.Linear) -> str:
-    product = graph.op("MatMul", tensor, _constant(graph, layer.weight.T))
-    return product if layer.bias is None else graph.op("Add", product, _constant(graph, layer.bias))
+def affine_of(graph: Graph, tensor: str, layer: nn.Linear) -> str:
+    """A linear layer."""
+    product = graph.op("MatMul", tensor, constant_of(graph, layer.weight.T))
+    return product if layer.bias is None else graph.op("Add", product, constant_of(graph, layer.bias))
 
 
-def _normalize(graph: Graph, norm: nn.Module, tensor: str) -> str:
+def normalize(graph: Graph, norm: nn.Module | None, tensor: str) -> str:
+    """A norm in evaluation mode, or none."""
+    if norm is None:
+        return tensor
     if isinstance(norm, MaskedBatchNorm):
         with torch.no_grad():
             mean, variance = norm.running_mean, norm.running_var
             scale = norm.weight * torch.rsqrt(variance + norm.eps)
             offset = norm.bias - mean * scale
-        return graph.op("Add", graph.op("Mul", tensor, _constant(graph, scale)), _constant(graph, offset))
+        return graph.op("Add", graph.op("Mul", tensor, constant_of(graph, scale)), constant_of(graph, offset))
     plain = cast(nn.LayerNorm, norm)
-    parameters = _constant(graph, plain.weight), _constant(graph, plain.bias)
+    parameters = constant_of(graph, plain.weight), constant_of(graph, plain.bias)
     return graph.op("LayerNormalization", tensor, *parameters, dtype=_FLOAT, axis=-1, epsilon=float(plain.eps))
 
 
@@ -311,7 +345,12 @@ def float_feed(tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor) -> 
 
 
 def outputs(
-    session: Session, model: EventClassifier[Any], tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor
+    session: Session,
+    model: EventClassifier[Any] | RealS5Classifier,
+    tokens: Tensor,
+    dt: Tensor,
+    lengths: Tensor,
+    pool_dt: Tensor,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The logits (B, C) in onnxruntime and in torch."""
     found = session.run(float_feed(tokens, dt, lengths, pool_dt))["logits"]

@@ -37,18 +37,19 @@ def readout(node: Readout, edges: Edges, tally: Tally) -> None:
     count, size = len(x), node.size
     last = min(count, node.window)
     moved = max(count - 1, 0) * size
+    passing = len(edges.inputs(node)[-1])
     sums = {"mean": x.size + count, "time": x.size, "window": max(last - 1, 0) * size, "forget": 2 * moved, "last": 0}
     op(tally, "add", "sum", sums[node.mode])
     if node.mode == "forget":
         op(tally, "multiply", "difference", moved)
     if node.mode == "time":
         op(tally, "multiply", "weighting", x.size)
-        op(tally, "add", "time", edges.events)
+        op(tally, "add", "time", passing)
     if node.mode in ("mean", "time", "window"):
         op(tally, "divide", "mean", size)
     read, written = {
         "mean": ((count + 1) * (size + 1), count * (size + 1)),
-        "time": ((count + 1) * size + edges.events + 1, count * size + edges.events),
+        "time": ((count + 1) * size + passing + 1, count * size + passing),
         "window": (last * size, x.size),
         "forget": (moved + size, x.size),
         "last": (size, x.size),

@@ -51,7 +51,7 @@ def _decays(node: DiagonalSSM, edges: Edges, u: np.ndarray, gap: np.ndarray, tal
     zoh, form = node.discretization == "zoh", node.state_format
     x = saturate(before + drive, form)[0] if zoh else before
     result = register_bits(node.decay_accumulator)
-    bits = node.modes * (node.parts * node.decay_width + SHIFT_BITS)
+    bits = node.decays * (node.parts * node.decay_width + SHIFT_BITS)
     for digit in range(node.digits):
         chosen = (gap >> digit) & 1 == 1
         held, steps = x[chosen], int(chosen.sum()) * modes

@@ -52,8 +52,9 @@ def readout(node: Readout, edges: Edges, tally: Tally) -> None:
         widths = (GAP_FORMAT.width, node.format.width)
         tally.add("multiply", "weighting", widths, 64, x.size, np.count_nonzero((x != 0) & (weight != 0)))
         tally.add("add", "weighted sum", (64, 64), 64, x.size)
-        tally.add("add", "time", (64, 64), 64, edges.events)
-        bits = 64 * (count * size + edges.events)
+        passing = len(edges.inputs(node)[2])
+        tally.add("add", "time", (64, 64), 64, passing)
+        bits = 64 * (count * size + passing)
         tally.move(state_read=bits + 64 * (size + 1), state_written=bits)
     if node.mode == "window":
         tally.add("add", "sum", (64, 64), 64, max(last - 1, 0) * size)

@@ -163,7 +163,6 @@ def brute_linear(brute, node, inputs, runs):
 def brute_force(program, trace):
     brute = Brute()
     rows = dict(trace.values)
-    events = len(rows[program.value_input.name])
     for node in program:
         if program.rates[node.name] == QUERY:  # read once, after the last event
             rows[node.name] = rows[node.name][-1:]
@@ -192,7 +191,7 @@ def brute_force(program, trace):
         elif isinstance(node, EventPool):
             brute_pool(brute, node, inputs[0], inputs[-1])
         elif isinstance(node, Readout):
-            brute_readout(brute, node, inputs[0], inputs[1] if node.mode == "time" else None, events)
+            brute_readout(brute, node, inputs[0], inputs[1] if node.mode == "time" else None, len(inputs[-1]))
         elif type(node).__name__ == "Add":
             for _ in output.flat:
                 brute.op(node, "add", "sum", len(inputs) - 1, len(inputs) - 1)
@@ -245,9 +244,10 @@ def counted(counts):
     real=st.booleans(),
     normed=st.booleans(),
     sampled=st.sampled_from(["first", "last", "mean", "time"]),
+    all_time=st.booleans(),
 )
-def test_equals_brute_force(seed, events, real, normed, sampled):
-    program = random_program(seed, width=3, real=real, normed=normed, sampled=sampled)
+def test_equals_brute_force(seed, events, real, normed, sampled, all_time):
+    program = random_program(seed, width=3, real=real, normed=normed, sampled=sampled, all_time=all_time)
     (trace,) = reference.run(program, [random_sample(program, seed, events + 2)])
     counts, brute = count(program, [trace]), brute_force(program, trace)
     expected = {key: [int(v) for v in value] for key, value in brute.operations.items() if any(value)}

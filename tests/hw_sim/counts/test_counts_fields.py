@@ -342,7 +342,8 @@ def check(program, sample):
 @pytest.mark.parametrize("pooling", POOLS)
 def test_every_field_of_every_window(mode, pooling):
     for norm, stride in zip((*NORMS, "affine"), (2, 3, 4), strict=True):
-        program = random_program(3, readout=mode, pool=pooling, norm=norm, stride=stride, stages=2, width=3, modes=2)
+        kinds = {"readout": mode, "pool": pooling, "norm": norm, "all_time": stride != 3}
+        program = random_program(3, stride=stride, stages=2, width=3, modes=2, **kinds)
         for events in (0, 1, 13):
             check(program, random_sample(program, 1, events))
 

@@ -202,7 +202,7 @@ def test_tokens_outside_the_vocabulary(build):
     made = build()
     tokens = made.batch[0].clone()
     tokens[0, 0] = 20
-    with pytest.raises(PumiceError, match="this model knows 0 to 19"):
+    with pytest.raises(PumiceError, match="the model knows 0 to 19"):
         made.qat.freeze()(tokens, *made.batch[1:])
 
 

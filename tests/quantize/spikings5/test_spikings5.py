@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from pumice.program.nodes import DiagonalSSM, DrivenLIF
 from pumice.program.random.programs import random_sample
 from pumice.program.random.spiking import random_spiking_events
 from pumice.quantize.families import FAMILIES, lower
-from pumice.quantize.s5.fold import exact_layer
+from pumice.quantize.s5.fold import exact_layer, fold_layer
 from pumice.quantize.spikings5.model import FrozenSpikingS5
 from pumice.quantize.spikings5.report import zones
 
@@ -112,7 +114,7 @@ def test_the_threshold_is_folded_into_all_that_reaches_a_neuron(build, norm):
     """C, D and what a layer norm's beta gives D: the folded sums are those of the layer over its threshold."""
     made = build({"spiking": True, "norm": norm, "expansion": 2})
     layer = made.model.double().stages[1].layers[0]
-    folded = exact_layer(layer, "0")
+    folded = exact_layer(partial(fold_layer, layer), "0")
     rng = np.random.default_rng(0)
     n, x = rng.normal(size=8), rng.normal(size=2 * len(folded.rate))
     u = n if norm == "batch" else n * layer.norm.weight.detach().numpy() + layer.norm.bias.detach().numpy()
