@@ -56,6 +56,12 @@ class RealS5Layer(nn.Module):
         """What the SSM reads of x (..., H_in)."""
         return x if self.input_gate is None else x * torch.sigmoid(self.input_gate(x))
 
+    def gate_layers(self) -> list[nn.Linear]:
+        """The linear layers of the gate on u, in order: none, one, or two where it is of low rank."""
+        if self.input_gate is None:
+            return []
+        return list(self.input_gate) if isinstance(self.input_gate, nn.Sequential) else [self.input_gate]
+
     def combine(self, pooled_x: Tensor, y: Tensor, real: Tensor) -> Tensor:
         """Norm and gate the SSM's pooled output y (..., H_out) and add the skip path from pooled_x (..., H_in).
 
@@ -83,7 +89,7 @@ def _norm(kind: str, width: int) -> Norm | None:
     return MaskedBatchNorm(width) if kind == "batch" else nn.LayerNorm(width, eps=LAYER_NORM_EPSILON)
 
 
-def _input_gate(width: int, rank: int | None, generator: Generator) -> nn.Module | None:
+def _input_gate(width: int, rank: int | None, generator: Generator) -> nn.Linear | nn.Sequential | None:
     if rank is None:
         return None
     if rank == 0:

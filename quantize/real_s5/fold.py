@@ -20,7 +20,7 @@ def fold_real_layer(layer: RealS5Layer, dtype: torch.dtype) -> FoldedLayer[Tenso
     """
     if layer.ssm.B.dtype != dtype:
         layer = copy.deepcopy(layer).to(dtype)
-    ssm, config, gate = layer.ssm, layer.config, layer.gate
+    ssm, config = layer.ssm, layer.config
     output: Tensor = ssm.C
     feedthrough: Tensor | None = ssm.D
     bias = output.new_zeros(len(output))
@@ -44,15 +44,9 @@ def fold_real_layer(layer: RealS5Layer, dtype: torch.dtype) -> FoldedLayer[Tenso
         output=output,
         feedthrough=feedthrough,
         bias=bias,
-        gate=gate.weight,
-        gate_bias=gate.bias,
+        gate=layer.gate.weight,
+        gate_bias=layer.gate.bias,
         skip=None if layer.skip is None else fold_linear(layer.skip, dtype),
         affine=affine,
-        gates=_gates(layer.input_gate),
+        gates=tuple(FoldedLinear(gate.weight, gate.bias) for gate in layer.gate_layers()),
     )
-
-
-def _gates(gate: nn.Module | None) -> tuple[FoldedLinear[Tensor], ...]:
-    """The linear layers of the gate on u."""
-    layers = [] if gate is None else [module for module in gate.modules() if isinstance(module, nn.Linear)]
-    return tuple(FoldedLinear(layer.weight, layer.bias) for layer in layers)

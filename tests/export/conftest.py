@@ -82,8 +82,8 @@ def make_samples():
 
 
 @pytest.fixture(scope="session")
-def lowered():
-    """``lowered(spiking=False, **settings)``: a float model with random norms, 6 samples, their batch, the program."""
+def float_network():
+    """``float_network(spiking=False, real=False, **settings)``: a float model with random norms, 6 samples, a batch."""
 
     def make(seed=0, spiking=False, real=False, **settings):
         generator = torch.Generator().manual_seed(seed)
@@ -113,9 +113,20 @@ def lowered():
             pool_dt[row, : len(times)] = torch.from_numpy(gaps(times, 1) / 1000)
         tokens = tokens.long() if config.token_input else tokens
         batch = Inputs(tokens, dt, torch.tensor(lengths), pool_dt)
-        qat = prepare(model, QuantizationConfig(max_dead_zone=1.0), Timing(tick_ms=0.5))
-        program = lower(calibrate(qat, [batch]), tuple("abcde"))
-        return SimpleNamespace(model=model, samples=samples, batch=batch, program=program)
+        return SimpleNamespace(model=model, samples=samples, batch=batch)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def lowered(float_network):
+    """``lowered(...)``: the same with its program."""
+
+    def make(*args, **settings):
+        made = float_network(*args, **settings)
+        qat = prepare(made.model, QuantizationConfig(max_dead_zone=1.0), Timing(tick_ms=0.5))
+        made.program = lower(calibrate(qat, [made.batch]), tuple("abcde"))
+        return made
 
     return make
 

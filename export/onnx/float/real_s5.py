@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from torch import nn
 
 from ....errors import PumiceError
 from ....models.real_s5.classifier import RealS5Classifier
@@ -93,9 +92,8 @@ class RealNetwork(Network):
         gate = value
         if layer.input_gate is None:
             return value
-        for module in layer.input_gate.modules():
-            if isinstance(module, nn.Linear):
-                gate = affine_of(self.graph, gate, module)
+        for module in layer.gate_layers():
+            gate = affine_of(self.graph, gate, module)
         return self.graph.op("Mul", value, self.graph.op("Sigmoid", gate))
 
     def _state(self, path: str, layer: RealS5Layer, u: str, now: Times) -> str:
@@ -125,10 +123,10 @@ class RealNetwork(Network):
             later = graph.op("Where", event.valid(now.rate), graph.op("Add", old, value) if add else value, old)
             event.set(f"{path}/{name}", graph.op("Where", first, value, later))
 
-        weight = graph.like(1, now.dt)
-        if pooling == "timepool":
-            weight = graph.op("Add", now.pool_dt, graph.like(TIME_EPSILON, now.pool_dt))
         if pooling != "last":
+            weight = graph.like(1, now.dt)
+            if pooling == "timepool":
+                weight = graph.op("Add", now.pool_dt, graph.like(TIME_EPSILON, now.pool_dt))
             parts = {name: graph.op("Mul", part, weight) for name, part in parts.items()}
             collect("weight", weight, 1)
         collect("pooled_x", parts["pooled_x"], inputs, add=pooling != "last")

@@ -81,7 +81,7 @@ def test_every_parameter_learns(events, neuron):
 def test_settings_of_neurons_are_checked():
     with pytest.raises(PumiceError, match="neuron=gelu is unknown; choose one of sdn, bptt, sltt"):
         build(neuron="gelu")
-    with pytest.raises(PumiceError, match="no setting 'activation'"):
-        build(activation="spike")
+    with pytest.raises(PumiceError, match="activation=relu is for S5; spiking S5 has neurons there"):
+        build(activation="relu")
     with pytest.raises(PumiceError, match="d_ssm=6 is not a multiple"):
         build(d_ssm=6)
