@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import dropout, gelu, relu
@@ -60,7 +62,8 @@ class RealS5Layer(nn.Module):
         """The linear layers of the gate on u, in order: none, one, or two where it is of low rank."""
         if self.input_gate is None:
             return []
-        return list(self.input_gate) if isinstance(self.input_gate, nn.Sequential) else [self.input_gate]
+        parts = self.input_gate if isinstance(self.input_gate, nn.Sequential) else [self.input_gate]
+        return [cast(nn.Linear, part) for part in parts]
 
     def combine(self, pooled_x: Tensor, y: Tensor, real: Tensor) -> Tensor:
         """Norm and gate the SSM's pooled output y (..., H_out) and add the skip path from pooled_x (..., H_in).
