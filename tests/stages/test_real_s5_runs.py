@@ -30,7 +30,9 @@ def finished(small_run, tmp_path_factory):
     ssm = {"discretization": "async", "d_model": 8, "d_ssm": 8, "ssm_block_size": 4, "num_stages": 2, "dropout": 0.1}
     ssm |= {"num_layers_per_stage": 2, "classification_mode": "timepool", "prenorm": True, "batchnorm": False}
     ssm |= {"pooling_stride": 4, "pooling_mode": "timepool", "state_expansion_factor": 1}
-    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"ssm": ssm, "ssm_init": {"dt_min": 0.004}}}))
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump({"model": {"ssm": ssm, "ssm_init": {"dt_min": 0.004, "dt_max": 0.1}}})
+    )
     settings = {"d_model": 8, "d_ssm": 8, "stride": 4, "vocab": 700, "head": "timepool", "pooling": "timepool"}
     model = RealS5Classifier(RealS5Config(num_classes=20, **settings))
     with torch.no_grad():
