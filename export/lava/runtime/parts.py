@@ -12,7 +12,7 @@ from .evaluator import STATEFUL
 from .stateless import STATELESS
 
 LAYERS, FUSED, STOCK = "layers", "fused", "stock"
-_LAYER = re.compile(r"stages/\d+/layers/\d+|blocks/\d+")
+_LAYER = re.compile(r"stages/\d+/layers/\d+|blocks/\d+|layers/\d+")
 PARTS = (LAYERS, FUSED, STOCK)
 """What ``parts`` may be: a process a part; one for all of them; Lava's own processes wherever they are exact."""
 
@@ -60,7 +60,7 @@ def state_size(node: Node) -> int:
 
 
 def split(program: Program) -> list[Part]:
-    """The parts of a program, in order: ``front``, every ``stages/i/layers/j`` or ``blocks/i``, or every layer of
+    """The parts of a program, in order: ``front``, every ``stages/i/layers/j``, ``blocks/i`` or ``layers/i``, or every layer of
     neurons; ``readout``, integrators included.
 
     The gap that state-space nodes decay over travels in the head, and so do weights of time pooling in another unit;
