@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numba
 import torch
+from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,7 +30,11 @@ def compile_kernel(function: Kernel, inline: bool = False) -> Kernel:
 
     Multiplications and additions may be fused; nothing is reordered, so results do not depend on threads. With
     ``inline`` kernels that call the function take it in, which spares passing arrays at every step.
+
+    numba's cache notices a change of the function's own file. What its module has from other files is part of its name
+    there: kernels and constants are to be imported before the first kernel that uses them.
     """
+    function.__qualname__ = f"{function.__qualname__}_{_digest_of_imports(function)}"
     options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     if inline:
         options["inline"] = "always"
@@ -35,6 +42,18 @@ def compile_kernel(function: Kernel, inline: bool = False) -> Kernel:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no folder for its cache
         return numba.njit(**options)(function)
+
+
+def _digest_of_imports(function: Kernel) -> str:
+    """Of numbers and of kernels from other files, with these files, which the function's module knows so far."""
+    sha = hashlib.sha256()
+    for name, value in sorted(function.__globals__.items()):
+        if isinstance(value, Dispatcher) and value.__module__ != function.__module__:
+            # the kernel's own imports are in its name
+            sha.update(f"{name} {value.__qualname__} ".encode() + Path(value.__code__.co_filename).read_bytes())
+        elif isinstance(value, (int, float)):
+            sha.update(f"{name} {value!r} ".encode())
+    return sha.hexdigest()[:16]
 
 
 def run_tasks(kernel: Kernel, tasks: int, work: int, *arguments: Any) -> None:

@@ -1,10 +1,16 @@
 """The threads behind the compiled kernels."""
 
+import importlib
 import os
+import pkgutil
+import re
+import sys
 
 import numpy as np
 import pytest
 import torch
+from numba.core.dispatcher import Dispatcher
+from pumice import models, quantize
 from pumice.models.scan.kernels import threads as scan_threads
 
 
@@ -69,3 +75,69 @@ def test_kernels_compile_where_no_cache_can_be_written(monkeypatch):
     x = np.arange(3.0)
     kernel(x, 0, 2)
     assert x.tolist() == [0.0, 2.0, 2.0]
+
+
+INNER = """
+from pumice.models.scan.kernels.threads import compile_kernel
+
+STEP = {step}
+
+@compile_kernel
+def add(x):
+    return x + {add}
+"""
+MIDDLE = """
+from inner import STEP, add
+from pumice.models.scan.kernels.threads import compile_kernel
+
+TWICE = 2 * STEP
+
+@compile_kernel
+def add_twice(x):
+    return add(add(x)) + TWICE
+"""
+OUTER = """
+from middle import add_twice
+from pumice.models.scan.kernels.threads import compile_kernel
+
+@compile_kernel
+def tenfold(x):
+    return 10 * add_twice(x)
+"""
+
+
+def test_a_kernel_is_compiled_anew_when_what_it_calls_in_other_files_has_changed(tmp_path, monkeypatch):
+    """numba's cache looks at a function's own file alone; here neither the caller nor what lies between changes."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "middle.py").write_text(MIDDLE)
+    (tmp_path / "outer.py").write_text(OUTER)
+
+    def computed(add, step):
+        (tmp_path / "inner.py").write_text(INNER.format(add=add, step=step))
+        for name in ("inner", "middle", "outer"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        kernel = importlib.import_module("outer").tenfold
+        return kernel(1), sum(kernel.stats.cache_hits.values())
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a source of equal size and second would not be read again
+    assert computed(1, 0) == (30, 0)
+    assert computed(1, 0) == (30, 1)
+    assert computed(2, 0) == (50, 0)
+    assert computed(2, 1) == (70, 0)
+    assert computed(1, 0) == (30, 1)
+
+
+def test_every_kernel_that_calls_others_is_named_by_them():
+    """Where a function with a cache takes a compiled function from another file, a digest is part of its name."""
+    for folder in (models, quantize):
+        for module in pkgutil.walk_packages(folder.__path__, f"{folder.__name__}."):
+            importlib.import_module(module.name)
+    named = set()
+    for module in [module for name, module in sys.modules.items() if name.startswith("pumice.")]:
+        kernels = [value for value in vars(module).values() if isinstance(value, Dispatcher)]
+        for kernel in (kernel for kernel in kernels if kernel.__module__ == module.__name__):
+            if any(other.__module__ != module.__name__ for other in kernels):
+                assert re.search(r"_[0-9a-f]{16}$", kernel.__qualname__), kernel
+                named.add(module.__name__)
+    assert {"pumice.models.scan.kernels.neurons", "pumice.quantize.loihi.kernels"} <= named
