@@ -9,11 +9,11 @@ import struct
 import subprocess
 import sys
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
 import torch
+from packed_zeros import MIB, pack_zeros, zlib_zeros
 from pumice.cli.main import main
 from pumice.errors import PumiceError
 from pumice.train.checkpoint import AtomicCheckpointIO, KeepProgress
@@ -21,8 +21,6 @@ from pumice.train.data.sources.dvs_gesture import DvsGestureRecordings
 from safetensors.torch import save
 from scipy.io import savemat
 from tonic.datasets import DVSGesture
-
-MIB = 1 << 20
 
 
 def weights(path, header, size=0):
@@ -69,9 +67,7 @@ def checkpoint(path, value=None, packing=zipfile.ZIP_STORED, extra=0, **entries)
         for name, content in entries.items():
             archive.writestr(f"archive/{name}", content)
         if extra:
-            with archive.open("archive/data/9", "w", force_zip64=True) as file:
-                for _ in range(extra // MIB):
-                    file.write(bytes(MIB))
+            pack_zeros(archive, "archive/data/9", b"", extra)
 
 
 class Payload:
@@ -100,23 +96,18 @@ def mat(path, content, kind=15, version=b"\x00\x01IM"):
     path.write_bytes(b" " * 124 + version + struct.pack("<2I", kind, len(content)) + content)
 
 
-def zeros(size):
-    packer = zlib.compressobj()
-    return b"".join([packer.compress(bytes(MIB)) for _ in range(size // MIB)]) + packer.flush()
-
-
 def savemat_zeros(path):
     savemat(path, {"x": np.zeros((1000, 1000, 100), np.int8), "y": np.zeros(1)}, do_compression=True)
 
 
 MATS = {
-    "1 GiB of zeros in 1 MB": lambda path: mat(path, zeros(1 << 30)),
+    "1 GiB of zeros in 1 MB": lambda path: mat(path, zlib_zeros(1 << 30)),
     "100 MB of zeros in a true file": savemat_zeros,
     "not packed, declared": lambda path: mat(path, bytes(100), kind=14),
     "a long declaration": lambda path: mat(path, b"", kind=0xFFFFFFFF),
     "another version": lambda path: mat(path, b"", version=b"\x00\x02IM"),
     "version 4": lambda path: path.write_bytes(struct.pack("<5I", 0, 1 << 30, 1 << 9, 0, 2) + b"x\0"),
-    "cut off": lambda path: mat(path, zeros(MIB)[:-100]),
+    "cut off": lambda path: mat(path, zlib_zeros(MIB)[:-100]),
     "objects": lambda path: savemat(path, {"x": {"a": 1}, "y": np.array([{}, 1], dtype=object)}),
 }
 
@@ -124,10 +115,8 @@ MATS = {
 def npz(path, header, content=b"", size=0):
     """An archive of one array with this header; ``size`` zeros after ``content``, packed."""
     array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as file:
-        file.write(array + content)
-        for _ in range(size // MIB):
-            file.write(bytes(MIB))
+    with zipfile.ZipFile(path, "w") as archive:
+        pack_zeros(archive, "a.npy", array + content, size)
 
 
 def savez_objects(path):

@@ -73,6 +73,20 @@ def _fire(drive: NDArray[np.float64], keep: float, refractory: int, spikes: NDAr
 
 
 @numba.njit(cache=True, nogil=True)
+def _fire_each(
+    sound: NDArray[np.float64],
+    keep: float,
+    scale: float,
+    refractory: int,
+    spikes: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    drive = np.empty(sound.shape[1])
+    for channel in range(len(sound)):
+        _compress(sound[channel], scale, drive)
+        counts[channel] = _fire(drive, keep, refractory, spikes[channel])
+
+
 def integrate_and_fire(
     sound: NDArray[np.float64], keep: float, gain: float, refractory: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -84,20 +98,10 @@ def integrate_and_fire(
     are functions of their own so that the compiler vectorises them.
     """
     channels, n = sound.shape
-    drive = np.empty(n)
-    spikes = np.empty(n, np.int64)
-    steps = [spikes[:0].copy()]
-    counts = np.zeros(channels, np.int64)
-    for channel in range(channels):
-        _compress(sound[channel], (1.0 - keep) * gain, drive)
-        counts[channel] = _fire(drive, keep, refractory, spikes)
-        steps.append(spikes[: counts[channel]].copy())
-    total = np.empty(counts.sum(), np.int64)
-    filled = 0
-    for part in steps:
-        total[filled : filled + len(part)] = part
-        filled += len(part)
-    return total, np.repeat(np.arange(channels), counts)
+    spikes = np.empty((channels, n // (refractory + 1) + 1), np.int64)  # room for as many as there can be
+    counts = np.empty(channels, np.int64)
+    _fire_each(np.ascontiguousarray(sound), keep, (1.0 - keep) * gain, refractory, spikes, counts)
+    return spikes[np.arange(spikes.shape[1]) < counts[:, None]], np.repeat(np.arange(channels), counts)
 
 
 def parameters() -> dict[str, float]:

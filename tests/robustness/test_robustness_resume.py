@@ -1,9 +1,6 @@
 """A training that is killed again and again ends with the bits of one that was left alone."""
 
 import random
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -21,26 +18,17 @@ HARD = [  # everything that has a state of its own
 ]
 
 
-def train(overrides, run_dir):
-    return subprocess.Popen(
-        [sys.executable, "-m", "pumice", "train", *overrides, f"run_dir={run_dir}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def kill_after_checkpoints(process, checkpoint, count, delay):
-    """Wait until ``checkpoint`` has been replaced ``count`` times, then kill; False if training ended before."""
+def killed_after_checkpoints(run, checkpoint, count, delay):
+    """Wait until ``checkpoint`` has been replaced ``count`` times, then kill -9; False if training ended before."""
     seen = None
-    while process.poll() is None:
+    while run.process.is_alive():
         current = checkpoint.stat().st_ino if checkpoint.exists() else None
         if current is not None and current != seen:
             count, seen = count - 1, current
         if count < 0:
             time.sleep(delay)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            run.process.kill()
+            run.process.join()
             return True
         time.sleep(0.0005)
     return False
@@ -58,35 +46,35 @@ def assert_same_training(first, second):
             assert torch.equal(tensor, two["optimizer_states"][0]["state"][index][name]), (index, name)
 
 
-def run_with_kills(overrides, run_dir, kills, seed):
+def run_with_kills(start, overrides, run_dir, kills, seed):
     rng = random.Random(seed)
     done = 0
     for _ in range(3 * kills + 1):
-        process = train(overrides, run_dir)
+        run = start("train", *overrides, f"run_dir={run_dir}")
         last = run_dir / "checkpoints/last.ckpt"
-        if done < kills and kill_after_checkpoints(process, last, rng.randrange(1, 6), rng.uniform(0, 0.05)):
+        if done < kills and killed_after_checkpoints(run, last, rng.randrange(1, 6), rng.uniform(0, 0.05)):
             done += 1
             continue
-        output = process.communicate()[0]
-        assert process.returncode == 0, output
+        code, output = run.ended()
+        assert code == 0, output
         return done
     raise AssertionError("training never ended")
 
 
-def check(small_run, tmp_path, kills, seed):
+def check(start, small_run, tmp_path, kills, seed):
     overrides = [*small_run, *HARD]
     with pytest.raises(SystemExit) as ended:
         main(["train", *overrides, f"run_dir={tmp_path / 'whole'}"])
     assert ended.value.code == 0
-    assert run_with_kills(overrides, tmp_path / "killed", kills, seed) == kills
+    assert run_with_kills(start, overrides, tmp_path / "killed", kills, seed) == kills
     assert_same_training(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_killed_training_ends_with_the_same_weights(small_run, tmp_path):
-    check(small_run, tmp_path, kills=2, seed=0)
+def test_killed_training_ends_with_the_same_weights(start, small_run, tmp_path):
+    check(start, small_run, tmp_path, kills=2, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_often_killed_training_ends_with_the_same_weights(small_run, tmp_path, seed):
-    check(small_run, tmp_path, kills=4, seed=seed)  # a fifth may come after the end
+def test_often_killed_training_ends_with_the_same_weights(start, small_run, tmp_path, seed):
+    check(start, small_run, tmp_path, kills=4, seed=seed)  # a fifth may come after the end
