@@ -1,5 +1,5 @@
 # make demo        install, then the main job on the embedded data set
-# make test        install, then what `make lint` checks, then the whole test suite (WORKERS=2: two processes share it)
+# make test        install, then what `make lint` checks, then the whole test suite, shared by two processes (WORKERS=0: one)
 # make lint        style, the law of imports, types
 # make types       the type checker
 # make docs        the documentation as a site in site/, to be read without a network
@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin
 SIZE ?= small
-WORKERS ?= 0
+WORKERS ?= 2
 BENCHMARKS := scan spikingssm quantized_scan adlif training_step simulator streaming onnx_models lava
 CHECKS := style imports types
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import multiprocessing.util
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -14,15 +14,16 @@ import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it, before anything loads torch
 
 import h5py
 import numpy as np
+import pages
 import pytest
 from scipy.io import savemat
+from started import Starter
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores
@@ -42,16 +43,20 @@ run(program, [random_sample(program, 0, 20)])
 COMPILED = ("api", "benchmarks", "cli", "docs", "export", "hw_sim", "quantize", "robustness", "stages", "test_wheel.py")
 """Folders and files of tests that run it."""
 
-
-SHARING = (
-    "cli/test_cli.py",
-    "stages/test_export_onnx.py",
-    "stages/test_lava.py",
-    "stages/test_reads.py",
-    "stages/test_shown",
-    "stages/test_simulate_report.py",
-)
-"""Files of tests that ask for the run of `small_finished`."""
+TOGETHER = {
+    "the run of small_finished": (
+        "cli/test_cli.py",
+        "stages/test_export_onnx.py",
+        "stages/test_lava.py",
+        "stages/test_reads.py",
+        "stages/test_shown",
+        "stages/test_simulate_report.py",
+    ),
+    "processes that start from a loaded one": ("robustness/", "cli/test_jobs.py"),
+}
+"""Files of tests that share what is made once a process: one worker gets them all."""
+LONG = ("test_wheel.py", "docs/", "export/lava/", "api/")
+"""Other files that take long, and come before the rest so that no worker ends with one."""
 
 
 def pytest_unconfigure(config):
@@ -59,6 +64,7 @@ def pytest_unconfigure(config):
     if compiling := getattr(config, "pumice_compiling", None):
         compiling.kill()
         compiling.wait()
+    multiprocessing.util._run_finalizers()  # which have a folder there, and would miss it
     shutil.rmtree(SCRATCH, ignore_errors=True)
 
 
@@ -80,25 +86,42 @@ def pytest_configure_node(node):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A worker gets whole files, and one of them all those that share the run of `small_finished`."""
+    """A worker gets whole files, and all of those that belong together."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            file = nodeid.partition("::")[0]
-            return "small-finished" if file.removeprefix("tests/").startswith(SHARING) else file
+            return group_of(nodeid) or nodeid.partition("::")[0]
 
     return Files(config, log)
 
 
 def pytest_collection_modifyitems(items):
-    """What needs no compiled machine comes first."""
-    items.sort(key=runs_machine)
+    """What needs no compiled machine comes first; of the rest, what takes long."""
+    items.sort(key=lambda item: (runs_machine(item), runs_machine(item) and order_of(item.nodeid)))
+
+
+def path_of(nodeid):
+    """The file of a test, in this folder."""
+    return nodeid.partition("::")[0].removeprefix("tests/")
+
+
+def group_of(nodeid):
+    """The key of `TOGETHER` that a test belongs to, or None."""
+    return next((name for name, files in TOGETHER.items() if path_of(nodeid).startswith(files)), None)
+
+
+def order_of(nodeid):
+    """The place of a test among those that run the machine: groups, what is long, the rest."""
+    if group := group_of(nodeid):
+        return list(TOGETHER).index(group)
+    long = (place for place, start in enumerate(LONG) if path_of(nodeid).startswith(start))
+    return len(TOGETHER) + next(long, len(LONG))
 
 
 def runs_machine(item):
     """Whether a test may run the simulator's machine."""
-    return item.nodeid.partition("::")[0].removeprefix("tests/").partition("/")[0] in COMPILED
+    return path_of(item.nodeid).partition("/")[0] in COMPILED
 
 
 def pytest_runtest_setup(item):
@@ -111,7 +134,6 @@ def pytest_runtest_setup(item):
 
 CLASSES = 20
 EVENTS = 60
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def write_small_set(path, count, seed):
@@ -288,136 +310,28 @@ def small_ecg_run(tmp_path_factory):
     ]
 
 
-class Page(HTMLParser):
-    """Collects what a page would load, and whether its tags close."""
-
-    def __init__(self):
-        super().__init__()
-        self.loads, self.open = [], []
-
-    def handle_starttag(self, tag, attributes):
-        if tag in ("script", "iframe", "object", "embed"):
-            self.loads.append(tag)
-        self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href", "data", "action")]
-        if tag not in ("meta", "link", "br", "hr", "img"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 @pytest.fixture(scope="session")
 def check_page():
-    """Asserts of a page's text that it is whole, loads nothing, and shows no number that is none."""
-
-    def check(text):
-        page = Page()
-        page.feed(text)
-        assert page.open == []
-        assert all(target == "data:," or target.startswith("#") for target in page.loads), page.loads
-        assert not re.search(r"url\((?!#)", text)
-        assert "@import" not in text
-        assert "nan" not in re.findall(r"[\w.]+", text)
-        assert not re.search(r"#0[1-6]0[2-7]0[3-8]\b", text), "a stand-in colour was left"
-
-    return check
-
-
-class Reading(HTMLParser):
-    """What a person reads on a page, by its headings: tables as rows of cells, and all text.
-
-    Attributes:
-        tables: by heading, a list of tables, each a list of rows of texts.
-        text: by heading, all text, with single spaces.
-        facts: the figures on top, by what stands below them.
-    """
-
-    def __init__(self, page):
-        super().__init__()
-        self.tables, self.text, self.facts = {}, {}, {}
-        self._heading, self._cell, self._shown, self._fact = "", None, True, []
-        self.feed(page)
-        self.text = {name: " ".join(text.split()) for name, text in self.text.items()}
-
-    def handle_starttag(self, tag, attributes):
-        if tag in ("h1", "h2", "h3"):
-            self._heading = ""
-            self._cell = ["h"]
-        elif tag == "table":
-            self.tables.setdefault(self._heading, []).append([])
-        elif tag == "tr":
-            self.tables[self._heading][-1].append([])
-        elif tag in ("td", "th"):
-            self._cell = []
-        elif tag in ("style", "title", "svg"):
-            self._shown = False
-        elif tag == "div" and ("class", "facts") in attributes:
-            self._heading = "facts"
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self.tables[self._heading][-1][-1].append(" ".join("".join(self._cell).split()))
-            self._cell = None
-        elif tag in ("h1", "h2", "h3"):
-            self._heading, self._cell = " ".join("".join(self._cell[1:]).split()), None
-        elif tag in ("style", "title", "svg"):
-            self._shown = True
-        elif self._heading == "facts" and tag in ("b", "span"):
-            self._fact.append(self.text.pop("facts").strip())
-            if tag == "span":
-                self.facts[self._fact[-1]] = self._fact[-2]
-
-    def handle_data(self, data):
-        if self._shown:
-            self.text[self._heading] = self.text.get(self._heading, "") + data
-            if self._cell is not None:
-                self._cell.append(data)
+    """`pages.check`."""
+    return pages.check
 
 
 @pytest.fixture(scope="session")
 def read_page(tmp_path_factory):
-    """``read_page(path)``: a `Reading` of the page as a browser holds it; of the file where there is no browser."""
-
-    def read(path):
-        text = path.read_text()
-        if CHROMIUM is not None:
-            options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-            options += [f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--no-first-run", "--dump-dom"]
-            done = subprocess.run([CHROMIUM, *options, path.as_uri()], capture_output=True, text=True, timeout=120)
-            assert "</html>" in done.stdout, done.stderr
-            text = done.stdout
-        return Reading(text)
-
-    return read
+    """``read_page(path)``: see `pages.read`."""
+    return lambda path: pages.read(path, tmp_path_factory.mktemp("profile"))
 
 
 @pytest.fixture
 def browse(tmp_path):
-    """Opens a page in a browser, in a light or dark scheme: no error, no request, something to see."""
-    if CHROMIUM is None:
+    """``browse(page, scheme)``: see `pages.browse`."""
+    if pages.CHROMIUM is None:
         pytest.skip("no chromium here: apt-get install chromium")
-    from matplotlib.image import imread
+    return lambda source, scheme: pages.browse(source, scheme, tmp_path)
 
-    def open_page(source, scheme):
-        picture, net_log = tmp_path / "page.png", tmp_path / "net.json"
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-        options += ["--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps"]
-        options += [f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}", "--window-size=1000,1200"]
-        options += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--hide-scrollbars"]
-        command = [CHROMIUM, *options, f"--screenshot={picture}", f"--log-net-log={net_log}", source.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert picture.is_file(), done.stderr
-        assert "CONSOLE" not in done.stderr, done.stderr
-        asked = set(re.findall(r'"url":"(\w+://[^"]*)"', net_log.read_text()))
-        asked = {url for url in asked if not re.match(r"(chrome|devtools|chrome-extension)", url)}
-        own = ("update.googleapis.com", "google.com", "gstatic.com", "clients2")  # the browser's, not the page's
-        assert all(url.startswith(source.as_uri()) or any(host in url for host in own) for url in asked), asked
-        image = imread(picture)
-        assert image.std() > 0.05, "the page is blank"
-        corner = image[-1, 0, :3].mean()
-        assert corner < 0.3 if scheme == "dark" else corner > 0.8
 
-    return open_page
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """Start ``pumice`` with arguments in a process of its own; see `started.Starter`."""
+    with Starter(tmp_path_factory.mktemp("logs")) as starter:
+        yield starter

@@ -176,7 +176,8 @@ def test_loaders_that_give_inputs_and_classes(fresh_neurons):
     x = torch.stack([torch.from_numpy(values[:length]) for values, _ in made.samples])
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, torch.tensor(made.labels)), batch_size=4)
     done = pumice.quantize(made.model, loader, EPOCH, fine_tune="adlif-spoken-digits")
-    assert done.best is not None
+    assert done.best["epoch"] == 1
+    assert set(done.candidates) == {CALIBRATED, TUNED}
     traces = pumice.simulate(done.program, x.numpy())  # regular steps: no times are needed
     assert [len(trace.series) for trace in traces] == [length] * 12
 

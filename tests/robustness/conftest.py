@@ -3,75 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 TIMES = ("seconds", "events_per_s")
 """Figures that no two runs share."""
-PRELOADED = ["pumice.cli.run", *(f"pumice.stages.{name}" for name in ("simulate", "export_onnx", "count", "report"))]
-CHILD = """
-import os, resource, signal
-output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-os.dup2(output, 1)
-os.dup2(output, 2)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-if crash_at is not None:  # kill -9 just before, or just after, the file number crash_at gets its name
-    seen, replace = 0, os.replace
-    def crashing(*arguments, **options):
-        global seen
-        seen += 1
-        if seen == crash_at[0] and not crash_at[1]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(*arguments, **options)
-        if seen == crash_at[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.replace = crashing
-if largest is not None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-from pumice.cli.main import main
-main(arguments)
-"""
-
-
-@dataclass
-class Started:
-    """A command in a process of its own."""
-
-    process: Any
-    log: Path
-
-    def ended(self) -> tuple[int, str]:
-        """Exit code (negative: the signal) and all that was printed."""
-        self.process.join(500)
-        assert self.process.exitcode is not None, "it does not end"
-        return self.process.exitcode, self.log.read_text()
-
-
-@pytest.fixture(scope="session")
-def start(tmp_path_factory):
-    """Start ``pumice`` with arguments in a process of its own, forked from one that has torch loaded."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    logs, started = tmp_path_factory.mktemp("logs"), []
-
-    def call(*arguments, crash_at=None, largest=None):
-        log = logs / f"{len(started)}.txt"
-        names = {"arguments": arguments, "log": str(log), "crash_at": crash_at, "largest": largest}
-        process = context.Process(target=exec, args=(CHILD, names))
-        process.start()
-        started.append(process)
-        return Started(process, log)
-
-    yield call
-    for process in started:
-        process.kill()
-        process.join()
 
 
 @pytest.fixture(scope="session")

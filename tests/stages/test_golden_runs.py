@@ -80,7 +80,9 @@ def test_inspect_and_report_read_it(copied, capsys):
     assert call("report", f"run_dir={folder}") == 0
     report = json.loads((folder / "report.json").read_text())
     assert report["provenance"]["program_digest"] == DIGESTS[name]
-    assert report["stages"]["quantize"] is not None
+    assert (
+        report["stages"]["quantize"]["seconds"] == json.loads((folder / "stages/quantize.json").read_text())["seconds"]
+    )
     assert report["stages"]["simulate"] is None
     assert pumice.open_run(folder).report == folder / "report.html"
 

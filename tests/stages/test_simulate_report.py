@@ -269,7 +269,8 @@ def test_a_comparison_names_runs_by_what_differs(finished, tmp_path, capsys):
     assert call("report", str(finished), str(other), f"out={tmp_path / 'both'}") == 0
     rows = json.loads((tmp_path / "both" / "comparison.json").read_text())
     assert rows[0]["accuracy"] == rows[1]["accuracy"] is not None
-    assert rows[0]["products"] is not None
+    per_event = json.loads((finished / "counts.json").read_text())["integer"]["per_event"]
+    assert rows[0]["products"] == pytest.approx(per_event["effective_macs"] + per_event["effective_acs"])
     assert rows[1]["products"] is None
     page = (tmp_path / "both" / "comparison.html").read_text()
     assert "not run" in page
