@@ -102,10 +102,10 @@ def test_jobs_in_processes_of_their_own_train_and_tell_their_mistakes(plugins, s
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr == "pumice: training.epochs=0 has to be at least 1 (and 1 more jobs failed)\n"
-    weights = {path.parent.name: path.read_bytes() for path in (tmp_path / "sweep").glob("*/weights.safetensors")}
-    assert len(weights) == 2
-    assert all("training.epochs=1" in name for name in weights)
-    assert len(set(weights.values())) == 2
+    trained = [path.parent for path in (tmp_path / "sweep").glob("*/weights.safetensors")]
+    settings = [json.loads((folder / "stages/train.json").read_text())["settings"] for folder in trained]
+    assert sorted((each["seed"], each["training"]["epochs"]) for each in settings) == [(0, 1), (1, 1)]
+    assert len({(folder / "weights.safetensors").read_bytes() for folder in trained}) == 2
 
 
 def test_sweepers_get_the_validation_accuracy(pumice_with_plugins, small_run, tmp_path):
