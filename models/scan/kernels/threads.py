@@ -50,7 +50,8 @@ def _digest_of_imports(function: Kernel) -> str:
     for name, value in sorted(function.__globals__.items()):
         if isinstance(value, Dispatcher) and value.__module__ != function.__module__:
             # the kernel's own imports are in its name
-            sha.update(f"{name} {value.__qualname__} ".encode() + Path(value.__code__.co_filename).read_bytes())
+            source = Path(value.py_func.__code__.co_filename)
+            sha.update(f"{name} {value.py_func.__qualname__} ".encode() + source.read_bytes())
         elif isinstance(value, (int, float)):
             sha.update(f"{name} {value!r} ".encode())
     return sha.hexdigest()[:16]
