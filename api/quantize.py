@@ -311,7 +311,7 @@ def _searched(
     judging: Judging,
 ) -> list[Candidate]:
     """The best calibration with exponents searched one by one; none where nothing was found."""
-    batches = source.first(settings.calibration.search)
+    batches = source.first(settings.calibration.search or 0)
     floats = predictions_by_batch(best.qat.model, batches)
     qat = family.prepare(best.qat.model, best.qat.config, source.timing)
     qat.load_state_dict(best.qat.state_dict())

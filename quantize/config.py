@@ -106,20 +106,21 @@ class Calibration:
             tries both and keeps the one whose logits on validation are nearer to the float model's.
         headroom: bits kept free above the largest state and residual seen.
         samples: training samples looked at, every event of each; None for all.
-        search: training samples by whose logits single exponents are then searched (`search_exponents`); 0 for none.
+        search: training samples by whose logits single exponents are then searched (`search_exponents`); None for none.
     """
 
     method: str = BEST
     headroom: int = 1
     samples: int | None = None
-    search: int = 0
+    search: int | None = None
 
     def __post_init__(self) -> None:
         require_choice("calibration.method", self.method, (*METHODS, BEST))
         require_number("calibration.headroom", self.headroom, 0, 4, whole=True)
-        require_number("calibration.search", self.search, 0, 10**6, whole=True)
         if self.samples is not None:
             require_number("calibration.samples", self.samples, 1, 10**9, whole=True)
+        if self.search is not None:
+            require_number("calibration.search", self.search, 0, 10**6, whole=True)
 
     @property
     def methods(self) -> tuple[str, ...]:
