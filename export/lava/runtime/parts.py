@@ -60,8 +60,8 @@ def state_size(node: Node) -> int:
 
 
 def split(program: Program) -> list[Part]:
-    """The parts of a program, in order: ``front``, every ``stages/i/layers/j``, ``blocks/i`` or ``layers/i``, or every layer of
-    neurons; ``readout``, integrators included.
+    """The parts of a program, in order: ``front``, every ``stages/i/layers/j``, ``blocks/i`` or ``layers/i``, or every
+    layer of neurons; ``readout``, integrators included.
 
     The gap that state-space nodes decay over travels in the head, and so do weights of time pooling in another unit;
     both leave a strided layer summed.
