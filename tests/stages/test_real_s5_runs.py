@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from pumice.cli.main import main
+from pumice.export.lava.runtime.parts import split
 from pumice.models.real_s5.classifier import RealS5Classifier
 from pumice.models.real_s5.config import RealS5Config
 from pumice.models.real_s5.reference_weights import reference_names
@@ -78,6 +79,11 @@ def test_modes_are_real_and_cost_half(finished):
     (trace,) = reference.run(program, [sample])
     assert trace.states["layers/0/ssm"].shape == (50, 8)
     assert counts["layers/0/ssm"]["state_bits"] == 8 * spaces[0].state_width
+
+
+def test_every_layer_is_a_part_of_lava(finished):
+    parts = [part.name for part in split(load(finished / "program.npz"))]
+    assert parts == ["front", *(f"layers/{number}" for number in range(4)), "readout"]
 
 
 def test_the_run_tells_what_it_cost(finished):
