@@ -169,7 +169,7 @@ def test_memory_of_a_small_program_by_hand():
         "encoder": (2 * 3 * 4 + 2 * 32 + 8, 0),  # W; biases of i32 sums; one shift right, that of both rows; none left
         "ssm": (
             2 * (2 * 2 * 8)  # B, real and imaginary
-            + 2 * 2 * (2 * 15 + 8)  # two digits of two modes: two codes and an exponent each
+            + 2 * (2 * 15 + 8)  # two digits of the decay that both modes share: two codes and an exponent each
             + 2 * 8,  # shifts of the drive, 4 + 4 - 6 and 6 + 4 - 7, differ; no bias
             2 * 2 * 16,
         ),
