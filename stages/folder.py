@@ -30,6 +30,9 @@ from ..records import (
 from .invariants import check_figures
 from .stage import Stage
 
+SINCE: Mapping[str, Any] = {"model.activation": "gelu", "model.feedthrough": True, "model.residual": True}
+"""Settings that some run folders do not know, with the values that do what was done without them."""
+
 
 class RunFolder:
     """The folder of one run; open it with :func:`open_run_folder`, which locks it.
@@ -206,11 +209,15 @@ def settings_of(stage: Stage, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def first_difference(there: Any, here: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """The first differing (dotted key, value there, value here) of two nested mappings; None where they agree."""
+    """The first differing (dotted key, value there, value here) of two nested mappings; None where they agree.
+
+    A setting that came later than a folder was there as `SINCE` says.
+    """
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         for name in sorted({*there, *here}):
             inner = f"{key}.{name}" if key else str(name)
-            difference = first_difference(there.get(name), here.get(name), inner)
+            before = SINCE.get(inner)
+            difference = first_difference(there.get(name, before), here.get(name, before), inner)
             if difference is not None:
                 return difference
         return None

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from pumice.errors import PumiceError
 from pumice.records import record_path
-from pumice.stages.folder import RunFolder, file_digest, first_difference
+from pumice.stages.folder import SINCE, RunFolder, file_digest, first_difference
 from pumice.stages.run import _run_stage, _stages_to_redo, _validation_accuracy
 from pumice.stages.stage import Stage
 from pumice.stages.table import STAGES
@@ -249,6 +249,15 @@ def test_the_first_difference_is_named_by_its_whole_key():
     assert first_difference(there, {**there, "b": {"x": 1}}) == ("b.y", [1, 2], None)
     assert first_difference(there, {**there, "c": 0}) == ("c", None, 0)
     assert first_difference(there, {**there, "a": {"x": 1}}) == ("a", None, {"x": 1})
+
+
+def test_a_setting_that_came_later_was_there_as_its_table_says():
+    """A folder without it is taken for one that does the same; any other value is a difference."""
+    there = {"model": {"d_model": 8}}
+    for name, before in SINCE.items():
+        section, _, key = name.partition(".")
+        assert first_difference(there, {section: {**there.get(section, {}), key: before}}) is None
+        assert first_difference(there, {section: {**there.get(section, {}), key: "other"}}) == (name, before, "other")
 
 
 @pytest.mark.parametrize("chosen", ["ptq", "qat"])
