@@ -60,6 +60,8 @@ def run_stages(
     chosen = _possible(asked, modules, config)
     for stage in chosen:
         modules[stage.name].check(config)
+    if _follows(config):
+        return _follow(chosen, modules, RunFolder(path, config), stale)
     if not path.exists():  # before the folder is made
         RunFolder(path, config).check_needs(chosen[0])
     with open_run_folder(path, config) as folder:
@@ -74,6 +76,24 @@ def run_stages(
         for stage in chosen:
             _run_stage(stage, modules[stage.name], folder)
         return _validation_accuracy(folder, chosen)
+
+
+def _follows(config: Mapping[str, Any]) -> bool:
+    """Whether this is one of several processes that srun or torchrun has started; that of rank 0 leads."""
+    from ..train.distributed import started_rank
+    from ..train.settings import SystemSettings, read_section
+
+    return bool(started_rank(read_section(SystemSettings, config, "system")))
+
+
+def _follow(
+    chosen: Sequence[Stage], modules: Mapping[str, StageModule], folder: RunFolder, stale: Collection[str]
+) -> None:
+    """Take part in those stages that several processes share, and write nothing."""
+    for stage in chosen:
+        follow = getattr(modules[stage.name], "follow", None)
+        if follow is not None and (stage.name in stale or not folder.is_finished(stage)):
+            follow(folder.config, folder, stage.name in stale)
 
 
 def stage_module(stage: Stage) -> StageModule:

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from torch import nn
 
 from ..files import atomic_path
 from ..records import versions
+from ..train.checkpoint import KeepProgress
+from ..train.data.base import TaskDataModule
+from ..train.distributed import check_share
 from ..train.fit import check_judged, fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, check_seed, read_section
 from .build import apply_system, build_data, build_model, check_windows, device_of
@@ -29,24 +33,17 @@ def check(config: Mapping[str, Any]) -> None:
     training = read_section(TrainingSettings, config, "training")
     data = build_data(config, training, system)
     check_judged(data, training)
+    check_share(system, training)
     build_model(config, data, initial=False)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Train, write ``weights.safetensors`` (the best epoch, the last where nothing chooses), and return the figures."""
-    training = read_section(TrainingSettings, config, "training")
-    system = read_section(SystemSettings, config, "system")
-    logs = read_section(LoggingSettings, config, "logging")
-    apply_system(system)
-    data = build_data(config, training, system)
-    model = build_model(config, data)
+    training, data, model = _built(config)
     if note := check_windows(model, data):
         Console().print(f"note: {note}", soft_wrap=True, highlight=False)
-    info = {"format": 1, "task": dict(config["task"]), "model": dict(config["model"]), "versions": versions()}
     with timed() as seconds:
-        kept = fit(
-            model, data, folder.path, training=training, system=system, logs=logs, seed=config["seed"], info=info
-        )
+        kept = _fit(config, folder, training, data, model)
     with atomic_path(folder.path / "weights.safetensors") as target:
         shutil.copyfile(kept.best_path, target)
     return {
@@ -57,3 +54,38 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "best": kept.best,
         "seconds": round(seconds[0], 1),
     }
+
+
+def follow(config: Mapping[str, Any], folder: RunFolder, anew: bool) -> None:
+    """Take part in a training that another process leads, and writes; ``anew``: it does not go on from a checkpoint."""
+    _fit(config, folder, *_built(config), anew=anew)
+
+
+def _built(config: Mapping[str, Any]) -> tuple[TrainingSettings, TaskDataModule, nn.Module]:
+    training = read_section(TrainingSettings, config, "training")
+    system = read_section(SystemSettings, config, "system")
+    apply_system(system)
+    data = build_data(config, training, system)
+    return training, data, build_model(config, data)
+
+
+def _fit(
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    training: TrainingSettings,
+    data: TaskDataModule,
+    model: nn.Module,
+    anew: bool = False,
+) -> KeepProgress:
+    info = {"format": 1, "task": dict(config["task"]), "model": dict(config["model"]), "versions": versions()}
+    return fit(
+        model,
+        data,
+        folder.path,
+        training=training,
+        system=read_section(SystemSettings, config, "system"),
+        logs=read_section(LoggingSettings, config, "logging"),
+        seed=config["seed"],
+        info=info,
+        anew=anew,
+    )

@@ -11,7 +11,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from ..errors import PumiceError
 from .module import ClassifierModule
 from .torch_archive import read_torch, reason_of, write_torch
-from .weights import save_weights
+from .weights import read_weights, save_weights
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -90,15 +90,24 @@ class KeepProgress(pl.Callback):
             now["accuracy"] = float(metrics[f"{self.judge}/accuracy"])
         if self.best is None or _rank(now) > _rank(self.best):
             self.best = now
-            save_weights(self.best_path, pl_module.kept_model, {**self.info, "best": now})
+            self._save(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Checkpoint at the end of an epoch, its validation included; keep the last one where nothing chooses."""
         if self.judge is None:
             pl_module.on_validation_start()
             self.best = {"epoch": trainer.current_epoch + 1}
-            save_weights(self.best_path, pl_module.kept_model, {**self.info, "best": self.best})
+            self._save(trainer, pl_module)
         trainer.save_checkpoint(self.last_path, weights_only=False)
+
+    def recall(self) -> None:
+        """Read what is known of the best epoch from its weights, where it is known to nobody here."""
+        if self.best is None and self.best_path.is_file():
+            self.best = read_weights(self.best_path).info["best"]
+
+    def _save(self, trainer: pl.Trainer, pl_module: ClassifierModule) -> None:
+        if trainer.is_global_zero:
+            save_weights(self.best_path, pl_module.kept_model, {**self.info, "best": self.best})
 
 
 def _rank(figures: dict[str, float]) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -17,18 +16,11 @@ from torch import nn
 from ..errors import PumiceError
 from .checkpoint import AtomicCheckpointIO, KeepProgress
 from .data.base import TrainingData
+from .distributed import ShareWork, check_share, ignore_expected, mistake_of, quieten, strategy_of
 from .module import ClassifierModule
 from .progress import progress_callbacks
 from .settings import LoggingSettings, Precision, SystemSettings, TrainingSettings
 from .torch_archive import reason_of
-
-EXPECTED_WARNINGS = (
-    ".*does not have many workers.*",
-    ".*is smaller than the logging interval.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
-    ".*LeafSpec.*is deprecated.*",
-    ".*Experiment logs directory .* exists.*",
-)
 
 
 def fit(
@@ -42,6 +34,7 @@ def fit(
     seed: int,
     info: dict[str, Any],
     make: Callable[..., ClassifierModule] = ClassifierModule,
+    anew: bool = False,
 ) -> KeepProgress:
     """Train ``model`` and keep the best weights in ``folder/checkpoints/best.safetensors``.
 
@@ -55,11 +48,13 @@ def fit(
         data: training and validation batches.
         folder: of the run.
         training: the recipe.
-        system: the device.
+        system: the device, or processes that share the work; each of them calls this function where they were
+            started from outside.
         logs: what to log.
         seed: of the random numbers drawn while training.
         info: kept in the metadata of the weights.
         make: the module, from the arguments of :class:`ClassifierModule`.
+        anew: do not go on from a checkpoint.
 
     Returns:
         the callback that knows the best epoch and where its weights are.
@@ -68,13 +63,17 @@ def fit(
         PumiceError: a damaged checkpoint, or a loss that is not finite.
         KeyboardInterrupt: interrupted from outside.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    quieten()
     check_judged(data, training)
+    check_share(system, training)
     keeper = KeepProgress(folder / "checkpoints", training.checkpoint_every_steps, info, data.judge)
     shown = progress_callbacks(logs)
     trainer = pl.Trainer(
         accelerator=system.accelerator,
-        devices=1,
+        devices=system.devices,
+        num_nodes=system.nodes,
+        strategy=strategy_of(system),
+        use_distributed_sampler=False,
         precision=cast(Precision, training.precision),
         max_epochs=training.epochs,
         accumulate_grad_batches=training.accumulate,
@@ -82,7 +81,7 @@ def fit(
         deterministic=system.deterministic,
         logger=_loggers(folder / "logs", logs),
         log_every_n_steps=logs.every_steps,
-        callbacks=[*shown, keeper],
+        callbacks=[ShareWork(system), *shown, keeper],
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=False,
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in shown),
@@ -94,10 +93,9 @@ def fit(
     count = training.norm_samples
     norm_batches = None if count is None else partial(data.norm_batches, count)
     module = make(model, classes, training, len(data.train_dataloader()), seed, norm_batches, data.judge)
-    resume = keeper.last_path if keeper.last_path.exists() else None
+    resume = keeper.last_path if keeper.last_path.exists() and not anew else None
     with warnings.catch_warnings():
-        for message in EXPECTED_WARNINGS:
-            warnings.filterwarnings("ignore", message)
+        ignore_expected()
         try:
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         except SIGTERMException as error:
@@ -105,6 +103,8 @@ def fit(
         except PumiceError:
             raise
         except Exception as error:
+            if mistake := mistake_of(error):
+                raise mistake from error
             if resume is None or keeper.stepped:
                 raise
             raise PumiceError(
@@ -114,6 +114,7 @@ def fit(
             if trainer.interrupted:
                 raise KeyboardInterrupt from error
             raise
+    keeper.recall()  # where other processes than this one have trained
     return keeper
 
 

@@ -73,6 +73,7 @@ class ClassifierModule(pl.LightningModule):
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
+            self.average.requires_grad_(False)  # processes that share the work wait for no gradient of it
         self.training_loss, self.validation_loss = MeanMetric(), MeanMetric()
         self.regression = num_classes is None
         self.validation_accuracy = None if num_classes is None else MulticlassAccuracy(num_classes, average="micro")
@@ -95,7 +96,8 @@ class ClassifierModule(pl.LightningModule):
                 f"lower training.{'lr' if self.settings.lr else 'ssm_base_lr'} or set training.gradient_clip"
             )
         self.training_loss.update(loss.detach(), size)
-        self.log("train/loss", loss, prog_bar=True, batch_size=size)
+        shared = self.trainer.world_size > 1
+        self.log("train/loss", loss, prog_bar=True, batch_size=size, sync_dist=shared)
         return loss
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, int]:
@@ -110,7 +112,8 @@ class ClassifierModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed dropout by the number of the batch."""
         number = self.current_epoch * self.batches_per_epoch + batch_idx
-        torch.manual_seed(stream_seed(self.seed, DROPOUT_STREAM, number))
+        others = (self.global_rank,) if self.global_rank else ()  # other samples, other masks
+        torch.manual_seed(stream_seed(self.seed, DROPOUT_STREAM, number, *others))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, bring constrained parameters back into their ranges, then move the average along."""

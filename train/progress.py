@@ -21,6 +21,13 @@ class EpochLines(pl.Callback):
         self.console = console
         self.start = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For the processes that share the work: a console stays where it is."""
+        return {"start": self.start}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.console, self.start = Console(), state["start"]
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the clock: an epoch that is resumed half-way does not start anew."""
         self.start = time.monotonic()
@@ -36,9 +43,12 @@ class EpochLines(pl.Callback):
         accuracy = metrics.get(f"{judge}/accuracy")
         shown = "" if judge is None else f"  {judge} loss {_shown(metrics[f'{judge}/loss'])}"
         shown += "" if accuracy is None else f", accuracy {accuracy:.1%}"
+        loss = pl_module.training_loss.compute()  # of all processes, which take part in it
+        if not trainer.is_global_zero:
+            return
         self.console.print(
             f"  epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
-            f"  training loss {_shown(pl_module.training_loss.compute())}"
+            f"  training loss {_shown(loss)}"
             f"{shown}"
             f"  {time.monotonic() - self.start:.1f} s",
             highlight=False,

@@ -130,19 +130,23 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """Section ``system``: where to compute, on one device.
+    """Section ``system``: where to compute.
 
     Attributes:
         accelerator: ``cpu``, ``gpu``, or ``auto``.
         threads: of torch and of the compiled scans; None: as many as there are cores.
         workers: processes that prepare training batches; 0: the training process itself.
         deterministic: refuse operations whose result can vary from run to run.
+        devices: processes of training on each node, a GPU each, or a share of the cores.
+        nodes: that take part in training.
     """
 
     accelerator: str = "auto"
     threads: int | None = None
     workers: int = 0
     deterministic: bool = True
+    devices: int = 1
+    nodes: int = 1
 
     def __post_init__(self) -> None:
         accelerators = ("cpu", "gpu", "auto")
@@ -152,6 +156,13 @@ class SystemSettings:
         )
         _require(self.threads is None or self.threads >= 1, f"system.threads={self.threads} has to be at least 1")
         _require(self.workers >= 0, f"system.workers={self.workers} has to be at least 0")
+        _require(self.devices >= 1, f"system.devices={self.devices} has to be at least 1")
+        _require(self.nodes >= 1, f"system.nodes={self.nodes} has to be at least 1")
+
+    @property
+    def processes(self) -> int:
+        """That take part in training."""
+        return self.devices * self.nodes
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ class TaskDataModule(TrainingData):
         self._workers = {"num_workers": num_workers, "persistent_workers": num_workers > 0, "pin_memory": pin_memory}
         self._samples: dict[str, Any] = {}
         self._resume_at = (0, 0)
+        self._share = (0, 1)
 
     @property
     @abstractmethod
@@ -187,6 +188,14 @@ class TaskDataModule(TrainingData):
         """
         self._resume_at = (epoch, next_batch)
 
+    def share(self, rank: int, processes: int) -> None:
+        """Let loaders that are made from now on give the part of one of so many processes.
+
+        Training batches are cut, those of validation dealt out; fewer of these than processes are everybody's, which
+        leaves means as they are.
+        """
+        self._share = (rank, processes)
+
     def train_dataloader(self) -> TrainingLoader:
         """Augmented training batches; ``loader.plan.set_epoch`` chooses the epoch, which Lightning calls."""
         return self.training_loader(self._builder(self.train_dataset, True))
@@ -200,21 +209,24 @@ class TaskDataModule(TrainingData):
         samples = self.train_dataset
         plan = TrainingPlan(samples.lengths, self._batch_size, self.seed, self._bucket_batches)
         plan.resume_at(*self._resume_at)
+        plan.share(*self._share)
         self._resume_at = (0, 0)
         return TrainingLoader(builder, plan, **self._workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation batches in fixed order."""
-        return self._evaluation_loader("validation")
+        rank, processes = self._share
+        return self._evaluation_loader("validation", slice(rank, None, processes))
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Test batches in fixed order."""
         return self._evaluation_loader("test")
 
-    def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
+    def _evaluation_loader(self, split: str, share: slice = slice(None)) -> DataLoader[Batch]:
         samples = self.samples(split)
         plan = evaluation_plan(len(samples), self._eval_batch_size)
-        return DataLoader(self._builder(samples, False), batch_size=None, sampler=plan)
+        dealt = plan[share] if len(plan) >= (share.step or 1) else plan
+        return DataLoader(self._builder(samples, False), batch_size=None, sampler=dealt)
 
     def batches(self, split: str, batch_size: int | None = None) -> Iterator[Any]:
         """Go through a split in the order of its samples, without augmentation; also through ``train``.

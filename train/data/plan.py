@@ -49,6 +49,7 @@ class TrainingPlan(Sampler[BatchKey]):
         self._bucket = None if bucket_batches is None else bucket_batches * batch_size
         self.epoch = 0
         self._start = 0
+        self._share = slice(None)
 
     def __len__(self) -> int:
         """Batches in a whole epoch."""
@@ -74,6 +75,16 @@ class TrainingPlan(Sampler[BatchKey]):
         """Let the next pass start at batch ``next_batch`` of ``epoch``; passes after it are whole."""
         self.epoch, self._start = epoch, next_batch
 
+    def share(self, rank: int, processes: int) -> None:
+        """Give only the part of each batch that is of one of so many processes; the parts are of one size.
+
+        Raises:
+            PumiceError: they cannot be.
+        """
+        if self._batch_size % processes:
+            raise PumiceError(f"a batch of {self._batch_size} cannot be shared by {processes} processes; change one")
+        self._share = slice(rank, None, processes)
+
     @property
     def start(self) -> int:
         """The batch that the next pass starts at."""
@@ -83,7 +94,7 @@ class TrainingPlan(Sampler[BatchKey]):
         epoch, start, self._start = self.epoch, self._start, 0
         for number, samples in enumerate(self.order(epoch)):
             if number >= start:
-                yield BatchKey(epoch, number, tuple(samples.tolist()))
+                yield BatchKey(epoch, number, tuple(samples[self._share].tolist()))
 
 
 def evaluation_plan(count: int, batch_size: int) -> list[BatchKey]:
