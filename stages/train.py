@@ -14,7 +14,7 @@ from ..records import versions
 from ..train.checkpoint import KeepProgress
 from ..train.data.base import TaskDataModule
 from ..train.distributed import check_share
-from ..train.fit import check_judged, fit
+from ..train.fit import check_judged, check_loggers, fit
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, check_seed, read_section
 from .build import apply_system, build_data, build_model, check_windows, device_of
 from .folder import RunFolder, timed
@@ -27,7 +27,7 @@ def check(config: Mapping[str, Any]) -> None:
         PumiceError: naming the setting.
     """
     check_seed(config["seed"])
-    read_section(LoggingSettings, config, "logging")
+    check_loggers(read_section(LoggingSettings, config, "logging"))
     system = read_section(SystemSettings, config, "system")
     device_of(system)
     training = read_section(TrainingSettings, config, "training")

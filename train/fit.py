@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
@@ -64,6 +65,7 @@ def fit(
         KeyboardInterrupt: interrupted from outside.
     """
     quieten()
+    check_loggers(logs)
     check_judged(data, training)
     check_share(system, training)
     keeper = KeepProgress(folder / "checkpoints", training.checkpoint_every_steps, info, data.judge)
@@ -131,10 +133,28 @@ def check_judged(data: TrainingData, training: TrainingSettings) -> None:
         )
 
 
+def check_loggers(settings: LoggingSettings) -> None:
+    """Refuse a logger that is not installed.
+
+    Raises:
+        PumiceError: naming what to install.
+    """
+    if settings.wandb is not None and find_spec("wandb") is None:
+        raise PumiceError(
+            f"logging.wandb={settings.wandb} needs wandb, which is not installed; pip install 'pumice[wandb]', or set "
+            "it to null"
+        )
+
+
 def _loggers(folder: Path, settings: LoggingSettings) -> list[Logger]:
     loggers: list[Logger] = []
     if settings.csv:
         loggers.append(CSVLogger(folder, name="csv"))
     if settings.tensorboard:
         loggers.append(TensorBoardLogger(folder, name="tensorboard", version=""))
+    if settings.wandb is not None:
+        place = folder / "wandb"
+        place.mkdir(parents=True, exist_ok=True)
+        offline = settings.wandb == "offline"
+        loggers.append(WandbLogger(save_dir=place, name=folder.parent.name, project="pumice", offline=offline))
     return loggers

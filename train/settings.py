@@ -14,6 +14,7 @@ from ..errors import PumiceError
 Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
 PRECISIONS = get_args(Precision)
 OPTIMIZERS = ("adamw", "adam")
+WANDB = ("offline", "online")
 SCHEDULES = ("cosine", "constant", "plateau")
 Section = TypeVar("Section")
 
@@ -172,16 +173,22 @@ class LoggingSettings:
     Attributes:
         csv: write logs/csv/.
         tensorboard: write logs/tensorboard/.
+        wandb: log to Weights & Biases, ``offline``, below logs/wandb/, or ``online``; None: not at all.
         every_steps: optimizer steps between two logged training losses.
         progress: show a progress bar.
     """
 
     csv: bool = True
     tensorboard: bool = True
+    wandb: str | None = None
     every_steps: int = 10
     progress: bool = True
 
     def __post_init__(self) -> None:
+        _require(
+            self.wandb in (None, *WANDB),
+            f"logging.wandb={self.wandb} is unknown; use one of: {', '.join(WANDB)}, or null",
+        )
         _require(self.every_steps >= 1, f"logging.every_steps={self.every_steps} has to be at least 1")
 
 

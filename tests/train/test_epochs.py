@@ -269,7 +269,8 @@ def test_the_best_epoch_is_kept(tmp_path, told, best):
     for epoch, (accuracy, loss) in enumerate(told):
         metrics = {"validation/loss": torch.tensor(loss)}
         metrics |= {} if accuracy is None else {"validation/accuracy": torch.tensor(accuracy)}
-        trainer = type("Trainer", (), {"callback_metrics": metrics, "current_epoch": epoch})
+        state = {"callback_metrics": metrics, "current_epoch": epoch, "is_global_zero": True}
+        trainer = type("Trainer", (), state)
         with torch.no_grad():
             module.average.module.W.fill_(epoch + 1)
         keeper.on_validation_end(trainer, module)

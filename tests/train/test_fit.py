@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from pumice.cli.main import main
 from pumice.errors import PumiceError
 from pumice.models.s5.build import build_s5
 from pumice.train.checkpoint import KeepProgress
@@ -142,3 +143,12 @@ def test_the_training_loss_that_is_printed_is_the_mean_of_the_epoch(run, tmp_pat
         assert len(losses) > 3
         assert float(shown) == pytest.approx(sum(losses) / len(losses), abs=6e-4)
         assert float(shown) != pytest.approx(losses[-1], abs=6e-4)
+
+
+def test_a_logger_that_is_not_installed_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pumice.train.fit.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "logging=wandb", f"run_dir={tmp_path / 'run'}"])
+    assert ended.value.code == 2
+    assert "logging.wandb=offline needs wandb, which is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
