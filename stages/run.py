@@ -61,7 +61,8 @@ def run_stages(
     for stage in chosen:
         modules[stage.name].check(config)
     if _follows(config):
-        return _follow(chosen, modules, RunFolder(path, config), stale)
+        _follow(chosen, modules, RunFolder(path, config), stale)
+        return None
     if not path.exists():  # before the folder is made
         RunFolder(path, config).check_needs(chosen[0])
     with open_run_folder(path, config) as folder:

@@ -63,8 +63,9 @@ def strategy_of(system: SystemSettings) -> Strategy | str:
     if system.processes == 1:
         return "auto"
     backend = "nccl" if system.accelerator != "cpu" and torch.cuda.is_available() else "gloo"
-    method = "spawn" if started_rank(system) is None else "popen"  # popen starts none where others have
-    return DDPStrategy(process_group_backend=backend, start_method=method)
+    if started_rank(system) is None:
+        return DDPStrategy(process_group_backend=backend, start_method="spawn")
+    return DDPStrategy(process_group_backend=backend)  # starts no process where others have
 
 
 def quieten() -> None:
