@@ -75,7 +75,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             recipe=training,
             seed=config["seed"],
             folder=folder.path / "quantize",
-            system=system,
+            system=replace(system, devices=1, nodes=1),  # fine-tuning is one process's work
             logs=read_section(LoggingSettings, config, "logging"),
             info={"format": 1, "quantize": dict(config["quantize"]), "versions": versions()},
         ),
