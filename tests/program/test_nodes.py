@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pumice.export.lava import LavaUnavailable, ensure_environment
 from pumice.program import Format, Program, ProgramError
-from pumice.program.arithmetic import integer_sqrt, round_half_up_shift, rounded_divide, saturate
+from pumice.program.arithmetic import integer_sqrt, round_half_up_real, round_half_up_shift, rounded_divide, saturate
 from pumice.program.bounds import dot_bound
 from pumice.program.clock import gaps, ticks
 from pumice.program.nodes import GAP_FORMAT, REGISTRY, DenseInput, DiagonalSSM, Embedding, Linear, Readout
@@ -32,6 +32,14 @@ CODES = st.integers(-(1 << 52) + 1, (1 << 52) - 1)
 @given(CODES, st.integers(-9, 52))
 def test_shifts_round_half_up(value, shift):
     assert round_half_up_shift(value, shift) == floor(Fraction(value) / Fraction(2) ** shift + Fraction(1, 2))
+
+
+@example(0.5)  # ties: above an even number, below one, and what becomes 1 when 0.5 is added
+@example(-1.5)
+@example(0.49999999999999994)
+@given(st.floats(-(2.0**51), 2.0**51) | st.integers(-999, 999).map(lambda whole: whole + 0.5))
+def test_real_values_round_half_up(value):
+    assert round_half_up_real(np.float64(value)) == floor(Fraction(value) + Fraction(1, 2))
 
 
 @given(st.integers(-(1 << 40), 1 << 40), st.integers(-(1 << 20), 1 << 20), st.integers(0, 16))
