@@ -79,7 +79,7 @@ class Choice:
             return f"{self.chosen}, the only candidate"
         kept = next(one for one in self.candidates if one["candidate"] == self.chosen)
         others = ", ".join(f"{one['candidate']} {one['kl']:.2e}" for one in self.candidates if one is not kept)
-        where = "validation" if self.by == "validation" else "training samples, as nothing is held out for validation"
+        where = "validation" if self.by == "validation" else "training samples, as nothing is held out"
         rest = f"; the others: {others}" if others else ""
         return (
             f"{self.chosen} diverges least from the float model on the {self.decisions} decisions of {where}: "

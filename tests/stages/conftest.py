@@ -31,7 +31,7 @@ from pumice.program import load, reference
 from pumice.program.nodes import QUERY, DiagonalSSM
 from pumice.records import record_path
 
-LOST, WON = 3, 7
+LOST, WON = 7, 2
 """Samples of which the float model's decision is made right where the integers err, and wrong where they do not."""
 
 

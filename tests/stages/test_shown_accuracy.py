@@ -41,7 +41,7 @@ def test_the_kept_model_has_the_figures_of_the_program(shown, figures):
     label = {"ptq": "calibrated", "qat": "fine-tuned"}[chosen]
     row = shown.table_of("Accuracy")[1][label]
     shown.check_accuracy(row, "integer")
-    same = (shown.logits.argmax(1) == shown.floats.argmax(1)).mean()
+    same = (shown.logits.argmax(1) == shown.true_floats.argmax(1)).mean()
     assert (row["lost"], row["won"]) == (str(lost), str(won))
     assert figures.near(row["p"], figures.mcnemar(lost, won))
     assert figures.near(row["SQNR"], sqnr)
