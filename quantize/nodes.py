@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..program.formats import Format
-from ..program.nodes import BatchNorm, DenseInput, Embedding, LayerNorm, Linear, Lookup, Multiply, Readout, TokenInput
+from ..program.nodes import (
+    BatchNorm,
+    DenseInput,
+    Embedding,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Multiply,
+    Node,
+    Readout,
+    TokenInput,
+)
 from .codes import Floats, Fracs, accumulator_codes, weight_codes
 from .operations import LayerNormTerms
 from .tables import FUNCTIONS, SIGMOID, lookup_table
@@ -149,9 +160,10 @@ def lookup_node(name: str, source: str, function: str, input: Format, output: Fo
     )
 
 
-def gated_node(name: Callable[[str], str], y: Format, size: int) -> Multiply:
-    """What a gate lets through: the exact product of the nodes y and sigmoid of a layer."""
-    return Multiply(
+def gate_nodes(name: Callable[[str], str], y: Format, gate: Format, size: int) -> Iterator[Node]:
+    """The sigmoid of a layer's node ``gate``, and what it lets through of its node ``y``: the exact product."""
+    yield lookup_node(name("sigmoid"), name("gate"), "sigmoid", gate, SIGMOID, size)
+    yield Multiply(
         name=name("gated"),
         inputs=(name("y"), name("sigmoid")),
         output=product_format(y, SIGMOID),

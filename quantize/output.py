@@ -9,13 +9,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from ..program.formats import Format
 from ..program.nodes import Node
 from .codes import Floats, Fracs
 from .config import Widths
-from .quantizers import Quantizers
+from .nodes import product_format
+from .operations import lookup
+from .quantizers import Quantizers, store
+from .tables import SIGMOID
 from .tracing import Recorder
 
 Name = Callable[[str], str]
@@ -23,7 +27,15 @@ Name = Callable[[str], str]
 
 
 class OutputFormats(ABC):
-    """Formats of the edges behind a state space."""
+    """Formats of the edges behind a state space.
+
+    Attributes:
+        y: what is gated.
+        gate: whose sigmoid gates it.
+    """
+
+    y: Format
+    gate: Format
 
     @property
     @abstractmethod
@@ -36,9 +48,9 @@ class OutputFormats(ABC):
         """What the gate's linear layer reads."""
 
     @property
-    @abstractmethod
     def gated(self) -> Format:
-        """What is added to the residual stream: an exact product."""
+        """What is added to the residual stream: the exact product of y and the gate's sigmoid."""
+        return product_format(self.y, SIGMOID)
 
     @abstractmethod
     def finest(self, rows: int) -> Fracs | int:
@@ -51,14 +63,29 @@ class QuantizedOutput(ABC):
     Attributes:
         sums: the edge of C x + D u.
         formats: of its edges.
+        sigmoid: table over the codes of the gate.
+        quantizers: of edges, in place of plain rounding and saturation.
     """
 
     sums: ClassVar[str]
     formats: OutputFormats
+    sigmoid: Tensor
+    quantizers: Quantizers | None
 
     @abstractmethod
     def run(self, sums: Tensor, name: Name, training: bool, record: Recorder) -> Tensor:
         """What is added to the residual stream, (B, n, O), of C x + D u (B, n, O) as it is stored."""
+
+    def gated(self, y: Tensor, gate: Tensor, name: Name, record: Recorder) -> Tensor:
+        """The exact product of y and sigmoid(gate), all (B, n, O); the gate is stored here, y already is."""
+        formats = self.formats
+        gate = store(self.quantizers, "gate", gate, formats.gate)
+        record(name("gate"), gate, formats.gate)
+        sigmoid = lookup(gate, torch.sigmoid(gate), self.sigmoid, formats.gate)
+        record(name("sigmoid"), sigmoid, SIGMOID)
+        gated = y * sigmoid
+        record(name("gated"), gated, formats.gated)
+        return gated
 
 
 Layer = TypeVar("Layer", bound=nn.Module, contravariant=True)

@@ -20,8 +20,8 @@ from .codes import Floats, Fracs, largest_frac, rounded
 from .config import Widths
 from .exponents import useful_frac
 from .frozen import NodeTable, bias_of, values_of, weight_of
-from .nodes import Operand, gated_node, linear_node, lookup_node, product_format
-from .operations import lookup, shared_dropout, table_values
+from .nodes import Operand, gate_nodes, linear_node
+from .operations import shared_dropout, table_values
 from .output import Layer, Name, Output, OutputFormats, QuantizedOutput
 from .quantizers import Quantizers, store
 from .scan import NeuronCodes, quantized_neuron_scan
@@ -57,11 +57,6 @@ class SpikingFormats(OutputFormats):
     def mixes(self) -> Format:
         """See `OutputFormats.mixes`."""
         return SPIKES
-
-    @property
-    def gated(self) -> Format:
-        """The exact product of y and the gate's sigmoid."""
-        return product_format(self.y, SIGMOID)
 
     def finest(self, rows: int) -> Fracs:
         """See `OutputFormats.finest`."""
@@ -100,13 +95,7 @@ class SpikingOutput(QuantizedOutput):
         y, gate = mixed.chunk(2, dim=2)
         y = store(self.quantizers, "y", y, formats.y)
         record(name("y"), y, formats.y)
-        gate = store(self.quantizers, "gate", gate, formats.gate)
-        record(name("gate"), gate, formats.gate)
-        sigmoid = lookup(gate, torch.sigmoid(gate), self.sigmoid, formats.gate)
-        record(name("sigmoid"), sigmoid, SIGMOID)
-        gated = y * sigmoid
-        record(name("gated"), gated, formats.gated)
-        return gated
+        return self.gated(y, gate, name, record)
 
 
 class Spiking(Output[Layer], Generic[Layer]):
@@ -181,8 +170,7 @@ class Spiking(Output[Layer], Generic[Layer]):
         for what, format, part, frac, offset in halves:
             operand = Operand(name("neurons"), SPIKES, part, widths.gate, frac)
             yield linear_node(name(what), [operand], offset, format)
-        yield lookup_node(name("sigmoid"), name("gate"), "sigmoid", formats.gate, SIGMOID, size)
-        yield gated_node(name, formats.y, size)
+        yield from gate_nodes(name, formats.y, formats.gate, size)
 
     def neurons(self, name: str, source: str, formats: SpikingFormats, widths: Widths, size: int) -> DrivenLIF:
         """The neurons; to reach the threshold is to fire, so its code is one lower."""

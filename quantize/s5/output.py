@@ -19,10 +19,10 @@ from ..codes import Floats, Fracs
 from ..config import Widths
 from ..exponents import useful_frac
 from ..frozen import NodeTable, bias_of, values_of, weight_of
-from ..nodes import Operand, gated_node, linear_node, lookup_node, product_format
+from ..nodes import Operand, gate_nodes, linear_node, lookup_node
 from ..operations import NO_DROPOUT, Dropout, lookup, table_values
 from ..output import Name, Output, OutputFormats, QuantizedOutput
-from ..quantizers import Quantizers, store
+from ..quantizers import Quantizers
 from ..tables import SIGMOID
 from ..tracing import Recorder
 
@@ -66,11 +66,6 @@ class GatedFormats(OutputFormats):
         """See `OutputFormats.mixes`."""
         return self.activated
 
-    @property
-    def gated(self) -> Format:
-        """The exact product of y and the gate's sigmoid."""
-        return product_format(self.y, SIGMOID)
-
     def finest(self, rows: int) -> int:
         """See `OutputFormats.finest`."""
         return useful_frac(self.activated, self.gate)
@@ -105,13 +100,7 @@ class GatedOutput(QuantizedOutput):
         activated = lookup(sums, activation.function(sums), self.table, formats.y)
         record(name(activation.node), activated, formats.activated)
         mixed = linear(self.dropout(activated, training), self.gate, self.gate_bias)
-        gate = store(self.quantizers, "gate", mixed, formats.gate)
-        record(name("gate"), gate, formats.gate)
-        sigmoid = lookup(gate, torch.sigmoid(gate), self.sigmoid, formats.gate)
-        record(name("sigmoid"), sigmoid, SIGMOID)
-        gated = sums * sigmoid
-        record(name("gated"), gated, formats.gated)
-        return gated
+        return self.gated(sums, mixed, name, record)
 
 
 class Gated(Output[GatedLayer]):
@@ -181,8 +170,7 @@ class Gated(Output[GatedLayer]):
         yield lookup_node(activated, source, self.activation, formats.y, formats.activated, len(bias))
         operand = Operand(activated, formats.activated, weight, widths.gate, fracs)
         yield linear_node(name("gate"), [operand], bias, formats.gate)
-        yield lookup_node(name("sigmoid"), name("gate"), "sigmoid", formats.gate, SIGMOID, len(bias))
-        yield gated_node(name, formats.y, len(bias))
+        yield from gate_nodes(name, formats.y, formats.gate, len(bias))
 
 
 def frozen_gated(table: NodeTable, path: str, device: torch.device) -> GatedOutput:
