@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -13,7 +14,7 @@ from ....errors import PumiceError
 from ....program.samples import Sample
 from ..base import TaskDataModule
 from ..inputs import Timing
-from ..plan import BatchKey
+from ..plan import BatchKey, evaluation_plan
 from ..streams import Purpose, stream
 from .batch import IGNORED, BlockBatch, SeriesBatch
 from .sets import SequenceSet
@@ -65,19 +66,23 @@ class SequenceDataModule(TaskDataModule):
         return {"in_features": self.task.in_features} if self.task.vocab is None else {"vocab": self.task.vocab}
 
     @property
+    def step_us(self) -> int:
+        """Microseconds from one step to the next; a millisecond where the task gives its steps no length."""
+        return self.task.step_us or 1000
+
+    @property
     def timing(self) -> Timing:
         """Regular steps of the task's length."""
         return Timing(step_us=self.task.step_us)
 
     def program_samples(self, split: str, most: int | None = None) -> list[Sample]:
         """Values and times of each sequence, a step every ``task.step_us``, or every millisecond."""
-        inputs = [batch.inputs[0].numpy() for batch in islice(self.batches(split, 1), most)]
-        step = self.task.step_us or 1000
-        return [(values, step * np.arange(len(values), dtype=np.int64)) for values in inputs]
+        inputs = [batch.inputs[0].numpy() for batch in islice(self._single(split), most)]
+        return [(values, self.step_us * np.arange(len(values), dtype=np.int64)) for values in inputs]
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """One class a labelled block."""
-        targets = torch.cat([batch.targets[0] for batch in self.batches(split, 1)])
+        targets = torch.cat([batch.targets[0] for batch in self._single(split)])
         return targets[targets != IGNORED].numpy()
 
     def speakers(self, split: str) -> NDArray[np.int64] | None:
@@ -85,7 +90,13 @@ class SequenceDataModule(TaskDataModule):
         known = self.samples(split).speakers
         if known is None:
             return None
-        return np.repeat(known, [int((batch.targets[0] != IGNORED).sum()) for batch in self.batches(split, 1)])
+        return np.repeat(known, [int((batch.targets[0] != IGNORED).sum()) for batch in self._single(split)])
+
+    def _single(self, split: str) -> Iterator[BlockBatch | SeriesBatch]:
+        """Each sequence of a split as the task has it, whatever batches are made of them for models."""
+        samples = self.samples(split)
+        builder = SequenceBatchBuilder(samples, False, self.seed)
+        return (builder[key] for key in evaluation_plan(len(samples), 1))
 
     def _open(self, split: str) -> SequenceSet:
         return self.task.open(split)

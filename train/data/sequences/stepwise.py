@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.utils.data import Dataset
 
 from ....errors import PumiceError
-from ....program.samples import Sample
 from ..events.batch import EventBatch
 from ..inputs import Inputs, Timing
 from ..plan import BatchKey
 from .batch import BlockBatch, SeriesBatch
 from .datamodule import SequenceDataModule
 from .sets import SequenceSet
-
-STEP_MS = 1.0
-"""Of tasks that give their steps no length."""
 
 
 def stepwise(inputs: Tensor, lengths: Tensor, step_ms: float) -> Inputs:
@@ -72,26 +64,12 @@ class StepwiseDataModule(SequenceDataModule):
     @property
     def step_ms(self) -> float:
         """Milliseconds of a step."""
-        return STEP_MS if self.task.step_us is None else self.task.step_us / 1000
+        return self.step_us / 1000
 
     @property
     def timing(self) -> Timing:
         """A tick is a step."""
         return Timing(tick_ms=self.step_ms)
-
-    def program_samples(self, split: str, most: int | None = None) -> list[Sample]:
-        """Values or tokens, and times, of each sequence."""
-        step_us = round(1000 * self.step_ms)
-        inputs = [batch.tokens[0].numpy() for batch in islice(self.batches(split, 1), most)]
-        return [(values, step_us * np.arange(len(values), dtype=np.int64)) for values in inputs]
-
-    def labels(self, split: str) -> NDArray[np.int64]:
-        """One class a sequence."""
-        return np.concatenate([batch.targets.argmax(1).numpy() for batch in self.batches(split)])
-
-    def speakers(self, split: str) -> NDArray[np.int64] | None:
-        """See `TaskDataModule.speakers`."""
-        return self.samples(split).speakers
 
     def check_windows(self, window: int) -> str | None:
         """See `TaskDataModule.check_windows`."""
