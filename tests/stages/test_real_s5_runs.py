@@ -16,6 +16,7 @@ from pumice.models.real_s5.config import RealS5Config
 from pumice.models.real_s5.reference_weights import reference_names
 from pumice.program import load, reference
 from pumice.program.nodes import DiagonalSSM
+from runs import check_same_integers
 
 
 def call(*arguments):
@@ -58,14 +59,7 @@ def finished(small_run, tmp_path_factory):
 
 
 def test_every_backend_gives_the_same_integers(finished):
-    found = json.loads((finished / "simulate.json").read_text())
-    assert found["differing"] == 0
-    assert set(found["backends"]) == {"reference", "twin", "run", "step", "onnx"}
-    exported = json.loads((finished / "onnx" / "export.json").read_text())
-    for form in ("sequence", "step"):
-        assert exported[form]["differing"] == 0
-        assert exported[form]["values"] > 0
-    assert exported["float"]["largest_difference"] < 1e-3
+    check_same_integers(finished)
 
 
 def test_modes_are_real_and_cost_half(finished):

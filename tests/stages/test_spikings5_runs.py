@@ -8,6 +8,7 @@ import pytest
 from pumice.cli.main import main
 from pumice.program import load, reference
 from pumice.program.nodes import DiagonalSSM, DrivenLIF
+from runs import check_same_integers
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +24,7 @@ def finished(small_run, tmp_path_factory):
 
 
 def test_every_backend_gives_the_same_integers(finished):
-    found = json.loads((finished / "simulate.json").read_text())
-    assert found["differing"] == 0
-    assert set(found["backends"]) == {"reference", "twin", "run", "step", "onnx"}
-    exported = json.loads((finished / "onnx" / "export.json").read_text())
-    for form in ("sequence", "step"):
-        assert exported[form]["differing"] == 0
-        assert exported[form]["values"] > 0
-    assert exported["float"]["largest_difference"] < 1e-3
+    check_same_integers(finished)
 
 
 def test_a_layer_is_a_state_space_of_events_and_neurons_of_windows(finished):
