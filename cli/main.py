@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import select
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +18,20 @@ from typing import Any
 from ..errors import PumiceError
 from ..version import __version__
 from .checkpoint import without_checkpoint
-from .help import overview, verb_header
-from .overrides import multirun_arguments, open_mappings, quoted, with_recipe, with_saved_overrides
+from .help import overview, verb_header, verb_help
+from .known import did_you_mean, keys, nearest, options
+from .overrides import multirun_arguments, open_mappings, with_recipe, with_saved_overrides
+from .typed import for_hydra, with_home
 from .verbs import VERBS, Verb, find_verb
 
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """A full or read-only disk, a quota or limit, a missing permission."""
-LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
+LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
+HELP = ("--help", "-h")
+VERSION = ("--version", "-V")
+LISTED = "pumice <verb> --help lists groups, options and settings"
+READER_LEFT = 141
+"""The exit code that shells show where a program ends by SIGPIPE."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -33,7 +42,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     try:
-        _dispatch(arguments)
+        _dispatch(with_home(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the rest goes when Python ends
+        sys.exit(READER_LEFT)
     except PumiceError as error:
         print(f"pumice: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -50,13 +65,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _dispatch(arguments: list[str]) -> None:
-    if not arguments or arguments[0] in ("--help", "-h", "help"):
+    if not arguments or arguments[0] in (*HELP, "help"):
         print(overview(VERBS))
         return
-    if arguments[0] in ("--version", "-V"):
+    if arguments[0] in VERSION:
         print(f"pumice {__version__}")
         return
     verb, rest = find_verb(arguments)
+    if any(argument in VERSION for argument in rest):
+        print(f"pumice {__version__}")
+        return
+    if any(argument in ("--shell-completion", "-sc") for argument in rest):
+        raise PumiceError("completion is set up by 'pumice completion bash' (or zsh, fish), which tells how")
+    if verb.config_name and any(argument in HELP for argument in rest):
+        print(verb_help(verb, with_recipe(rest), shutil.get_terminal_size((120, 24)).columns))
+        return
     if any(argument.startswith("--experimental-rerun") for argument in rest):
         raise PumiceError("--experimental-rerun reads a pickle, which Pumice never does; give run_dir=... instead")
     listing = any(argument.split("=", 1)[0] in LISTING_FLAGS for argument in rest)
@@ -75,11 +98,18 @@ def _dispatch(arguments: list[str]) -> None:
     multirun = "-m" in rest or "--multirun" in rest
     if multirun and verb.config_name != "config":
         raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
-    rest = multirun_arguments(rest) if multirun else with_saved_overrides(rest)
-    _call_hydra(verb, open_mappings(with_recipe(rest)), listing=listing)
+    rest = multirun_arguments(for_hydra(rest)) if multirun else for_hydra(with_saved_overrides(rest))
+    _call_hydra(verb, open_mappings(with_recipe(rest)))
 
 
-def _call_hydra(verb: Verb, arguments: list[str], *, listing: bool) -> None:
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that nobody reads any more, as behind ``| head`` that has had enough."""
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in pipe.poll(0))
+
+
+def _call_hydra(verb: Verb, arguments: list[str]) -> None:
     """Compose the configuration and call the verb; errors of Hydra and OmegaConf become sentences."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
@@ -104,8 +134,7 @@ def _call_hydra(verb: Verb, arguments: list[str], *, listing: bool) -> None:
             mistakes.append(mistake)
         return mistake
 
-    header = [f"hydra.help.header={quoted(verb_header(verb))}"] if listing else []
-    command, sys.argv = sys.argv, [f"pumice {verb.name}", *arguments, *header]
+    command, sys.argv = sys.argv, [f"pumice {verb.name}", *arguments]
     with launched_jobs() as values:
         try:
             hydra.main(version_base="1.3", config_path="pkg://pumice.configs", config_name=verb.config_name)(task)()
@@ -127,9 +156,14 @@ def _sentence(error: Exception) -> str:
     text = str(error)
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
-        return f"there is no setting '{unknown[1]}'; pumice <verb> --help lists groups, options and settings"
+        return f"there is no setting '{unknown[1]}'{did_you_mean(unknown[1], keys())}; {LISTED}"
+    missing = re.search(r"Could not find '([\w-]+)/([^']+)'", text)
+    if missing and options(missing[1]):
+        group, option = missing[1], missing[2]
+        meant = nearest(option, options(group)) or options(group)
+        return f"there is no {group}={option}; use {' or '.join(meant)}; {LISTED}"
     text = text.split("Config search path:")[0].split("See https://")[0]
     lines = [line.strip() for line in text.splitlines()]
     kept = [line for line in lines if line and not line.startswith(("object_type=", "full_key:", "reference_type="))]
     sentence = "; ".join(kept).replace(":;", ":") or type(error).__name__
-    return f"{sentence}; pumice <verb> --help lists groups, options and settings"
+    return f"{sentence}; {LISTED}"

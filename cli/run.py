@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from ..errors import PumiceError
 from ..files import atomic_path
 from ..stages.run import export_stage, run_stages
 from .overrides import save_overrides
@@ -51,7 +52,12 @@ def _opened(config: DictConfig) -> tuple[dict[str, Any], Path, list[str], Rememb
     """The plain configuration, the run folder, the stages to do anew, and what writes down what was asked for."""
     plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
     redo, hydra = plain.pop("redo"), HydraConfig.get()
-    path = Path(str(plain.pop("run_dir")))
+    run_dir = plain.pop("run_dir")
+    if run_dir in (None, ""):
+        raise PumiceError(
+            "run_dir is empty; name the folder of the run, or leave run_dir out for runs/TASK/MODEL-seedN"
+        )
+    path = Path(str(run_dir))
     if hydra.mode == RunMode.MULTIRUN:
         path /= job_folder(hydra.job.override_dirname) or str(hydra.job.num)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import PumiceError
 from ..stages.table import STAGES
+from .known import did_you_mean
 from .words import SOURCES, STREAM_USAGE
 
 
@@ -29,6 +30,8 @@ class Verb:
         program: ``module:function`` that takes settings where one of them names a program file, or "".
         reads: whether its first argument is a file, which the target takes as its last argument.
         settings: ``module:function`` that makes settings of a second file, that of another program, or "".
+        sections: of the configuration, that its results depend on; its help shows them.
+        common: further settings in the primary configuration that concern it.
     """
 
     name: str
@@ -42,6 +45,18 @@ class Verb:
     program: str = ""
     reads: bool = False
     settings: str = ""
+    sections: tuple[str, ...] = ()
+    common: tuple[str, ...] = ("run_dir", "redo")
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it goes through all stages."""
+        return self.name == "run"
+
+    @property
+    def stages(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The stages that ``run`` goes through, each with its sections."""
+        return [(stage.name, stage.sections) for stage in STAGES]
 
     def reading(self, arguments: Sequence[str]) -> tuple[Verb, list[str]]:
         """The verb with the files that ``arguments`` begin with, and the settings, those of the second file first.
@@ -119,12 +134,13 @@ def _stage_verbs() -> list[Verb]:
         if not stage.target:
             plain = f"..stages.{stage.module}:{stage.compares}" if stage.compares else ""
             verb = Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), folders=plain)
-            verbs.append(_with_plain(verb))
+            verbs.append(_with_plain(replace(verb, sections=stage.sections)))
     exports = [stage for stage in STAGES if stage.target]
     listed = "\n\n".join(f"target={stage.target}: {stage.help}" for stage in exports)
     *first, last = [stage.target for stage in exports]
     summary = f"write the program for another runtime (target={', '.join(first)} or {last})"
-    return [*verbs, _with_plain(Verb("export", summary, listed, "run:export"))]
+    sections = tuple(dict.fromkeys(section for stage in exports for section in stage.sections))
+    return [*verbs, _with_plain(Verb("export", summary, listed, "run:export", sections=("target", *sections)))]
 
 
 IMPORTED = (
@@ -164,6 +180,14 @@ IMPORTS = (
     ),
 )
 """Name, summary, usage, what it reads, and what makes settings of a second file."""
+
+COMPLETION_HELP = """\
+usage: pumice completion bash|zsh|fish
+
+Prints a script. Let the shell read it when it starts:
+  bash   echo 'eval "$(pumice completion bash)"' >> ~/.bashrc
+  zsh    echo 'eval "$(pumice completion zsh)"' >> ~/.zshrc, behind compinit
+  fish   pumice completion fish > ~/.config/fish/completions/pumice.fish"""
 
 SDN_VERBS = (
     Verb(
@@ -220,6 +244,7 @@ VERBS: tuple[Verb, ...] = (
         "Runs every stage that the run folder has not finished yet; an interrupted one continues.",
         RUN_STAGES,
         (tuple(stage.name for stage in STAGES),),
+        sections=tuple(dict.fromkeys(section for stage in STAGES for section in stage.sections)),
     ),
     *_stage_verbs(),
     Verb(
@@ -258,6 +283,7 @@ VERBS: tuple[Verb, ...] = (
             (name,),
             reads=True,
             settings=settings,
+            sections=("task", "model"),
         )
         for name, summary, usage, more, settings in IMPORTS
     ),
@@ -275,6 +301,7 @@ VERBS: tuple[Verb, ...] = (
         "Writes train.h5 and test.h5 in SHD's layout to the folder 'out'; needs the optional extra 'synthesis'.",
         "data:build",
         config_name="data-build",
+        common=("out", "train", "test", "seed", "workers"),
     ),
     Verb(
         "data show",
@@ -282,8 +309,18 @@ VERBS: tuple[Verb, ...] = (
         "Reads the data set of the chosen task; writes PNG rasters to the folder 'out'.",
         "data:show",
         config_name="data-show",
+        sections=("task",),
+        common=("out", "samples", "seed"),
     ),
     *SDN_VERBS,
+    Verb(
+        "completion",
+        "what a shell needs to complete verbs, settings and options",
+        COMPLETION_HELP,
+        "",
+        config_name="",
+        files="completion:run",
+    ),
 )
 
 
@@ -301,6 +338,6 @@ def find_verb(arguments: list[str]) -> tuple[Verb, list[str]]:
     actions = [verb.name for verb in VERBS if verb.name.split()[0] == arguments[0]]
     if actions:
         raise PumiceError(f"'{arguments[0]}' needs an action; use one of: {', '.join(f'pumice {a}' for a in actions)}")
-    raise PumiceError(
-        f"unknown verb '{arguments[0]}'; use one of: {', '.join(verb.name for verb in VERBS)} (pumice --help explains)"
-    )
+    names = [verb.name for verb in VERBS]
+    meant = did_you_mean(arguments[0], names) or f"; use one of: {', '.join(names)}"
+    raise PumiceError(f"unknown verb '{arguments[0]}'{meant} (pumice --help explains)")

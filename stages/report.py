@@ -45,6 +45,12 @@ def compare(folders: Sequence[Path], settings: Mapping[str, str]) -> None:
     unknown = [name for name in settings if name != "out"]
     if unknown:
         raise PumiceError(f"there is no setting '{unknown[0]}' in a comparison of runs; only out=FOLDER is")
+    files = [path for path in folders if path.is_file()]  # runs/multirun/* has multirun.yaml as well
+    for path in files:
+        print(f"left out: {path} is a file, not the folder of a run")
+    folders = [path for path in folders if path not in files]
+    if not folders:
+        raise PumiceError("no folder of a run is given; name two or more, such as runs/multirun/*")
     if len(folders) < 2:
         raise PumiceError(f"a single folder is given; pumice report run_dir={folders[0]} writes the report of one run")
     for folder in folders:
