@@ -109,6 +109,12 @@ class Judging:
         """What the float model says of the samples that choose."""
         return predictions(self._model, self.judge)
 
+    def anew(self) -> Judging:
+        """Without candidates, and with what the float model says."""
+        other = Judging(self._model, self.judge)
+        other.reference = self.reference
+        return other
+
     def candidate(self, label: str, qat: QATModel[Any, Any, Any]) -> Candidate:
         """Freeze a model; it is judged once there is another."""
         self.made.append(Candidate(label=label, qat=qat, frozen=qat.freeze()))
@@ -118,7 +124,7 @@ class Judging:
         """The one that diverges least from the float model, the first of equals."""
         if len(candidates) > 1:
             for one in candidates:
-                self._look(one)
+                self.look(one)
         return min(candidates, key=lambda one: one.kl)
 
     def choice(self, chosen: Candidate) -> Choice:
@@ -128,7 +134,8 @@ class Judging:
         figures = tuple(one.figures() for one in self.made)
         return Choice(by=self.judge.name, decisions=len(chosen.said.logits), candidates=figures, chosen=chosen.label)
 
-    def _look(self, one: Candidate) -> None:
+    def look(self, one: Candidate) -> None:
+        """Judge it, where it has not been."""
         if one.said is not None:
             return
         one.said = predictions(one.frozen, self.judge)

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,8 @@ def quantize(
     source = _Source.of(model, family.reads, batches, validation, timing)
     names = list(class_names or source.class_names)
     judging = Judging(model, source.judge())
-    calibrated = _calibrated(family, model, settings, source, judging)
+    observer = _Once(source.inputs)
+    calibrated = calibrated_by(family, model, settings, source.timing, observer, judging)
     if settings.calibration.search:
         calibrated += _searched(family, judging.nearest(calibrated), calibrated, settings, source, judging)
     kept = {CALIBRATED: judging.nearest(calibrated)}
@@ -287,17 +288,42 @@ def _fine_tune(
         )
 
 
-def _calibrated(
-    family: Family[Any, Any, Any], model: nn.Module, settings: QuantizationConfig, source: _Source, judging: Judging
+class _Once:
+    """What the float model does with some inputs, observed when it is first asked for."""
+
+    def __init__(self, inputs: Callable[[], Iterator[Inputs]]) -> None:
+        self._inputs = inputs
+        self._seen: Any = None
+
+    def __call__(self, qat: QATModel[Any, Any, Any]) -> Any:
+        if self._seen is None:
+            self._seen = observe(qat, self._inputs())
+        return self._seen
+
+
+def calibrated_by(
+    family: Family[Any, Any, Any],
+    model: nn.Module,
+    settings: QuantizationConfig,
+    timing: Timing,
+    observer: Callable[[QATModel[Any, Any, Any]], Any],
+    judging: Judging,
 ) -> list[Candidate]:
-    """The model calibrated by each method that is to be tried; the float model runs over the data once."""
+    """The model calibrated by each method that is to be tried.
+
+    Args:
+        family: of the model.
+        model: trained.
+        settings: whose calibration says which methods.
+        timing: of the input.
+        observer: what a QAT model with these weights saw of the training samples.
+        judging: what keeps the candidates.
+    """
     found: list[Candidate] = []
-    observer = None
     for method in settings.calibration.methods:
         config = replace(settings, calibration=replace(settings.calibration, method=method))
-        qat = family.prepare(model, config, source.timing)
-        observer = observe(qat, source.inputs()) if observer is None else observer
-        qat.set_formats(observer)
+        qat = family.prepare(model, config, timing)
+        qat.set_formats(observer(qat))
         found.append(judging.candidate(f"calibrated ({method})", qat))
     return found
 

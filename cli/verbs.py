@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PumiceError
-from ..stages.table import STAGES
+from ..stages.table import ALL, STAGES
 from .known import did_you_mean
 from .words import SOURCES, STREAM_USAGE
 
@@ -130,7 +130,7 @@ def _with_plain(verb: Verb) -> Verb:
 def _stage_verbs() -> list[Verb]:
     """One verb a stage; the exports share one, which chooses by target."""
     verbs = []
-    for stage in STAGES:
+    for stage in ALL:
         if not stage.target:
             plain = f"..stages.{stage.module}:{stage.compares}" if stage.compares else ""
             verb = Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), folders=plain)

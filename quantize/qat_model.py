@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,7 +14,7 @@ from ..errors import PumiceError
 from ..program.errors import ProgramError
 from ..program.nodes import Node
 from ..train.data.inputs import Inputs, Timing
-from .config import BEST, METHODS, QuantizationConfig
+from .config import BEST, LIMITS, METHODS, QuantizationConfig
 from .frozen import FrozenModel
 from .quantizers import TensorQuantizer
 from .tracing import NOTHING
@@ -38,6 +38,7 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         timing: of the input.
         scales_frozen: whether the weights' exponents stay as they are.
         freeze_scales_after: training batches after which they do; None for never.
+        layer_widths: names of the widths that settings give each layer, by its path.
         recorder: what forward passes show their nodes to.
         output_node: the node that the float model has as well and whose value at each step decides; None without one.
 
@@ -61,7 +62,17 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         self.register_buffer("scales_frozen", torch.tensor(False))
         self.register_buffer("batches_seen", torch.tensor(0))
         self.freeze_scales_after: int | None = None
+        self.layer_widths: dict[str, tuple[str, ...]] = {}
         self.recorder = NOTHING
+
+    def has_layers(self, known: Mapping[str, Collection[str]]) -> None:
+        """Keep which widths each layer has, by its path.
+
+        Raises:
+            PumiceError: the settings name a layer or a width that is not among them.
+        """
+        self.config.check_layers(known)
+        self.layer_widths = {path: tuple(name for name in LIMITS if name in names) for path, names in known.items()}
 
     @abstractmethod
     def observer(self) -> Observer:

@@ -29,6 +29,7 @@ from ..records import (
 )
 from .invariants import check_figures
 from .stage import Stage
+from .table import ASIDE
 
 SINCE: Mapping[str, Any] = {"model.activation": "gelu", "model.feedthrough": True, "model.residual": True}
 """Settings that some run folders do not know, with the values that do what was done without them."""
@@ -87,7 +88,7 @@ class RunFolder:
             if not (self.path / name).is_file():
                 raise PumiceError(
                     f"'{stage.name}' needs {self.path / name}, which does not exist; "
-                    "run the earlier stages first (pumice run) or name their folder by run_dir=..."
+                    f"{_made_by(name)} or name their folder by run_dir=..."
                 )
 
     def is_finished(self, stage: Stage) -> bool:
@@ -195,6 +196,12 @@ def open_run_folder(path: str | Path, config: Mapping[str, Any]) -> Iterator[Run
             raise PumiceError(f"another process works in {path}; wait for it or choose another run_dir") from error
         remove_partial(path)
         yield RunFolder(path, config)
+
+
+def _made_by(name: str) -> str:
+    """What makes a file of a run folder, as advice."""
+    aside = next((stage.name for stage in ASIDE if name in stage.writes), None)
+    return "run the earlier stages first (pumice run)" if aside is None else f"run 'pumice {aside}' there first"
 
 
 def settings_of(stage: Stage, config: Mapping[str, Any]) -> dict[str, Any]:

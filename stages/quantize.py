@@ -80,7 +80,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             logs=read_section(LoggingSettings, config, "logging"),
             info={"format": 1, "quantize": dict(config["quantize"]), "versions": versions()},
         ),
-        provenance=_provenance(config, weights),
+        provenance=provenance(config, weights),
     )
     digest = done.save(folder.path)
     results = {"float": _predict(model, data)}
@@ -159,7 +159,8 @@ def agreement(integer: Predictions, reference: Predictions) -> dict[str, Any]:
     }
 
 
-def _provenance(config: Mapping[str, Any], weights: Path) -> dict[str, Any]:
+def provenance(config: Mapping[str, Any], weights: Path) -> dict[str, Any]:
+    """What the program tells of its making: settings, the float weights' digest, versions."""
     kept = {section: config[section] for section in ("task", "model", "quantize", "seed")}
     return {
         "config": json.loads(json.dumps(kept)),

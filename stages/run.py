@@ -13,7 +13,7 @@ from ..errors import PumiceError
 from ..program import ProgramError
 from .folder import RunFolder, open_run_folder, timed
 from .stage import Stage
-from .table import STAGES
+from .table import ALL, STAGES, after, below
 
 CONSOLE = Console()
 
@@ -37,7 +37,7 @@ def run_stages(
     others: bool = False,
     instead: Mapping[str, StageModule] | None = None,
 ) -> float | None:
-    """Run the stages ``names`` of the table in the run folder ``path``, leaving out those that have finished.
+    """Run the stages ``names`` of the tables in the run folder ``path``, leaving out those that have finished.
 
     Args:
         config: the resolved configuration, plain data.
@@ -55,7 +55,7 @@ def run_stages(
         PumiceError: bad settings, a folder with other settings, a missing input, a locked folder.
     """
     stale = _stages_to_redo(redo)
-    asked = [stage for stage in STAGES if stage.name in names]
+    asked = [stage for stage in ALL if stage.name in names]
     modules = {stage.name: (instead or {}).get(stage.name) or stage_module(stage) for stage in asked}
     chosen = _possible(asked, modules, config)
     for stage in chosen:
@@ -66,10 +66,10 @@ def run_stages(
     if not path.exists():  # before the folder is made
         RunFolder(path, config).check_needs(chosen[0])
     with open_run_folder(path, config) as folder:
-        for stage in STAGES[: STAGES.index(chosen[-1]) + 1]:
+        for stage in below(chosen[-1]):
             if stage.name not in stale:
                 folder.check_settings(stage, others)
-        for stage in STAGES:
+        for stage in ALL:
             if stage.name in stale:
                 folder.forget(stage)
         if remember is not None:
@@ -148,12 +148,12 @@ def _why_not(stage: Stage, module: StageModule, config: Mapping[str, Any]) -> st
 
 def _stages_to_redo(redo: Sequence[str]) -> set[str]:
     """The stages to do anew: those asked for, and all after them."""
-    names = [stage.name for stage in STAGES]
+    names = [stage.name for stage in ALL]
     for name in redo:
         if name != "all" and name not in names:
             raise PumiceError(f"redo={name} is no stage; use redo=all or redo=[...] with some of: {', '.join(names)}")
-    first = min((0 if name == "all" else names.index(name) for name in redo), default=len(names))
-    return set(names[first:])
+    asked = [stage for stage in ALL if stage.name in redo or "all" in redo]
+    return {other.name for stage in asked for other in after(stage)}
 
 
 def _validation_accuracy(folder: RunFolder, stages: Sequence[Stage]) -> float | None:

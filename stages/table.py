@@ -1,6 +1,7 @@
 """The stages of a run, in order: verbs, targets of export, ``pumice run``, run folders and reports follow this list.
 
-A stage is added here once it is built; nothing else needs to know.
+A stage is added here once it is built; nothing else needs to know. What is asked of a run folder now and then, and is
+no step on the way to a program, stands in a list of its own.
 """
 
 from __future__ import annotations
@@ -142,3 +143,44 @@ STAGES: tuple[Stage, ...] = (
         compares="compare",
     ),
 )
+
+ASIDE: tuple[Stage, ...] = (
+    Stage(
+        name="sensitivity",
+        summary="lower the width of every tensor alone, and see what that costs and saves",
+        help=(
+            "Reads weights.safetensors; calibrates, does not fine-tune, and writes sensitivity.json: each width of\n"
+            "section 'quantize', lowered alone, with what it does to the logits, and the bits it saves. What is done\n"
+            "is kept: the same command goes on. system.jobs processes share the work. 'pumice run' leaves it out."
+        ),
+        module="sensitivity",
+        sections=("task", "model", "quantize", "sensitivity", "hardware", "seed"),
+        needs=("weights.safetensors",),
+        writes=("sensitivity.json",),
+        scratch=("sensitivity",),
+    ),
+)
+"""Stages that ``pumice run`` leaves out; one that another reads from comes before it."""
+
+ALL: tuple[Stage, ...] = (*STAGES, *ASIDE)
+
+
+def below(stage: Stage) -> tuple[Stage, ...]:
+    """The stages whose settings what ``stage`` makes depends on, in order, itself the last.
+
+    Of one on the way to a program and its report those are all before it; of another those that write what it reads.
+    """
+    if stage in STAGES:
+        return STAGES[: STAGES.index(stage) + 1]
+    writers = {other for other in ALL if other is not stage and set(other.writes) & set(stage.needs)}
+    found = {further for writer in writers for further in below(writer)}
+    return (*(other for other in ALL if other in found), stage)
+
+
+def after(stage: Stage) -> tuple[Stage, ...]:
+    """The stages that are to be done anew with ``stage``, in order, itself the first.
+
+    Of one on the way to a report those are all after it, and what stands aside and builds on what these write.
+    """
+    first = STAGES[STAGES.index(stage) :] if stage in STAGES else (stage,)
+    return (*first, *(other for other in ASIDE if other is not stage and set(below(other)) & set(first)))

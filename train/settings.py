@@ -140,6 +140,7 @@ class SystemSettings:
         deterministic: refuse operations whose result can vary from run to run.
         devices: processes of training on each node, a GPU each, or a share of the cores.
         nodes: that take part in training.
+        jobs: processes that try settings at once (`pumice sensitivity`); None: as many as there are cores.
     """
 
     accelerator: str = "auto"
@@ -148,6 +149,7 @@ class SystemSettings:
     deterministic: bool = True
     devices: int = 1
     nodes: int = 1
+    jobs: int | None = None
 
     def __post_init__(self) -> None:
         accelerators = ("cpu", "gpu", "auto")
@@ -159,6 +161,7 @@ class SystemSettings:
         _require(self.workers >= 0, f"system.workers={self.workers} has to be at least 0")
         _require(self.devices >= 1, f"system.devices={self.devices} has to be at least 1")
         _require(self.nodes >= 1, f"system.nodes={self.nodes} has to be at least 1")
+        _require(self.jobs is None or self.jobs >= 1, f"system.jobs={self.jobs} has to be at least 1")
 
     @property
     def processes(self) -> int:

@@ -14,7 +14,7 @@ from ...records import StageRecord, read_records
 from ..counts import floating
 from ..inspection import inspect
 from ..parity.paired import exact_p
-from . import STAGE, clocked
+from . import STAGE, clocked, widths
 from .names import layer_of
 
 INTEGER_BACKENDS = ("run", "step", "reference")
@@ -65,6 +65,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "time_constants": None if simulated is None else _time_constants(simulated, is_clocked),
         "confusion": _confusion(figures, simulated, program),
         "example": None if simulated is None else simulated["example"],
+        "sensitivity": widths.sensitivity(folder, "sensitivity" in records),
         "provenance": provenance,
     }
 

@@ -74,6 +74,18 @@ def confusion(data: Data) -> Rows:
     ]
 
 
+SENSITIVITY = (
+    "place", "layer", "width", "kind", "from", "to", "kl", "sqnr_db", "same_class", "correct",
+    "saved_bytes", "saved_state_bytes", "saved_bit_operations", "refused",
+)  # fmt: skip
+
+
+def sensitivity(data: Data) -> Rows:
+    """A row a width that was lowered alone, from the least harm to the most."""
+    entries = (data["sensitivity"] or {"entries": ()})["entries"]
+    return [list(SENSITIVITY), *([entry[key] for key in SENSITIVITY] for entry in entries)]
+
+
 TABLES: dict[str, Callable[[Data], Rows]] = {
     "accuracy": accuracy,
     "parity": parity,
@@ -81,5 +93,6 @@ TABLES: dict[str, Callable[[Data], Rows]] = {
     "nodes": nodes,
     "time-constants": time_constants,
     "confusion": confusion,
+    "sensitivity": sensitivity,
 }
 """By the names of the report's CSV files."""

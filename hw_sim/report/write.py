@@ -16,6 +16,7 @@ from . import figures
 from .collect import collect
 from .strange import results_of
 from .tables import TABLES
+from .widths import heat_map
 
 NODE_KINDS = ("norm", "ssm", "y", "gelu", "gate", "skip", "state", "out")
 """Columns of the table of signal-to-noise ratios."""
@@ -37,7 +38,8 @@ def write_report(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         write_json(folder / "report.json", data)
         for name, rows in TABLES.items():
             write_csv(folder / "report" / f"{name}.csv", rows(data))
-        write_page(folder / "report.html", "run.html.j2", data=data, charts=drawn, matrix=matrix)
+        heat = heat_map(data["sensitivity"]) if data["sensitivity"] else None
+        write_page(folder / "report.html", "run.html.j2", data=data, charts=drawn, matrix=matrix, heat=heat)
     return data
 
 

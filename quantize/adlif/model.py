@@ -46,7 +46,7 @@ class QuantAdLIF(SpikingQATModel[SpikingObserver, FrozenAdLIF]):
         cells = spiking_cells(model)
         paths = [cell_path(number) for number in range(len(cells))]
         known = CELL_WIDTHS if model.config.cell != "lif" else LIF_WIDTHS
-        config.check_layers({**dict.fromkeys(paths, known), QuantReadout.path: READOUT_WIDTHS})
+        self.has_layers({**dict.fromkeys(paths, known), QuantReadout.path: READOUT_WIDTHS})
         method = self.config.calibration.method
         self.input = InputQuantizer()
         self.cells = ModuleList(

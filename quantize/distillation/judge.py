@@ -30,11 +30,16 @@ class Judge(Sequence[Batch]):
         self._builder, self._keys = builder, keys
 
     @classmethod
-    def of_task(cls, data: TaskDataModule) -> Judge:
-        """The validation split of a task; training samples where it has none of its own."""
+    def of_task(cls, data: TaskDataModule, most: int | None = None) -> Judge:
+        """The validation split of a task, or ``most`` of its samples, drawn by the task's seed.
+
+        Training samples where it has no validation split of its own.
+        """
         if data.judge == VALIDATION:
-            return cls(VALIDATION, data.plain_builder("validation"), data.in_order("validation"))
-        return cls(TRAINING, data.plain_builder("train"), data.drawn(MOST_TRAINING))
+            fewer = most is not None and most < len(data.samples(VALIDATION))
+            keys = data.drawn(most or 0, VALIDATION) if fewer else data.in_order(VALIDATION)
+            return cls(VALIDATION, data.plain_builder(VALIDATION), keys)
+        return cls(TRAINING, data.plain_builder("train"), data.drawn(min(MOST_TRAINING, most or MOST_TRAINING)))
 
     @classmethod
     def of_batches(cls, name: str, batches: Sequence[Batch]) -> Judge:

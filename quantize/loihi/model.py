@@ -65,7 +65,7 @@ class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
         if model.config.cell != "lif":
             raise PumiceError(cell_refusal(model.config.cell))
         self.paths = paths = [*(cell_path(number) for number in range(len(model.cells))), READOUT]
-        config.check_layers(dict.fromkeys(paths, ("synapses",)))
+        self.has_layers(dict.fromkeys(paths, ("synapses",)))
         widths = [*[model.config.hidden] * len(model.cells), model.config.num_classes]
         for path in paths:
             bits = config.layer(path).synapses

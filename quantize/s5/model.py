@@ -74,7 +74,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         geometries = list(self.geometries(model))
         self.output = self.output_of(model)
         named = {*LAYER_WIDTHS, *self.output.edges.values(), *self.output.constants}
-        config.check_layers({geometry.path: named for geometry in geometries})
+        self.has_layers({geometry.path: named for geometry in geometries})
         self.layers = ModuleList(
             QuantLayer(fold, geometry, config.layer(geometry.path), method, self.output, self.dropout_of(model))
             for fold, geometry in zip(self.folds(model), geometries, strict=True)

@@ -62,7 +62,7 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         if reason is not None:
             raise PumiceError(reason)
         paths = [block_path(number) for number in range(len(model.blocks))]
-        config.check_layers(dict.fromkeys(paths, BLOCK_WIDTHS))
+        self.has_layers(dict.fromkeys(paths, BLOCK_WIDTHS))
         widths, method = config.widths, self.config.calibration.method
         self.tokens = settings.vocab is not None
         self.input = InputQuantizer()

@@ -144,3 +144,18 @@ def test_training_samples_choose_where_nothing_is_held_out(small_set, select_on)
     labels = np.concatenate([batch.targets.argmax(1).numpy() for batch in judge])
     assert (judge.name, len(judge)) == ("training", 3)
     assert sorted(labels) == sorted(data.labels("train"))
+
+
+def test_few_validation_samples_may_choose(small_set):
+    """Always the same of them, and none twice."""
+    task = {"name": "small", "source": "spoken-digits", "root": str(small_set), "num_classes": 20, "sensor": [700]}
+    task |= {"validation": {"fraction": 0.2}}
+    data = EventDataModule(task_config(task), batch_size=8, eval_batch_size=4)
+    everyone = [tuple(row) for batch in Judge.of_task(data) for row in batch.tokens.tolist()]
+    few = [tuple(row) for batch in Judge.of_task(data, 7) for row in batch.tokens.tolist()]
+    again = [tuple(row) for batch in Judge.of_task(data, 7) for row in batch.tokens.tolist()]
+    assert (Judge.of_task(data, 7).name, len(few), len(everyone)) == ("validation", 7, len(data.labels("validation")))
+    assert few == again
+    starts = [row[:20] for row in everyone]
+    assert all(row[:20] in starts for row in few)
+    assert len({row[:20] for row in few}) == 7

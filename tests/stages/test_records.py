@@ -16,7 +16,7 @@ from pumice.records import record_path
 from pumice.stages.folder import SINCE, RunFolder, file_digest, first_difference
 from pumice.stages.run import _run_stage, _stages_to_redo, _validation_accuracy
 from pumice.stages.stage import Stage
-from pumice.stages.table import STAGES
+from pumice.stages.table import ALL, ASIDE, STAGES, after, below
 
 NAMES = [stage.name for stage in STAGES]
 REPORTED = ("train", "quantize", "count")
@@ -57,7 +57,7 @@ def changed(config, key):
 def owner_of(key):
     """The first stage whose record holds this setting; None where no result depends on it."""
     dotted = ".".join(key)
-    return next((s.name for s in STAGES if any(f"{dotted}.".startswith(f"{part}.") for part in s.sections)), None)
+    return next((s.name for s in ALL if any(f"{dotted}.".startswith(f"{part}.") for part in s.sections)), None)
 
 
 def placed(folder: Path, stage: Stage) -> None:
@@ -68,7 +68,7 @@ def placed(folder: Path, stage: Stage) -> None:
             (folder / name).write_text(f"{{}} {name}" if not name.endswith(".json") else "{}")
 
 
-@pytest.fixture(params=STAGES, ids=NAMES)
+@pytest.fixture(params=ALL, ids=[stage.name for stage in ALL])
 def stage(request):
     return request.param
 
@@ -113,18 +113,19 @@ EXPECTED = {
     "export-netx": {"quantize.arithmetic"},
     "count": {"task", "hardware", "count"},
     "report": set(),
+    "sensitivity": {"task", "model", "quantize", "sensitivity", "hardware", "seed"},
 }
 
 
 def test_the_sections_of_every_stage():
     """A section that leaves this table needs a reason: the stage's results would no longer follow it."""
-    assert {stage.name: set(stage.sections) for stage in STAGES} == EXPECTED
+    assert {stage.name: set(stage.sections) for stage in ALL} == EXPECTED
 
 
 def test_the_files_that_a_stage_reads():
     """What leaves this table needs a reason: the stage would stay finished though it changes."""
     weights, program = ("weights.safetensors",), ("program.npz",)
-    assert {stage.name: stage.needs for stage in STAGES if stage.needs} == {
+    assert {stage.name: stage.needs for stage in ALL if stage.needs} == {
         "evaluate": weights,
         "quantize": weights,
         "simulate": (*program, "quantized.safetensors", *weights),
@@ -133,6 +134,7 @@ def test_the_files_that_a_stage_reads():
         "export-netx": program,
         "count": program,
         "report": ("metrics.json",),
+        "sensitivity": weights,
     }
     assert {stage.name: stage.uses for stage in STAGES if stage.uses} == {"simulate": ("predictions.npz",)}
 
@@ -227,10 +229,24 @@ def test_a_stage_runs_once_for_each_state_of_its_inputs(tmp_path, config, stage,
 
 
 def test_doing_a_stage_anew_does_all_after_it_anew():
+    aside = {stage.name for stage in ASIDE}
     assert _stages_to_redo([]) == set()
-    assert _stages_to_redo(["all"]) == set(NAMES)
+    assert _stages_to_redo(["all"]) == {*NAMES, *aside}
     for index, name in enumerate(NAMES):
-        assert _stages_to_redo([name]) == _stages_to_redo([NAMES[-1], name]) == set(NAMES[index:])
+        found = _stages_to_redo([name])
+        assert found == _stages_to_redo([NAMES[-1], name])
+        assert found - aside == set(NAMES[index:])
+        assert found & aside == (aside if name == "train" else set())  # they read the float weights alone
+
+
+def test_what_stands_aside_takes_no_stage_of_a_run_with_it():
+    """Neither done anew with the program that lies in the folder, nor held to its settings."""
+    for index, stage in enumerate(ASIDE):
+        assert _stages_to_redo([stage.name]) <= {other.name for other in ASIDE[index:]}
+        assert below(stage)[0].name == "train"
+        assert {other.name for other in below(stage)} <= {"train", *(other.name for other in ASIDE[: index + 1])}
+        assert after(stage)[0] == stage
+    assert [stage.name for stage in below(STAGES[-1])] == NAMES
 
 
 def test_every_file_that_a_stage_reads_is_written_by_an_earlier_one():

@@ -242,9 +242,9 @@ class TaskDataModule(TrainingData):
         builder = self.plain_builder("train")
         return (builder[key] for key in self.drawn(count))
 
-    def drawn(self, count: int) -> list[BatchKey]:
-        """The batches of ``count`` training samples: always the same, drawn by the seed."""
-        drawn = stream(self.seed, Purpose.NORMS).permutation(len(self.samples("train")))[:count].tolist()
+    def drawn(self, count: int, split: str = "train") -> list[BatchKey]:
+        """The batches of ``count`` samples of a split: always the same, drawn by the seed."""
+        drawn = stream(self.seed, Purpose.NORMS).permutation(len(self.samples(split)))[:count].tolist()
         plan = evaluation_plan(len(drawn), self._eval_batch_size)
         return [BatchKey(0, key.number, tuple(drawn[index] for index in key.samples)) for key in plan]
 
