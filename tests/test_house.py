@@ -19,6 +19,7 @@ EXECUTORS = (
     "program/reference",
     "hw_sim/simulator/plan",
     "hw_sim/counts",
+    "export/c",
     "export/onnx/integer",
     "export/onnx/qdq",
     "export/lava/runtime",
