@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .api.export import export_onnx as export_onnx
     from .api.models import build_model as build_model
     from .api.models import load_model as load_model
+    from .api.predict import predict as predict
     from .api.programs import load as load
     from .api.programs import save as save
     from .api.programs import simulate as simulate
@@ -43,6 +44,7 @@ _WHERE = {
     "make_batches": "api.batches",
     "make_data": "api.arrays",
     "open_run": "api.runs",
+    "predict": "api.predict",
     "PumiceError": "errors",
     "quantize": "api.quantize",
     "QuantizationConfig": "quantize.config",

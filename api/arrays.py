@@ -14,7 +14,7 @@ from ..train.data.events.given import GivenDataModule
 from ..train.data.files.columns import Columns, by_name
 from ..train.data.plausibility import polarity_on
 from ..train.data.recordings import Events, make_events
-from ..train.data.task import task_config
+from ..train.data.task import TaskConfig, task_config
 from ..train.data.times import UNITS, microseconds
 from ..train.data.tokens import Sensor
 from .presets import kind_of
@@ -78,18 +78,28 @@ def make_data(
         {"name": name, "source": "arrays", "num_classes": len(names), "sensor": sensor, "validation": rule, **settings}
     )
     recordings = {
-        split: ArrayRecordings(
-            f"{name}, {split}",
-            _events(f"{name}, {split}", found, task.sensor, unit),
-            _labels(labels, names),
-            names,
-            task.sensor,
-            speakers,
-            task.unwrap_times,
-        )
+        split: recordings_of(f"{name}, {split}", found, _labels(labels, names), names, task, unit, speakers)
         for split, (found, labels, speakers) in parts.items()
     }
     return GivenDataModule(recordings, task, batch_size, eval_batch_size, seed, workers, bucket_batches)
+
+
+def recordings_of(
+    name: str,
+    given: Sequence[Any],
+    labels: NDArray[np.int64],
+    class_names: tuple[str, ...],
+    task: TaskConfig,
+    unit: str,
+    speakers: NDArray[np.int64] | None = None,
+) -> ArrayRecordings:
+    """Recordings in any of the forms of `make_data`, as a task with their sensor reads them.
+
+    Raises:
+        PumiceError: one that cannot be read or cannot be right; names it.
+    """
+    events = _events(name, given, task.sensor, unit)
+    return ArrayRecordings(name, events, labels, class_names, task.sensor, speakers, task.unwrap_times)
 
 
 def _parts(split: str, given: Any) -> tuple[list[Any], NDArray, NDArray[np.int64] | None]:

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import PumiceError
 from ..stages.table import ALL, STAGES
 from .known import did_you_mean
-from .words import SOURCES, STREAM_USAGE
+from .words import PREDICT_USAGE, SOURCES, STREAM_USAGE
 
 
 @dataclass(frozen=True)
@@ -254,6 +254,16 @@ VERBS: tuple[Verb, ...] = (
         "",
         config_name="",
         files="programs:inspect_file",
+    ),
+    Verb(
+        "predict",
+        "the class of recordings or sound files, by the float model, the program or onnxruntime",
+        f"usage: {PREDICT_USAGE}\n\n"
+        "FILE: a recording of any format that task=event-folder and task=audio-folder read, or many in one file of\n"
+        "SHD's layout. It is read as the model's own test recordings are. format=json prints one line of JSON each.",
+        "",
+        config_name="",
+        files="predict:run",
     ),
     Verb(
         "stream",

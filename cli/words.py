@@ -16,6 +16,10 @@ STREAM_USAGE = (
     "       [columns=[t,x,y,p]] [sensor=[...]] [unit=us|ms|s] [polarity=[off,on]] [unwrap=BOOL] [follow=BOOL]\n"
     "       [idle_s=S]"
 )
+PREDICT_USAGE = (
+    "pumice predict program=FILE.npz|run_dir=FOLDER FILE... [backend=integer|float|onnx] [format=text|json] [top=N]\n"
+    "       [unit=us|ms|s] [threads=N]"
+)
 FLAGS = {"true": True, "false": False}
 
 

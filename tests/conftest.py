@@ -46,6 +46,7 @@ COMPILED = ("api", "benchmarks", "cli", "docs", "export", "hw_sim", "quantize", 
 TOGETHER = {
     "the run of small_finished": (
         "cli/test_cli.py",
+        "cli/test_predict.py",
         "stages/test_export_onnx.py",
         "stages/test_lava.py",
         "stages/test_reads.py",

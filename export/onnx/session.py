@@ -57,6 +57,7 @@ class Session:
         self._session = open_session(source, threads)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         try:
             self._ranges = self._read_ranges()
         except (ValueError, TypeError) as error:  # text that is no UTF-8, no JSON, or tells of something else
@@ -65,7 +66,7 @@ class Session:
 
     def _read_ranges(self) -> dict[str, tuple[int, int]]:
         """The lowest and the highest value of each checked input, as the model's metadata tell them."""
-        about = json.loads(self._session.get_modelmeta().custom_metadata_map.get("input_ranges", "{}"))
+        about = json.loads(self.metadata.get("input_ranges", "{}"))
         if not isinstance(about, dict):
             raise ValueError("input_ranges is no JSON object")
         return {name: (int(low), int(high)) for name, (low, high) in about.items()}

@@ -66,11 +66,13 @@ def by_name(found: Mapping[str, NDArray]) -> Columns:
 
 
 def by_order(table: NDArray, order: tuple[str, ...]) -> Columns:
-    """Columns (n, k) of numbers in a stated order.
+    """Columns (n, k) of numbers in a stated order; two alone are the first two, of a sensor of channels.
 
     Raises:
         ValueError: not so many columns.
     """
+    if table.ndim == 2 and table.shape[1] == 2:
+        order = order[:2]
     if table.ndim != 2 or table.shape[1] != len(order) or table.dtype.kind not in "biuf":
         raise ValueError(
             f"it holds {table.dtype} of shape {table.shape}, not {len(order)} columns of numbers; "

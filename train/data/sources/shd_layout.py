@@ -52,7 +52,8 @@ class ShdRecordings:
                 self.speakers = _whole_numbers(file.data("extra/speaker")) if known else None
         except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
             raise PumiceError(
-                f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); delete it and fetch it anew"
+                f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); correct it, or fetch it anew if it "
+                "was downloaded"
             ) from error
         self.class_names: tuple[str, ...] = tuple(names)
         self.lengths = counts
