@@ -324,6 +324,14 @@ VERBS: tuple[Verb, ...] = (
     ),
     *SDN_VERBS,
     Verb(
+        "doctor",
+        "what this machine has and lacks: versions, processor, compilers, Lava, extras, disk",
+        "usage: pumice doctor [--json]\n\nNothing is built or changed. Ends with exit code 2 where Pumice cannot work.",
+        "",
+        config_name="",
+        files="doctor:run",
+    ),
+    Verb(
         "completion",
         "what a shell needs to complete verbs, settings and options",
         COMPLETION_HELP,

@@ -58,11 +58,9 @@ def ensure_environment(requirements: str | None = None) -> Path:
         LavaUnavailable: no Python 3.10, or packages that cannot be installed.
         PumiceError: a cache folder that cannot be written to, or a wrong setting.
     """
-    if requirements is None:
-        requirements = resources.files(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
-    cache = Path(os.environ.get("PUMICE_CACHE") or platformdirs.user_cache_dir("pumice")).expanduser()
-    target = cache / f"lava-{hashlib.sha256(requirements.encode()).hexdigest()[:12]}"
-    python = target / "bin" / "python"
+    requirements = _wanted(requirements)
+    target = environment_folder(requirements)
+    python, cache = target / "bin" / "python", target.parent
     if _probe(str(python)) is not None:
         return python
     base = find_python()
@@ -75,6 +73,18 @@ def ensure_environment(requirements: str | None = None) -> Path:
     except OSError as error:
         raise PumiceError(f"cannot write {cache}: {error.strerror or error}; name a folder in PUMICE_CACHE") from error
     return python
+
+
+def environment_folder(requirements: str | None = None) -> Path:
+    """Where `ensure_environment` keeps the environment of these requirements, whether it is there or not."""
+    cache = Path(os.environ.get("PUMICE_CACHE") or platformdirs.user_cache_dir("pumice")).expanduser()
+    return cache / f"lava-{hashlib.sha256(_wanted(requirements).encode()).hexdigest()[:12]}"
+
+
+def _wanted(requirements: str | None) -> str:
+    if requirements is not None:
+        return requirements
+    return resources.files(__package__).joinpath("requirements.txt").read_text(encoding="utf-8")
 
 
 def _build(base: Path, folder: Path, requirements: str) -> None:
