@@ -95,6 +95,11 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     console = Console()
     console.print(f"chosen: {done.choice.sentence()}", soft_wrap=True, highlight=False)
     console.print(done.table())
+    memory = parameters_of(done.program)
+    console.print(
+        f"parameters: {memory['parameter_bytes']:,} bytes, {memory['mean_bits']:.1f} bits each on average",
+        highlight=False,
+    )
     console.print(f"program: {folder.path / 'program.npz'}")
     notes = _notes(done.program, data, results[done.chosen]["test"], system.threads)
     for note in notes:
@@ -104,9 +109,17 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "chosen": done.chosen,
         "choice": done.choice.figures(),
         "program_digest": digest,
+        "memory": memory,
         "notes": notes,
         "fine_tuning": {"best": done.best, "seconds": round(done.seconds, 1)},
     }
+
+
+def parameters_of(program: Program) -> dict[str, float]:
+    """Bytes of all that a program keeps, rounded up, and bits of a number of it on average: weights, biases, shifts."""
+    tensors = [tensor for node in program for tensor in node.tensors()]
+    bits, count = sum(tensor.bits for tensor in tensors), sum(tensor.codes.size for tensor in tensors)
+    return {"parameter_bytes": -(-bits // 8), "mean_bits": bits / count if count else 0.0}
 
 
 def _notes(program: Program, data: TaskDataModule, decided: Predictions, threads: int | None) -> list[str]:

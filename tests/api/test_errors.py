@@ -119,7 +119,7 @@ def test_fine_tuning_needs_labels(made):
 @pytest.mark.parametrize(
     ("config", "match"),
     [
-        ("w3a8", "there is no quantize 'w3a8'; choose one of loihi, w2a8, w4a8, w8a8"),
+        ("w3a8", "there is no quantize 'w3a8'; choose one of loihi, w2a8, w4a4, w4a8, w4a8-all, w8a8"),
         (8, "a quantize is a name from configs/quantize or a mapping of settings, not an int"),
         ({"bits": 4}, "quantize has no setting 'bits'"),
         ({"widths": {"state": 99}}, "the width state=99 is impossible"),

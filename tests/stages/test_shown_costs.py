@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections import defaultdict
 
 import numpy as np
@@ -90,6 +91,14 @@ def test_memory_of_the_page_and_the_csv(shown, figures):
     assert figures.near(rows["float32"]["parameters, bytes"], floats["parameter_bits"] / 8)
     assert figures.near(rows["float32"]["state, bytes"], floats["state_bits"] / 8)
     assert whole[0] < floats["parameter_bits"] / 8
+
+
+def test_what_quantize_prints_of_memory(shown):
+    told = re.search(r"parameters: ([\d,]+) bytes, ([\d.]+) bits each", shown.before.printed["quantize"])
+    tensors = [tensor for node in shown.program for tensor in node.tensors()]
+    bits = sum(tensor.width * np.size(tensor.codes) for tensor in tensors)
+    assert int(told[1].replace(",", "")) == math.ceil(bits / 8)
+    assert told[2] == f"{bits / sum(np.size(tensor.codes) for tensor in tensors):.1f}"
 
 
 def test_noise_of_the_page_and_the_csv(shown, figures):

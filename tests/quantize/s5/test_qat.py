@@ -138,11 +138,14 @@ def test_another_tick_than_the_task_s_is_refused():
         tick_ms_of(QuantizationConfig(tick_ms=1.0), 0.5)
 
 
-@pytest.mark.parametrize("preset", ["w8a8", "w4a8", "w2a8"])
+@pytest.mark.parametrize("preset", ["w8a8", "w4a8", "w2a8", "w4a8-all", "w4a4"])
 def test_presets_are_valid(preset):
     path = Path(stage.__file__).parent.parent / "configs" / "quantize" / f"{preset}.yaml"
     config = QuantizationConfig.from_mapping(OmegaConf.to_container(OmegaConf.load(path)))
     assert config.name == preset
     assert config.widths.gate == config.widths.synapses == int(preset[1])
     assert config.qat.of("s5").epochs <= config.qat.of("adlif").epochs
-    assert config.widths.input == 8
+    every_weight = preset in ("w4a8-all", "w4a4")
+    weights = ("embedding", "input", "output", "feedthrough", "decoder")
+    assert {getattr(config.widths, name) for name in weights} == ({4} if every_weight else {8, 12})
+    assert config.widths.activation == int(preset[3])
