@@ -108,9 +108,9 @@ def _extras() -> Iterator[Finding]:
     """The optional dependencies, each extra with those of its packages that are missing."""
     wanted: dict[str, list[str]] = {}
     for line in metadata.requires("pumice") or []:
-        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
-        if extra and extra[1] not in ("test", "docs", "dev"):
-            wanted.setdefault(extra[1], []).append(re.split(r"[^\w.-]", line, maxsplit=1)[0])
+        named = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
+        if named and named[1] not in ("test", "docs", "dev"):
+            wanted.setdefault(named[1], []).append(re.split(r"[^\w.-]", line, maxsplit=1)[0])
     for extra, names in wanted.items():
         missing = [name for name in names if not _is_installed(name)]
         cure = f"pip install 'pumice[{extra}]'" if missing else ""
