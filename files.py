@@ -78,6 +78,8 @@ def check_inside(folder: Path) -> None:
     root = folder.resolve()
     for place, folders, names in os.walk(root):
         for entry in (Path(place, name) for name in (*folders, *names)):
+            if not os.path.lexists(entry):  # a temporary file of another process, renamed meanwhile
+                continue
             if entry.is_symlink():
                 if not Path(os.path.realpath(entry)).is_relative_to(root):
                     raise PumiceError(

@@ -176,8 +176,13 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def open_run_folder(path: str | Path, config: Mapping[str, Any]) -> Iterator[RunFolder]:
+def open_run_folder(path: str | Path, config: Mapping[str, Any], shared: bool = False) -> Iterator[RunFolder]:
     """Open and lock a run folder, making it where it does not exist. The lock goes when the process ends.
+
+    Args:
+        path: of the folder.
+        config: the resolved configuration, plain data.
+        shared: others may open it so at the same time; then nothing is cleared away.
 
     Raises:
         PumiceError: another process works in it, it cannot be made, or something in it leads out of it.
@@ -191,10 +196,11 @@ def open_run_folder(path: str | Path, config: Mapping[str, Any]) -> Iterator[Run
         raise PumiceError(f"cannot use the run folder {path}: {error.strerror}; choose another run_dir") from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             raise PumiceError(f"another process works in {path}; wait for it or choose another run_dir") from error
-        remove_partial(path)
+        if not shared:
+            remove_partial(path)
         yield RunFolder(path, config)
 
 

@@ -65,7 +65,8 @@ def run_stages(
         return None
     if not path.exists():  # before the folder is made
         RunFolder(path, config).check_needs(chosen[0])
-    with open_run_folder(path, config) as folder:
+    shared = all(stage.shared for stage in chosen) and not stale
+    with open_run_folder(path, config, shared) as folder:
         for stage in below(chosen[-1]):
             if stage.name not in stale:
                 folder.check_settings(stage, others)
@@ -170,13 +171,14 @@ def _validation_accuracy(folder: RunFolder, stages: Sequence[Stage]) -> float | 
 
 def _run_stage(stage: Stage, module: StageModule, folder: RunFolder) -> None:
     folder.check_needs(stage)
-    if folder.is_finished(stage):
+    if folder.is_finished(stage) and not stage.shared:
         CONSOLE.print(f"[bold]{stage.name}[/bold]: finished earlier (redo=\\[{stage.name}] does it anew)")
         return
     folder.forget_if_inputs_changed(stage)
     summary = getattr(module, "summary", stage.summary)
     CONSOLE.print(f"[bold]{stage.name}[/bold]: {summary}, in {folder.path}", soft_wrap=True)
-    folder.begin(stage)
+    if not (stage.shared and folder.is_finished(stage)):
+        folder.begin(stage)
     with timed() as seconds:
         try:
             figures = module.run(folder.config, folder)

@@ -27,6 +27,8 @@ class Stage:
         arithmetic: of the programs that it takes, as in ``quantize.arithmetic``; empty for all.
         refusal: a sentence that says what takes the other programs.
         silent: where it takes other programs, ``run`` leaves it out without a word.
+        shared: whether several processes may run it in the same folder at once. Each goes on where all of them were,
+            and so does one that comes when it has finished.
         compares: function of ``module`` that takes plain folders in place of a configuration: ``(folders, settings)``;
             empty for none.
     """
@@ -44,6 +46,7 @@ class Stage:
     arithmetic: str = ""
     refusal: str = ""
     silent: bool = False
+    shared: bool = False
     compares: str = ""
 
     def takes(self, config: Mapping[str, Any]) -> bool:

@@ -159,6 +159,45 @@ ASIDE: tuple[Stage, ...] = (
         writes=("sensitivity.json",),
         scratch=("sensitivity",),
     ),
+    Stage(
+        name="search",
+        summary="search the widths of all tensors by what they lose and what they cost",
+        help=(
+            "Reads weights.safetensors and sensitivity.json; calibrates, does not fine-tune, and writes search.json:\n"
+            "the points that no others dominate, and a file of settings of each, search/quantize/point-N.yaml.\n"
+            "Any number of such commands may work at once on the same run folder, each in system.jobs processes, and\n"
+            "one that was interrupted goes on. It needs the extra 'search'; 'pumice run' leaves it out."
+        ),
+        module="search",
+        sections=(
+            "task",
+            "model",
+            "quantize",
+            "hardware",
+            "seed",
+            *(
+                f"search.{name}"
+                for name in (
+                    "objectives",
+                    "weights",
+                    "constants",
+                    "activations",
+                    "states",
+                    "methods",
+                    "ticks_ms",
+                    "limits",
+                    "sampler",
+                    "samples",
+                    "judged",
+                    "counted",
+                )
+            ),
+        ),
+        needs=("weights.safetensors", "sensitivity.json"),
+        writes=("search.json",),
+        scratch=("search",),
+        shared=True,
+    ),
 )
 """Stages that ``pumice run`` leaves out; one that another reads from comes before it."""
 

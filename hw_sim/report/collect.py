@@ -66,6 +66,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "confusion": _confusion(figures, simulated, program),
         "example": None if simulated is None else simulated["example"],
         "sensitivity": widths.sensitivity(folder, "sensitivity" in records),
+        "search": widths.search(folder, "search" in records),
         "provenance": provenance,
     }
 

@@ -86,6 +86,14 @@ def sensitivity(data: Data) -> Rows:
     return [list(SENSITIVITY), *([entry[key] for key in SENSITIVITY] for entry in entries)]
 
 
+SEARCH = ("point", "bytes", "state_bytes", "bit_operations", "energy_nj", "kl", "sqnr_db", "same_class", "correct")
+
+
+def search(data: Data) -> Rows:
+    """A row a point of the Pareto set of a search, by rising bytes."""
+    return [list(SEARCH), *([point[key] for key in SEARCH] for point in (data["search"] or {"front": ()})["front"])]
+
+
 TABLES: dict[str, Callable[[Data], Rows]] = {
     "accuracy": accuracy,
     "parity": parity,
@@ -94,5 +102,6 @@ TABLES: dict[str, Callable[[Data], Rows]] = {
     "time-constants": time_constants,
     "confusion": confusion,
     "sensitivity": sensitivity,
+    "search": search,
 }
 """By the names of the report's CSV files."""

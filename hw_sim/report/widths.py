@@ -1,4 +1,4 @@
-"""What a report shows of widths that were tried: each lowered alone (`pumice sensitivity`)."""
+"""What a report shows of widths that were tried: each alone (`pumice sensitivity`), and together (`pumice search`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from ...files import read_json
 
 OUTSIDE = "outside"
 """The row of tensors that belong to no layer."""
+COSTS = ("bytes", "state_bytes", "bit_operations", "energy_nj")
+"""What a point of a search costs."""
 FULL_SHADE_DB = 30
 """Loss of signal to noise that has the strongest colour of the heat map."""
 
@@ -85,3 +87,35 @@ def _cell(entry: Mapping[str, Any], base: float | None) -> dict[str, Any]:
 def _order(entry: Mapping[str, Any]) -> tuple[int, bool, str]:
     kinds = ("weights", "constants", "activations", "states")
     return kinds.index(entry["kind"]), entry["layer"] == "", entry["width"]
+
+
+def search(folder: Path, finished: bool) -> dict[str, Any] | None:
+    """The result of ``search`` in a run folder; None where it has not finished."""
+    if not finished:
+        return None
+    found = read_json(folder / "search.json")
+    base, chosen = found["base"], found["chosen"]
+    front = {entry["name"] for entry in found["front"]}
+    points = [
+        {
+            "point": entry["name"],
+            "front": entry["name"] in front,
+            "chosen": entry["name"] == chosen,
+            **{key: entry[key] for key in ("within", "kl", "sqnr_db", *COSTS)},
+            **{key: entry[key] / max(entry["decisions"], 1) for key in ("same_class", "correct")},
+        }
+        for entry in found["tried"]
+    ]
+    return {
+        "judge": found["judge"],
+        "decisions": found["float"]["decisions"],
+        "float": found["float"]["correct"] / max(found["float"]["decisions"], 1),
+        "base_bytes": None if base is None else base["parameter_bits"] / 8,
+        "objectives": found["objectives"],
+        "trials": found["trials"],
+        "refused": found["refused"],
+        "chosen": chosen,
+        "points": points,
+        "front": sorted((point for point in points if point["front"]), key=lambda point: (point["bytes"], point["kl"])),
+        "changes": {entry["name"]: entry["changes"] for entry in found["front"]},
+    }

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ...archives import load_arrays
 from ...files import atomic_path, write_json
-from . import figures
+from . import figures, pictures
 from .collect import collect
 from .strange import results_of
 from .tables import TABLES
@@ -57,6 +57,8 @@ def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
         names, label = data["confusion"]["classes"], data["example"]["label"]
         found["raster"] = figures.raster(*drawn, names, label, figures.WIDE)
         found["raster_narrow"] = figures.raster(*drawn, names, label, figures.NARROW)
+    if data["search"]:
+        found |= pictures.searched(data["search"])
     return {name: Markup(text) for name, text in found.items()}
 
 

@@ -21,6 +21,8 @@ from pumice.stages.table import ALL, ASIDE, STAGES, after, below
 NAMES = [stage.name for stage in STAGES]
 REPORTED = ("train", "quantize", "count")
 OF_NO_RESULT = {"system", "logging", "redo", "run_dir", "target"}
+HOW_FAR = {"search.trials", "search.minutes", "search.most_lost"}
+"""More of them continue what is there, and the choice among what was tried is made anew."""
 """Sections that say how a run is made and where: threads, workers, what is told."""
 
 
@@ -99,10 +101,13 @@ def test_every_setting_of_its_sections_is_in_the_record(finished, config, stage)
 
 def test_no_setting_is_in_no_record(config):
     """What no stage keeps decides no result."""
-    loose = {key[0] for key in leaves(config) if owner_of(key) is None}
-    assert loose == OF_NO_RESULT
+    loose = {key for key in leaves(config) if owner_of(key) is None}
+    assert {".".join(key) for key in loose if key[0] == "search"} == HOW_FAR
+    assert {key[0] for key in loose} == OF_NO_RESULT | {"search"}
 
 
+SEARCHED = {"objectives", "weights", "constants", "activations", "states", "methods", "ticks_ms", "limits", "sampler"}
+SEARCHED |= {"samples", "judged", "counted"}
 EXPECTED = {
     "train": {"task", "model", "training", "seed"},
     "evaluate": {"task", "model"},
@@ -114,6 +119,7 @@ EXPECTED = {
     "count": {"task", "hardware", "count"},
     "report": set(),
     "sensitivity": {"task", "model", "quantize", "sensitivity", "hardware", "seed"},
+    "search": {"task", "model", "quantize", "hardware", "seed", *(f"search.{name}" for name in SEARCHED)},
 }
 
 
@@ -135,6 +141,7 @@ def test_the_files_that_a_stage_reads():
         "count": program,
         "report": ("metrics.json",),
         "sensitivity": weights,
+        "search": (*weights, "sensitivity.json"),
     }
     assert {stage.name: stage.uses for stage in STAGES if stage.uses} == {"simulate": ("predictions.npz",)}
 
@@ -216,12 +223,13 @@ def test_a_stage_runs_once_for_each_state_of_its_inputs(tmp_path, config, stage,
         (tmp_path / name).unlink(missing_ok=True)
     _run_stage(stage, module, folder)
     _run_stage(stage, module, folder)
-    assert module.asked == 1
-    assert "finished earlier" in capsys.readouterr().out
+    again = int(stage.shared)  # it looks itself whether there is more to do
+    assert module.asked == 1 + again
+    assert ("finished earlier" in capsys.readouterr().out) == (not again)
     if stage.needs:
         (tmp_path / stage.needs[0]).write_text('{"of": "another run"}')
         _run_stage(stage, module, folder)
-        assert module.asked == 2
+        assert module.asked == 2 + again
         assert "finished earlier" not in capsys.readouterr().out
         (tmp_path / stage.needs[0]).unlink()
         with pytest.raises(PumiceError, match=rf"'{stage.name}' needs .*{stage.needs[0]}, which does not exist"):
