@@ -35,11 +35,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a
 
 COMPILE = """
 from pumice.hw_sim.simulator import run
+from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
-program = random_program(8)
-run(program, [random_sample(program, 0, 20)])
+for draw, seed in ((random_program, 8), (random_program, 1), (random_network, 0), (random_network, 3)):
+    program = draw(seed)
+    run(program, [random_sample(program, 0, 20)])
 """
-"""The simulator's machine: a minute and more, once; numba keeps it beside the sources."""
+"""What most programs use of the simulator's machine, compiled once; numba keeps it beside the sources."""
 COMPILED = ("api", "benchmarks", "cli", "docs", "export", "hw_sim", "quantize", "robustness", "stages", "test_wheel.py")
 """Folders and files of tests that run it."""
 

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...program import Format
+from .vectors.plain import LANES
 
-A16, A32, A64 = range(3)
-"""Numbers of the arenas: int16, int32, int64."""
+A16, A32, A64, A8 = range(4)
+"""Numbers of the arenas: int16, int32, int64; the last is the first one's memory as bytes."""
 
 DTYPES = (np.int16, np.int32, np.int64)
 
 
 class Arena:
-    """One flat array under construction; pieces start on cache lines."""
+    """One flat array under construction; pieces start on cache lines, whole vectors apart, and end in zeros."""
 
     def __init__(self, number: int, head: int = 0) -> None:
         self.number = number
         self.dtype = np.dtype(DTYPES[number])
-        self.line = 64 // self.dtype.itemsize
+        self.line = max(64 // self.dtype.itemsize, LANES)
         self.pieces: list[tuple[int, np.ndarray]] = []
         self.size = head
 
@@ -37,10 +38,11 @@ class Arena:
         return self.put(np.zeros(size, dtype=np.int64))
 
     def build(self) -> np.ndarray:
-        """The array, aligned to cache lines."""
-        raw = np.zeros(self.size * self.dtype.itemsize + 64, dtype=np.uint8)
+        """The array, aligned to cache lines; loads of vectors may reach beyond the last piece."""
+        size = (self.size + 2 * self.line) * self.dtype.itemsize
+        raw = np.zeros(size + 64, dtype=np.uint8)
         skip = -raw.ctypes.data % 64
-        array = raw[skip : skip + self.size * self.dtype.itemsize].view(self.dtype)
+        array = raw[skip : skip + size].view(self.dtype)
         for start, values in self.pieces:
             array[start : start + values.size] = values
         return array

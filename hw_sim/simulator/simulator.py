@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from operator import index
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,6 +34,8 @@ from .plan.make import make_plan
 
 ARENAS = ("a16", "a32", "a64")
 """Names of what a snapshot holds, by the number of the arena."""
+AS_COMPILED: tuple[Literal["C"], Literal["A"], Literal["W"]] = ("C", "A", "W")
+"""What numba compiles for: contiguous, aligned, writable; it would compile once more for arrays that are not."""
 _FAULTS = {
     OUTSIDE: "its token is outside the vocabulary; encode the events as the model was trained",
     NOT_FINITE: "it holds NaN or infinity; clean the input first",
@@ -64,9 +66,9 @@ class Simulator:
         self._a16, self._a32, self._a64 = self._plan.build()
         source = program.value_input
         self._dense = bool(source.event_shape)
-        self._event = np.zeros((1, 2), dtype=np.int64)
-        self._values = np.zeros((1, *(source.event_shape or (0,))))
-        self._out = np.zeros((1, len(program.class_names) + 1), dtype=np.int64)
+        self._token, self._time = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        self._values = np.zeros(source.event_shape or (0,))
+        self._row = len(program.class_names) + 1
 
     def step(self, value: int | np.ndarray, time_us: int) -> tuple[np.ndarray, bool]:
         """Take one event and read the logits.
@@ -83,46 +85,46 @@ class Simulator:
             if self._dense:
                 if type(value) is not np.ndarray or value.dtype.kind not in "iufb":
                     value = reals("values", value)
-                if value.shape != self._values.shape[1:]:
+                if value.shape != self._values.shape:
                     raise ValueError(f"shape {value.shape} was given")
-                self._values[0] = value
+                self._values[:] = value
             else:
-                self._event[0, 0] = _whole(value)
-            self._event[0, 1] = _whole(time_us)
+                self._token[0] = _whole(value)
+            self._time[0] = _whole(time_us)
         except (TypeError, ValueError, OverflowError) as error:
-            wanted = f"{self._values.shape[1]} values" if self._dense else "an integer token"
+            wanted = f"{self._values.shape[0]} values" if self._dense else "an integer token"
             raise ProgramError(f"an event is {wanted} and a time in whole microseconds: {error}") from None
         if self.program.step_us is not None:
-            logits, valid = self.step_many(self._values if self._dense else self._event[:, 0], self._event[:, 1])
+            logits, valid = self.step_many(self._values[None] if self._dense else self._token, self._time)
             return logits[0], bool(valid[0])
-        self._feed(self._event, self._values, STEP, self._out)
-        row = self._out[0].copy()
+        row = np.empty(self._row, dtype=np.int64)
+        self._feed(self._token, self._time, self._values, STEP, row)
         return row[:-1], bool(row[-1])
 
     def advance(self, values: np.ndarray, times_us: np.ndarray) -> None:
         """Take a chunk of events without reading the logits; a chunk with a bad event is refused whole."""
-        events, dense, _ = self._chunk(values, times_us)
-        self._feed(events, dense, ADVANCE, self._out)
+        tokens, times, dense, _ = self._chunk(values, times_us)
+        self._feed(tokens, times, dense, ADVANCE, self._time)
 
     def step_many(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Step through a chunk: logits after each event (L, classes) int64 and valid (L,) bool."""
-        events, dense, rows = self._chunk(values, times_us)
-        out = np.zeros((len(events), self._out.shape[1]), dtype=np.int64)
-        self._feed(events, dense, STEP, out)
+        tokens, times, dense, rows = self._chunk(values, times_us)
+        out = np.zeros((len(times), self._row), dtype=np.int64)
+        self._feed(tokens, times, dense, STEP, out.reshape(-1))
         out = out if len(rows) == len(out) else out[rows]
         return out[:, :-1], out[:, -1] == 1
 
     def read(self) -> np.ndarray:
         """The logits as they stand, (classes,) int64."""
-        self._feed(self._event[:0], self._values[:0], READ, self._out)
+        self._feed(self._token[:0], self._time[:0], self._values[:0], READ, self._time)
         start = self._a64[H_LOGITS]
-        return self._a64[start : start + self._out.shape[1] - 1].copy()
+        return self._a64[start : start + self._row - 1].copy()
 
-    def _feed(self, events: np.ndarray, dense: np.ndarray, how: int, out: np.ndarray) -> None:
-        fault, event = machine.feed(self._a16, self._a32, self._a64, events, dense, how, out)
+    def _feed(self, tokens: np.ndarray, times: np.ndarray, dense: np.ndarray, how: int, out: np.ndarray) -> None:
+        fault, event = machine.feed(self._a16, self._a32, self._a64, tokens, times, dense, how, out)
         if fault:
-            last = int(events[event - 1, 1]) if event else int(self._a64[H_LAST])
-            raise ProgramError(self._fault(fault, event, int(events[event, 1]), last))
+            last = int(times[event - 1]) if event else int(self._a64[H_LAST])
+            raise ProgramError(self._fault(fault, event, int(times[event]), last))
 
     def decision(self) -> tuple[int, str]:
         """The running decision: index and class name of the highest logit, ties to the lowest index."""
@@ -223,19 +225,19 @@ class Simulator:
         flat = arena[place.offset : place.offset + rows * place.channels]
         return flat.reshape(rows, place.channels).astype(np.int64)
 
-    def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens and times (n, 2), dense values (n, size) or (0, 0), and the row of each event given."""
+    def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Tokens and times (n,), dense values (n size,) or (0,), and the row of each event given."""
         values, times = check_shapes(self.program, (values, times_us))
         rows = np.arange(len(times))
         if self.program.step_us is not None:
             last = int(self._a64[H_LAST]) if self.events else None
             values, times, rows = whole_steps(values, times, self.program.step_us, self._empty_steps, last)
-        events = np.zeros((len(times), 2), dtype=np.int64)
-        events[:, 1] = times
-        if self._dense:
-            return events, np.ascontiguousarray(values), rows
-        events[:, 0] = values
-        return events, self._values[:0], rows
+        values, times = (np.require(array, requirements=AS_COMPILED) for array in (values, times))
+        return (
+            (self._token[:0], times, values.reshape(-1), rows)
+            if self._dense
+            else (values, times, self._values[:0], rows)
+        )
 
     def _fault(self, fault: int, event: int, time_us: int, last: int) -> str:
         if fault == BACKWARDS:

@@ -1,182 +1,107 @@
-"""Kernels of spiking neurons and leaky integrators, as those of ``plain.py``; most keep states in int64."""
+"""Kernels of spiking neurons and leaky integrators, as those of ``plain.py``: a step of one vector of neurons.
+
+States are int32, their arithmetic is int64 where it says nothing else.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..compiled import compiled
+from ..compiled import kernel
+from ..vectors import LANES, choose, load, maximum, minimum, splat, squeeze, tally
+from .plain import clear
+from .rows import add_long_rows, add_rows, add_scaled_rows
 
-GROUP = 8
-"""Rows that ``add_rows`` adds at a time."""
 
+@kernel
+def find_nonzero(x, u, size, places, p):
+    """Write the places of what is not 0 among ``size`` entries from u on to ``places`` from p on; returns how many.
 
-@compiled
-def find_nonzero(x, filling, places):
-    """Write the places of what is not 0 in ``x`` (F,), then ``filling`` up to a multiple of GROUP; returns how many.
-
-    ``places`` has room for F + GROUP entries.
+    ``places`` has room for ``size`` and a vector more.
     """
     count = 0
-    for i in range(x.shape[0]):
-        places[count] = i
-        count += x[i] != 0
-    for i in range(count, count + GROUP):
-        places[i] = filling
+    for i in range(0, size, LANES):
+        row = load(x, u + i, places)
+        count += squeeze(row != splat(0, places), size - i, i, places, p + count)
     return count
 
 
-@compiled
-def add_rows(matrix, places, count, acc):
-    """``acc`` (S,) plus the rows of ``matrix`` (F + 1, S) at ``places[:count]``; the row F, of zeros, fills groups up.
-
-    The sum of GROUP rows has to fit the type of ``matrix``.
+@kernel
+def product(x, u, inputs, spikes, matrix, w, size, group, places, p, accs, a):
+    """``accs = x W`` by the rows of W (F, S) where the inputs are not 0; spikes are added alone, ``group`` at a time,
+    or in the type of the sums where that is 0.
     """
-    integer, narrow = acc.dtype.type, matrix.dtype.type
-    for n in range(0, count, GROUP):
-        a, b, c, d = matrix[places[n]], matrix[places[n + 1]], matrix[places[n + 2]], matrix[places[n + 3]]
-        e, f, g, h = matrix[places[n + 4]], matrix[places[n + 5]], matrix[places[n + 6]], matrix[places[n + 7]]
-        for i in range(acc.shape[0]):
-            first = narrow(narrow(a[i] + b[i]) + narrow(c[i] + d[i]))
-            second = narrow(narrow(e[i] + f[i]) + narrow(g[i] + h[i]))
-            acc[i] = integer(acc[i] + integer(narrow(first + second)))
+    count = find_nonzero(x, u, inputs, places, p)
+    clear(accs, a, size)
+    if spikes == 0:
+        add_scaled_rows(matrix, w, size, places, p, count, x, u, accs, a)
+    elif group > 0:
+        add_rows(matrix, w, size, places, p, count, group, accs, a)
+    else:
+        add_long_rows(matrix, w, size, places, p, count, accs, a)
 
 
-@compiled
-def add_scaled_rows(matrix, x, places, count, acc):
-    """``acc`` (S,) plus ``x_i`` times row i of ``matrix`` (F + 1, S) for every i in ``places[:count]``."""
-    integer = acc.dtype.type
-    for n in range(count):
-        row, factor = matrix[places[n]], integer(x[places[n]])
-        for i in range(acc.shape[0]):
-            acc[i] = integer(acc[i] + integer(integer(row[i]) * factor))
+@kernel
+def lif(current, u, alpha, rise, threshold, shifts, least, most, clipped, like):
+    """One step of LIF neurons: ``u`` and the spikes of this step, and what was clipped.
 
-
-@compiled
-def current(driven, driven_shift, back, back_shift, bias, left, half, right):
-    """``driven = rhu((driven << driven_shift) + (back << back_shift) + bias)``, (S,) each."""
-    integer = driven.dtype.type
-    for i in range(driven.shape[0]):
-        total = integer(integer(driven[i] << driven_shift[i]) + integer(back[i] << back_shift[i]))
-        total = integer(integer(total + bias[i]) << left[i])
-        driven[i] = integer(integer(total + half[i]) >> right[i])
-
-
-@compiled
-def lif(current, u, z, alpha, rise, threshold, shifts, low, high):
-    """One step of LIF neurons, (S,) each: ``u`` and ``z`` become those of this step. Returns how many were clipped.
-
-    ``shifts``: left of alpha u and of rise I, then half and right of their sum. The arithmetic is int64.
+    ``shifts``: left of alpha u and of rise I, half and right of their sum.
     """
-    decayed, driven, half, right = shifts[0], shifts[1], shifts[2], shifts[3]
-    clipped = 0
-    for i in range(u.shape[0]):
-        total = (np.int64(alpha[i]) * np.int64(u[i])) << decayed
-        total += (np.int64(rise[i]) * np.int64(current[i])) << driven
-        v = (total + half) >> right
-        s = min(max(v, low), high)
-        clipped += s != v
-        fired = s > threshold[i]
-        z[i] = fired
-        u[i] = 0 if fired else s
-    return clipped
+    decayed, driven, half, right = shifts
+    total = ((alpha * u) << splat(decayed, like)) + ((rise * current) << splat(driven, like))
+    v = (total + splat(half, like)) >> splat(right, like)
+    s = minimum(maximum(v, least), most)
+    clipped = clipped + tally(s != v, LANES, like)
+    fired = s > threshold
+    nothing = splat(0, like)
+    return choose(fired, nothing, s), choose(fired, splat(1, like), nothing), clipped
 
 
-@compiled
-def driven_lif(arriving, u, z, alpha, half, right, threshold, low, high):
-    """One step of neurons that a current drives, (H,) each: ``u``, ``z`` become those of this step; returns as ``lif``.
+@kernel
+def adapted(w, u, z, beta, coupling, jump, shifts, least, most, clipped, like):
+    """One step of the adaptation, and what was clipped, with the ``u`` and spikes ``z`` that it sees.
 
-    ``half`` and ``right`` are the shift's of alpha u.
+    ``shifts``: left of beta w, coupling u and jump z, then half and right.
     """
-    integer = alpha.dtype.type
-    least, most, half, right = integer(low), integer(high), integer(half), integer(right)
-    clipped = integer(0)
-    for i in range(u.shape[0]):
-        kept = integer(integer(integer(alpha[i] * integer(u[i])) + half) >> right)
-        v = integer(kept + integer(arriving[i]))
-        s = min(max(v, least), most)
-        clipped = integer(clipped + integer(s != v))
-        fired = s > threshold[i]
-        z[i] = fired
-        u[i] = integer(0) if fired else s
-    return clipped
+    kept, coupled, jumped, half, right = shifts
+    total = ((beta * w) << splat(kept, like)) + ((coupling * u) << splat(coupled, like))
+    total = total + ((jump * z) << splat(jumped, like))
+    v = (total + splat(half, like)) >> splat(right, like)
+    s = minimum(maximum(v, least), most)
+    return s, clipped + tally(s != v, LANES, like)
 
 
-@compiled
-def adaptive_lif(
-    current, u, w, z, alpha, rise, threshold, beta, coupling, jump, shifts, low, high, w_shifts, w_low, w_high, ahead
-):
-    """One step of adaptive LIF neurons, (S,) each: ``u``, ``w``, ``z`` become those of this step; returns as ``lif``.
+@kernel
+def driven_lif(arriving, u, alpha, half, right, threshold, least, most, clipped, count, like):
+    """One step of neurons that a current drives, in the type of ``like``: returns as ``lif``.
 
-    ``shifts``: left of I and of w; of alpha u and of rise (I - w), then half and right of their sum. ``w_shifts``: left
-    of beta w, coupling u and jump z, then half and right. ``ahead`` 1: w sees u and z of this step, 0: those before.
+    ``half`` and ``right`` are the shift's of alpha u; ``count`` neurons are there.
     """
-    own, adapted, decayed, driven, half, right = shifts[0], shifts[1], shifts[2], shifts[3], shifts[4], shifts[5]
-    kept, coupled, jumped, w_half, w_right = w_shifts[0], w_shifts[1], w_shifts[2], w_shifts[3], w_shifts[4]
-    clipped = 0
-    for i in range(u.shape[0]):
-        u_before, z_before, w_before = np.int64(u[i]), np.int64(z[i]), np.int64(w[i])
-        drive = (np.int64(current[i]) << own) - (w_before << adapted)
-        total = ((np.int64(alpha[i]) * u_before) << decayed) + ((np.int64(rise[i]) * drive) << driven)
-        v = (total + half) >> right
-        s = min(max(v, low), high)
-        clipped += s != v
-        fired = np.int64(s > threshold[i])
-        kept_u = s * (1 - fired)
-        u[i] = kept_u
-        z[i] = fired
-        seen_u = kept_u if ahead == 1 else u_before
-        seen_z = fired if ahead == 1 else z_before
-        total = ((np.int64(beta[i]) * w_before) << kept) + ((np.int64(coupling[i]) * seen_u) << coupled)
-        total += (np.int64(jump[i]) * seen_z) << jumped
-        v = (total + w_half) >> w_right
-        s = min(max(v, w_low), w_high)
-        clipped += s != v
-        w[i] = s
-    return clipped
+    v = ((alpha * u + half) >> right) + arriving
+    s = minimum(maximum(v, least), most)
+    clipped = clipped + tally(s != v, count, like)
+    fired = s > threshold
+    nothing = splat(0, like)
+    return choose(fired, nothing, s), choose(fired, splat(1, like), nothing), clipped
 
 
-@compiled
-def integrate(driven, driven_shift, bias, o, decay, decay_shift, left, half, right, low, high):
-    """``o = sat(rhu((decay o << decay_shift) + (driven << driven_shift) + bias))``, (S,) each, in int64.
+@kernel
+def loihi(arriving, u, v, bias, keep_u, keep_v, threshold, limit, decay_bits, alignment):
+    """One step of a LoihiLIF neuron, see the node: ``u``, ``v``, the spike, and how often u wrapped or v clipped.
 
-    Returns how many were clipped.
+    ``bias`` and ``threshold`` are aligned; ``keep_u`` and ``keep_v`` what is left of ``2**decay_bits``.
     """
-    clipped = 0
-    for i in range(o.shape[0]):
-        total = (np.int64(decay[i]) * np.int64(o[i])) << decay_shift[i]
-        total += (np.int64(driven[i]) << driven_shift[i]) + bias[i]
-        v = ((total << left[i]) + half[i]) >> right[i]
-        s = min(max(v, low), high)
-        clipped += s != v
-        o[i] = s
-    return clipped
+    whole = truncated(u * keep_u, decay_bits) + (arriving << alignment)
+    wrapped = whole - 2 * limit if whole > limit else whole
+    wrapped = wrapped + 2 * limit if wrapped <= -limit else wrapped
+    free = truncated(v * keep_v, decay_bits) + wrapped + bias
+    potential = min(max(free, 1 - limit), limit - 1)
+    lost = int(wrapped != whole) + int(potential != free)  # two booleans of numpy add up to one
+    fired = potential > threshold
+    return wrapped, np.int64(0) if fired else potential, np.int64(fired), lost
 
 
-@compiled
-def loihi(driven, back, exponent, u, v, z, bias, keep_u, keep_v, threshold, limit, decay_bits, alignment):
-    """One step of LoihiLIF neurons, (S,) each: ``u``, ``v`` and ``z`` become those of this step; see the node.
-
-    ``bias`` and ``threshold`` are aligned; ``keep_u`` and ``keep_v`` what is left of ``2**decay_bits``. Returns how
-    often u wrapped or v clipped.
-    """
-    lost = 0
-    for i in range(u.shape[0]):
-        first, second = np.int64(driven[i]), np.int64(back[i])
-        arriving = (first + second) << exponent if exponent > 0 else (first >> -exponent) + (second >> -exponent)
-        whole = truncated(u[i] * keep_u[i], decay_bits) + (arriving << alignment)
-        wrapped = whole - 2 * limit if whole > limit else whole
-        wrapped = wrapped + 2 * limit if wrapped <= -limit else wrapped
-        free = truncated(v[i] * keep_v[i], decay_bits) + wrapped + bias[i]
-        potential = min(max(free, 1 - limit), limit - 1)
-        lost += int(wrapped != whole) + int(potential != free)  # two booleans of numpy add up to one
-        fired = potential > threshold[i]
-        u[i] = wrapped
-        v[i] = 0 if fired else potential
-        z[i] = fired
-    return lost
-
-
-@compiled
+@kernel
 def truncated(product, bits):
     """``product / 2**bits`` towards zero."""
     return product >> bits if product >= 0 else -(-product >> bits)

@@ -1,158 +1,133 @@
 """Operations of neurons and leaky integrators.
 
-``values`` hold inputs, weights and spikes, ``accs`` the sums of weights. States and what multiplies them are in a32,
-their arithmetic is int64. Rows of S entries are those of H neurons and zeros up to whole vectors.
+x holds inputs and spikes, y weights, z the sums of weights. States and what multiplies them are in a32, their
+arithmetic is int64. Rows of S entries are those of H neurons and zeros up to whole vectors.
 """
 
 from __future__ import annotations
 
-from ..compiled import compiled
 from ..kernels import neurons as tier
+from ..kernels.plain import copy
 from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, IS_LIF, IS_SE, LOW, OUT, OUT_CHANNELS, SATURATIONS
-from ..views import fields
+from ..vectors import LANES, cast, load, maximum, minimum, splat, store, tally, total
+from .calls import fields, opened, operation
 
 
-@compiled
-def product(x, spikes, matrix, places, acc):
-    """``acc = x W``, by the rows of ``matrix`` (F + 1, S) where ``x`` (F,) is not 0; spikes are added alone."""
-    count = tier.find_nonzero(x, x.shape[0], places)
-    acc[:] = 0
-    if spikes == 1:
-        tier.add_rows(matrix, places, count, acc)
-    else:
-        tier.add_scaled_rows(matrix, x, places, count, acc)
-
-
-@compiled
-def neurons(record, values, accs, a32, a64):
-    """S, places (scratch), whether the input is spikes, W (F + 1, S), its shift, sum (scratch); whether recurrent, V
-    (H + 1, S), its shift, sum (scratch); bias, left, half, right of the current; kind; z, u, lowest and highest u,
-    alpha, rise, threshold, shifts; w, lowest and highest w, beta, coupling, jump, shifts; state trace or -1.
+@operation
+def neurons(at, x, y, z, a32, a64):
+    """S, places (scratch), whether the input is spikes, group, W (F, S), its shift, sum (scratch); whether recurrent, V
+    (H, S), its shift, sum (scratch); start of the current's sum, right; kind; z, u, lowest and highest u, alpha, rise,
+    threshold, shifts; w, lowest and highest w, beta, coupling, jump, shifts; state trace or -1.
     """
-    size, places, spikes, weights, shift, driven, recurrent, matrix, back_shift, back = fields(record[BODY:], 10)
-    bias, left, half, right, kind = fields(record[BODY + 10 :], 5)
-    z_at, u_at, low, high, alpha, rise, threshold, shifts = fields(record[BODY + 15 :], 8)
-    w_at, w_low, w_high, beta, coupling, jump, w_shifts, trace = fields(record[BODY + 23 :], 8)
+    record, values, weights, accs, a32, a64 = opened(at, x, y, z, a32, a64)
+    size, places, spikes, group, feed, shift, driven, recurrent, matrix, back_shift, back = fields(record, BODY, 11)
+    start, right, kind = fields(record, BODY + 11, 3)
+    z_at, u_at, low, high, alpha, rise, threshold, shifts = fields(record, BODY + 14, 8)
+    w_at, w_low, w_high, beta, coupling, jump, w_shifts, trace = fields(record, BODY + 22, 8)
     inputs, own = record[IN_CHANNELS], record[OUT_CHANNELS]
-    place = a32[places : places + max(inputs, own) + tier.GROUP]
-    feed = values[weights : weights + (inputs + 1) * size].reshape((inputs + 1, size))
-    feedback = values[matrix : matrix + recurrent * (own + 1) * size].reshape((recurrent * (own + 1), size))
-    arriving, returning = accs[driven : driven + size], accs[back : back + size]
-    z, u, w = values[z_at : z_at + size], a32[u_at : u_at + size], a32[w_at : w_at + size]
-    clipped = 0
+    least, most, w_least, w_most = splat(low, a64), splat(high, a64), splat(w_low, a64), splat(w_high, a64)
+    of_u, of_w = fields(a64, shifts, 6), fields(a64, w_shifts, 5)
+    clipped = splat(0, a64)
     for t in range(a64[record[IN_ROWS]]):
-        x = record[IN] + t * inputs
-        product(values[x : x + inputs], spikes, feed, place, arriving)
+        source, out = record[IN] + t * inputs, record[OUT] + t * own
+        tier.product(values, source, inputs, spikes, weights, feed, size, group, a32, places, accs, driven)
         if recurrent == 1:
-            product(z[:own], 1, feedback, place, returning)
-        tier.current(
-            arriving,
-            accs[shift : shift + size],
-            returning,
-            accs[back_shift : back_shift + size],
-            accs[bias : bias + size],
-            accs[left : left + size],
-            accs[half : half + size],
-            accs[right : right + size],
-        )
-        if kind == IS_LIF:
-            clipped += tier.lif(
-                arriving,
-                u,
-                z,
-                a32[alpha : alpha + size],
-                a32[rise : rise + size],
-                a64[threshold : threshold + size],
-                a64[shifts : shifts + 4],
-                low,
-                high,
-            )
-        else:
-            clipped += tier.adaptive_lif(
-                arriving,
-                u,
-                w,
-                z,
-                a32[alpha : alpha + size],
-                a32[rise : rise + size],
-                a64[threshold : threshold + size],
-                a32[beta : beta + size],
-                a32[coupling : coupling + size],
-                a32[jump : jump + size],
-                a64[shifts : shifts + 6],
-                low,
-                high,
-                a64[w_shifts : w_shifts + 5],
-                w_low,
-                w_high,
-                1 if kind == IS_SE else 0,
-            )
-        out = record[OUT] + t * own
-        values[out : out + own] = z[:own]
+            tier.product(values, z_at, own, 1, weights, matrix, size, group, a32, places, accs, back)
+        for i in range(0, size, LANES):
+            summed = (load(accs, driven + i, accs) << load(accs, shift + i, accs)) + load(accs, start + i, accs)
+            if recurrent == 1:
+                summed = summed + (load(accs, back + i, accs) << load(accs, back_shift + i, accs))
+            current = cast(summed >> load(accs, right + i, accs), a64)
+            u, firing = load(a32, u_at + i, a64), load(a64, threshold + i, a64)
+            by, onto = load(a32, alpha + i, a64), load(a32, rise + i, a64)
+            if kind == IS_LIF:
+                u, fired, clipped = tier.lif(
+                    current, u, by, onto, firing, (of_u[0], of_u[1], of_u[2], of_u[3]), least, most, clipped, a64
+                )
+            else:
+                w, seen_u, seen_z = load(a32, w_at + i, a64), u, load(values, z_at + i, a64)
+                drive = (current << splat(of_u[0], a64)) - (w << splat(of_u[1], a64))
+                drive = cast(cast(drive, accs), a64)  # which fits, and multiplies faster for being known to
+                u, fired, clipped = tier.lif(
+                    drive, u, by, onto, firing, (of_u[2], of_u[3], of_u[4], of_u[5]), least, most, clipped, a64
+                )
+                if kind == IS_SE:
+                    seen_u, seen_z = u, fired
+                w, clipped = tier.adapted(
+                    w,
+                    cast(cast(seen_u, a32), a64),
+                    cast(cast(seen_z, a32), a64),
+                    load(a32, beta + i, a64),
+                    load(a32, coupling + i, a64),
+                    load(a32, jump + i, a64),
+                    of_w,
+                    w_least,
+                    w_most,
+                    clipped,
+                    a64,
+                )
+                store(a32, w_at + i, w, LANES)
+            store(a32, u_at + i, u, LANES)
+            store(values, z_at + i, fired, LANES)
+            store(values, out + i, fired, own - i)
         if trace >= 0:
             row = trace + t * (own if kind == IS_LIF else 2 * own)
-            for i in range(own):
-                a64[row + i] = u[i]
-                if kind != IS_LIF:
-                    a64[row + own + i] = w[i]
-    a64[record[SATURATIONS]] += clipped
+            copy(a32, u_at, a64, row, own)
+            if kind != IS_LIF:
+                copy(a32, w_at, a64, row + own, own)
+    a64[record[SATURATIONS]] += total(clipped)
 
 
-@compiled
-def driven(record, values, accs, a64):
+@operation
+def driven(at, x, y, z, a32, a64):
     """u (H,), its lowest and highest code; alpha (H,), half and right of its shift; threshold (H,); trace or -1."""
-    u_at, low, high, alpha, half, right, threshold, trace = fields(record[BODY:], 8)
+    record, values, _, accs, _, a64 = opened(at, x, y, z, a32, a64)
+    u_at, low, high, alpha, half, right, threshold, trace = fields(record, BODY, 8)
     own = record[OUT_CHANNELS]
-    u = values[u_at : u_at + own]
-    clipped = 0
+    least, most, added, down = splat(low, accs), splat(high, accs), splat(half, accs), splat(right, accs)
+    clipped = splat(0, accs)
     for t in range(a64[record[IN_ROWS]]):
         source, out = record[IN] + t * own, record[OUT] + t * own
-        clipped += tier.driven_lif(
-            values[source : source + own],
-            u,
-            values[out : out + own],
-            accs[alpha : alpha + own],
-            half,
-            right,
-            accs[threshold : threshold + own],
-            low,
-            high,
-        )
+        for i in range(0, own, LANES):
+            u, fired, clipped = tier.driven_lif(
+                load(values, source + i, accs),
+                load(values, u_at + i, accs),
+                load(accs, alpha + i, accs),
+                added,
+                down,
+                load(accs, threshold + i, accs),
+                least,
+                most,
+                clipped,
+                own - i,
+                accs,
+            )
+            store(values, u_at + i, u, own - i)
+            store(values, out + i, fired, own - i)
         if trace >= 0:
-            for i in range(own):
-                a64[trace + t * own + i] = u[i]
-    a64[record[SATURATIONS]] += clipped
+            copy(values, u_at, a64, trace + t * own, own)
+    a64[record[SATURATIONS]] += total(clipped)
 
 
-@compiled
-def integrate(record, values, accs, a32, a64):
-    """S, places (scratch), whether the input is spikes, W (F + 1, S), its shift, sum (scratch); bias, left, half,
-    right; o, decay, its shift. The output is in a64.
+@operation
+def integrate(at, x, y, z, a32, a64):
+    """S, places (scratch), whether the input is spikes, group, W (F, S), its shift, sum (scratch); left, start of the
+    sum, right; o, decay, its shift. The output is in a64.
     """
-    size, places, spikes, weights, shift, driven, bias, left, half, right = fields(record[BODY:], 10)
-    o_at, decay, decay_shift = fields(record[BODY + 10 :], 3)
+    record, values, weights, accs, a32, a64 = opened(at, x, y, z, a32, a64)
+    size, places, spikes, group, feed, shift, arriving, left, start, right = fields(record, BODY, 10)
+    o_at, decay, decay_shift = fields(record, BODY + 10, 3)
     inputs, own = record[IN_CHANNELS], record[OUT_CHANNELS]
-    matrix = values[weights : weights + (inputs + 1) * size].reshape((inputs + 1, size))
-    place, arriving = a32[places : places + inputs + tier.GROUP], accs[driven : driven + size]
-    o = a32[o_at : o_at + size]
-    clipped = 0
+    least, most, clipped = splat(record[LOW], a64), splat(record[HIGH], a64), splat(0, a64)
     for t in range(a64[record[IN_ROWS]]):
-        x = record[IN] + t * inputs
-        product(values[x : x + inputs], spikes, matrix, place, arriving)
-        clipped += tier.integrate(
-            arriving,
-            a64[shift : shift + size],
-            a64[bias : bias + size],
-            o,
-            a32[decay : decay + size],
-            a64[decay_shift : decay_shift + size],
-            a64[left : left + size],
-            a64[half : half + size],
-            a64[right : right + size],
-            record[LOW],
-            record[HIGH],
-        )
-        out = record[OUT] + t * own
-        for i in range(own):
-            a64[out + i] = o[i]
-    a64[record[SATURATIONS]] += clipped
+        source, out = record[IN] + t * inputs, record[OUT] + t * own
+        tier.product(values, source, inputs, spikes, weights, feed, size, group, a32, places, accs, arriving)
+        for i in range(0, size, LANES):
+            summed = (load(a32, decay + i, a64) * load(a32, o_at + i, a64)) << load(a64, decay_shift + i, a64)
+            summed = summed + (load(accs, arriving + i, a64) << load(a64, shift + i, a64))
+            v = ((summed << load(a64, left + i, a64)) + load(a64, start + i, a64)) >> load(a64, right + i, a64)
+            s = minimum(maximum(v, least), most)
+            clipped = clipped + tally(s != v, LANES, a64)
+            store(a32, o_at + i, s, LANES)
+            store(a64, out + i, s, own - i)
+    a64[record[SATURATIONS]] += total(clipped)

@@ -1,129 +1,179 @@
-"""The operations of the state-space nodes."""
+"""The operations of the state-space nodes; x: values and states, y: weights, z: accumulators."""
 
 from __future__ import annotations
 
-from ..compiled import compiled
+from ..compiled import kernel
 from ..kernels import plain as tier
+from ..kernels.products import add_products
+from ..kernels.tiles import ROWS
 from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, LOW, OUT, SATURATIONS
-from ..views import fields
+from ..vectors import LANES, first, load, maximum, minimum, splat, store, tally, total
+from .calls import fields, opened, operation
 
 
-@compiled
-def ssm(record, values, accs, a64):
-    """With P modes of C parts and Q = C P: gaps, longest gap, clipped-gap counter, modes, parts, zoh; drive table by
-    token or -1, token; weights (Q, H), bias, zero shifts, left, half, right, drive scratch (Q,); state (Q,), its lowest
-    and highest code; decay codes (J, C, P), half and exponent (J, P); read half and shift; state trace or -1.
+@kernel
+def moved(x, v, least, most, clipped, like):
+    """``sat(x + v)`` of one vector."""
+    free = x + v
+    kept = minimum(maximum(free, least), most)
+    return kept, clipped + tally(kept != free, LANES, like)
+
+
+@kernel
+def read(x, half, right, least, most, clipped, like):
+    """``sat(rhu(x))`` of one vector."""
+    free = (x + half) >> right
+    kept = minimum(maximum(free, least), most)
+    return kept, clipped + tally(kept != free, LANES, like)
+
+
+@operation
+def ssm(at, x, y, z, a32, a64):
+    """With P modes of C parts, P up to whole vectors, and Q = C P: gaps, longest gap, clipped-gap counter, modes,
+    parts, zoh; drive table by token or -1, whether it lies in x, token; weights (Q, H), left, start of the sum, right,
+    (Q,) each, drives (ROWS, Q) (scratch); state (Q,), its lowest and highest code; decay codes (J, C, P), half and
+    exponent (J, P); read half and shift; state trace or -1.
     """
-    (gaps, longest, clips, modes, parts, hold, drives, token, weights, bias, zeros, left, half, right, scratch) = (
-        fields(record[BODY:], 15)
-    )
-    state, low, high, decay, decay_half, exponent, read_half, read_right, trace = fields(record[BODY + 15 :], 9)
-    q, size = parts * modes, record[IN_CHANNELS]
-    x, re, im = values[state : state + q], values[state : state + modes], values[state + modes : state + q]
-    clipped = 0
-    for t in range(a64[record[IN_ROWS]]):
-        gap = a64[gaps + t]
-        if gap > longest:
-            gap = longest
-            a64[clips] += 1
-        if drives >= 0:
-            row = drives + a64[token + t] * q
-            v = accs[row : row + q]
-        else:
-            v = accs[scratch : scratch + q]
-        if drives < 0 and (hold == 0 or gap > 0):
-            v[:] = accs[bias : bias + q]
-            u = record[IN] + t * size
-            tier.matvec(
-                values[weights : weights + q * size].reshape((q, size)),
-                values[u : u + size],
-                accs[zeros : zeros + q],
-                v,
-            )
-            tier.round_in_place(v, accs[left : left + q], accs[half : half + q], accs[right : right + q])
-        if hold == 1 and gap > 0:
-            clipped += tier.add_to_state(x, v, 1, low, high)
-        digit, rest = 0, gap
-        while rest > 0:
-            if rest & 1 == 1:
-                d, e = decay + digit * q, digit * modes
-                added = accs[decay_half + e : decay_half + e + modes]
-                shift = accs[exponent + e : exponent + e + modes]
+    record, values, weights, accs, _, a64 = opened(at, x, y, z, a32, a64)
+    gaps, longest, clips, modes, parts, hold, drives, short, token = fields(record, BODY, 9)
+    matrix, left, start, right, scratch, state, low, high, decay, half, exponent = fields(record, BODY + 9, 11)
+    read_half, read_right, trace = fields(record, BODY + 20, 3)
+    size, rows = record[IN_CHANNELS], a64[record[IN_ROWS]]
+    pad = tier.padded(modes)
+    q, own = parts * pad, parts * modes
+    least, most = splat(low, accs), splat(high, accs)
+    lowest, highest = splat(record[LOW], accs), splat(record[HIGH], accs)
+    added, down = splat(read_half, accs), splat(read_right, accs)
+    clipped = splat(0, accs)
+    for head in range(0, rows, ROWS):
+        count = min(ROWS, rows - head)
+        if drives < 0:
+            tier.clear(accs, scratch, count * q)
+            source = record[IN] + head * size
+            add_products(weights, matrix, values, source, size, count, accs, scratch, q)
+            for m in range(count):
+                tier.round_in_place(accs, scratch + m * q, left, start, right, q)
+        for m in range(count):
+            t = head + m
+            gap = a64[gaps + t]
+            if gap > longest:
+                gap = longest
+                a64[clips] += 1
+            v = scratch + m * q
+            if drives >= 0:
+                v = drives + a64[token + t] * q
+                if short == 1:
+                    tier.copy(values, v, accs, scratch, q)
+                    v = scratch
+            out = record[OUT] + t * own
+            for p in range(0, pad, LANES):
+                re, b_re = load(values, state + p, accs), load(accs, v + p, accs)
                 if parts == 1:
-                    clipped += tier.decay_step_real(x, values[d : d + modes], added, shift, low, high)
+                    if hold == 1 and gap > 0:
+                        re, clipped = moved(re, b_re, least, most, clipped, accs)
+                    digit, rest = p, gap
+                    while rest > 0:
+                        if rest & 1 == 1:
+                            re, clipped = tier.decay_step_real(
+                                re, values, decay + digit, accs, half + digit, exponent + digit, least, most, clipped
+                            )
+                        digit += pad
+                        rest >>= 1
+                    if hold == 0:
+                        re, clipped = moved(re, b_re, least, most, clipped, accs)
+                    elif gap > 0:
+                        re, clipped = moved(re, splat(0, accs) - b_re, least, most, clipped, accs)
                 else:
-                    turn = values[d + modes : d + q]
-                    clipped += tier.decay_step(re, im, values[d : d + modes], turn, added, shift, low, high)
-            digit += 1
-            rest >>= 1
-        if hold == 0:
-            clipped += tier.add_to_state(x, v, 1, low, high)
-        elif gap > 0:
-            clipped += tier.add_to_state(x, v, -1, low, high)
-        place = record[OUT] + t * q
-        if read_right == 0 and record[LOW] <= low and record[HIGH] >= high:
-            values[place : place + q] = x
-        else:
-            clipped += tier.read_state(x, read_half, read_right, record[LOW], record[HIGH], values[place : place + q])
-        if trace >= 0:
-            for i in range(q):
-                a64[trace + t * q + i] = x[i]
-    a64[record[SATURATIONS]] += clipped
+                    im, b_im = load(values, state + pad + p, accs), load(accs, v + pad + p, accs)
+                    if hold == 1 and gap > 0:
+                        re, clipped = moved(re, b_re, least, most, clipped, accs)
+                        im, clipped = moved(im, b_im, least, most, clipped, accs)
+                    digit, rest = p, gap
+                    while rest > 0:
+                        if rest & 1 == 1:
+                            growth = decay + 2 * digit - p
+                            re, im, clipped = tier.decay_step(
+                                re,
+                                im,
+                                values,
+                                growth + pad,
+                                growth,
+                                accs,
+                                half + digit,
+                                exponent + digit,
+                                least,
+                                most,
+                                clipped,
+                            )
+                        digit += pad
+                        rest >>= 1
+                    if hold == 0:
+                        re, clipped = moved(re, b_re, least, most, clipped, accs)
+                        im, clipped = moved(im, b_im, least, most, clipped, accs)
+                    elif gap > 0:
+                        re, clipped = moved(re, splat(0, accs) - b_re, least, most, clipped, accs)
+                        im, clipped = moved(im, splat(0, accs) - b_im, least, most, clipped, accs)
+                    store(values, state + pad + p, im, LANES)
+                    seen, clipped = read(im, added, down, lowest, highest, clipped, accs)
+                    store(values, out + modes + p, seen, modes - p)
+                store(values, state + p, re, LANES)
+                seen, clipped = read(re, added, down, lowest, highest, clipped, accs)
+                store(values, out + p, seen, modes - p)
+            if trace >= 0:
+                for part in range(parts):
+                    tier.copy(values, state + part * pad, a64, trace + t * own + part * modes, modes)
+    a64[record[SATURATIONS]] += total(clipped)
 
 
-@compiled
-def channels(record, values, accs, a64):
+@operation
+def channels(at, x, y, z, a32, a64):
     """Modes M; state (2, M, H), its lowest and highest code; decay codes (2, M, H), half and exponent (M, H); left,
-    half and right of the drive (M, H); C (2, M, H), its shift; D, its shift; bias, sum (scratch), left, half, right,
-    (H,) each; state trace or -1.
+    half and right of the drive (M, H); C (2, M, H), its shift; D, its shift; bias, left, half, right, (H,) each; state
+    trace or -1.
     """
-    modes, state, low, high, decay, decay_half, exponent = fields(record[BODY:], 7)
-    up, drive_half, down, matrix, shift, feed, feed_shift = fields(record[BODY + 7 :], 7)
-    bias, scratch, left, half, right, trace = fields(record[BODY + 14 :], 6)
+    record, values, _, accs, _, a64 = opened(at, x, y, z, a32, a64)
+    modes, state, low, high, decay, decay_half, exponent = fields(record, BODY, 7)
+    up, drive_half, down, matrix, shift, feed, feed_shift = fields(record, BODY + 7, 7)
+    bias, left, half, right, trace = fields(record, BODY + 14, 5)
     h = record[IN_CHANNELS]
     q = modes * h
-    x, re, im = values[state : state + 2 * q], values[state : state + q], values[state + q : state + 2 * q]
-    acc = accs[scratch : scratch + h]
-    clipped = 0
+    least, most = splat(low, accs), splat(high, accs)
+    lowest, highest = splat(record[LOW], accs), splat(record[HIGH], accs)
+    clipped = splat(0, accs)
     for t in range(a64[record[IN_ROWS]]):
-        place = record[IN] + t * h
-        u = values[place : place + h]
-        clipped += tier.decay_step(
-            re,
-            im,
-            values[decay : decay + q],
-            values[decay + q : decay + 2 * q],
-            accs[decay_half : decay_half + q],
-            accs[exponent : exponent + q],
-            low,
-            high,
-        )
-        acc[:] = 0
-        for m in range(0, q, h):
-            clipped += tier.drive_state(
-                re[m : m + h],
-                u,
-                accs[up + m : up + m + h],
-                accs[drive_half + m : drive_half + m + h],
-                accs[down + m : down + m + h],
-                low,
-                high,
-            )
-            tier.add_products(values[matrix + m : matrix + m + h], re[m : m + h], acc)
-            tier.add_products(values[matrix + q + m : matrix + q + m + h], im[m : m + h], acc)
-        tier.shift_and_add(acc, accs[shift : shift + h], accs[bias : bias + h])
-        tier.scale(values[feed : feed + h], u, accs[feed_shift : feed_shift + h], acc)
-        place = record[OUT] + t * h
-        clipped += tier.round_store(
-            acc,
-            accs[left : left + h],
-            accs[half : half + h],
-            accs[right : right + h],
-            record[LOW],
-            record[HIGH],
-            values[place : place + h],
-        )
+        source, out = record[IN] + t * h, record[OUT] + t * h
+        for r in range(0, h, LANES):
+            u, acc = load(values, source + r, accs), splat(0, accs)
+            clips = splat(0, accs)
+            for m in range(r, q, h):
+                re, im = load(values, state + m, accs), load(values, state + q + m, accs)
+                re, im, clips = tier.decay_step(
+                    re,
+                    im,
+                    values,
+                    decay + q + m,
+                    decay + m,
+                    accs,
+                    decay_half + m,
+                    exponent + m,
+                    least,
+                    most,
+                    clips,
+                )
+                drive = ((u << load(accs, up + m, accs)) + load(accs, drive_half + m, accs)) >> load(
+                    accs, down + m, accs
+                )
+                re, clips = moved(re, drive, least, most, clips, accs)
+                store(values, state + m, re, h - r)
+                store(values, state + q + m, im, h - r)
+                acc = acc + load(values, matrix + m, accs) * re + load(values, matrix + q + m, accs) * im
+            acc = (acc << load(accs, shift + r, accs)) + load(accs, bias + r, accs)
+            acc = acc + ((load(values, feed + r, accs) * u) << load(accs, feed_shift + r, accs))
+            v = ((acc << load(accs, left + r, accs)) + load(accs, half + r, accs)) >> load(accs, right + r, accs)
+            s = minimum(maximum(v, lowest), highest)
+            clips = clips + tally(s != v, LANES, accs)
+            clipped = clipped + first(clips, h - r)
+            store(values, out + r, s, h - r)
         if trace >= 0:
-            for i in range(2 * q):
-                a64[trace + t * 2 * q + i] = x[i]
-    a64[record[SATURATIONS]] += clipped
+            tier.copy(values, state, a64, trace + t * 2 * q, 2 * q)
+    a64[record[SATURATIONS]] += total(clipped)

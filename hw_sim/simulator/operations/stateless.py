@@ -1,135 +1,131 @@
-"""Operations of nodes that keep no state."""
+"""Operations of nodes that keep no state, but for linear ones; x: values, z: accumulators."""
 
 from __future__ import annotations
 
-from ..compiled import compiled
 from ..kernels import plain as tier
 from ..opcodes import BODY, HIGH, IN, IN_ROWS, LOW, OUT, OUT_CHANNELS, SATURATIONS
-from ..views import fields
+from ..vectors import LANES, gather, load, maximum, minimum, splat, store, tally, total
+from .calls import fields, opened, operation
 
 
-@compiled
-def table(record, values, a64):
+@operation
+def table(at, x, y, z, a32, a64):
     """Table, saturations by token or -1."""
-    size, counts = record[OUT_CHANNELS], record[BODY + 1]
+    record, values, _, _, _, a64 = opened(at, x, y, z, a32, a64)
+    size, first, counts = record[OUT_CHANNELS], record[BODY], record[BODY + 1]
     for t in range(a64[record[IN_ROWS]]):
         token = a64[record[IN] + t]
-        source = record[BODY] + token * size
-        place = record[OUT] + t * size
-        values[place : place + size] = values[source : source + size]
+        tier.copy(values, first + token * size, values, record[OUT] + t * size, size)
         if counts >= 0:
             a64[record[SATURATIONS]] += a64[counts + token]
 
 
-@compiled
-def linear(record, values, accs, a64):
-    """Bias, left, half, right, scratch; operand count; by operand: edge, channels, weights, diagonal, shifts."""
-    out, low, high = record[OUT_CHANNELS], record[LOW], record[HIGH]
-    bias, left, half, right, scratch, operands = fields(record[BODY:], 6)
-    acc = accs[scratch : scratch + out]
+@operation
+def count(at, x, y, z, a32, a64):
+    """Saturations by token, of a table that nobody reads."""
+    record, _, _, _, _, a64 = opened(at, x, y, z, a32, a64)
     for t in range(a64[record[IN_ROWS]]):
-        acc[:] = accs[bias : bias + out]
-        for i in range(operands):
-            edge, size, weights, diagonal, shifts = fields(record[BODY + 6 + 5 * i :], 5)
-            x = values[edge + t * size : edge + t * size + size]
-            shift = accs[shifts : shifts + out]
-            if diagonal == 1:
-                tier.scale(values[weights : weights + out], x, shift, acc)
-            else:
-                tier.matvec(values[weights : weights + out * size].reshape((out, size)), x, shift, acc)
-        place = record[OUT] + t * out
-        a64[record[SATURATIONS]] += tier.round_store(
-            acc,
-            accs[left : left + out],
-            accs[half : half + out],
-            accs[right : right + out],
-            low,
-            high,
-            values[place : place + out],
-        )
+        a64[record[SATURATIONS]] += a64[record[BODY] + a64[record[IN] + t]]
 
 
-@compiled
-def lookup(record, values, a64):
+@operation
+def convert(at, x, y, z, a32, a64):
+    """Rows in another type: from x to y."""
+    record, source, to, _, _, a64 = opened(at, x, y, z, a32, a64)
+    tier.copy(source, record[IN], to, record[OUT], a64[record[IN_ROWS]] * record[OUT_CHANNELS])
+
+
+@operation
+def lookup(at, x, y, z, a32, a64):
     """Table, the lowest input code."""
-    entries, least = record[BODY], record[BODY + 1]
-    for i in range(a64[record[IN_ROWS]] * record[OUT_CHANNELS]):
-        values[record[OUT] + i] = values[entries + values[record[IN] + i] - least]
+    record, values, _, accs, _, a64 = opened(at, x, y, z, a32, a64)
+    first = record[BODY] - record[BODY + 1]
+    size, source, out = a64[record[IN_ROWS]] * record[OUT_CHANNELS], record[IN], record[OUT]
+    for i in range(0, size, LANES):
+        places = load(values, source + i, accs)
+        store(values, out + i, gather(values, first, places, size - i), size - i)
 
 
-@compiled
-def multiply(record, values, accs, a64):
+@operation
+def multiply(at, x, y, z, a32, a64):
     """Second operand's edge, left, half, right."""
-    size = a64[record[IN_ROWS]] * record[OUT_CHANNELS]
-    second, left, half, right = fields(record[BODY:], 4)
-    a64[record[SATURATIONS]] += tier.multiply(
-        values[record[IN] : record[IN] + size],
-        values[second : second + size],
-        left,
-        half,
-        right,
-        record[LOW],
-        record[HIGH],
-        values[record[OUT] : record[OUT] + size],
-        accs,
-    )
+    record, values, _, accs, _, a64 = opened(at, x, y, z, a32, a64)
+    second, left, half, right = fields(record, BODY, 4)
+    size, source, out = a64[record[IN_ROWS]] * record[OUT_CHANNELS], record[IN], record[OUT]
+    least, most = splat(record[LOW], accs), splat(record[HIGH], accs)
+    up, added, down = splat(left, accs), splat(half, accs), splat(right, accs)
+    clipped = splat(0, accs)
+    for i in range(0, size, LANES):
+        product = load(values, source + i, accs) * load(values, second + i, accs)
+        v = ((product << up) + added) >> down
+        s = minimum(maximum(v, least), most)
+        clipped = clipped + tally(s != v, size - i, accs)
+        store(values, out + i, s, size - i)
+    a64[record[SATURATIONS]] += total(clipped)
 
 
-@compiled
-def add(record, values, accs, a64):
-    """Left, half, right, scratch, operand count; by operand: edge, left shift."""
+@operation
+def add(at, x, y, z, a32, a64):
+    """Left, half, right, operand count; by operand: edge, left shift, whether it lies in z."""
+    record, values, _, accs, _, a64 = opened(at, x, y, z, a32, a64)
+    left, half, right, operands = fields(record, BODY, 4)
+    size, out = a64[record[IN_ROWS]] * record[OUT_CHANNELS], record[OUT]
+    least, most = splat(record[LOW], accs), splat(record[HIGH], accs)
+    up, added, down = splat(left, accs), splat(half, accs), splat(right, accs)
+    clipped = splat(0, accs)
+    for i in range(0, size, LANES):
+        total_of_all = splat(0, accs)
+        for k in range(operands):
+            edge, shift, long = fields(record, BODY + 4 + 3 * k, 3)
+            row = load(accs, edge + i, accs) if long == 1 else load(values, edge + i, accs)
+            total_of_all = total_of_all + (row << splat(shift, accs))
+        v = ((total_of_all << up) + added) >> down
+        s = minimum(maximum(v, least), most)
+        clipped = clipped + tally(s != v, size - i, accs)
+        store(values, out + i, s, size - i)
+    a64[record[SATURATIONS]] += total(clipped)
+
+
+@operation
+def batch_norm(at, x, y, z, a32, a64):
+    """Multiplier, left, start of the sum, right."""
+    record, values, _, accs, _, a64 = opened(at, x, y, z, a32, a64)
     size = record[OUT_CHANNELS]
-    left, half, right, scratch, operands = fields(record[BODY:], 5)
-    acc = accs[scratch : scratch + size]
+    multiplier, left, start, right = fields(record, BODY, 4)
+    least, most = splat(record[LOW], accs), splat(record[HIGH], accs)
+    clipped = splat(0, accs)
     for t in range(a64[record[IN_ROWS]]):
-        acc[:] = 0
-        for i in range(operands):
-            x = record[BODY + 5 + 2 * i] + t * size
-            tier.add_shifted(values[x : x + size], record[BODY + 6 + 2 * i], acc)
-        place = record[OUT] + t * size
-        a64[record[SATURATIONS]] += tier.round_store_uniform(
-            acc, left, half, right, record[LOW], record[HIGH], values[place : place + size]
-        )
+        source, out = record[IN] + t * size, record[OUT] + t * size
+        for r in range(0, size, LANES):
+            product = load(values, multiplier + r, accs) * load(values, source + r, accs)
+            v = ((product << load(accs, left + r, accs)) + load(accs, start + r, accs)) >> load(accs, right + r, accs)
+            s = minimum(maximum(v, least), most)
+            clipped = clipped + tally(s != v, LANES, accs)
+            store(values, out + r, s, size - r)
+    a64[record[SATURATIONS]] += total(clipped)
 
 
-@compiled
-def batch_norm(record, values, accs, a64):
-    """Multiplier, bias, left, half, right, zero shifts, scratch."""
+@operation
+def layer_norm(at, x, y, z, a32, a64):
+    """Gamma or -1, beta or -1, a, b, c, root shift, epsilon."""
+    record, values, _, _, _, a64 = opened(at, x, y, z, a32, a64)
     size = record[OUT_CHANNELS]
-    multiplier, bias, left, half, right, zeros, scratch = fields(record[BODY:], 7)
-    acc = accs[scratch : scratch + size]
+    gamma, beta, a, b, c, root_shift, epsilon = fields(record, BODY, 7)
     for t in range(a64[record[IN_ROWS]]):
-        acc[:] = accs[bias : bias + size]
-        x, place = record[IN] + t * size, record[OUT] + t * size
-        tier.scale(values[multiplier : multiplier + size], values[x : x + size], accs[zeros : zeros + size], acc)
-        a64[record[SATURATIONS]] += tier.round_store(
-            acc,
-            accs[left : left + size],
-            accs[half : half + size],
-            accs[right : right + size],
-            record[LOW],
-            record[HIGH],
-            values[place : place + size],
-        )
-
-
-@compiled
-def layer_norm(record, values, a64):
-    """Gamma, its length, beta, its length, a, b, c, root shift, epsilon."""
-    size = record[OUT_CHANNELS]
-    gamma, gammas, beta, betas, a, b, c, root_shift, epsilon = fields(record[BODY:], 9)
-    for t in range(a64[record[IN_ROWS]]):
-        x, place = record[IN] + t * size, record[OUT] + t * size
         a64[record[SATURATIONS]] += tier.layer_norm(
-            values[x : x + size],
-            a64[gamma : gamma + gammas],
-            a64[beta : beta + betas],
-            a,
-            b,
-            c,
+            values,
+            record[IN] + t * size,
+            a64,
+            gamma,
+            a64,
+            beta,
+            (a, b, c),
             root_shift,
             epsilon,
             record[LOW],
             record[HIGH],
-            values[place : place + size],
+            values,
+            record[OUT] + t * size,
+            size,
+            a64,
         )

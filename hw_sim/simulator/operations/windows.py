@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..compiled import compiled
 from ..kernels import plain as tier
 from ..opcodes import (
     BODY,
     H_ARRIVED,
     H_DIRTY,
+    H_FROM,
+    H_UPTO,
     HIGH,
     IN,
     IN_CHANNELS,
@@ -28,80 +29,108 @@ from ..opcodes import (
     TAKE_TIME,
     TAKE_WINDOW,
 )
-from ..views import fields
+from ..vectors import LANES, load, maximum, minimum, splat, store, tally, total
+from .calls import fields, opened, operation
 
 
-@compiled
-def pool(record, values, outs, a64):
-    """Mode, window, whether it divides, weights; phase, sum of weights, sums (C,), weighted sums (C,) in a64."""
-    mode, window, divides, weights, phase, weight, sums, weighted = fields(record[BODY:], 8)
-    size, low, high = record[OUT_CHANNELS], record[LOW], record[HIGH]
-    rows, clipped = 0, 0
-    for t in range(a64[record[IN_ROWS]]):
-        x = values[record[IN] + t * size : record[IN] + (t + 1) * size]
-        if a64[phase] == 0 or mode == POOL_LAST:
-            a64[weight] = 0
-            for c in range(size):
-                a64[sums + c] = x[c]
-                a64[weighted + c] = 0
-        elif mode != POOL_FIRST:
-            for c in range(size):
-                a64[sums + c] += x[c]
+@operation
+def pool(at, x, y, z, a32, a64):
+    """x: values; y: outputs; z: sums. Mode, window, whether it divides, weights; events of the input's rows and of the
+    output's; phase and sum of weights in a64, sums (C,), weighted sums (C,).
+    """
+    record, values, outs, accs, _, a64 = opened(at, x, y, z, a32, a64)
+    mode, window, divides, weights, events, closing, phase, weight, sums, weighted = fields(record, BODY, 10)
+    size, low, high, out = record[OUT_CHANNELS], record[LOW], record[HIGH], record[OUT]
+    least, most = splat(low, accs), splat(high, accs)
+    clipped = splat(0, accs)
+    t, rows, divided = 0, 0, 0
+    while t < a64[record[IN_ROWS]]:
+        before = a64[phase]
+        stop = min(t + window - before, a64[record[IN_ROWS]])
+        closes = before + stop - t == window
+        start = stop - 1 if mode == POOL_LAST else t
+        until = start + (before == 0) if mode == POOL_FIRST else stop
+        for r in range(0, size, LANES):
+            acc = splat(0, accs)
+            if before > 0 and mode != POOL_LAST:
+                acc = load(accs, sums + r, accs)
+            for k in range(start, until):
+                acc = acc + load(values, record[IN] + k * size + r, accs)
+            store(accs, sums + r, acc, size - r)
+            if closes and divides == 0:
+                kept = minimum(maximum(acc, least), most)
+                clipped = clipped + tally(kept != acc, size - r, accs)
+                store(outs, out + rows * size + r, kept, size - r)
         if mode == POOL_TIME:
-            w = a64[weights + t]
-            a64[weight] += w
-            for c in range(size):
-                a64[weighted + c] += w * x[c]
-        a64[phase] += 1
-        if a64[phase] == window:
+            if before == 0:
+                a64[weight] = 0
+                tier.clear(accs, weighted, size)
+            for k in range(t, stop):
+                w = a64[weights + k]
+                a64[weight] += w
+                for c in range(size):
+                    accs[weighted + c] += w * values[record[IN] + k * size + c]
+        a64[phase] = before + stop - t
+        if closes:
             a64[phase] = 0
-            by_time = mode == POOL_TIME and a64[weight] > 0
-            place = record[OUT] + rows * size
-            for c in range(size):
-                y = a64[weighted + c] if by_time else a64[sums + c]
-                if divides == 1:
-                    y = tier.divide(y, a64[weight] if by_time else window)
-                stored = tier.clip_one(y, low, high)
-                clipped += stored != y
-                outs[place + c] = stored
+            if divides == 1:
+                by_time = mode == POOL_TIME and a64[weight] > 0
+                for c in range(size):
+                    p = np.int64(accs[weighted + c] if by_time else accs[sums + c])
+                    quotient = tier.divide(p, a64[weight] if by_time else window)
+                    stored = tier.clip_one(quotient, low, high)
+                    divided += int(stored != quotient)
+                    outs[out + rows * size + c] = stored
+            a64[closing + rows] = a64[events + stop - 1]
             rows += 1
+        t = stop
     a64[record[OUT_ROWS]] = rows
-    a64[record[SATURATIONS]] += clipped
+    a64[record[SATURATIONS]] += total(clipped) + divided
 
 
-@compiled
-def take(record, values, a64):
-    """A read-out takes its rows. Mode, extra bits, window, decay shift, weights, gaps at full rate, their rows; count,
+@operation
+def take(at, x, y, z, a32, a64):
+    """A read-out takes its rows, those of events from H_FROM to before H_UPTO. x: values. Mode, extra bits, window,
+    decay shift, weights; events of the rows, the next row; gaps at full rate, their rows, events, and next row; count,
     sum of gaps, place in the ring; sums (C,), weighted sums or ring (window, C) or held value (C,).
     """
-    mode, extra, window, shift, weights, gaps, gap_rows, count, weight, ring, sums, held = fields(record[BODY:], 12)
-    size = record[IN_CHANNELS]
-    if mode == TAKE_TIME and a64[gap_rows] > 0:
-        for t in range(a64[gap_rows]):
-            a64[weight] += a64[gaps + t]
-        a64[H_DIRTY] = 1
-    for t in range(a64[record[IN_ROWS]]):
-        x = values[record[IN] + t * size : record[IN] + (t + 1) * size]
+    record, values, _, _, _, a64 = opened(at, x, y, z, a32, a64)
+    mode, extra, window, shift, weights, events, cursor = fields(record, BODY, 7)
+    gaps, gap_rows, gap_events, gap_cursor, count, weight, ring, sums, held = fields(record, BODY + 7, 9)
+    size, upto = record[IN_CHANNELS], a64[H_UPTO]
+    if a64[H_FROM] == 0:
+        a64[cursor] = 0
+        a64[gap_cursor] = 0
+    if mode == TAKE_TIME:
+        k = a64[gap_cursor]
+        while k < a64[gap_rows] and a64[gap_events + k] < upto:
+            a64[weight] += a64[gaps + k]
+            a64[H_DIRTY] = 1
+            k += 1
+        a64[gap_cursor] = k
+    t = a64[cursor]
+    while t < a64[record[IN_ROWS]] and a64[events + t] < upto:
+        row = record[IN] + t * size
         if mode in (TAKE_MEAN, TAKE_TIME):
             for c in range(size):
-                a64[sums + c] += x[c]
+                a64[sums + c] += values[row + c]
             if mode == TAKE_TIME:
                 w = a64[weights + t]
                 for c in range(size):
-                    a64[held + c] += w * x[c]
+                    a64[held + c] += w * values[row + c]
         elif mode == TAKE_LAST:
             for c in range(size):
-                a64[held + c] = np.int64(x[c]) << extra
+                a64[held + c] = np.int64(values[row + c]) << extra
         elif mode == TAKE_WINDOW:
-            row = held + a64[ring] * size
+            old = held + a64[ring] * size
             for c in range(size):
-                a64[sums + c] += x[c] - a64[row + c]
-                a64[row + c] = x[c]
+                a64[sums + c] += values[row + c] - a64[old + c]
+                a64[old + c] = values[row + c]
             a64[ring] = (a64[ring] + 1) % window
         elif mode == TAKE_FORGET:
             half = np.int64(1) << (shift - 1)
             for c in range(size):
-                scaled = np.int64(x[c]) << extra
+                scaled = np.int64(values[row + c]) << extra
                 if a64[count] == 0:
                     a64[held + c] = scaled
                 else:
@@ -109,24 +138,28 @@ def take(record, values, a64):
         a64[count] += 1
         a64[H_ARRIVED] += 1
         a64[H_DIRTY] = 1
+        t += 1
+    a64[cursor] = t
 
 
-@compiled
-def read(record, values, a64):
-    """The value of a read-out as it stands; fields as in ``take``."""
-    mode, extra, window, _, _, _, _, count, weight, _, sums, held = fields(record[BODY:], 12)
+@operation
+def read(at, x, y, z, a32, a64):
+    """The value of a read-out as it stands; x: outputs; fields as in ``take``."""
+    record, values, _, _, _, a64 = opened(at, x, y, z, a32, a64)
+    mode, extra, window = fields(record, BODY, 3)
+    count, weight, _, sums, held = fields(record, BODY + 11, 5)
     clipped = 0
     for c in range(record[OUT_CHANNELS]):
         if mode in (TAKE_LAST, TAKE_FORGET):
-            y = a64[held + c]
+            y_exact = a64[held + c]
         elif mode == TAKE_TIME and a64[weight] > 0:
-            y = tier.divide(a64[held + c] << extra, a64[weight])
+            y_exact = tier.divide(a64[held + c] << extra, a64[weight])
         elif mode == TAKE_WINDOW:
-            y = tier.divide(a64[sums + c] << extra, min(a64[count], window))
+            y_exact = tier.divide(a64[sums + c] << extra, min(a64[count], window))
         else:
-            y = tier.divide(a64[sums + c] << extra, a64[count])
-        stored = tier.clip_one(y, record[LOW], record[HIGH])
-        clipped += stored != y
+            y_exact = tier.divide(a64[sums + c] << extra, a64[count])
+        stored = tier.clip_one(y_exact, record[LOW], record[HIGH])
+        clipped += stored != y_exact
         values[record[OUT] + c] = stored
     a64[record[OUT_ROWS]] = 1
     a64[record[SATURATIONS]] += clipped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ....program.nodes import DenseInput, GapInput, Node, TokenInput
 from .. import opcodes as o
+from ..arenas import A64
 from .planner import NodePlanner, Planner
 
 
@@ -21,7 +22,7 @@ def plan_dense_input(planner: Planner, node: DenseInput) -> None:
 
 def _plan_values(planner: Planner, node: TokenInput | DenseInput) -> None:
     head = planner.head
-    head[o.H_VALUES], head[o.H_VALUE_ROWS] = planner.place(node, True), planner.input_rows
+    head[o.H_VALUES] = planner.place(node, A64)
     head[o.H_CHANNELS], head[o.H_FRAC] = node.channels, node.output.frac
     head[o.H_LOW], head[o.H_HIGH] = node.output.min, node.output.max
     head[o.H_INPUT_SATURATIONS] = planner.plan.saturations[node.name]
@@ -31,7 +32,7 @@ def _plan_values(planner: Planner, node: TokenInput | DenseInput) -> None:
 
 def plan_gap_input(planner: Planner, node: GapInput) -> None:
     """Gaps in one unit, as wide rows of one channel."""
-    planner.gaps += [node.unit_us, planner.place(node, True), planner.input_rows, 0]
+    planner.gaps += [node.unit_us, planner.place(node, A64), 0]
 
 
 FUNCTIONS: dict[type[Node], NodePlanner] = {

@@ -1,10 +1,10 @@
 """Planning of neurons and leaky integrators; bodies in the order of operations/neurons.py.
 
-Matrices are laid out by input, one row of H weights each, so that a spike adds a row; a last row of zeros fills groups
-of rows up. Rows are padded to whole vectors with neurons that never spike.
+Matrices are laid out by input, one row of S weights each, so that a spike adds a row. Rows are padded to whole
+registers with neurons that never spike.
 
 An operation is narrow, int16 values and int32 sums of weights, where formats and bounds allow it, else wide, int64. The
-arithmetic of the states is int64 in both: a layer of 360 neurons gains 0.1 us a step with int32.
+states are int32 and their arithmetic is int64 in both.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ import numpy as np
 from ....program.bounds import I32_LIMIT, dot_bound
 from ....program.nodes import LIF, SPIKES, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Node
 from .. import opcodes as o
-from ..arenas import Arena, fits_16
-from ..kernels.neurons import GROUP
-from .planner import NodePlanner, Planner, left_shift, rounding
-
-LANES = 16
-"""Rows are padded to a multiple of this."""
+from ..arenas import A8, A16, A64, Arena, fits_16
+from ..kernels.rows import BLOCK
+from ..vectors.plain import LANES
+from .planner import NodePlanner, Planner, arena_for, left_shift, rounding
 
 
 def plan_neurons(planner: Planner, node: LIF | AdaptiveLIF) -> None:
     """One record for a layer, adaptive or not."""
-    wide = _is_wide(node, node.bounds()["the current"], node.input_width, node.recurrent_width)
+    bounds = node.bounds()
+    wide = _is_wide(node, max(bounds["the current"], bounds["the drive"]), node.input_width, node.recurrent_width)
     values, accs, a32, size = planner.values(wide), planner.accs(wide), planner.a32, padded(node.neurons)
-    source = planner.edge(node.inputs[0], wide)
-    input_shift, recurrent_shift = left_shift(node.input_shift, wide), left_shift(node.recurrent_shift, wide)
+    arena, widths = arena_for(wide), (node.input_width, node.recurrent_width)
+    weights, source = weights_in(wide, *widths), planner.edge(node.inputs[0], arena)
+    left, half, right = rounding(node.current_shift, wide)
+    start = np.left_shift(node.bias.astype(np.int64), left) + half
     body: list[SupportsInt]
-    body = [size, a32.reserve(max(source.channels, node.neurons) + GROUP), node.format == SPIKES]
-    body += [by_input(values, node.input, size), put_padded(accs, input_shift, size), accs.reserve(size)]
-    body += [node.is_recurrent, by_input(values, node.recurrent, size), put_padded(accs, recurrent_shift, size)]
-    body += [accs.reserve(size), put_padded(accs, node.bias, size)]
-    body += [put_padded(accs, part, size) for part in rounding(node.current_shift, wide)]
+    body = [size, a32.reserve(max(source.channels, node.neurons) + LANES), node.format == SPIKES, group(wide, *widths)]
+    body += [by_input(planner, weights, node.input, size)]
+    body += [put_padded(accs, left_shift(node.input_shift + left, wide), size), accs.reserve(size)]
+    body += [node.is_recurrent, by_input(planner, weights, node.recurrent, size)]
+    body += [put_padded(accs, left_shift(node.recurrent_shift + left, wide), size), accs.reserve(size)]
+    body += [put_padded(accs, part, size) for part in (start, right)]
 
     z, u = planner.reserve_state(values, size), planner.reserve_state(a32, size)
     kind, states, shifts, adaptation = o.IS_LIF, [u], [*node.potential_shifts], [0] * 7
@@ -48,9 +50,9 @@ def plan_neurons(planner: Planner, node: LIF | AdaptiveLIF) -> None:
         adaptation.append(_put_state_shifts(planner, node.adaptation_shifts))
     body += [kind, z, u, node.potential.min, node.potential.max, put_padded(a32, node.alpha, size)]
     body += [put_padded(a32, node.rise, size), put_padded(planner.a64, node.threshold, size)]
-    out = planner.place(node, wide)
+    out = planner.place(node, arena)
     body += [_put_state_shifts(planner, shifts), *adaptation, planner.trace_states(node)]
-    planner.emit(o.NEURONS, node, wide, source, out, body)
+    planner.emit(o.NEURONS, node, wide, source, out, body, arenas=(arena, weights, accs.number))
     planner.name_states(node, a32, node.neurons, *states)
 
 
@@ -64,9 +66,9 @@ def plan_driven(planner: Planner, node: DrivenLIF) -> None:
     """One record; where all fits, the arithmetic is int32."""
     wide = not fits_16(node.format, node.potential) or max(node.bounds().values()) >= I32_LIMIT
     values, accs = planner.values(wide), planner.accs(wide)
-    source, u = planner.edge(node.inputs[0], wide), planner.reserve_state(values, node.channels)
+    source, u = planner.edge(node.inputs[0], arena_for(wide)), planner.reserve_state(values, node.channels)
     _, half, right = rounding(node.alpha_frac, wide)
-    out = planner.place(node, wide)
+    out = planner.place(node, arena_for(wide))
     body: list[SupportsInt]
     body = [u, node.potential.min, node.potential.max, accs.put(node.alpha), half, right, accs.put(node.threshold)]
     body.append(planner.trace_states(node))
@@ -77,24 +79,41 @@ def plan_driven(planner: Planner, node: DrivenLIF) -> None:
 def plan_integrators(planner: Planner, node: LeakyIntegrator) -> None:
     """One record for leaky integrators; their potentials are wide."""
     wide = _is_wide(node, int(max(dot_bound(node.weight, node.format.magnitude))), node.weight_width)
-    values, accs, a32, a64 = planner.values(wide), planner.accs(wide), planner.a32, planner.a64
-    size, source = padded(node.channels), planner.edge(node.inputs[0], wide)
-    body = [size, a32.reserve(source.channels + GROUP), node.format == SPIKES, by_input(values, node.weight, size)]
-    body += [put_padded(a64, left_shift(node.weight_shift, True), size), accs.reserve(size)]
-    body += [put_padded(a64, part, size) for part in (node.bias, *rounding(node.output_shift, True))]
+    accs, a32, a64, arena = planner.accs(wide), planner.a32, planner.a64, arena_for(wide)
+    size, source, weights = (
+        padded(node.channels),
+        planner.edge(node.inputs[0], arena),
+        weights_in(wide, node.weight_width),
+    )
+    body = [size, a32.reserve(source.channels + LANES), node.format == SPIKES, group(wide, node.weight_width)]
+    body += [by_input(planner, weights, node.weight, size), put_padded(a64, left_shift(node.weight_shift, True), size)]
+    left, half, right = rounding(node.output_shift, True)
+    start = np.left_shift(node.bias.astype(np.int64), left) + half
+    body += [accs.reserve(size), *(put_padded(a64, part, size) for part in (left, start, right))]
     body += [planner.reserve_state(a32, size), put_padded(a32, node.decay, size)]
     body.append(put_padded(a64, left_shift(node.decay_shift, True), size))
-    planner.emit(o.INTEGRATE, node, wide, source, planner.place(node, True), body)
+    out = planner.place(node, A64)
+    planner.emit(o.INTEGRATE, node, wide, source, out, body, arenas=(arena, weights, accs.number))
 
 
 def _is_wide(node: LIF | AdaptiveLIF | LeakyIntegrator, sums: int, *widths: int) -> bool:
-    """Whether the inputs, a group of weights (int16) or the sums of weights (int32) need more."""
-    return sums >= I32_LIMIT or not fits_16(node.format) or GROUP << (max(widths) - 1) > 1 << 15
+    """Whether the inputs, the weights (int16) or the sums of weights (int32) need more."""
+    return sums >= I32_LIMIT or not fits_16(node.format) or max(widths) > 16
+
+
+def weights_in(wide: bool, *widths: int) -> int:
+    """The arena of weights of these widths."""
+    return A64 if wide else A8 if max(widths) <= 8 else A16
+
+
+def group(wide: bool, *widths: int) -> int:
+    """How many rows of weights of these widths a 16-bit sum holds; 0: they are added in the type of the sums."""
+    return 0 if wide else ((1 << 15) - 1) >> (max(widths) - 1)
 
 
 def padded(size: int) -> int:
-    """``size`` up to whole vectors."""
-    return -(-size // LANES) * LANES
+    """``size`` up to whole registers."""
+    return -(-size // BLOCK) * BLOCK
 
 
 def put_padded(arena: Arena, codes: np.ndarray, size: int) -> int:
@@ -102,11 +121,11 @@ def put_padded(arena: Arena, codes: np.ndarray, size: int) -> int:
     return arena.put(np.pad(codes, (0, size - len(codes))))
 
 
-def by_input(arena: Arena, matrix: np.ndarray, size: int) -> int:
-    """Store a matrix (H, F) as (F + 1, ``size``)."""
-    rows = np.zeros((matrix.shape[1] + 1, size), dtype=np.int64)
-    rows[:-1, : len(matrix)] = matrix.T
-    return arena.put(rows)
+def by_input(planner: Planner, arena: int, matrix: np.ndarray, size: int) -> int:
+    """Store a matrix (H, F) as (F, ``size``)."""
+    rows = np.zeros((matrix.shape[1], size), dtype=np.int64)
+    rows[:, : len(matrix)] = matrix.T
+    return planner.put_bytes(rows) if arena == A8 else planner.values(arena == A64).put(rows)
 
 
 FUNCTIONS: dict[type[Node], NodePlanner] = {

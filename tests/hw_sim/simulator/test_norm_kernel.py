@@ -7,8 +7,8 @@ from math import isqrt
 import numpy as np
 import pytest
 from pumice.hw_sim.simulator.kernels.plain import layer_norm
+from pumice.hw_sim.simulator.vectors import LANES
 
-NONE = np.zeros(0, dtype=np.int64)
 EVERYTHING = -(1 << 62), (1 << 62) - 1
 
 
@@ -26,10 +26,18 @@ def in_python(x, gamma, beta, shifts, root_shift, epsilon):
 
 
 def in_kernel(x, gamma, beta, shifts, root_shift, epsilon, limits=EVERYTHING, dtype=np.int64):
-    gamma, beta = (np.array(codes, dtype=np.int64) if codes else NONE for codes in (gamma, beta))
-    out = np.zeros(len(x), dtype=np.int64)
-    clipped = layer_norm(np.array(x, dtype=dtype), gamma, beta, *shifts, root_shift, epsilon, *limits, out)
-    return out.tolist(), int(clipped)
+    row, (g, b) = put(x, dtype), (put(codes, np.int64) for codes in (gamma, beta))
+    out = np.full(len(row), 77, dtype=dtype)
+    offsets = 0 if gamma else -1, 0 if beta else -1
+    settings = tuple(shifts), root_shift, epsilon, *limits
+    clipped = layer_norm(row, 0, g, offsets[0], b, offsets[1], *settings, out, 0, len(x), np.zeros(1, dtype=np.int64))
+    assert (out[len(x) :] == 77).all()
+    return out[: len(x)].tolist(), int(clipped)
+
+
+def put(codes, dtype):
+    """Codes as they lie in an arena, before others."""
+    return np.array([*codes, *range(5, 5 + 2 * LANES)], dtype=dtype)
 
 
 def test_ties_that_the_estimate_rounds_down():

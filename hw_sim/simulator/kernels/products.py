@@ -1,0 +1,76 @@
+"""Products of a matrix and rows of inputs, added to sums."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from ..compiled import kernel
+from ..vectors import LANES, load, splat, store
+from .tiles import COLUMNS, PAIR, ROWS, WIDTH, least, narrow, single, whole
+
+
+@kernel
+def add_short_products(weights, w, x, u, size, rows, accs, a, stride):
+    """``add_products`` in int32, tile by tile."""
+    pairs, blocks = (size + PAIR - 1) // PAIR, stride // WIDTH
+    block = WIDTH * pairs * PAIR
+    m = 0
+    while rows - m >= ROWS:
+        inputs, sums, n = u + m * size, a + m * stride, 0
+        while blocks - n >= COLUMNS:
+            whole(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
+            n += COLUMNS
+        while n < blocks:
+            narrow(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
+            n += 1
+        m += ROWS
+    while m < rows:
+        inputs, sums, n = u + m * size, a + m * stride, 0
+        while blocks - n >= 2 * COLUMNS:
+            single(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
+            n += 2 * COLUMNS
+        while n < blocks:
+            least(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
+            n += 1
+        m += 1
+
+
+@kernel
+def add_long_products(weights, w, x, u, size, rows, accs, a, stride):
+    """``add_products`` in int64."""
+    for m in range(rows):
+        for r in range(0, stride, LANES):
+            total, place = load(accs, a + m * stride + r, accs), w + r * size
+            for k in range(size):
+                factor = splat(x[u + m * size + k], accs)
+                total = total + load(weights, place + k * LANES, accs) * factor
+            store(accs, a + m * stride + r, total, LANES)
+
+
+def add_products(weights, w, x, u, size, rows, accs, a, stride):
+    """``accs[a + m stride :] += W x_m`` of ``rows`` rows of ``size`` inputs, one behind the other from u on.
+
+    Sums are ``stride`` entries, whole vectors. W is packed for its sums.
+    """
+    function = add_short_products if accs.dtype == np.int32 else add_long_products
+    function(weights, w, x, u, size, rows, accs, a, stride)
+
+
+@overload(add_products)
+def _typed(weights, w, x, u, size, rows, accs, a, stride):
+    function = add_short_products if accs.dtype == types.int32 else add_long_products
+
+    def chosen(weights, w, x, u, size, rows, accs, a, stride):
+        function(weights, w, x, u, size, rows, accs, a, stride)
+
+    return chosen
+
+
+def packed_long(weight: np.ndarray) -> np.ndarray:
+    """Weights (O, K) as `add_long_products` takes them, (O / LANES, K, LANES), flat."""
+    out, size = weight.shape
+    full = np.zeros((-(-out // LANES) * LANES, size), dtype=np.int64)
+    full[:out] = weight
+    return full.reshape(-1, LANES, size).transpose(0, 2, 1).ravel()
