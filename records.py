@@ -34,6 +34,8 @@ class StageRecord:
         figures: what it reported, plain data.
         seconds: wall-clock time; None until it has finished.
         versions: of Python, the packages that results depend on, and the machine.
+        taken_from: the run folder beside this one that the outputs were copied from, a job of the same multirun with
+            the same settings and inputs; empty where the stage ran here.
     """
 
     stage: str
@@ -44,6 +46,7 @@ class StageRecord:
     figures: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    taken_from: str = ""
 
     @property
     def finished(self) -> bool:

@@ -149,8 +149,8 @@ class RunFolder:
         """Record that ``stage`` has begun, with which settings; what an earlier run wrote counts no longer."""
         write_record(self.path, self._new_record(stage, BEGUN))
 
-    def finish(self, stage: Stage, figures: Mapping[str, Any], seconds: float) -> None:
-        """Record that ``stage`` has finished and merge its ``figures`` into metrics.json.
+    def finish(self, stage: Stage, figures: Mapping[str, Any], seconds: float, taken_from: str = "") -> None:
+        """Record that ``stage`` has finished, here or in another folder, and merge its ``figures`` into metrics.json.
 
         Raises:
             FiguresError: the figures contradict themselves.
@@ -163,7 +163,8 @@ class RunFolder:
         write_json(metrics, {**known, stage.name: dict(figures)})
         record = self._new_record(stage, FINISHED)
         outputs = self.digests(stage.writes)
-        write_record(self.path, replace(record, outputs=outputs, figures=dict(figures), seconds=round(seconds, 2)))
+        record = replace(record, outputs=outputs, figures=dict(figures), seconds=round(seconds, 2))
+        write_record(self.path, replace(record, taken_from=taken_from))
 
     def _new_record(self, stage: Stage, status: str) -> StageRecord:
         return StageRecord(

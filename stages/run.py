@@ -12,6 +12,7 @@ from rich.console import Console
 from ..errors import PumiceError
 from ..program import ProgramError
 from .folder import RunFolder, open_run_folder, timed
+from .shared import take_from_sibling
 from .stage import Stage
 from .table import ALL, STAGES, after, below
 
@@ -45,7 +46,8 @@ def run_stages(
         path: the run folder; made where it does not exist.
         redo: stages to do anew, and all after them; ``all`` for every one.
         remember: called with the folder once it is locked and its settings are accepted, to keep what was asked for.
-        others: see `RunFolder.check_settings`.
+        others: the folder is that of a job of several: see `RunFolder.check_settings`; stages that another job has
+            finished with the same settings and inputs are taken from there.
         instead: what does the work of a stage in place of its module.
 
     Returns:
@@ -76,7 +78,7 @@ def run_stages(
         if remember is not None:
             remember(path)
         for stage in chosen:
-            _run_stage(stage, modules[stage.name], folder)
+            _run_stage(stage, modules[stage.name], folder, share=others and stage.name not in stale)
         return _validation_accuracy(folder, chosen)
 
 
@@ -169,12 +171,17 @@ def _validation_accuracy(folder: RunFolder, stages: Sequence[Stage]) -> float | 
     return found
 
 
-def _run_stage(stage: Stage, module: StageModule, folder: RunFolder) -> None:
+def _run_stage(stage: Stage, module: StageModule, folder: RunFolder, share: bool = False) -> None:
     folder.check_needs(stage)
     if folder.is_finished(stage) and not stage.shared:
         CONSOLE.print(f"[bold]{stage.name}[/bold]: finished earlier (redo=\\[{stage.name}] does it anew)")
         return
     folder.forget_if_inputs_changed(stage)
+    if share and (sibling := take_from_sibling(stage, folder)):
+        CONSOLE.print(
+            f"[bold]{stage.name}[/bold]: taken from {sibling}, of the same settings and inputs", soft_wrap=True
+        )
+        return
     summary = getattr(module, "summary", stage.summary)
     CONSOLE.print(f"[bold]{stage.name}[/bold]: {summary}, in {folder.path}", soft_wrap=True)
     if not (stage.shared and folder.is_finished(stage)):

@@ -228,7 +228,7 @@ def small_finished(small_run, tmp_path_factory):
     settings += ["export.step_samples=5", "export.qdq_samples=30", "count.samples=3", "logging.progress=false"]
     finished, run_stage = Finished(folder, settings), run._run_stage
 
-    def watched(stage, module, opened):
+    def watched(stage, module, opened, share=False):
         opened.config = Watched(opened.config)
         opened.config.read = finished.read[stage.name]
         run_stage(stage, module, opened)
