@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .api.compare import compare as compare
     from .api.count import count as count
     from .api.data import load_data as load_data
+    from .api.export import export_c as export_c
     from .api.export import export_lava as export_lava
     from .api.export import export_netx as export_netx
     from .api.export import export_onnx as export_onnx
@@ -35,6 +36,7 @@ _WHERE = {
     "build_model": "api.models",
     "compare": "api.compare",
     "count": "api.count",
+    "export_c": "api.export",
     "export_lava": "api.export",
     "export_netx": "api.export",
     "export_onnx": "api.export",

@@ -145,12 +145,19 @@ def _lava(options: Options) -> Remembering:
     return Remembering(partial(run_lava, **options.lava), prepare=ensure_environment, traces_always=True)
 
 
+def _c(options: Options) -> Remembering:
+    from ..export.c import CBackend
+
+    return Remembering(CBackend())
+
+
 BACKENDS: dict[str, BackendKind] = {
     "reference": BackendKind("the plain numpy reference", _reference),
     "twin": BackendKind("the frozen QAT model, in PyTorch and float64", _twin),
     "run": BackendKind("the simulator over whole samples", _run),
     "step": BackendKind("the simulator, one event at a time", _step),
     "onnx": BackendKind("the ONNX sequence model in onnxruntime", _onnx),
+    "c": BackendKind("the C program, compiled by the compiler of this machine", _c),
     "lava": BackendKind("the Lava network, in an interpreter of its own", _lava, slow=True),
 }
 """A further backend is one more entry."""

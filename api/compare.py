@@ -64,7 +64,7 @@ def compare(
         program: any.
         samples: see `simulate`.
         backends: two or more names of ``api.backends.BACKENDS`` (``reference``, ``twin``, ``run``, ``step``, ``onnx``,
-            ``lava``), or callables by name: ``backend(program, samples, trace)`` gives one `Trace` a sample.
+            ``c``, ``lava``), or callables by name: ``backend(program, samples, trace)`` gives one `Trace` a sample.
         traced: samples of which every edge and state is compared, the first ones of each backend.
         shares: numbers of the samples that a backend gets, by its name; all where none are given, and for the first.
         frozen: the frozen model, which the backend ``twin`` runs.

@@ -1,4 +1,4 @@
-"""Programs for other runtimes: ONNX, Lava, and lava-dl."""
+"""Programs for other runtimes: ONNX, Lava, lava-dl, and C."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import onnx
 from torch import nn
 
 from ..errors import ParityError, PumiceError
+from ..export.c import Generated, made_samples, write_c
 from ..export.lava import write_bundle
 from ..export.netx import read_net, write_net
 from ..export.onnx import build_sequence, build_step
@@ -100,6 +101,42 @@ def export_lava(
         if replace and folder.exists():
             shutil.rmtree(folder)
         return write_bundle(program, given, folder, logits)
+
+
+def export_c(
+    program: Program,
+    folder: str | Path,
+    samples: Iterable[Any] | None = None,
+    *,
+    name: str = "pumice",
+    pack: bool = False,
+    replace: bool = False,
+    threads: int | None = None,
+) -> Path:
+    """Write a program as C99 for microcontrollers: one ``.c`` and one ``.h``, static memory, no dependencies.
+
+    Args:
+        program: any.
+        folder: must not exist, but for ``replace``. It gets ``<name>.c``, ``<name>.h``, a main, known answers, a
+            Makefile and a README with flash and RAM by node.
+        samples: of the known answers, see `simulate`; made inputs if not given.
+        name: what files, functions and types begin with, so that several programs fit one firmware.
+        pack: whether weights of up to 4 bits share bytes.
+        replace: remove the folder first, where it exists.
+        threads: of the simulator; all cores if not given.
+
+    Raises:
+        PumiceError: a name that C cannot have, a sample that the program cannot take, or a folder that exists or
+            cannot be written to.
+    """
+    folder = Path(folder)
+    given = made_samples(program) if samples is None else as_samples(program, samples)
+    with told():
+        generated = Generated(program, name, pack)
+        logits = np.stack([trace.logits for trace in run(program, given, threads=threads)])
+        if replace and folder.exists():
+            shutil.rmtree(folder)
+        return write_c(generated, folder, given, logits)
 
 
 def export_netx(program: Program, path: str | Path) -> list[LoihiLIF]:

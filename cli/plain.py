@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ..api.compare import compare
 from ..api.count import count as count_program
-from ..api.export import export_lava, export_netx, export_onnx
+from ..api.export import export_c, export_lava, export_netx, export_onnx
 from ..api.program_files import load_program
 from ..archives import save_arrays
 from ..errors import ParityError, PumiceError
@@ -94,13 +94,13 @@ def count(arguments: Sequence[str]) -> None:
 
 
 def export(arguments: Sequence[str]) -> None:
-    """``pumice export target=lava|netx|onnx net=FILE [input=FILE] out=PATH``: the program for another runtime.
+    """``pumice export target=lava|netx|onnx|c net=FILE [input=FILE] out=PATH``: the program for another runtime.
 
     Raises:
         PumiceError: wrong settings or files, or a program that the target cannot hold.
     """
-    words = Words(arguments, (*READING, *FEEDING, "target", "out"), "export")
-    targets = {"lava": _export_lava, "netx": _export_netx, "onnx": _export_onnx}
+    words = Words(arguments, (*READING, *FEEDING, "target", "out", "c.name", "c.pack"), "export")
+    targets = {"lava": _export_lava, "netx": _export_netx, "onnx": _export_onnx, "c": _export_c}
     target = words.text("target", "onnx")
     if target not in targets:
         raise PumiceError(f"target={target} is unknown; use one of: {', '.join(targets)}")
@@ -167,6 +167,13 @@ def _export_lava(program: Program, words: Words, out: Path) -> None:
     CONSOLE.print(f"to run it: cd {out} && uv run run.py (README.md there tells more)", soft_wrap=True)
 
 
+def _export_c(program: Program, words: Words, out: Path) -> None:
+    samples = _inputs(words, program).samples if "input" in words.given else None
+    pack = words.flag("c.pack") if "c.pack" in words.given else False
+    export_c(program, out, samples, name=words.text("c.name", "pumice"), pack=pack, threads=words.number("threads"))
+    CONSOLE.print(f"to try it: cd {out} && make test (README.md there tells more)", soft_wrap=True)
+
+
 def _export_netx(program: Program, words: Words, out: Path) -> None:
     nodes = export_netx(program, out)
     CONSOLE.print(layer_table(nodes))
@@ -177,7 +184,7 @@ def _export_netx(program: Program, words: Words, out: Path) -> None:
 def _export_onnx(program: Program, words: Words, out: Path) -> None:
     if program.chip:
         raise PumiceError(
-            f"ONNX has no form of {program.chip}'s own neurons; export them with target=lava or target=netx"
+            f"ONNX has no form of {program.chip}'s own neurons; export them with target=lava, target=netx or target=c"
         )
     for form in ("step", "sequence"):
         CONSOLE.print(f"written: {export_onnx(program, out / f'{form}.onnx', form=form)}", soft_wrap=True)

@@ -74,7 +74,7 @@ STAGES: tuple[Stage, ...] = (
         module="export_onnx",
         target="onnx",
         arithmetic="pumice",
-        refusal="ONNX has no form of Loihi's own neurons (quantize=loihi); export them with target=netx or target=lava",
+        refusal="ONNX has no form of Loihi's own neurons (quantize=loihi); export them with target=netx, lava or c",
         sections=("task", "model", "export"),
         needs=("program.npz", "weights.safetensors"),
         writes=(
@@ -118,6 +118,22 @@ STAGES: tuple[Stage, ...] = (
         needs=("program.npz",),
         writes=("netx/network.net",),
         silent=True,
+    ),
+    Stage(
+        name="export-c",
+        summary="write the program as C99 for microcontrollers",
+        help=(
+            "Reads program.npz; writes the folder c/: one .c and one .h without dependencies (c.name=... names them),\n"
+            "a main that reads events, known answers of a few test samples, a Makefile, and a README with flash and\n"
+            "RAM by node. Where this machine has a C compiler, the known answers are tried. c.pack=true packs weights\n"
+            "of up to 4 bits."
+        ),
+        module="export_c",
+        target="c",
+        sections=("task", "c"),
+        needs=("program.npz",),
+        writes=("c/main.c", "c/known.c", "c/Makefile", "c/README.md"),
+        scratch=("c",),
     ),
     Stage(
         name="count",

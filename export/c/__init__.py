@@ -4,7 +4,18 @@ from .backend import CBackend
 from .compiler import find_compiler
 from .generated import Generated
 from .known import made_samples
+from .names import check_name
 from .source import sources
+from .trial import run_known
 from .write import write_c
 
-__all__ = ["CBackend", "Generated", "find_compiler", "made_samples", "sources", "write_c"]
+__all__ = [
+    "CBackend",
+    "Generated",
+    "check_name",
+    "find_compiler",
+    "made_samples",
+    "run_known",
+    "sources",
+    "write_c",
+]

@@ -82,6 +82,11 @@ class Generated:
         return struct_bytes([*self.fields, *self.work])
 
     @property
+    def constant_bytes(self) -> int:
+        """What constants take in flash."""
+        return sum(table.bytes for table in self.tables)
+
+    @property
     def value_type(self) -> CType:
         """Of tokens or of the codes of dense values."""
         source = self.program.value_input

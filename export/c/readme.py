@@ -106,7 +106,7 @@ def readme(generated: Generated) -> str:
         call=f"{call};".removesuffix(";"),
         told=" ".join(told),
         frac=program[program.logits].output.frac,
-        flash=f"{sum(table.bytes for table in generated.tables):,}",
+        flash=f"{generated.constant_bytes:,}",
         kept=f"{kept:,}",
         work=f"{work:,}",
         state=f"{generated.state_bytes:,}",

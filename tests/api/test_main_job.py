@@ -130,6 +130,12 @@ def test_exports(made, tmp_path):
         pumice.export_lava(made.program, tmp_path / "lava", made.samples[:1])
     pumice.export_lava(made.program, tmp_path / "lava", made.samples[:2], replace=True)
     assert len(np.load(tmp_path / "lava" / "expected.npz")["logits"]) == 2
+    folder = pumice.export_c(made.program, tmp_path / "c", made.samples[:1], name="mine")
+    assert {"mine.c", "mine.h", "known.c"} <= {entry.name for entry in folder.iterdir()}
+    with pytest.raises(pumice.PumiceError, match="cannot write"):
+        pumice.export_c(made.program, tmp_path / "c")
+    pumice.export_c(made.program, tmp_path / "c", replace=True)
+    assert not (folder / "mine.c").exists()
 
 
 def test_programs_are_saved_and_loaded(made, tmp_path):

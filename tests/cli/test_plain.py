@@ -97,7 +97,7 @@ def test_it_is_inspected_counted_and_exported(pumice, tmp_path):
         np.testing.assert_array_equal(mine.weight, found.weight)
     code, _, error = pumice("export", "target=onnx", "net=network.net", "out=onnx")
     assert code == 2
-    assert "ONNX has no form of loihi's own neurons; export them with target=lava or target=netx" in error
+    assert "ONNX has no form of loihi's own neurons; export them with target=lava, target=netx or target=c" in error
     assert not (tmp_path / "onnx").exists()
 
 

@@ -20,8 +20,10 @@ def small(**settings):
 
 def test_random_programs_under_sanitizers(same, random_programs):
     programs = random_programs(1)
-    programs.append(small(value="dense", discretization="zoh", stride=3, pool="time", readout="time", state_width=32))
-    programs.append(small(real=True, stride=2, sampled="mean", readout="forget"))
+    programs.append(
+        small(value="dense", discretization="zoh", stride=3, pool="time", readout="time", state_width=8, extreme=True)
+    )
+    programs.append(small(real=True, stride=2, sampled="mean", readout="forget", state_width=32))
     assert same(programs, SANITIZED) > 20_000
 
 
@@ -30,6 +32,7 @@ def test_optimized_without_a_warning(same, level):
     programs = [
         small(norm="layer", stride=4, readout="window"),
         random_network(2, cell="se"),
+        random_network(12, cell="ef", layers=1, recurrent=True),
         random_loihi(6, layers=1),
     ]
     assert same(programs, (level, "-pedantic")) > 3_000

@@ -1,0 +1,89 @@
+"""The stage of ``pumice export target=c``: the program as C99 for microcontrollers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from ..api.export import export_c
+from ..api.programs import load
+from ..errors import BackendUnavailable, PumiceError
+from ..export.c import Generated, check_name, run_known
+from ..program import digest
+from ..program.samples import shortest
+from ..train.settings import SystemSettings, TrainingSettings, read_section
+from .build import apply_system, build_data
+from .decisions import make_test_set
+from .folder import RunFolder
+
+FOLDER = "c"
+
+
+@dataclass(frozen=True)
+class CSettings:
+    """Section ``c``.
+
+    Attributes:
+        name: what files, functions and types begin with.
+        pack: whether weights of up to 4 bits share bytes: less flash, slower.
+        samples: test samples of the known answers, the shortest ones.
+        events: of each of them, from its beginning, as they lie in a device's flash.
+    """
+
+    name: str = "pumice"
+    pack: bool = False
+    samples: int = 2
+    events: int = 256
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        for what in ("samples", "events"):
+            if getattr(self, what) < 1:
+                raise PumiceError(f"c.{what}={getattr(self, what)} has to be at least 1")
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse bad settings before anything is written.
+
+    Raises:
+        PumiceError: naming the setting.
+    """
+    read_section(CSettings, config, "c")
+    read_section(SystemSettings, config, "system")
+
+
+def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Write the folder, try its known answers where this machine has a compiler, and return its figures.
+
+    Raises:
+        PumiceError: the program cannot be read, or the folder not be written to.
+        ParityError: the C program gives other logits than the simulator.
+    """
+    settings = read_section(CSettings, config, "c")
+    system = read_section(SystemSettings, config, "system")
+    apply_system(system)
+    program = load(folder.path / "program.npz")
+    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
+    samples = make_test_set(config, data).samples
+    chosen = shortest(samples, settings.samples)
+    few = [(values[: settings.events], times[: settings.events]) for values, times in (samples[i] for i in chosen)]
+    target, console = folder.path / FOLDER, Console()
+    names = {"name": settings.name, "pack": settings.pack}
+    export_c(program, target, few, **names, replace=True, threads=system.threads)  # what is there did not finish
+    generated = Generated(program, **names)
+    figures: dict[str, Any] = {"constants_bytes": generated.constant_bytes, "state_bytes": generated.state_bytes}
+    console.print(
+        f"C program: {target / settings.name}.c and .h, {figures['constants_bytes']:,} bytes of constants in flash, "
+        f"{figures['state_bytes']:,} bytes of RAM a network",
+        soft_wrap=True,
+    )
+    try:
+        figures["known_answers"] = run_known(target, settings.name)
+        console.print(f"compiled here: {figures['known_answers']}", soft_wrap=True)
+    except BackendUnavailable as error:
+        figures["known_answers"] = None
+        console.print(f"known answers SKIPPED: {error}", soft_wrap=True)
+    return {"program": digest(program), "samples": chosen, "events": sum(len(times) for _, times in few), **figures}
