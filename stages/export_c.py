@@ -71,9 +71,10 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     chosen = shortest(samples, settings.samples)
     few = [(values[: settings.events], times[: settings.events]) for values, times in (samples[i] for i in chosen)]
     target, console = folder.path / FOLDER, Console()
-    names = {"name": settings.name, "pack": settings.pack}
-    export_c(program, target, few, **names, replace=True, threads=system.threads)  # what is there did not finish
-    generated = Generated(program, **names)
+    name, pack = settings.name, settings.pack
+    # what is there did not finish
+    export_c(program, target, few, name=name, pack=pack, replace=True, threads=system.threads)
+    generated = Generated(program, name, pack)
     figures: dict[str, Any] = {"constants_bytes": generated.constant_bytes, "state_bytes": generated.state_bytes}
     console.print(
         f"C program: {target / settings.name}.c and .h, {figures['constants_bytes']:,} bytes of constants in flash, "
