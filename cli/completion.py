@@ -10,7 +10,7 @@ from .known import keys, options
 from .replay import groups
 from .verbs import VERBS
 
-FLAGS = ("--help", "--cfg", "--config-dir", "-m")
+FLAGS = ("--help", "--dry-run", "--cfg", "--config-dir", "-m")
 SCRIPTS = {
     # bash parts words at '=', so candidates are what stands behind the last one
     "bash": """\

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from .verbs import Verb
 
 USAGE = """\
-usage: pumice <verb> [settings] [-m] [--cfg job] [--config-dir FOLDER] [--help]
+usage: pumice <verb> [settings] [-m] [--dry-run] [--cfg job] [--config-dir FOLDER] [--help]
 
 Settings are Hydra overrides: group=option picks a file of a configuration group, a.b=value changes one value,
 -m with comma-separated values runs every combination in a folder of its own, --cfg job prints the resulting
-configuration and does nothing, --config-dir adds a folder with your own group/option.yaml files.
+configuration and does nothing, --dry-run tells which stages would run, --config-dir adds a folder with your own
+group/option.yaml files.
 
 examples:
   pumice run                                           the main job on the embedded data set

@@ -12,6 +12,7 @@ import re
 import select
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from .checkpoint import without_checkpoint
 from .help import overview, verb_header, verb_help
 from .known import did_you_mean, keys, nearest, options
 from .overrides import multirun_arguments, open_mappings, with_recipe, with_saved_overrides
+from .replay import quoted
 from .typed import for_hydra, with_home
 from .verbs import VERBS, Verb, find_verb
 
@@ -28,6 +30,7 @@ STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EA
 """A full or read-only disk, a quota or limit, a missing permission."""
 LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
 HELP = ("--help", "-h")
+DRY_RUN = "--dry-run"
 VERSION = ("--version", "-V")
 LISTED = "pumice <verb> --help lists groups, options and settings"
 READER_LEFT = 141
@@ -77,6 +80,9 @@ def _dispatch(arguments: list[str]) -> None:
         return
     if any(argument in ("--shell-completion", "-sc") for argument in rest):
         raise PumiceError("completion is set up by 'pumice completion bash' (or zsh, fish), which tells how")
+    dry = DRY_RUN in rest
+    if dry:
+        verb, rest = verb.planned(), [argument for argument in rest if argument != DRY_RUN]
     if verb.config_name and any(argument in HELP for argument in rest):
         print(verb_help(verb, with_recipe(rest), shutil.get_terminal_size((120, 24)).columns))
         return
@@ -99,7 +105,9 @@ def _dispatch(arguments: list[str]) -> None:
     if multirun and verb.config_name != "config":
         raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
     rest = multirun_arguments(for_hydra(rest)) if multirun else for_hydra(with_saved_overrides(rest))
-    _call_hydra(verb, open_mappings(with_recipe(rest)))
+    with tempfile.TemporaryDirectory() as elsewhere:  # Hydra writes a file about each multirun
+        aside = [f"hydra.sweep.dir={quoted(elsewhere)}"] if dry and multirun else []
+        _call_hydra(verb, [*open_mappings(with_recipe(rest)), *aside])
 
 
 def _nobody_reads() -> bool:

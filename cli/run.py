@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ..errors import PumiceError
 from ..files import atomic_path
+from ..stages.dry import plan_stages
 from ..stages.run import export_stage, run_stages
 from .overrides import save_overrides
 
@@ -34,6 +35,19 @@ def stages(config: DictConfig, names: tuple[str, ...]) -> float | None:
     plain, path, again, remember = _opened(config)
     multirun = HydraConfig.get().mode == RunMode.MULTIRUN
     return run_stages(plain, names, path, again, remember, others=multirun)
+
+
+def planned(config: DictConfig, *names: Any) -> None:
+    """Print what `stages` would do, and do nothing; without names the export of the configured target.
+
+    Raises:
+        PumiceError: what `stages` would refuse.
+    """
+    plain, path, again, _ = _opened(config)
+    chosen = names[0] if names else (export_stage(config.target).name,)
+    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    rows = plan_stages(plain, chosen, path, again, multirun)
+    print("\n".join([f"in {path}:", *(f"  {name:<14}{what}" for name, what in rows)]))
 
 
 def imported(config: DictConfig, format_name: str, source: str) -> None:

@@ -75,6 +75,16 @@ class Verb:
             found = [item for item in found if item.split("=", 1)[0] not in given]
         return replace(self, extra=(*self.extra, source)), [*found, *rest]
 
+    def planned(self) -> Verb:
+        """The verb that tells what this one would do.
+
+        Raises:
+            PumiceError: it is no verb of stages.
+        """
+        if self.target not in (RUN_STAGES, RUN_EXPORT):
+            raise PumiceError(f"--dry-run tells which stages would run, and '{self.name}' has none; leave it out")
+        return replace(self, target="run:planned", folders="", program="")
+
     def call(self, config: Any) -> Any:
         """Import the target and call it; returns what sweepers optimize, where it has that."""
         return _imported(self.target)(config, *self.extra)
@@ -104,7 +114,7 @@ def _imported(target: str) -> Callable[..., Any]:
     return getattr(import_module(name, __package__), function)
 
 
-RUN_STAGES = "run:stages"
+RUN_STAGES, RUN_EXPORT = "run:stages", "run:export"
 FEED = "[steps=N] [columns=[channel,time]] [input_bits=N] [signed=BOOL] [class_names=[...]] [step_us=N] [threads=N]"
 PLAIN = {
     "simulate": "net=FILE input=FILE [backends=[...]] [out=FOLDER]",
@@ -140,7 +150,7 @@ def _stage_verbs() -> list[Verb]:
     *first, last = [stage.target for stage in exports]
     summary = f"write the program for another runtime (target={', '.join(first)} or {last})"
     sections = tuple(dict.fromkeys(section for stage in exports for section in stage.sections))
-    return [*verbs, _with_plain(Verb("export", summary, listed, "run:export", sections=("target", *sections)))]
+    return [*verbs, _with_plain(Verb("export", summary, listed, RUN_EXPORT, sections=("target", *sections)))]
 
 
 IMPORTED = (

@@ -56,10 +56,8 @@ def run_stages(
     Raises:
         PumiceError: bad settings, a folder with other settings, a missing input, a locked folder.
     """
-    stale = _stages_to_redo(redo)
-    asked = [stage for stage in ALL if stage.name in names]
-    modules = {stage.name: (instead or {}).get(stage.name) or stage_module(stage) for stage in asked}
-    chosen = _possible(asked, modules, config)
+    stale = stages_to_redo(redo)
+    chosen, modules = possible_stages([stage for stage in ALL if stage.name in names], config, instead)
     for stage in chosen:
         modules[stage.name].check(config)
     if _follows(config):
@@ -117,12 +115,17 @@ def export_stage(target: str) -> Stage:
     return targets[target]
 
 
-def _possible(asked: list[Stage], modules: Mapping[str, StageModule], config: Mapping[str, Any]) -> list[Stage]:
-    """Those of ``asked`` that the configured model and task can go through; the others are named, with the reason.
+def possible_stages(
+    asked: Sequence[Stage], config: Mapping[str, Any], instead: Mapping[str, StageModule] | None = None
+) -> tuple[list[Stage], dict[str, StageModule]]:
+    """Those of ``asked`` that the configured model and task can go through, and the modules of all.
+
+    The others are named, with the reason.
 
     Raises:
         PumiceError: it is the only one that was asked for.
     """
+    modules = {stage.name: (instead or {}).get(stage.name) or stage_module(stage) for stage in asked}
     possible: list[Stage] = []
     left: list[str] = []
     missing: set[str] = set()
@@ -139,7 +142,7 @@ def _possible(asked: list[Stage], modules: Mapping[str, StageModule], config: Ma
             possible.append(stage)
     if left:
         CONSOLE.print(f"stages left out: {', '.join(left)}", soft_wrap=True)
-    return possible
+    return possible, modules
 
 
 def _why_not(stage: Stage, module: StageModule, config: Mapping[str, Any]) -> str | None:
@@ -149,7 +152,7 @@ def _why_not(stage: Stage, module: StageModule, config: Mapping[str, Any]) -> st
     return unavailable(config) if unavailable else None
 
 
-def _stages_to_redo(redo: Sequence[str]) -> set[str]:
+def stages_to_redo(redo: Sequence[str]) -> set[str]:
     """The stages to do anew: those asked for, and all after them."""
     names = [stage.name for stage in ALL]
     for name in redo:

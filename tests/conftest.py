@@ -49,6 +49,7 @@ TOGETHER = {
     "the run of small_finished": (
         "cli/test_cli.py",
         "cli/test_predict.py",
+        "stages/test_dry.py",
         "stages/test_export_onnx.py",
         "stages/test_lava.py",
         "stages/test_reads.py",
