@@ -25,6 +25,7 @@ VOCAB = 700
 TICK_US = 500
 STEP_US = 1_000
 SPIKE_RATE = 0.1
+W8A8 = QuantizationConfig(max_dead_zone=1.0)
 CLOCKED = {
     "adlif/ecg": (4, 6, 0.3),
     "adlif/shd": (140, 20, 0.05),
@@ -46,18 +47,18 @@ def make_stream(events: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, VOCAB, events), np.cumsum(rng.exponential(100, events)).astype(np.int64)
 
 
-def make_s5(name: str) -> tuple[S5Classifier, Program]:
-    """An S5 classifier with random weights, and its program at w8a8, calibrated on 2,000 events."""
+def make_s5(name: str, config: QuantizationConfig = W8A8) -> tuple[S5Classifier, Program]:
+    """An S5 classifier with random weights, and its program, calibrated on 2,000 events."""
     model = build_s5(settings_of(name), num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
     tokens, times = make_stream(2_000)
     dt = torch.from_numpy(gaps(times, TICK_US) * (TICK_US / 1000))[None].float()
-    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0), Timing(tick_ms=TICK_US / 1000))
+    qat = prepare(model, config, Timing(tick_ms=TICK_US / 1000))
     calibrate(qat, [Inputs(torch.from_numpy(tokens)[None], dt, torch.tensor([len(tokens)]))])
     return model, lower(qat, [str(number) for number in range(CLASSES)])
 
 
-def make_network(name: str, steps: int) -> tuple[AdLIFNetwork, Program, np.ndarray]:
-    """A network whose neurons spike at SPIKE_RATE on the inputs (steps, F) beside it, and its program at w8a8."""
+def make_network(name: str, steps: int, config: QuantizationConfig = W8A8) -> tuple[AdLIFNetwork, Program, np.ndarray]:
+    """A network whose neurons spike at SPIKE_RATE on the inputs (steps, F) beside it, and its program."""
     inputs, classes, rate = CLOCKED[name]
     rng = np.random.default_rng(0)
     signs = rng.choice([-1, 1] if name == "adlif/ecg" else [1], (steps, inputs))
@@ -70,6 +71,6 @@ def make_network(name: str, steps: int) -> tuple[AdLIFNetwork, Program, np.ndarr
                 cell.input.weight *= 1.05
             x = cell.sequence(x)[0]
     few = torch.from_numpy(values[None, :1_000])
-    qat = prepare(model, QuantizationConfig(max_dead_zone=1.0))
+    qat = prepare(model, config)
     calibrate(qat, [Inputs(few, None, torch.tensor([few.shape[1]]))])
     return model, lower(qat, [str(number) for number in range(classes)]), values

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from ..api.export import export_c
 from ..api.programs import load
 from ..errors import BackendUnavailable, PumiceError
-from ..export.c import Generated, check_name, run_known
+from ..export.c import Generated, check_name, check_target, run_known, section_bytes
 from ..program import digest
 from ..program.samples import shortest
 from ..train.settings import SystemSettings, TrainingSettings, read_section
@@ -31,15 +32,19 @@ class CSettings:
         pack: whether weights of up to 4 bits share bytes: less flash, slower.
         samples: test samples of the known answers, the shortest ones.
         events: of each of them, from its beginning, as they lie in a device's flash.
+        targets: machines that the program is compiled for and measured on, of ``export.c.cross.TARGETS``.
     """
 
     name: str = "pumice"
     pack: bool = False
     samples: int = 2
     events: int = 256
+    targets: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        for target in self.targets:
+            check_target(target)
         for what in ("samples", "events"):
             if getattr(self, what) < 1:
                 raise PumiceError(f"c.{what}={getattr(self, what)} has to be at least 1")
@@ -60,6 +65,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
 
     Raises:
         PumiceError: the program cannot be read, or the folder not be written to.
+        BackendUnavailable: ``targets`` without the package ziglang.
         ParityError: the C program gives other logits than the simulator.
     """
     settings = read_section(CSettings, config, "c")
@@ -87,4 +93,18 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     except BackendUnavailable as error:
         figures["known_answers"] = None
         console.print(f"known answers SKIPPED: {error}", soft_wrap=True)
+    figures["targets"] = {each: asdict(section_bytes(generated, each)) for each in settings.targets}
+    if figures["targets"]:
+        console.print(_sizes(figures))
     return {"program": digest(program), "samples": chosen, "events": sum(len(times) for _, times in few), **figures}
+
+
+def _sizes(figures: Mapping[str, Any]) -> Table:
+    """Bytes of flash and RAM by machine."""
+    table = Table(title="bytes, compiled with -Os by the clang of ziglang")
+    for column in ("machine", "code", "constants", "flash", "RAM of a network"):
+        table.add_column(column, justify="left" if column == "machine" else "right")
+    for name, sizes in figures["targets"].items():
+        flash, ram = sizes["code"] + sizes["constants"], sizes["ram"] + figures["state_bytes"]
+        table.add_row(name, *(f"{number:,}" for number in (sizes["code"], sizes["constants"], flash, ram)))
+    return table

@@ -2,6 +2,7 @@
 
 from .backend import CBackend
 from .compiler import find_compiler
+from .cross import check_target, section_bytes
 from .generated import Generated
 from .known import made_samples
 from .names import check_name
@@ -13,9 +14,11 @@ __all__ = [
     "CBackend",
     "Generated",
     "check_name",
+    "check_target",
     "find_compiler",
     "made_samples",
     "run_known",
+    "section_bytes",
     "sources",
     "write_c",
 ]

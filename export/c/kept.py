@@ -34,6 +34,7 @@ class Kept:
         self.edges: dict[str, Array] = {}
         self.helpers: set[str] = set()
         self.counts: list[Array] = []
+        self._known: dict[tuple[CType, bytes], str] = {}
         self.numbers = {node.name: number for number, node in enumerate(program)}
         self._last_use = dict(self.numbers)
         for node in program:
@@ -73,10 +74,13 @@ class Kept:
         return Array(f"s->{name}", ctype, size)
 
     def tabulate(self, name: str, codes: np.ndarray, ctype: CType | None, node: str) -> str:
-        """A constant array, flat."""
-        flat = np.asarray(codes).reshape(-1)
-        self.tables.append(Table(name, ctype or of_codes(flat), flat, node))
-        return name
+        """A constant array, flat; the name of an equal one where there is one already."""
+        flat = np.asarray(codes, dtype=np.int64).reshape(-1)
+        kind = ctype or of_codes(flat)
+        own = self._known.setdefault((kind, flat.tobytes()), name)
+        if own == name:
+            self.tables.append(Table(name, kind, flat, node))
+        return own
 
     def use(self, helper: str) -> str:
         """A helper that is called."""

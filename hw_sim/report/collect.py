@@ -60,6 +60,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "spike_rates": clocked.spike_rates(simulated, counted),
         "energy": None if counted is None else _energy(counted),
         "memory": None if program is None else _memory(program),
+        "c": _as_c(figures.get("export-c"), inspected),
         "nodes": None if program is None or inspected is None else _nodes(program, inspected, simulated),
         "states": None if simulated is None else simulated["state_bits"],
         "time_constants": None if simulated is None else _time_constants(simulated, is_clocked),
@@ -118,6 +119,13 @@ def _of_program(source: Path, inspected: Mapping[str, Any] | None) -> dict[str, 
         return None
     result = read_json(source)
     return result if result["program"] == inspected["digest"] else None
+
+
+def _as_c(figures: Mapping[str, Any] | None, inspected: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Flash and RAM of the C program, and of machines that it was compiled for; None where it was not written."""
+    if figures is None or inspected is None or figures["program"] != inspected["digest"]:
+        return None
+    return {key: figures[key] for key in ("constants_bytes", "state_bytes", "known_answers", "targets")}
 
 
 def _title(folder: Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pumice
 import pytest
 import torch
+from pumice.export.c import Generated
 from pumice.program.nodes import DiagonalSSM
 
 
@@ -91,6 +92,18 @@ def test_memory_of_the_page_and_the_csv(shown, figures):
     assert figures.near(rows["float32"]["parameters, bytes"], floats["parameter_bits"] / 8)
     assert figures.near(rows["float32"]["state, bytes"], floats["state_bits"] / 8)
     assert whole[0] < floats["parameter_bits"] / 8
+
+
+def test_memory_of_the_c_program(shown):
+    generated = Generated(shown.program)
+    text = shown.page.text["Memory"]
+    assert f"{generated.constant_bytes:,} bytes of constants in flash, {generated.state_bytes:,} bytes of RAM" in text
+    written = (shown.folder / "c" / "README.md").read_text()
+    assert f"| flash, constants | {generated.constant_bytes:,} |" in written
+    printed = " ".join(shown.before.printed["export-c"].split())
+    assert (
+        f"{generated.constant_bytes:,} bytes of constants in flash, {generated.state_bytes:,} bytes of RAM" in printed
+    )
 
 
 def test_what_quantize_prints_of_memory(shown):
