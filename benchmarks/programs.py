@@ -47,10 +47,12 @@ def make_stream(events: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, VOCAB, events), np.cumsum(rng.exponential(100, events)).astype(np.int64)
 
 
-def make_s5(name: str, config: QuantizationConfig = W8A8) -> tuple[S5Classifier, Program]:
-    """An S5 classifier with random weights, and its program, calibrated on 2,000 events."""
-    model = build_s5(settings_of(name), num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
-    tokens, times = make_stream(2_000)
+def make_s5(
+    name: str, config: QuantizationConfig = W8A8, events: int = 2_000, **changes: int
+) -> tuple[S5Classifier, Program]:
+    """An S5 classifier with random weights, and its program, calibrated on ``events``; the model's settings may change."""
+    model = build_s5(settings_of(name) | changes, num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
+    tokens, times = make_stream(events)
     dt = torch.from_numpy(gaps(times, TICK_US) * (TICK_US / 1000))[None].float()
     qat = prepare(model, config, Timing(tick_ms=TICK_US / 1000))
     calibrate(qat, [Inputs(torch.from_numpy(tokens)[None], dt, torch.tensor([len(tokens)]))])

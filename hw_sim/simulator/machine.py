@@ -59,7 +59,7 @@ from .opcodes import (
     Y,
     Z,
 )
-from .operations.calls import bases, call
+from .operations.calls import bases, call, unpacked
 
 
 @kernel
@@ -76,11 +76,11 @@ def execute(arenas, a64, start, stop):
 
 
 @kernel
-def check(a64, tokens, dense, times):
-    """What is wrong with a chunk of events, and at which: ``(FINE, 0)``, or the fault and the event's place."""
+def check(a64, tokens, dense, times, n):
+    """What is wrong with a chunk of n events, and at which: ``(FINE, 0)``, or the fault and the event's place."""
     last, events = a64[H_LAST], a64[H_EVENTS]
-    first = a64[H_FIRST] if events > 0 else (times[0] if times.shape[0] else 0)
-    for k in range(times.shape[0]):
+    first = a64[H_FIRST] if events > 0 else (times[0] if n else 0)
+    for k in range(n):
         if (events > 0 or k > 0) and times[k] < last:
             return BACKWARDS, k
         last = times[k]
@@ -114,22 +114,30 @@ def _encode(a64, tokens, dense, k, place):
 
 
 @kernel
-def _fill(a64, tokens, dense, times, k, block):
-    """Write up to ``block`` rows of inputs from event k on; returns the rows and the next event."""
-    n, channels, following = times.shape[0], a64[H_CHANNELS], a64[H_NEXT] == 1
+def _fill(a64, tokens, dense, times, k, n):
+    """Write a block's rows of inputs, or what is left of n, from event k on; returns the rows and the next event."""
+    block, channels, following = a64[H_BLOCK], a64[H_CHANNELS], a64[H_NEXT] == 1
     pending, saturations = a64[H_PENDING], a64[H_INPUT_SATURATIONS]
     rows = 0
     while k < n and rows < block:
         if a64[H_EVENTS] == 0:
             a64[H_FIRST] = times[k]
+            a64[H_LAST] = times[k]
+            for g in range(a64[H_GAP_COUNT]):
+                a64[a64[H_GAPS] + 3 * g + 2] = a64[a64[H_GAPS] + 3 * g]
         place = a64[H_VALUES] + rows * channels
         if not following or a64[H_EVENTS] > 0:
             for g in range(a64[H_GAP_COUNT]):
                 gap = a64[H_GAPS] + 3 * g
-                unit = a64[gap]
-                tick = (2 * (times[k] - a64[H_FIRST]) + unit) // (2 * unit)
-                a64[a64[gap + 1] + rows] = tick - a64[gap + 2]
-                a64[gap + 2] = tick
+                # Ticks of the time since the first event are ``floor((2 t + unit) / (2 unit))``. What that left over at
+                # the event before is kept: most events come within a tick, and need no division.
+                unit, ticks = 2 * a64[gap], 0
+                rest = a64[gap + 2] + 2 * (times[k] - a64[H_LAST])
+                if rest >= unit:
+                    ticks = rest // unit
+                    rest -= ticks * unit
+                a64[a64[gap + 1] + rows] = ticks
+                a64[gap + 2] = rest
             if following:
                 copy(a64, pending, a64, place, channels)
                 a64[saturations] += a64[pending + channels]
@@ -147,27 +155,27 @@ def _fill(a64, tokens, dense, times, k, block):
 
 
 @compiled
-def feed(a16, a32, a64, tokens, times, dense, how, out):
-    """Take a chunk of events (none is fine), or refuse it whole; returns (fault, event) as ``check``.
+def feed(pack, how, classes):
+    """Take a chunk of events (none is fine), or refuse it whole; returns a fault and its event, as ``check``.
 
-    ``how``: ADVANCE takes them and reads nothing; READ brings the edges behind the read-outs up to date at the end;
-    STEP does so after every event, and fills ``out``, a row of classes + 1 an event: logits, and whether a read-out
-    took a value. A reading happens where something changed; the saturation counters behind the read-outs hold the last
-    reading's alone. In all of them a block of events runs through the layers at once, up to the read-outs. Shapes, all
-    flat: ``tokens`` and ``times`` (n,), ``dense`` (n size,) or (0,).
+    Of a chunk that is fine it returns FINE and whether a read-out took a value with the last event, where events are
+    read. ``how``: ADVANCE takes them and reads nothing; READ brings the edges behind the read-outs up to date at the
+    end; STEP does so after every event, and fills ``out``, a row of ``classes`` + 1 an event: logits, and whether a
+    read-out took a value. A reading happens where something changed; the saturation counters behind the read-outs hold
+    the last reading's alone. In all of them a block of events runs through the layers at once, up to the read-outs.
+
+    Arrays come as `packed`, flat: the arenas; tokens and times (n,), dense values (n size,); out.
     """
-    k, n = 0, times.shape[0]
-    fault, event = check(a64, tokens, dense, times)
+    a16, a32, a64, tokens, times, dense, out, n = unpacked(pack)
+    fault, event = check(a64, tokens, dense, times, n)
     if fault != FINE:
         return fault, event
-    arenas, logits, classes = bases(a16, a32, a64), a64[H_LOGITS], 0
-    if how == STEP and n > 0:
-        classes = out.shape[0] // n - 1
-    done = False
+    arenas, logits, row = bases(a16, a32, a64), a64[H_LOGITS], 0
+    k, taken, done = 0, 0, False
     while not done:
         first, rows = k, 0
         if k < n:
-            rows, k = _fill(a64, tokens, dense, times, k, a64[H_BLOCK])
+            rows, k = _fill(a64, tokens, dense, times, k, n)
             execute(arenas, a64, a64[H_START], a64[H_TAKES])
         done = k == n
         # Where each event is read, the read-outs take row by row; ``waiting`` is 1 where the stream's first event
@@ -185,6 +193,8 @@ def feed(a16, a32, a64, tokens, times, dense, how, out):
                     a64[a64[H_QUERY_COUNTERS] + c] = 0
                 execute(arenas, a64, a64[H_QUERY], a64[H_END])
             if how == STEP:
-                copy(a64, logits, out, (first + turn) * (classes + 1), classes)
-                out[(first + turn) * (classes + 1) + classes] = a64[H_ARRIVED] > arrived
-    return FINE, 0
+                taken = int(a64[H_ARRIVED] > arrived)
+                copy(a64, logits, out, row, classes)
+                out[row + classes] = taken
+                row += classes + 1
+    return FINE, taken

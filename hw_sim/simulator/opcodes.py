@@ -61,7 +61,7 @@ BODY = 17
     H_MAX_DURATION,
     H_MAX_EVENTS,
     H_PENDING,  # the input codes of the event that waits for its gap
-    H_GAPS,  # first gap input's record: unit, where gaps go, ticks of the event before
+    H_GAPS,  # first gap input's record: unit, where gaps go, what the ticks up to the event before left over
     H_GAP_COUNT,
     H_QUERY_COUNTERS,  # where the saturation counters of nodes behind a read-out lie, and how many
     H_QUERY_COUNTER_COUNT,

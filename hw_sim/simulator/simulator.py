@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from operator import index
-from typing import Any, Literal
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -30,12 +30,13 @@ from .opcodes import (
     READ,
     STEP,
 )
+from .operations.calls import packed
 from .plan.make import make_plan
 
 ARENAS = ("a16", "a32", "a64")
 """Names of what a snapshot holds, by the number of the arena."""
-AS_COMPILED: tuple[Literal["C"], Literal["A"], Literal["W"]] = ("C", "A", "W")
-"""What numba compiles for: contiguous, aligned, writable; it would compile once more for arrays that are not."""
+LONG = 1 << 62
+"""Tokens and times below it fit the machine's integers."""
 _FAULTS = {
     OUTSIDE: "its token is outside the vocabulary; encode the events as the model was trained",
     NOT_FINITE: "it holds NaN or infinity; clean the input first",
@@ -68,7 +69,12 @@ class Simulator:
         self._dense = bool(source.event_shape)
         self._token, self._time = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
         self._values = np.zeros(source.event_shape or (0,))
-        self._row = len(program.class_names) + 1
+        self._classes = len(program.class_names)
+        self._row = np.zeros(self._classes + 1, dtype=np.int64)
+        self._logits = self._row[:-1]
+        self._event = self._packed(self._token, self._time, self._values, self._row)
+        self._nothing = self._packed(self._token[:0], self._time[:0], self._values[:0], self._row)
+        self._by_token = not self._dense and program.step_us is None
 
     def step(self, value: int | np.ndarray, time_us: int) -> tuple[np.ndarray, bool]:
         """Take one event and read the logits.
@@ -81,6 +87,19 @@ class Simulator:
             ProgramError: a time before the last event's, a token outside the vocabulary, NaN, a step that was left
                 out, or a stream too long for the read-out's sums. The state is as it was before.
         """
+        if not (self._by_token and type(value) is type(time_us) is int and 0 <= value < LONG > time_us >= 0):
+            self._take_event(value, time_us)
+        else:  # nothing to look at that the machine does not
+            self._token[0], self._time[0] = value, time_us
+        if self.program.step_us is not None:
+            logits, valid = self.step_many(self._values[None] if self._dense else self._token, self._time)
+            return logits[0], bool(valid[0])
+        fault, taken = machine.feed(self._event, STEP, self._classes)
+        if fault:
+            raise self._refusal(fault, 0, self._time)
+        return self._logits.copy(), taken == 1
+
+    def _take_event(self, value: int | np.ndarray, time_us: int) -> None:
         try:
             if self._dense:
                 if type(value) is not np.ndarray or value.dtype.kind not in "iufb":
@@ -94,37 +113,33 @@ class Simulator:
         except (TypeError, ValueError, OverflowError) as error:
             wanted = f"{self._values.shape[0]} values" if self._dense else "an integer token"
             raise ProgramError(f"an event is {wanted} and a time in whole microseconds: {error}") from None
-        if self.program.step_us is not None:
-            logits, valid = self.step_many(self._values[None] if self._dense else self._token, self._time)
-            return logits[0], bool(valid[0])
-        row = np.empty(self._row, dtype=np.int64)
-        self._feed(self._token, self._time, self._values, STEP, row)
-        return row[:-1], bool(row[-1])
 
     def advance(self, values: np.ndarray, times_us: np.ndarray) -> None:
         """Take a chunk of events without reading the logits; a chunk with a bad event is refused whole."""
         tokens, times, dense, _ = self._chunk(values, times_us)
-        self._feed(tokens, times, dense, ADVANCE, self._time)
+        self._feed(tokens, times, dense, ADVANCE, self._row)
 
     def step_many(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Step through a chunk: logits after each event (L, classes) int64 and valid (L,) bool."""
         tokens, times, dense, rows = self._chunk(values, times_us)
-        out = np.zeros((len(times), self._row), dtype=np.int64)
-        self._feed(tokens, times, dense, STEP, out.reshape(-1))
+        out = np.zeros((len(times), self._classes + 1), dtype=np.int64)
+        self._feed(tokens, times, dense, STEP, out)
         out = out if len(rows) == len(out) else out[rows]
         return out[:, :-1], out[:, -1] == 1
 
     def read(self) -> np.ndarray:
         """The logits as they stand, (classes,) int64."""
-        self._feed(self._token[:0], self._time[:0], self._values[:0], READ, self._time)
+        machine.feed(self._nothing, READ, self._classes)
         start = self._a64[H_LOGITS]
-        return self._a64[start : start + self._row - 1].copy()
+        return self._a64[start : start + self._classes].copy()
+
+    def _packed(self, tokens: np.ndarray, times: np.ndarray, dense: np.ndarray, out: np.ndarray) -> Any:
+        return packed(self._a16, self._a32, self._a64, tokens, times, dense, out)
 
     def _feed(self, tokens: np.ndarray, times: np.ndarray, dense: np.ndarray, how: int, out: np.ndarray) -> None:
-        fault, event = machine.feed(self._a16, self._a32, self._a64, tokens, times, dense, how, out)
+        fault, event = machine.feed(self._packed(tokens, times, dense, out.reshape(-1)), how, self._classes)
         if fault:
-            last = int(times[event - 1]) if event else int(self._a64[H_LAST])
-            raise ProgramError(self._fault(fault, event, int(times[event]), last))
+            raise self._refusal(fault, event, times)
 
     def decision(self) -> tuple[int, str]:
         """The running decision: index and class name of the highest logit, ties to the lowest index."""
@@ -138,6 +153,10 @@ class Simulator:
             arenas[arena][start : start + size] = 0
         self._a64[H_STATE:HEAD] = 0
         self._a64[H_DIRTY] = 1
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: a simulator knows the addresses of its arrays."""
+        raise TypeError("a Simulator is not copied; make another one of the program, and restore a snapshot")
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """All that the stream remembers, as arrays by name; `restore` goes on from there, in this or another process.
@@ -176,6 +195,11 @@ class Simulator:
             arenas[arena][start : start + size] = snapshot[ARENAS[arena]][from_ : from_ + size]
             taken[arena] += size
         self._a64[H_STATE:HEAD] = snapshot[ARENAS[A64]][taken[A64] :]
+
+    @property
+    def arenas(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All that the machine holds: int16, int32, int64. Whoever changes them changes the stream."""
+        return self._a16, self._a32, self._a64
 
     @property
     def layout(self) -> str:
@@ -232,19 +256,23 @@ class Simulator:
         if self.program.step_us is not None:
             last = int(self._a64[H_LAST]) if self.events else None
             values, times, rows = whole_steps(values, times, self.program.step_us, self._empty_steps, last)
-        values, times = (np.require(array, requirements=AS_COMPILED) for array in (values, times))
+        times = np.require(times, np.int64, ["C", "A"])  # the machine is told addresses alone
+        values = np.require(values, np.float64 if self._dense else np.int64, ["C", "A"])
         return (
             (self._token[:0], times, values.reshape(-1), rows)
             if self._dense
             else (values, times, self._values[:0], rows)
         )
 
-    def _fault(self, fault: int, event: int, time_us: int, last: int) -> str:
+    def _refusal(self, fault: int, event: int, times: np.ndarray) -> ProgramError:
+        last = int(times[event - 1]) if event else int(self._a64[H_LAST])
+        time_us = int(times[event])
         if fault == BACKWARDS:
-            return f"event {event} at {time_us} us lies before the event at {last} us; sort the events by time first"
+            lies = f"lies before the event at {last} us; sort the events by time first"
+            return ProgramError(f"event {event} at {time_us} us {lies}")
         if fault in _FAULTS:
-            return f"event {event} at {time_us} us is refused: {_FAULTS[fault]}"
-        return (
+            return ProgramError(f"event {event} at {time_us} us is refused: {_FAULTS[fault]}")
+        return ProgramError(
             f"event {event} at {time_us} us exceeds what 64-bit sums hold, {self.program.max_events} events and "
             f"{self.program.max_duration_us} us; reset the simulator, or use a windowed or forgetting read-out"
         )

@@ -48,49 +48,6 @@ def clear(accs, at, size):
 
 
 @kernel
-def add_scaled(weight, w, x, u, accs, shift, acc, size):
-    """``acc += (w x) << shift`` for a diagonal matrix."""
-    for r in range(0, size, LANES):
-        product = load(weight, w + r, accs) * load(x, u + r, accs)
-        store(accs, acc + r, load(accs, acc + r, accs) + (product << load(accs, shift + r, accs)), LANES)
-
-
-@kernel
-def add_shifted(accs, added, shift, acc, size):
-    """``acc += added << shift``."""
-    for r in range(0, size, LANES):
-        moved = load(accs, added + r, accs) << load(accs, shift + r, accs)
-        store(accs, acc + r, load(accs, acc + r, accs) + moved, LANES)
-
-
-@kernel
-def shift_down(accs, acc, right, size):
-    """``acc >>= right``."""
-    for r in range(0, size, LANES):
-        store(accs, acc + r, load(accs, acc + r, accs) >> load(accs, right + r, accs), LANES)
-
-
-@kernel
-def shift_and_store(accs, acc, right, out, place, size, low, high, clipped):
-    """``out = sat(acc >> right)``; returns ``clipped`` and one more where an entry was."""
-    least, most = splat(low, accs), splat(high, accs)
-    for r in range(0, size, LANES):
-        v = load(accs, acc + r, accs) >> load(accs, right + r, accs)
-        s = minimum(maximum(v, least), most)
-        clipped = clipped + tally(s != v, LANES, accs)
-        store(out, place + r, s, size - r)
-    return clipped
-
-
-@kernel
-def round_in_place(accs, acc, left, half, right, size):
-    """``acc = ((acc << left) + half) >> right``."""
-    for r in range(0, size, LANES):
-        v = (load(accs, acc + r, accs) << load(accs, left + r, accs)) + load(accs, half + r, accs)
-        store(accs, acc + r, v >> load(accs, right + r, accs), LANES)
-
-
-@kernel
 def decay_step(re, im, values, turn, growth, accs, half, exponent, least, most, clipped):
     """``x = sat(x + rhu(d x))``, complex, both components from the old x; of one vector of modes."""
     a, b = load(values, growth, accs), load(values, turn, accs)
@@ -110,9 +67,9 @@ def decay_step_real(x, values, growth, accs, half, exponent, least, most, clippe
 
 
 @compiled
-def layer_norm(x, u, gamma, g, beta, b, shifts, root_shift, epsilon, low, high, out, place, size, like):
+def layer_norm(x, u, gamma, g, beta, b, shifts, root_shift, epsilon, low, high, out, place, size, like, holding):
     """LayerNorm of one row (H,), see the node; ``g`` and ``b`` are -1 without a gamma or beta. Returns how many were
-    clipped; ``like`` is an array of int64.
+    clipped; ``like`` is an array of int64, ``holding`` one of a type that holds an entry of the row.
 
     The rounded quotient is taken in float64 and corrected by its exact remainder: all its integers lie below 2**53,
     and the estimate ``n * (1 / d)`` is off by less than one before the floor.
@@ -134,10 +91,11 @@ def layer_norm(x, u, gamma, g, beta, b, shifts, root_shift, epsilon, low, high, 
     inverse = splat(1.0 / (2.0 * quotient), half)
     least, most = reals(splat(low, like)), reals(splat(high, like))
     offset, scale = reals(splat(root << shifts[1], like)), reals(splat(np.int64(1) << shifts[0], like))
-    times, mean, one, none = splat(size, like), splat(sum_of_row, like), reals(splat(1, like)), reals(splat(0, like))
+    times, mean = reals(splat(size, like)), reals(splat(sum_of_row, like))
+    one, none = reals(splat(1, like)), reals(splat(0, like))
     clipped = splat(0, like)
     for r in range(0, size, LANES):
-        p = reals(times * load(x, u + r, like) - mean) * scale
+        p = (times * reals(load(x, u + r, holding)) - mean) * scale
         if g >= 0:
             p = p * reals(load(gamma, g + r, like))
         if b >= 0:

@@ -1,4 +1,4 @@
-"""Products of a matrix and rows of inputs, added to sums."""
+"""Products of a matrix and rows of inputs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .tiles import COLUMNS, PAIR, ROWS, WIDTH, least, narrow, single, whole
 
 
 @kernel
-def add_short_products(weights, w, x, u, size, rows, accs, a, stride):
-    """``add_products`` in int32, tile by tile."""
+def short_products(weights, w, x, u, size, rows, accs, a, stride):
+    """``products`` in int32, tile by tile."""
     pairs, blocks = (size + PAIR - 1) // PAIR, stride // WIDTH
     block = WIDTH * pairs * PAIR
     m = 0
@@ -38,29 +38,29 @@ def add_short_products(weights, w, x, u, size, rows, accs, a, stride):
 
 
 @kernel
-def add_long_products(weights, w, x, u, size, rows, accs, a, stride):
-    """``add_products`` in int64."""
+def long_products(weights, w, x, u, size, rows, accs, a, stride):
+    """``products`` in int64."""
     for m in range(rows):
         for r in range(0, stride, LANES):
-            total, place = load(accs, a + m * stride + r, accs), w + r * size
+            total, place = splat(0, accs), w + r * size
             for k in range(size):
                 factor = splat(x[u + m * size + k], accs)
                 total = total + load(weights, place + k * LANES, accs) * factor
             store(accs, a + m * stride + r, total, LANES)
 
 
-def add_products(weights, w, x, u, size, rows, accs, a, stride):
-    """``accs[a + m stride :] += W x_m`` of ``rows`` rows of ``size`` inputs, one behind the other from u on.
+def products(weights, w, x, u, size, rows, accs, a, stride):
+    """``accs[a + m stride :] = W x_m`` of ``rows`` rows of ``size`` inputs, one behind the other from u on.
 
     Sums are ``stride`` entries, whole vectors. W is packed for its sums.
     """
-    function = add_short_products if accs.dtype == np.int32 else add_long_products
+    function = short_products if accs.dtype == np.int32 else long_products
     function(weights, w, x, u, size, rows, accs, a, stride)
 
 
-@overload(add_products)
+@overload(products)
 def _typed(weights, w, x, u, size, rows, accs, a, stride):
-    function = add_short_products if accs.dtype == types.int32 else add_long_products
+    function = short_products if accs.dtype == types.int32 else long_products
 
     def chosen(weights, w, x, u, size, rows, accs, a, stride):
         function(weights, w, x, u, size, rows, accs, a, stride)
@@ -69,7 +69,7 @@ def _typed(weights, w, x, u, size, rows, accs, a, stride):
 
 
 def packed_long(weight: np.ndarray) -> np.ndarray:
-    """Weights (O, K) as `add_long_products` takes them, (O / LANES, K, LANES), flat."""
+    """Weights (O, K) as `long_products` takes them, (O / LANES, K, LANES), flat."""
     out, size = weight.shape
     full = np.zeros((-(-out // LANES) * LANES, size), dtype=np.int64)
     full[:out] = weight

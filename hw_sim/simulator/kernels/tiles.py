@@ -1,6 +1,6 @@
 """Tiles of integer matrix products, in LLVM's own vectors: what is multiplied stays in registers.
 
-`tile` makes a function that adds the products of a few rows of inputs and a few blocks of outputs to their sums. It
+`tile` makes a function that sums the products of a few rows of inputs and the weights of a few blocks of outputs. It
 names no instruction of any processor; what it says, pairs of 16-bit products added to 32-bit sums, compilers know as
 pmaddwd and vpdpwssd on x86 and as smull and addp on ARM. The width of the registers and the shape of the tile are its
 only parameters.
@@ -51,7 +51,7 @@ def build(
     sizes: tuple[Any, Any, Any],
     entry: ir.Type,
 ) -> None:
-    """The instructions of a tile of ``shape``: sums[m, n] += sum_k inputs[m, k] weights[n, k].
+    """The instructions of a tile of ``shape``: sums[m, n] = sum_k inputs[m, k] weights[n, k].
 
     ``pointers``: to weights of type ``entry``, inputs (int16), sums (int32). ``sizes``: pairs of inputs; entries from a
     row to the next one, of inputs and of sums.
@@ -69,9 +69,7 @@ def build(
         return builder.bitcast(builder.gep(totals, [at]), sums.as_pointer())
 
     places = [(m, n) for m in range(rows) for n in range(columns)]
-    held = {at: cgutils.alloca_once(builder, sums) for at in places}
-    for at in places:
-        builder.store(builder.load(sum_at(*at), align=4), held[at])
+    held = {at: cgutils.alloca_once_value(builder, ir.Constant(sums, [0] * width)) for at in places}
     with cgutils.for_range(builder, pairs) as loop:
         factors = []
         for n in range(columns):
@@ -94,7 +92,7 @@ def build(
 
 
 def tile(rows: int, columns: int) -> Callable[..., None]:
-    """``tile(weights, w, x, u, step, accs, a, stride, pairs)``: adds to ``accs`` from a on, rows ``stride`` apart.
+    """``tile(weights, w, x, u, step, accs, a, stride, pairs)``: sums in ``accs`` from a on, rows ``stride`` apart.
 
     Weights are int8 or int16 from w on; inputs are rows of ``x``, int16, from u on, ``step`` apart.
     """
@@ -106,7 +104,7 @@ def tile(rows: int, columns: int) -> Callable[..., None]:
             for m in range(rows):
                 row = x[u + m * step : u + m * step + PAIR * pairs].reshape(pairs, PAIR).astype(np.int32)
                 place = a + m * stride
-                accs[place : place + columns * WIDTH] += np.einsum("nklp,kp->nl", blocks, row).ravel()
+                accs[place : place + columns * WIDTH] = np.einsum("nklp,kp->nl", blocks, row).ravel()
 
         return plain
 

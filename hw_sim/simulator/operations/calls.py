@@ -43,6 +43,14 @@ if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         """The arenas by number."""
         return a16, a32, a64, a16.view(np.int8)
 
+    def packed(*arrays: np.ndarray) -> Any:
+        """What `unpacked` makes arrays of: a16, a32, a64, tokens, times, dense values, out; times tell how many."""
+        return arrays
+
+    def unpacked(pack: Any) -> tuple[Any, ...]:
+        """The arrays, and the number of events."""
+        return *pack, len(pack[4])
+
     def call(code: int, at: int, x: Any, y: Any, z: Any, a32: Any, a64: Any) -> None:
         """Run the record at ``at``."""
         _CALLED[code](at, x, y, z, a32, a64)
@@ -80,6 +88,31 @@ else:
     def bases(a16, a32, a64):
         """The arenas by number."""
         return _start(a16), _start(a32), _start(a64), _start(a16)
+
+    def packed(*arrays: np.ndarray) -> Any:
+        """What `unpacked` makes arrays of: a16, a32, a64, tokens, times, dense values, out; times tell how many.
+
+        One array of addresses, since numba looks at every argument of every call. Whoever calls keeps the arrays alive.
+        """
+        return np.array([*(array.ctypes.data for array in arrays), len(arrays[4])], dtype=np.int64)
+
+    @kernel
+    def unpacked(pack):
+        """The arrays, and the number of events."""
+        a16, a32, a64 = _at(pack[0], np.int16(0)), _at(pack[1], np.int32(0)), _at(pack[2], np.int64(0))
+        tokens, times, out = _at(pack[3], np.int64(0)), _at(pack[4], np.int64(0)), _at(pack[6], np.int64(0))
+        return a16, a32, a64, tokens, times, _at(pack[5], np.float64(0)), out, pack[7]
+
+    @kernel
+    def _at(start, entry):
+        return carray(_pointer(start, entry), (_ENDLESS,))
+
+    @intrinsic
+    def _pointer(typingctx: Any, start: Any, entry: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+        return types.CPointer(entry)(types.int64, entry), codegen
 
     @intrinsic
     def call(typingctx: Any, code: Any, at: Any, x: Any, y: Any, z: Any, a32: Any, a64: Any) -> Any:

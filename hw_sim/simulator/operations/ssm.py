@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from ..compiled import kernel
 from ..kernels import plain as tier
-from ..kernels.products import add_products
+from ..kernels.products import products
 from ..kernels.tiles import ROWS
 from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, LOW, OUT, SATURATIONS
-from ..vectors import LANES, first, load, maximum, minimum, splat, store, tally, total
+from ..vectors import LANES, add_saturating, cast, first, load, maximum, minimum, splat, store, tally, total
 from .calls import fields, opened, operation
+
+SHORTEST, LONGEST = -(1 << 15), (1 << 15) - 1
+
+
+@kernel
+def drive(values, accs, drives, short, v, left, start, right, p):
+    """One vector of what drives the state: products to be rounded, or an entry of a table."""
+    if drives < 0:
+        summed = (load(accs, v, accs) << load(accs, left + p, accs)) + load(accs, start + p, accs)
+        found = summed >> load(accs, right + p, accs)
+    elif short == 1:
+        found = load(values, v, accs)
+    else:
+        found = load(accs, v, accs)
+    return found
 
 
 @kernel
@@ -44,30 +59,38 @@ def ssm(at, x, y, z, a32, a64):
     least, most = splat(low, accs), splat(high, accs)
     lowest, highest = splat(record[LOW], accs), splat(record[HIGH], accs)
     added, down = splat(read_half, accs), splat(read_right, accs)
+    as_it_is = read_right == 0 and record[LOW] <= low and record[HIGH] >= high
+    at_once = as_it_is and short == 1 and hold == 0 and low == SHORTEST and high == LONGEST and modes == pad
     clipped = splat(0, accs)
     for head in range(0, rows, ROWS):
         count = min(ROWS, rows - head)
         if drives < 0:
-            tier.clear(accs, scratch, count * q)
             source = record[IN] + head * size
-            add_products(weights, matrix, values, source, size, count, accs, scratch, q)
-            for m in range(count):
-                tier.round_in_place(accs, scratch + m * q, left, start, right, q)
+            products(weights, matrix, values, source, size, count, accs, scratch, q)
         for m in range(count):
             t = head + m
             gap = a64[gaps + t]
             if gap > longest:
                 gap = longest
                 a64[clips] += 1
-            v = scratch + m * q
+            v, out, span = scratch + m * q, record[OUT] + t * own, pad
             if drives >= 0:
                 v = drives + a64[token + t] * q
-                if short == 1:
-                    tier.copy(values, v, accs, scratch, q)
-                    v = scratch
-            out = record[OUT] + t * own
-            for p in range(0, pad, LANES):
-                re, b_re = load(values, state + p, accs), load(accs, v + p, accs)
+            if at_once and gap == 0:
+                lost = splat(0, values)
+                for p in range(0, q, LANES):
+                    re, b_re = load(values, state + p, values), load(values, v + p, values)
+                    kept = add_saturating(re, b_re)
+                    lost = lost + tally(kept != re + b_re, LANES, values)
+                    store(values, state + p, kept, LANES)
+                    store(values, out + p, kept, LANES)
+                clipped = clipped + cast(lost, accs)
+                span = 0
+            for p in range(0, span, LANES):
+                re, b_re = (
+                    load(values, state + p, accs),
+                    drive(values, accs, drives, short, v + p, left, start, right, p),
+                )
                 if parts == 1:
                     if hold == 1 and gap > 0:
                         re, clipped = moved(re, b_re, least, most, clipped, accs)
@@ -84,7 +107,11 @@ def ssm(at, x, y, z, a32, a64):
                     elif gap > 0:
                         re, clipped = moved(re, splat(0, accs) - b_re, least, most, clipped, accs)
                 else:
-                    im, b_im = load(values, state + pad + p, accs), load(accs, v + pad + p, accs)
+                    i = pad + p
+                    im, b_im = (
+                        load(values, state + i, accs),
+                        drive(values, accs, drives, short, v + i, left, start, right, i),
+                    )
                     if hold == 1 and gap > 0:
                         re, clipped = moved(re, b_re, least, most, clipped, accs)
                         im, clipped = moved(im, b_im, least, most, clipped, accs)
@@ -114,11 +141,13 @@ def ssm(at, x, y, z, a32, a64):
                         re, clipped = moved(re, splat(0, accs) - b_re, least, most, clipped, accs)
                         im, clipped = moved(im, splat(0, accs) - b_im, least, most, clipped, accs)
                     store(values, state + pad + p, im, LANES)
-                    seen, clipped = read(im, added, down, lowest, highest, clipped, accs)
-                    store(values, out + modes + p, seen, modes - p)
+                    if not as_it_is:
+                        im, clipped = read(im, added, down, lowest, highest, clipped, accs)
+                    store(values, out + modes + p, im, modes - p)
                 store(values, state + p, re, LANES)
-                seen, clipped = read(re, added, down, lowest, highest, clipped, accs)
-                store(values, out + p, seen, modes - p)
+                if not as_it_is:
+                    re, clipped = read(re, added, down, lowest, highest, clipped, accs)
+                store(values, out + p, re, modes - p)
             if trace >= 0:
                 for part in range(parts):
                     tier.copy(values, state + part * pad, a64, trace + t * own + part * modes, modes)

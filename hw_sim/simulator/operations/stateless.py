@@ -108,7 +108,7 @@ def batch_norm(at, x, y, z, a32, a64):
 @operation
 def layer_norm(at, x, y, z, a32, a64):
     """Gamma or -1, beta or -1, a, b, c, root shift, epsilon."""
-    record, values, _, _, _, a64 = opened(at, x, y, z, a32, a64)
+    record, values, _, accs, _, a64 = opened(at, x, y, z, a32, a64)
     size = record[OUT_CHANNELS]
     gamma, beta, a, b, c, root_shift, epsilon = fields(record, BODY, 7)
     for t in range(a64[record[IN_ROWS]]):
@@ -128,4 +128,5 @@ def layer_norm(at, x, y, z, a32, a64):
             record[OUT] + t * size,
             size,
             a64,
+            accs,
         )

@@ -29,17 +29,17 @@ def plan_linear(planner: Planner, node: Linear) -> None:
     left, half, right = rounding(node.output_shift, long)
     start = np.left_shift(node.bias.astype(np.int64), left) + half
     body = [accs.put(start), accs.put(first), accs.put(right - first)]
-    body += [accs.reserve(ROWS * size), accs.reserve(ROWS * size), len(node.inputs), len(node.inputs) - len(late)]
+    matrices = sum(weight.ndim == 2 for weight in node.weights)
+    body += [accs.reserve(matrices * ROWS * size), len(node.inputs), len(node.inputs) - len(late)]
     edges = [planner.edge(name, values) for name in node.inputs]
     for i in sorted(range(len(edges)), key=lambda i: i in late):
         edge, weight = edges[i], node.weights[i]
         shift = left_shift(node.operand_shifts[i] + left - (first if i in late else 0), long)
         if weight.ndim == 1:
             place = planner.put_bytes(weight) if weights == A8 else planner.values(wide).put(weight)
-            body += [edge.offset, edge.channels, place, True, accs.put(shift)]
         else:
-            shifts = accs.put(shift) if shift.any() else -1
-            body += [edge.offset, edge.channels, planner.put_weights(weight, weights, long), False, shifts]
+            place = planner.put_weights(weight, weights, long)
+        body += [edge.offset, edge.channels, place, weight.ndim == 1, accs.put(shift)]
     kind = o.IS_WIDE if wide else o.IS_MIXED if long else o.IS_NARROW
     out = planner.place(node, values)
     planner.emit(o.LINEAR, node, kind, edges[0], out, body, arenas=(values, weights, accs.number))

@@ -12,6 +12,7 @@ import numba
 
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
     from .plain import (
+        add_saturating,
         cast,
         choose,
         first,
@@ -31,6 +32,7 @@ if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
     )
 else:
     from .native import (  # type: ignore[assignment]
+        add_saturating,
         cast,
         choose,
         first,
@@ -52,6 +54,7 @@ from .plain import LANES
 
 __all__ = [
     "LANES",
+    "add_saturating",
     "cast",
     "choose",
     "first",

@@ -240,6 +240,19 @@ def total(typingctx: Any, vector: Any) -> tuple[Any, Callable[..., Any]]:
     return types.int64(vector), codegen
 
 
+@intrinsic
+def add_saturating(typingctx: Any, a: Any, b: Any) -> tuple[Any, Callable[..., Any]]:
+    """``a + b``, at the ends of the type."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        held = _vector(a.dtype)
+        name = f"llvm.sadd.sat.v{LANES}i{a.dtype.bitwidth}"
+        add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(held, [held, held]), name)
+        return builder.call(add, args)
+
+    return a(a, b), codegen
+
+
 def _lesser_or_greater(sign: str) -> Callable[..., Any]:
     @intrinsic
     def chosen(typingctx: Any, a: Any, b: Any) -> tuple[Any, Callable[..., Any]]:

@@ -59,6 +59,12 @@ def total(vector: np.ndarray) -> int:
     return int(vector.sum())
 
 
+def add_saturating(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """``a + b``, at the ends of the type where it lies beyond them."""
+    limits = np.iinfo(a.dtype)
+    return (a.astype(np.int64) + b).clip(limits.min, limits.max).astype(a.dtype)
+
+
 def minimum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The lesser of two entries."""
     return np.minimum(a, b)

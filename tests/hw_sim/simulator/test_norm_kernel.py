@@ -30,7 +30,9 @@ def in_kernel(x, gamma, beta, shifts, root_shift, epsilon, limits=EVERYTHING, dt
     out = np.full(len(row), 77, dtype=dtype)
     offsets = 0 if gamma else -1, 0 if beta else -1
     settings = tuple(shifts), root_shift, epsilon, *limits
-    clipped = layer_norm(row, 0, g, offsets[0], b, offsets[1], *settings, out, 0, len(x), np.zeros(1, dtype=np.int64))
+    like, holding = (np.zeros(1, dtype=kind) for kind in (np.int64, np.int32 if dtype == np.int16 else np.int64))
+    places = row, 0, g, offsets[0], b, offsets[1]
+    clipped = layer_norm(*places, *settings, out, 0, len(x), like, holding)
     assert (out[len(x) :] == 77).all()
     return out[: len(x)].tolist(), int(clipped)
 

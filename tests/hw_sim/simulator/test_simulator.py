@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 from pumice.hw_sim.simulator import Simulator, opcodes, run
 from pumice.hw_sim.simulator.arenas import A16, A64
 from pumice.hw_sim.simulator.plan.make import make_plan
+from pumice.hw_sim.simulator.plan.planner import BLOCK
 from pumice.program import ProgramError, reference
 from pumice.program.nodes import DiagonalSSM
 from pumice.program.random.programs import CHOICES, random_program, random_sample
@@ -161,6 +166,42 @@ def test_refused_events_change_nothing():
     untouched.advance(values, times)
     np.testing.assert_array_equal(simulator.read(), untouched.read())
     assert simulator.saturations == untouched.saturations
+
+
+def test_chunks_read_after_every_event_equal_single_events():
+    """A chunk runs in blocks, of which the read-outs take one row after the other."""
+    for seed, pairing, readout in ((4, "next", "time"), (5, "causal", "mean"), (6, "next", "window")):
+        program = random_program(seed, stride=3, pairing=pairing, readout=readout, pool="time", sampled="last")
+        values, times = random_sample(program, 0, 2 * BLOCK + 70)
+        single, many = Simulator(program), Simulator(program)
+        read = [single.step(value, int(time_us)) for value, time_us in zip(values, times, strict=True)]
+        cuts = [0, 1, 41, 41, 300, len(times)]
+        chunks = [many.step_many(values[a:b], times[a:b]) for a, b in itertools.pairwise(cuts)]
+        np.testing.assert_array_equal([logits for logits, _ in read], np.concatenate([chunk[0] for chunk in chunks]))
+        assert [valid for _, valid in read] == np.concatenate([chunk[1] for chunk in chunks]).tolist()
+        assert single.saturations == many.saturations
+
+
+def test_a_simulator_is_not_copied():
+    simulator = Simulator(random_program(1))
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="restore a snapshot"):
+            copied(simulator)
+
+
+def test_chunks_of_any_layout_are_taken():
+    """The machine is told addresses: what is strided, of another byte order or read-only has to be put right before."""
+    program = random_program(2, value="dense")
+    values, times = random_sample(program, 0, 30)
+    expected, _ = Simulator(program).step_many(values, times)
+    spaced = np.zeros((30, 2 * values.shape[1]))
+    spaced[:, ::2] = values
+    late = np.zeros(60, dtype=np.int64)
+    late[::2] = times
+    fixed = values.copy()
+    fixed.flags.writeable = False
+    for dense, when in ((spaced[:, ::2], late[::2]), (fixed, times), (np.asfortranarray(values), times.astype(">i8"))):
+        np.testing.assert_array_equal(Simulator(program).step_many(dense, when)[0], expected)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
