@@ -13,7 +13,7 @@ from pumice.train.data.sequences.bsd import BsdTask
 
 QUICK = ["task=bsd", "task.samples=200", "task.num_classes=3", "model=adlif/bsd-lif", "model.hidden=12"]
 QUICK += ["training=adlif-bsd", "training.epochs=2", "quantize=loihi", "quantize.qat.epochs=2", "system.threads=1"]
-QUICK += ["logging.progress=false", "simulate.backends=[reference,twin,run,step,onnx]"]
+QUICK += ["logging.progress=false", "simulate.backends=[reference,twin,run,step,onnx,c]"]
 
 
 def call(*arguments):
@@ -44,7 +44,7 @@ def test_a_run_ends_with_equal_backends_and_a_net_file(finished):
     assert "export-onnx" not in metrics
     result = json.loads((finished / "simulate.json").read_text())
     assert result["differing"] == 0
-    assert set(result["backends"]) == {"reference", "twin", "run", "step"}
+    assert {*result["backends"], *result["skipped"]} == {"reference", "twin", "run", "step", "onnx", "c"}
     assert "no writer for LoihiLIF" in result["skipped"]["onnx"]
     program = load(finished / "program.npz")
     layers = [node for node in program if isinstance(node, LoihiLIF)]

@@ -47,7 +47,7 @@ def finished(small_run, tmp_path_factory):
     run_dir = f"run_dir={folder / 'run'}"
     kept = [item for item in small_run if not item.startswith(("model.", "simulate."))]
     more = ["quantize.qat.epochs=1", "quantize.max_dead_zone=1", "export.step_samples=2", "logging.progress=false"]
-    more.append("simulate.backends=[reference,twin,run,step,onnx]")
+    more.append("simulate.backends=[reference,twin,run,step,onnx,c]")
     files = folder / "model.pt", folder / "config.yaml"
     assert call("import", "event-ssm-torch", *files, *kept, *more, run_dir) == 0
     assert call("quantize", run_dir) == 0

@@ -11,7 +11,7 @@ from pumice.program import load, reference
 from scipy.io import loadmat
 
 QUICK = ["model.layers=1", "model.hidden=16", "model.surrogate_scale=0.4", "model.dropout=0", "training.epochs=12"]
-QUICK += ["quantize.qat.epochs=1", "simulate.backends=[reference,twin,run,step,onnx]", "export.step_samples=3"]
+QUICK += ["quantize.qat.epochs=1", "simulate.backends=[reference,twin,run,step,onnx,c]", "export.step_samples=3"]
 
 
 def call(*arguments):
@@ -33,7 +33,7 @@ def test_every_stage_ran_and_nothing_differs(finished):
     assert set(metrics) >= {"train", "evaluate", "quantize", "simulate", "export-onnx", "export-lava", "count"}
     result = json.loads((finished / "simulate.json").read_text())
     assert result["differing"] == 0
-    assert set(result["backends"]) == {"reference", "twin", "run", "step", "onnx"}
+    assert {*result["backends"], *result["skipped"]} == {"reference", "twin", "run", "step", "onnx", "c"}
     steps = 20 * 40
     for name, entry in result["backends"].items():
         assert entry["events"] == steps

@@ -16,7 +16,11 @@ def finished(small_run, tmp_path_factory):
     """The folder of a whole run, and what it printed."""
     folder = tmp_path_factory.mktemp("spikings5") / "run"
     settings = ["model=spikings5/tiny", *small_run, "quantize.qat.epochs=1", "quantize.max_dead_zone=1"]
-    settings += ["simulate.backends=[reference,twin,run,step,onnx]", "export.step_samples=2", "logging.progress=false"]
+    settings += [
+        "simulate.backends=[reference,twin,run,step,onnx,c]",
+        "export.step_samples=2",
+        "logging.progress=false",
+    ]
     with pytest.raises(SystemExit) as ended:
         main(["run", *settings, f"run_dir={folder}"])
     assert ended.value.code == 0

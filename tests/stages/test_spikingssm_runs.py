@@ -65,7 +65,7 @@ def test_the_stages_behind_follow_from_it(run, capsys):
                 "run",
                 f"run_dir={run}",
                 "quantize.qat.epochs=1",
-                "simulate.backends=[reference,twin,run,step]",
+                "simulate.backends=[reference,twin,run,step,c]",
                 "export.step_samples=1",
                 "logging.progress=false",
             ]
@@ -76,7 +76,7 @@ def test_the_stages_behind_follow_from_it(run, capsys):
     assert "spikes a neuron and step: blocks/0/neurons" in printed
     found = json.loads((run / "simulate.json").read_text())
     assert found["differing"] == 0
-    assert set(found["backends"]) == {"reference", "twin", "run", "step"}
+    assert {*found["backends"], *found["skipped"]} == {"reference", "twin", "run", "step", "c"}
     assert (run / "onnx" / "float.onnx").is_file()
     assert (run / "report.html").is_file()
 
@@ -115,14 +115,14 @@ def test_tokens_and_layer_norm_go_the_same_way(tmp_path):
         (tmp_path / f"basic_{name}.tsv").write_text("\n".join(["Source\tTarget", *lines]) + "\n")
     settings = ["task=listops", "model=spikingssm/listops-published", f"task.root={tmp_path}", *SMALL]
     settings += ["model.bidirectional=false", "model.norm=layer", "model.norm_placement=pre", "model.layers=2"]
-    settings += ["training.batch_size=3", "quantize.qat.epochs=1", "simulate.backends=[reference,twin,run,step,onnx]"]
+    settings += ["training.batch_size=3", "quantize.qat.epochs=1", "simulate.backends=[reference,twin,run,step,onnx,c]"]
     folder = tmp_path / "run"
     with pytest.raises(SystemExit) as ended:
         main(["run", *settings, f"run_dir={folder}", "export.step_samples=1", "logging.progress=false"])
     assert ended.value.code == 0
     found = json.loads((folder / "simulate.json").read_text())
     assert found["differing"] == 0
-    assert set(found["backends"]) == {"reference", "twin", "run", "step", "onnx"}
+    assert {*found["backends"], *found["skipped"]} == {"reference", "twin", "run", "step", "onnx", "c"}
     program = load(folder / "program.npz")
     assert [node.name for node in program][:3] == ["token", "embedding", "blocks/0/norm"]
     assert program["blocks/0/norm"].gamma.size == 8

@@ -63,7 +63,11 @@ def _same(programs, flags, pack=False, samples=None):
         def simulated(program, chosen, trace):
             return run_stepwise(program, chosen, trace=trace, threads=1)
 
-        given = samples or [random_sample(program, seed, length) for seed, length in enumerate(LENGTHS)]
+        given = (
+            samples[number]
+            if samples
+            else [random_sample(program, seed, length) for seed, length in enumerate(LENGTHS)]
+        )
         result = compare(program, given, {"simulator": simulated, "c": in_c}, traced=len(given))
         (verdict,) = result.verdicts
         assert verdict.differing == 0, (number, verdict.first)
@@ -77,3 +81,13 @@ def _same(programs, flags, pack=False, samples=None):
 def same(compiler):
     """``same(programs, flags, pack=False, samples=None)``: compares them with the simulator."""
     return _same
+
+
+@pytest.fixture(scope="session")
+def same_of(compiler):
+    """``same_of(made, flags, pack=False)``: as ``same``, of programs with samples of their own."""
+
+    def compared(made, flags, pack=False):
+        return _same([each.program for each in made], flags, pack, [each.samples for each in made])
+
+    return compared

@@ -38,6 +38,14 @@ def test_optimized_without_a_warning(same, level):
     assert same(programs, (level, "-pedantic")) > 3_000
 
 
+def test_networks_of_every_family(same_of, lowered, lowered_network):
+    """Lowered from float models, with the widths and shifts that calibration gives."""
+    made = [lowered(), lowered(spiking=True, stride=2), lowered(real=True)]
+    made += [lowered_network(cell, synapses=4) for cell in ("lif", "se-adlif", "ef-adlif")]
+    assert same_of(made, ("-O2",)) > 40_000
+    assert same_of(made[3:], ("-O2",), pack=True) > 5_000
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pack", [False, True])
 @pytest.mark.parametrize("flags", [("-O2",), ("-O3",), ("-O2", *SANITIZED[1:])], ids=lambda flags: flags[-1])
@@ -95,7 +103,7 @@ def test_shifts_that_only_zeros_take(same):
     )
     rows = np.array([[32767, -32768, 0], [-32768, 32767, 1], [1, 2, 3], [0, 0, 0]], dtype=np.float64)
     program = read_by_last(source, norm, linear, nothing, flat)
-    same([program], SANITIZED, samples=[(rows, np.arange(len(rows)) * 1000)])
+    same([program], SANITIZED, samples=[[(rows, np.arange(len(rows)) * 1000)]])
 
 
 @pytest.mark.parametrize("frac", [8, 15, 16])
@@ -115,4 +123,4 @@ def test_sums_around_32_bits(same, frac):
     )
     ends = np.array([WORD.min, WORD.max, -1, 0, 1], dtype=np.float64)
     rows = np.stack(np.meshgrid(ends, ends), axis=-1).reshape(-1, 2)
-    same([read_by_last(source, linear)], SANITIZED, samples=[(rows, np.arange(len(rows)) * 1000)])
+    same([read_by_last(source, linear)], SANITIZED, samples=[[(rows, np.arange(len(rows)) * 1000)]])
