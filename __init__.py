@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api.arrays import make_data as make_data
     from .api.batches import make_batches as make_batches
+    from .api.chips import check as check
     from .api.compare import compare as compare
     from .api.count import count as count
     from .api.data import load_data as load_data
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "__version__": "version",
     "build_model": "api.models",
+    "check": "api.chips",
     "compare": "api.compare",
     "count": "api.count",
     "export_c": "api.export",

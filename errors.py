@@ -35,3 +35,9 @@ class FiguresError(PumiceError):
     """Figures of a run contradict themselves: no mistake of the user."""
 
     exit_code = 1
+
+
+class DoesNotFit(PumiceError):
+    """A program does not fit the chip that it was checked for: no mistake of the user."""
+
+    exit_code = 1

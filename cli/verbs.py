@@ -197,7 +197,7 @@ usage: pumice completion bash|zsh|fish
 Prints a script. Let the shell read it when it starts:
   bash   echo 'eval "$(pumice completion bash)"' >> ~/.bashrc
   zsh    echo 'eval "$(pumice completion zsh)"' >> ~/.zshrc, behind compinit
-  fish   pumice completion fish > ~/.config/fish/completions/pumice.fish"""
+  fish   pumice completion fish | source, in ~/.config/fish/config.fish"""
 
 SDN_VERBS = (
     Verb(
@@ -264,6 +264,17 @@ VERBS: tuple[Verb, ...] = (
         "",
         config_name="",
         files="programs:inspect_file",
+    ),
+    Verb(
+        "check",
+        "whether a program fits a chip: widths, fans, neurons, memory, cores, nodes that the chip lacks",
+        "usage: pumice check program=FILE.npz|net=FILE.net|run_dir=FOLDER [hardware=NAME|FILE.yaml] [flash=512k]\n"
+        "       [ram=128k] [out=FILE.json] [--json]\n\n"
+        "hardware: one of configs/chip (docs/chips.md); without it every chip in a line each. Ends with exit code 1\n"
+        "where the program does not fit.",
+        "",
+        config_name="",
+        files="check:run",
     ),
     Verb(
         "predict",

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.console import Console
+
+from ..api.chips import fits_of
 from ..api.count import count, energy_profile
 from ..api.programs import load
 from ..errors import PumiceError
 from ..files import write_json
+from ..hw_sim.chips import line, overview
 from ..program import digest
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from .build import build_data
@@ -46,6 +50,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     data = build_data(config, read_section(TrainingSettings, config, "training"), system)
     samples = make_test_set(config, data).samples[: settings.samples]
     costs = count(program, samples, hardware=config["hardware"], threads=system.threads)
+    fits = fits_of(program)
     integer, energy = costs.integer.to_dict(), {name: entry.to_dict() for name, entry in costs.energy.items()}
     write_json(
         folder.path / "counts.json",
@@ -57,9 +62,11 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             "neurobench": costs.neurobench,
             "profile": asdict(costs.profile),
             "energy": energy,
+            "chips": [line(fit) for fit in fits.values()],
         },
     )
     costs.print()
+    Console().print(overview(fits))
     totals = costs.integer.totals()
     return {
         "samples": costs.integer.samples,
@@ -67,4 +74,5 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "parameter_bytes": totals["parameter_bits"] / 8,
         "state_bytes": totals["state_bits"] / 8,
         "energy_pj_per_event": {name: entry["per_event"]["total"] for name, entry in energy.items()},
+        "fits": {name: fit.fits for name, fit in fits.items()},
     }

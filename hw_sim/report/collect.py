@@ -61,6 +61,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "energy": None if counted is None else _energy(counted),
         "memory": None if program is None else _memory(program),
         "c": _as_c(figures.get("export-c"), inspected),
+        "chips": None if counted is None else counted.get("chips"),
         "nodes": None if program is None or inspected is None else _nodes(program, inspected, simulated),
         "states": None if simulated is None else simulated["state_bits"],
         "time_constants": None if simulated is None else _time_constants(simulated, is_clocked),

@@ -94,6 +94,12 @@ def search(data: Data) -> Rows:
     return [list(SEARCH), *([point[key] for key in SEARCH] for point in (data["search"] or {"front": ()})["front"])]
 
 
+def chips(data: Data) -> Rows:
+    """A row a chip: whether the program fits, on how many cores, and what stands against it."""
+    rows = [[row["chip"], row["fits"], row["cores"], "; ".join(row["against"])] for row in data["chips"] or ()]
+    return [["chip", "fits", "cores", "against"], *rows]
+
+
 TABLES: dict[str, Callable[[Data], Rows]] = {
     "accuracy": accuracy,
     "parity": parity,
@@ -101,6 +107,7 @@ TABLES: dict[str, Callable[[Data], Rows]] = {
     "nodes": nodes,
     "time-constants": time_constants,
     "confusion": confusion,
+    "chips": chips,
     "sensitivity": sensitivity,
     "search": search,
 }

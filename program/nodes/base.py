@@ -63,6 +63,15 @@ class Node:
     is_series: ClassVar[bool] = False
     """Whether its output, where a read-out reads it, is a result at every step as well."""
 
+    demands: ClassVar[tuple[str, ...]] = ()
+    """What it asks of a chip beyond sums of weighted inputs: names of `features`."""
+
+    matrices: ClassVar[tuple[str, ...]] = ()
+    """Names of its tensors that weigh inputs, a row an output; of several in a tuple, that of the tuple."""
+
+    decay_tensors: ClassVar[tuple[str, ...]] = ()
+    """Names of its tensors that are decays."""
+
     chip: ClassVar[str] = ""
     """The chip whose own arithmetic it has; empty: Pumice's."""
 
@@ -120,6 +129,15 @@ class Node:
     def synapses(self) -> dict[str, np.ndarray]:
         """Matrices whose products drive its states, as a chip's synapses would: W of the input, V of its own spikes."""
         return {}
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What it asks of a chip: its `demands`, and what its own tensors add."""
+        return self.demands
+
+    def weight_tensors(self) -> tuple[Tensor, ...]:
+        """Tensors of codes (outputs, inputs) that weigh what arrives, as synapses do."""
+        return tuple(tensor for tensor in self.tensors() if tensor.name.partition("[")[0] in self.matrices)
 
     def states(self) -> tuple[State, ...]:
         """What it remembers from event to event; counters of windows are left out."""

@@ -13,6 +13,7 @@ from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
 from .decays import growing, step_bound, step_loss
 from .facts import COMPLEX_ROUNDED, SHIFT_BITS, State, Tensor, biases, shifts, stored
+from .features import COMPLEX
 
 
 @register_node
@@ -37,6 +38,8 @@ class ChannelSSM(Node):
 
     equation = "x <- sat(x + rhu(d x)), Re x <- sat(Re x + rhu(u)), y = sat(rhu(C x + D u + b))"
     keeps_state = True
+    demands = (COMPLEX,)
+    decay_tensors = ("decay_re", "decay_im")
 
     format: Format
     state_width: int

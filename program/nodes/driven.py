@@ -11,6 +11,7 @@ from ..bounds import largest, rounding_term
 from ..formats import Format
 from .base import Node, check_decay, check_narrow, check_shift, register_node
 from .facts import State, Tensor, decaying, shared, stored, whole
+from .features import LIF
 from .layer import SPIKES
 
 
@@ -29,6 +30,8 @@ class DrivenLIF(Node):
     """
 
     equation = "u = sat(rhu(alpha u) + I), z = [u > threshold], u = 0 where z"
+    demands = (LIF,)
+    decay_tensors = ("alpha",)
     keeps_state = True
 
     format: Format

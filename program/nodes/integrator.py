@@ -28,6 +28,8 @@ class LeakyIntegrator(Node):
     """
 
     equation = "o = sat(rhu(decay o + W x + bias))"
+    matrices = ("weight",)
+    decay_tensors = ("decay",)
     keeps_state = True
     is_series = True
 

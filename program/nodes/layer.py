@@ -7,6 +7,7 @@ import numpy as np
 from ..formats import Format
 from .base import Node
 from .facts import HIDDEN, State, whole_codes
+from .features import RECURRENT
 
 SPIKES = Format(width=1, signed=False, frac=0)
 """Of every edge of spikes: one bit."""
@@ -46,6 +47,10 @@ class NeuronLayer(Node):
     def is_recurrent(self) -> bool:
         """Whether the neurons see their own spikes."""
         return self.recurrent.shape[1] > 0
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (*self.demands, RECURRENT) if self.is_recurrent else self.demands
 
     def synapses(self) -> dict[str, np.ndarray]:
         return {"W": self.feed, **({"V": self.recurrent} if self.is_recurrent else {})}

@@ -50,6 +50,9 @@ class Embedding(Node):
     def detail(self) -> str:
         return f"{self.table_width}-bit table"
 
+    def weight_tensors(self) -> tuple[Tensor, ...]:
+        return (Tensor("table", self.table.T, self.table_width),)
+
     def tensors(self) -> tuple[Tensor, ...]:
         return (Tensor("table", self.table, self.table_width),)
 
@@ -83,6 +86,7 @@ class Linear(Node):
     """
 
     equation = "y = sat(rhu(sum_i W_i x_i + b))"
+    matrices = ("weights",)
 
     formats: tuple[Format, ...]
     weights: tuple[np.ndarray, ...]

@@ -11,6 +11,7 @@ from ..bounds import dot_bound, largest
 from ..formats import Format
 from .base import register_node
 from .facts import State, Tensor, biases, shared, shifts, stored
+from .features import CUBA
 from .layer import SPIKES, NeuronLayer
 
 STATE_LIMIT = 1 << 23
@@ -62,6 +63,9 @@ class LoihiLIF(NeuronLayer):
     )
     is_series = True
     chip = "loihi"
+    demands = (CUBA,)
+    matrices = ("weight", "recurrent")
+    decay_tensors = ("du", "dv")
 
     format: Format
     weight: np.ndarray

@@ -12,6 +12,7 @@ from ..bounds import dot_bound, magnitudes, register, register_bits, rounding_te
 from ..formats import Format
 from .base import check_decay, check_narrow, check_shift, register_node
 from .facts import State, Tensor, biases, decaying, shared, shifts, stored, whole
+from .features import ADAPTATION, LIF
 from .layer import SPIKES, NeuronLayer
 
 ORDERS = ("se", "ef")
@@ -30,6 +31,10 @@ class Neurons(NeuronLayer):
     ``rise``, ``threshold`` (H,). ``bias`` lives at ``accumulator_frac``, ``threshold`` at ``potential.frac``;
     ``alpha_frac`` and ``rise_frac`` are those of all neurons.
     """
+
+    demands = (LIF,)
+    matrices = ("input", "recurrent")
+    decay_tensors = ("alpha", "beta")
 
     format: Format
     input: np.ndarray
@@ -194,6 +199,7 @@ class AdaptiveLIF(Neurons):
         "u = sat(rhu(alpha u + rise (I - w))), z = [u > threshold], u = 0 where z, "
         "w = sat(rhu(beta w + coupling u + jump z))"
     )
+    demands = (ADAPTATION,)
 
     order: str
     adaptation: Format

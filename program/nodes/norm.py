@@ -12,6 +12,7 @@ from ..bounds import largest, magnitudes, register_bits, rounding_term
 from ..formats import Format
 from .base import Node, check_narrow, check_shift, register_node
 from .facts import SUM_BITS, Tensor, biases, shifts, stored, whole
+from .features import LAYER_NORM, SCALE
 
 
 @register_node
@@ -23,6 +24,7 @@ class BatchNorm(Node):
     """
 
     equation = "y = sat(rhu((multiplier x + bias) / 2**shift))"
+    demands = (SCALE,)
 
     format: Format
     multiplier: np.ndarray
@@ -79,6 +81,7 @@ class LayerNorm(Node):
     """
 
     equation = "y = sat(floor(p / r + 1/2)), p = (H x - sum x) gamma + beta r, r = isqrt(V + epsilon)"
+    demands = (LAYER_NORM,)
 
     format: Format
     size: int

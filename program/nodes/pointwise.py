@@ -12,6 +12,7 @@ from ..bounds import rounding_term
 from ..formats import Format
 from .base import Node, check_shift, register_node
 from .facts import Tensor
+from .features import PRODUCT, TABLE
 
 
 @register_node
@@ -23,6 +24,7 @@ class Lookup(Node):
     """
 
     equation = "y = table[q]"
+    demands = (TABLE,)
 
     format: Format
     size: int
@@ -60,6 +62,7 @@ class Multiply(Node):
     """``y = sat(rhu(a b))`` from ``frac_a + frac_b`` to the output's fractional bits."""
 
     equation = "y = sat(rhu(a b))"
+    demands = (PRODUCT,)
 
     formats: tuple[Format, Format]
     size: int

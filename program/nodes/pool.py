@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..formats import Format
 from .base import VALUE, WEIGHT, Node, register_node, sum_limit
 from .facts import HIDDEN, SUM_BITS, State, whole_codes
+from .features import WINDOWS
 from .inputs import GAP_FORMAT
 
 MODES = ("first", "last", "sum", "mean", "time")
@@ -37,6 +38,7 @@ class EventPool(Node):
     """
 
     equation = "y = the first, the last, the sum or the mean of a window's values, at its last event"
+    demands = (WINDOWS,)
     keeps_state = True
 
     format: Format

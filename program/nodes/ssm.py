@@ -13,6 +13,7 @@ from ..formats import Format
 from .base import GAP, VALUE, Node, check_narrow, check_shift, register_node
 from .decays import growing, step_bound, step_loss
 from .facts import COMPLEX_ROUNDED, REAL_ROUNDED, SHIFT_BITS, State, Tensor, biases, shifts, stored
+from .features import COMPLEX, REAL_MODES
 from .inputs import GAP_FORMAT
 
 
@@ -51,6 +52,8 @@ class DiagonalSSM(Node):
 
     equation = "x <- sat(decay_n(x) + rhu(B u + b)), y = sat(rhu(x / 2**read_shift))"
     keeps_state = True
+    matrices = ("input_re", "input_im")
+    decay_tensors = ("decay_re", "decay_im")
 
     format: Format
     discretization: str
@@ -115,6 +118,10 @@ class DiagonalSSM(Node):
     @property
     def input_channels(self) -> tuple[int, ...]:
         return (self.input_re.shape[1], 1)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (REAL_MODES,) if self.real else (COMPLEX,)
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import pumice
 import pytest
 import torch
+from pumice.api.chips import chip_names
 from pumice.export.c import Generated
 from pumice.program.nodes import DiagonalSSM
 
@@ -104,6 +105,24 @@ def test_memory_of_the_c_program(shown):
     assert (
         f"{generated.constant_bytes:,} bytes of constants in flash, {generated.state_bytes:,} bytes of RAM" in printed
     )
+
+
+def test_chips_of_the_page_the_csv_and_the_table(shown):
+    _, rows = shown.table_of("Chips")
+    in_csv = shown.csv_of("chips", "chip")
+    assert set(rows) == set(in_csv) == set(chip_names())
+    printed = shown.before.printed["count"]
+    for name in chip_names():
+        fit = pumice.check(shown.program, name)
+        assert rows[name]["verdict"] == ("fits" if fit.fits else "does not fit")
+        assert in_csv[name]["fits"] == str(fit.fits)
+        missing = {breach.limit for breach in fit.breaches if breach.rule == "nodes"}
+        for told in (rows[name]["against it"], in_csv[name]["against"]):
+            assert missing == {part for part in told.split("; ") if part.startswith("no ")}
+        cores = str(sum(entry.cores for entry in fit.placed) or "")
+        assert rows[name]["cores"] == in_csv[name]["cores"] == cores
+        line = next(line for line in printed.splitlines() if f" {name} " in line)
+        assert ("does not fit" in line) != fit.fits
 
 
 def test_what_quantize_prints_of_memory(shown):

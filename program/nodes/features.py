@@ -1,0 +1,17 @@
+"""What nodes ask of a chip beyond sums of weighted inputs, by name."""
+
+from __future__ import annotations
+
+COMPLEX = "complex modes"
+REAL_MODES = "real modes"
+LAYER_NORM = "layer norm"
+SCALE = "a multiplier a channel"
+TABLE = "tables of a function"
+PRODUCT = "products of activations"
+WINDOWS = "windows of events"
+LIF = "leaky integrate-and-fire neurons"
+CUBA = "current-based neurons"
+ADAPTATION = "adaptive neurons"
+RECURRENT = "recurrent synapses"
+
+FEATURES = (COMPLEX, REAL_MODES, LAYER_NORM, SCALE, TABLE, PRODUCT, WINDOWS, LIF, CUBA, ADAPTATION, RECURRENT)
