@@ -50,7 +50,7 @@ def make_stream(events: int) -> tuple[np.ndarray, np.ndarray]:
 def make_s5(
     name: str, config: QuantizationConfig = W8A8, events: int = 2_000, **changes: int
 ) -> tuple[S5Classifier, Program]:
-    """An S5 classifier with random weights, and its program, calibrated on ``events``; the model's settings may change."""
+    """An S5 classifier with random weights, its program, calibrated on ``events``; settings of the model may change."""
     model = build_s5(settings_of(name) | changes, num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
     tokens, times = make_stream(events)
     dt = torch.from_numpy(gaps(times, TICK_US) * (TICK_US / 1000))[None].float()

@@ -23,7 +23,7 @@ CURES = {
     f.TABLE: "take a model without gates and functions (model=adlif/tiny)",
     f.PRODUCT: "take a model without gates (model=adlif/tiny)",
     f.WINDOWS: "model.stride=1 keeps every event; a clocked network has no windows (model=adlif/tiny)",
-    f.LIF: "this chip computes no leaky neurons; choose another",
+    f.LEAKY: "this chip computes no leaky neurons; choose another",
     f.CUBA: "this chip computes no such neurons; quantize=w8a8 has Pumice's own",
     f.ADAPTATION: "model.cell=lif has no adaptation",
     f.RECURRENT: "train feed-forward layers (model.recurrent=false), where the family has them",
@@ -63,7 +63,7 @@ def own_arithmetic(program: Program, profile: ChipProfile) -> Iterator[Breach]:
     if not profile.arithmetic:
         return
     for node in program:
-        if {f.LIF, f.CUBA} & set(node.features) and node.chip != profile.arithmetic:
+        if {f.LEAKY, f.CUBA} & set(node.features) and node.chip != profile.arithmetic:
             own = node.chip or "Pumice's"
             cure = f"quantize={profile.arithmetic} lowers LIF networks to it" if profile.arithmetic == "loihi" else ""
             yield Breach("arithmetic", node.name, f"{profile.arithmetic} neurons", f"{own} arithmetic", cure)

@@ -35,8 +35,8 @@ def print_fit(fit: Fit, console: Console) -> None:
             table.add_row(entry.layer, f"{entry.units:,}", f"{entry.bytes:,}", str(entry.cores), entry.by)
         console.print(table)
     kinds = sorted({limit.kind for limit in fit.profile.limits.values()} | {fit.profile.features_kind})
-    verdict = "does not fit" if fit.breaches else "fits"
-    console.print(f"{name}: {verdict}; limits are {', '.join(kinds)} (docs/chips.md)", highlight=False)
+    told = "does not fit" if fit.breaches else "fits"
+    console.print(f"{name}: {told}; limits are {', '.join(kinds)} (docs/chips.md)", highlight=False)
 
 
 def overview(fits: Mapping[str, Fit]) -> Table:

@@ -11,7 +11,7 @@ from ..bounds import largest, rounding_term
 from ..formats import Format
 from .base import Node, check_decay, check_narrow, check_shift, register_node
 from .facts import State, Tensor, decaying, shared, stored, whole
-from .features import LIF
+from .features import LEAKY
 from .layer import SPIKES
 
 
@@ -30,7 +30,7 @@ class DrivenLIF(Node):
     """
 
     equation = "u = sat(rhu(alpha u) + I), z = [u > threshold], u = 0 where z"
-    demands = (LIF,)
+    demands = (LEAKY,)
     decay_tensors = ("alpha",)
     keeps_state = True
 

@@ -9,9 +9,9 @@ SCALE = "a multiplier a channel"
 TABLE = "tables of a function"
 PRODUCT = "products of activations"
 WINDOWS = "windows of events"
-LIF = "leaky integrate-and-fire neurons"
+LEAKY = "leaky integrate-and-fire neurons"
 CUBA = "current-based neurons"
 ADAPTATION = "adaptive neurons"
 RECURRENT = "recurrent synapses"
 
-FEATURES = (COMPLEX, REAL_MODES, LAYER_NORM, SCALE, TABLE, PRODUCT, WINDOWS, LIF, CUBA, ADAPTATION, RECURRENT)
+FEATURES = (COMPLEX, REAL_MODES, LAYER_NORM, SCALE, TABLE, PRODUCT, WINDOWS, LEAKY, CUBA, ADAPTATION, RECURRENT)

@@ -12,7 +12,7 @@ from ..bounds import dot_bound, magnitudes, register, register_bits, rounding_te
 from ..formats import Format
 from .base import check_decay, check_narrow, check_shift, register_node
 from .facts import State, Tensor, biases, decaying, shared, shifts, stored, whole
-from .features import ADAPTATION, LIF
+from .features import ADAPTATION, LEAKY
 from .layer import SPIKES, NeuronLayer
 
 ORDERS = ("se", "ef")
@@ -32,7 +32,7 @@ class Neurons(NeuronLayer):
     ``alpha_frac`` and ``rise_frac`` are those of all neurons.
     """
 
-    demands = (LIF,)
+    demands = (LEAKY,)
     matrices = ("input", "recurrent")
     decay_tensors = ("alpha", "beta")
 
