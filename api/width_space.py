@@ -16,6 +16,8 @@ METHOD, TICK = "calibration.method", "tick_ms"
 Point = Mapping[str, int]
 """Of every dimension, the number of the choice."""
 
+MOST_FIRST = 60
+"""Points of the way along sensitivity's order that a search begins with."""
 LEAST_KL = 1e-12
 """Divergences below this are equal: the logarithm of less says nothing."""
 
@@ -127,16 +129,20 @@ class Space:
                 found[name] = values.index(own[name]) if own[name] in values else 0
         return found
 
-    def first(self, entries: Sequence[Mapping[str, Any]], kl: float, cost: str) -> list[dict[str, int]]:
+    def first(
+        self, entries: Sequence[Mapping[str, Any]], kl: float, cost: str, most: int = MOST_FIRST
+    ) -> list[dict[str, int]]:
         """Points to begin with: nothing lowered, all lowered alike, and one width after the other in their order.
 
-        The order is that of sensitivity: first what costs least divergence a unit of ``cost`` that it saves. A tensor
-        that has been lowered further already stays.
+        The order is that of sensitivity: each step takes the tensor whose next lower width costs the least divergence a
+        unit of ``cost`` that it saves, as if divergences added up. Widths that sensitivity has not tried lie between
+        those that it has, by the logarithm; a bit more is a quarter of the noise.
 
         Args:
             entries: of ``sensitivity.json``.
             kl: the divergence of nothing lowered.
             cost: one of `COSTS`.
+            most: points of the way, evenly along it.
         """
         found = [self.widest]
         for bits in sorted({bits for values in self.places.values() for bits in values[:-1]}, reverse=True):
@@ -145,24 +151,66 @@ class Space:
                 for name, values in self.places.items()
             }
             found.append({**self.widest, **alike})
-        point = self.widest
-        for entry in sorted(entries, key=lambda entry: _price(entry, kl, cost)):
-            values = self.places.get(entry["place"], ())
-            if entry["refused"] is None and entry["to"] in values:
-                number = values.index(entry["to"])
-                if number < point[entry["place"]]:
-                    point = {**point, entry["place"]: number}
-                    found.append(point)
+        prices = {name: _prices(values, entries, name, kl, cost) for name, values in self.places.items()}
+        point, way = self.widest, []
+        while steps := [
+            (_slope(prices[name], point[name]), name)
+            for name in self.places
+            if point[name] > 0 and prices[name][point[name] - 1] is not None
+        ]:
+            _, name = min(steps)
+            point = {**point, name: point[name] - 1}
+            way.append(point)
+        count = min(most, len(way))
+        found += [way[round((number + 1) * len(way) / count) - 1] for number in range(count)]
         unique = {tuple(point.items()): point for point in found}
         return list(unique.values())
 
 
-def _price(entry: Mapping[str, Any], kl: float, cost: str) -> float:
-    """Divergence that an entry of sensitivity adds, a unit of what it saves; infinite where it saves nothing."""
-    saved = entry[f"saved_{SAVED[cost]}"]
-    if entry["refused"] is not None or saved is None or saved <= 0:
-        return math.inf
-    return max(entry["kl"] - kl, LEAST_KL) / saved
+def _prices(
+    values: Sequence[int], entries: Sequence[Mapping[str, Any]], place: str, kl: float, cost: str
+) -> list[tuple[float, float] | None]:
+    """Of each width of a tensor, what it adds to the divergence and what it saves; None for what is refused.
+
+    Widths below one that was refused are refused as well.
+    """
+    own, tried = values[-1], [entry for entry in entries if entry["place"] == place]
+    refused = max((entry["to"] for entry in tried if entry["refused"] is not None), default=0)
+    known = {
+        entry["to"]: (max(entry["kl"] - kl, LEAST_KL), float(entry[f"saved_{SAVED[cost]}"] or 0))
+        for entry in tried
+        if entry["refused"] is None
+    }
+    found: list[tuple[float, float] | None] = []
+    for bits in values:
+        if bits == own:
+            found.append((0.0, 0.0))
+        elif bits <= refused or not known:
+            found.append(None)
+        else:
+            below, above = (
+                max((b for b in known if b <= bits), default=None),
+                min((b for b in known if b >= bits), default=None),
+            )
+            near = below if below is not None else above
+            assert near is not None
+            added, saved = known[near]
+            if below is None or above is None:
+                added *= 4.0 ** (near - bits)
+            elif above > below:
+                share = (bits - below) / (above - below)
+                added = known[below][0] ** (1 - share) * known[above][0] ** share
+            found.append((added, saved * (own - bits) / (own - near)))
+    return found
+
+
+def _slope(prices: Sequence[tuple[float, float] | None], number: int) -> float:
+    """Divergence that the next lower width adds, a unit of what it saves; infinite where it saves nothing."""
+    now, then = prices[number], prices[number - 1]
+    assert now is not None
+    assert then is not None
+    saved = then[1] - now[1]
+    return max(then[0] - now[0], LEAST_KL) / saved if saved > 0 else math.inf
 
 
 def pareto_set(values: Sequence[Sequence[float]]) -> list[int]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pumice.api.bench import Measured
 from pumice.api.presets import preset
-from pumice.api.width_space import COSTS, METHOD, QUALITIES, TICK, Space, pareto_set
+from pumice.api.width_space import COSTS, METHOD, QUALITIES, TICK, Space, _prices, pareto_set
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.widths import Place
 
@@ -72,8 +72,35 @@ def test_it_starts_with_what_costs_least_a_bit_that_it_saves():
     gate = f"{LAYER}.gate"
     found = [(point["embedding"], point[gate]) for point in space.first(ENTRIES, 0.01, "bytes")]
     assert found[:3] == [(2, 2), (1, 1), (0, 0)]  # as they are, all of 4 bits, all of 2
-    # a bit saved: embedding at 4 costs 1e-5, gate at 2 1.33e-5, at 4 1.5e-5 (narrower by then), embedding at 2 3e-4
-    assert found[3:] == [(1, 2), (1, 0)]  # and (0, 0), which was there
+    # a bit saved: embedding to 4 costs 1e-5, gate to 4 1.5e-5, from there to 2 1e-5, embedding from 4 to 2 1e-3
+    assert found[3:] == [(1, 2), (1, 0)]  # and (1, 1) and (0, 0), which were there
+
+
+def test_widths_that_were_not_tried_lie_between_those_that_were():
+    """By the logarithm between two, by a quarter a bit beyond; what they save is proportional to the bits."""
+    (embedding, gate, state) = (
+        _prices(values, ENTRIES, place, 0.01, "bytes")
+        for place, values in (
+            ("embedding", (2, 3, 4, 6, 8)),
+            (f"{LAYER}.gate", (2, 5, 8)),
+            (f"{LAYER}.state", (6, 8, 12, 16)),
+        )
+    )
+    assert embedding[0] == pytest.approx((0.49, 1500))
+    assert embedding[1] == pytest.approx((math.sqrt(0.49 * 0.01), 1250))
+    assert embedding[2:] == [pytest.approx((0.01, 1000)), pytest.approx((0.01 / 16, 500)), (0.0, 0.0)]
+    assert gate[1] == pytest.approx((0.0015 / 4, 75))
+    assert state == [None, None, None, (0.0, 0.0)]  # 8 bits are refused, of 12 nothing is known
+
+
+def test_the_way_is_as_long_as_it_may_be_and_ends_at_the_narrowest():
+    space = Space.of(BASE, ENTRIES, {"weights": [2, 3, 4, 5, 6, 7]})
+    whole = space.first(ENTRIES, 0.01, "bytes")
+    few = space.first(ENTRIES, 0.01, "bytes", most=3)
+    assert len(few) < len(whole) <= 1 + 6 + 12
+    narrowest = {"embedding": 0, f"{LAYER}.gate": 0}
+    assert narrowest in few
+    assert all(point in whole for point in few)
 
 
 rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 2)), max_size=14)
