@@ -51,7 +51,7 @@ class SearchSettings:
         counted: samples whose operations and energy are counted.
         trials: in all, over every process and every call.
         minutes: of one call; None for no limit.
-        most_lost: share of the decisions in which the point that is chosen may differ from the float model.
+        most_divergence: of the point that is chosen from the float model, in nats, before it is fine-tuned.
     """
 
     objectives: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class SearchSettings:
     counted: int = 2
     trials: int = 400
     minutes: float | None = None
-    most_lost: float = 0.02
+    most_divergence: float = 0.01
 
     def __post_init__(self) -> None:
         known = f"one of {', '.join(QUALITIES)}, then one or more of {', '.join(COSTS)}"
@@ -87,8 +87,8 @@ class SearchSettings:
             raise PumiceError(f"search.trials={self.trials} has to be at least 1")
         if self.minutes is not None and not self.minutes > 0:
             raise PumiceError(f"search.minutes={self.minutes} has to be positive, or null for no limit")
-        if not 0 <= self.most_lost <= 1:
-            raise PumiceError(f"search.most_lost={self.most_lost} has to be a share, from 0 to 1")
+        if not self.most_divergence >= 0:
+            raise PumiceError(f"search.most_divergence={self.most_divergence} has to be 0 or more")
 
     @property
     def to(self) -> dict[str, list[int]]:
@@ -252,13 +252,13 @@ def _result(
     within = [entry for entry in tried if entry["within"]]
     front = [within[number] for number in pareto_set([entry["values"] for entry in within])]
     front.sort(key=lambda entry: (entry["values"][1:], entry["values"][0]))
-    few = [entry for entry in front if _lost(entry) <= settings.most_lost]
+    near = [entry for entry in front if entry["figures"]["kl"] <= settings.most_divergence]
     return {
         "objectives": list(settings.objectives),
         "limits": settings.limited,
         "judge": bench.judge,
         "float": bench.floats(),
-        "most_lost": settings.most_lost,
+        "most_divergence": settings.most_divergence,
         "trials": len(trials),
         "refused": len(trials) - len(possible),
         "base": next((entry["figures"] for entry in tried if not entry["changes"]), None),
@@ -268,14 +268,8 @@ def _result(
             | {key: entry["figures"][key] for key in ("correct", "same_class", "decisions", "kl", "sqnr_db")}
             for entry in tried
         ],
-        "chosen": few[0]["name"] if few else None,
+        "chosen": near[0]["name"] if near else None,
     }
-
-
-def _lost(entry: Mapping[str, Any]) -> float:
-    """Share of the decisions in which a point differs from the float model."""
-    figures = entry["figures"]
-    return 1 - figures["same_class"] / max(figures["decisions"], 1)
 
 
 def _write(config: Mapping[str, Any], folder: Path, result: Mapping[str, Any], settings: SearchSettings) -> None:
@@ -311,12 +305,16 @@ def _print(result: Mapping[str, Any], settings: SearchSettings, task: str, folde
     console.print(table)
     if result["chosen"] is None:
         console.print(
-            f"no point differs from the float model in at most {settings.most_lost:.1%} of the decisions; raise "
-            "search.most_lost, or let widths be larger",
+            f"no point diverges from the float model by at most {settings.most_divergence:g}; raise "
+            "search.most_divergence, or let widths be larger",
             soft_wrap=True,
         )
         return
-    console.print(f"the cheapest that differs from the float model in at most {settings.most_lost:.1%}; fine-tune it:")
+    console.print(
+        f"{result['chosen']} is the cheapest that diverges by at most {settings.most_divergence:g}; fine-tune it:",
+        soft_wrap=True,
+        highlight=False,
+    )
     console.print(
         f"  pumice quantize run_dir={folder} --config-dir {folder / FOLDER} quantize={result['chosen']} "
         "redo=\\[quantize]",

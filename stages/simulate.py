@@ -27,6 +27,7 @@ from ..hw_sim.parity.compare import Verdict, describe
 from ..hw_sim.parity.fidelity import signal_to_noise, spike_rates, state_bits, time_constants
 from ..hw_sim.parity.health import health
 from ..hw_sim.parity.paired import compare_decisions
+from ..hw_sim.parity.ranges import ranges
 from ..hw_sim.simulator import Simulator, run_stepwise
 from ..program import Program, digest
 from ..program.samples import Sample, shortest
@@ -214,6 +215,7 @@ def _inside(
     return {
         "traced": len(samples),
         "sqnr_db": signal_to_noise(program, traces, values),
+        "ranges": ranges(program, values),
         "state_bits": state_bits(program, traces),
         f"time_constants_{'steps' if program.clocked else 'ms'}": time_constants(program),
     }

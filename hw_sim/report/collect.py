@@ -14,7 +14,7 @@ from ...records import StageRecord, read_records
 from ..counts import floating
 from ..inspection import inspect
 from ..parity.paired import exact_p
-from . import STAGE, clocked, widths
+from . import STAGE, clocked, disagreements, widths
 from .names import layer_of
 
 INTEGER_BACKENDS = ("run", "step", "reference")
@@ -66,6 +66,8 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "states": None if simulated is None else simulated["state_bits"],
         "time_constants": None if simulated is None else _time_constants(simulated, is_clocked),
         "confusion": _confusion(figures, simulated, program),
+        "ranges": None if program is None or simulated is None else _ranges(program, simulated),
+        "disagreements": _disagreements(folder, simulated),
         "example": None if simulated is None else simulated["example"],
         "sensitivity": widths.sensitivity(folder, "sensitivity" in records),
         "search": widths.search(folder, "search" in records),
@@ -143,6 +145,17 @@ def _parity(simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "backends": {oracle: backends[oracle], **backends},
         "skipped": simulated.get("skipped", {}),
     }
+
+
+def _disagreements(folder: Path, simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    found = disagreements.decisions(folder, simulated)
+    return None if simulated is None else disagreements.listed(found, simulated["class_names"])
+
+
+def _ranges(program: Program, simulated: Mapping[str, Any]) -> dict[str, Any] | None:
+    """By node in the program's order; None of results that do not know them."""
+    found, order = simulated.get("ranges", {}), [node.name for node in program]
+    return {name: found[name] for name in sorted(found, key=lambda name: order.index(name.partition(":")[0]))} or None
 
 
 def _time_constants(simulated: Mapping[str, Any], clocked: bool | None) -> dict[str, Any]:

@@ -100,6 +100,15 @@ def chips(data: Data) -> Rows:
     return [["chip", "fits", "cores", "against"], *rows]
 
 
+DIFFERING = ("decision", "label", "float", "float_share", "integer", "integer_share", "right")
+
+
+def differing(data: Data) -> Rows:
+    """A row a decision on which float and integers differ, the first of them."""
+    rows = (data["disagreements"] or {"rows": ()})["rows"]
+    return [list(DIFFERING), *([row[key] for key in DIFFERING] for row in rows)]
+
+
 TABLES: dict[str, Callable[[Data], Rows]] = {
     "accuracy": accuracy,
     "parity": parity,
@@ -108,6 +117,7 @@ TABLES: dict[str, Callable[[Data], Rows]] = {
     "time-constants": time_constants,
     "confusion": confusion,
     "chips": chips,
+    "differing": differing,
     "sensitivity": sensitivity,
     "search": search,
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import read_json
+from .names import layer_of
 
 OUTSIDE = "outside"
 """The row of tensors that belong to no layer."""
@@ -68,7 +69,7 @@ def heat_map(found: Mapping[str, Any]) -> dict[str, Any]:
     ]
     cells: dict[str, dict[tuple[str, int], dict[str, Any]]] = {}
     for layer in sorted({entry["layer"] for entry in entries}, key=lambda layer: (layer == "", layer)):
-        cells[layer or OUTSIDE] = {
+        cells[layer_of(f"{layer.replace('.', '/')}/") if layer else OUTSIDE] = {
             (entry["width"], entry["to"]): _cell(entry, base) for entry in entries if entry["layer"] == layer
         }
     return {

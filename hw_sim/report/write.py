@@ -14,6 +14,7 @@ from ...archives import load_arrays
 from ...files import atomic_path, write_json
 from . import figures, pictures
 from .collect import collect
+from .disagreements import decisions
 from .strange import results_of
 from .tables import TABLES
 from .widths import heat_map
@@ -57,6 +58,14 @@ def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
         names, label = data["confusion"]["classes"], data["example"]["label"]
         found["raster"] = figures.raster(*drawn, names, label, figures.WIDE)
         found["raster_narrow"] = figures.raster(*drawn, names, label, figures.NARROW)
+    if data["parity"] and data["nodes"]:
+        found["losses"] = pictures.losses(data["nodes"], data["parity"]["events"])
+    if data["ranges"]:
+        found["ranges"] = pictures.ranges(data["ranges"], figures.WIDE)
+        found["ranges_narrow"] = pictures.ranges(data["ranges"], figures.NARROW)
+    decided = decisions(folder, data["disagreements"])
+    if decided is not None:
+        found["disagreements"] = pictures.disagreements(*decided[1:])
     if data["search"]:
         found |= pictures.searched(data["search"])
     return {name: Markup(text) for name, text in found.items()}

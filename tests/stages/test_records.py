@@ -21,7 +21,7 @@ from pumice.stages.table import ALL, ASIDE, STAGES, after, below
 NAMES = [stage.name for stage in STAGES]
 REPORTED = ("train", "quantize", "count")
 OF_NO_RESULT = {"system", "logging", "redo", "run_dir", "target"}
-HOW_FAR = {"search.trials", "search.minutes", "search.most_lost"}
+HOW_FAR = {"search.trials", "search.minutes", "search.most_divergence"}
 """More of them continue what is there, and the choice among what was tried is made anew."""
 """Sections that say how a run is made and where: threads, workers, what is told."""
 

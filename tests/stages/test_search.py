@@ -19,7 +19,7 @@ from pumice.stages.study import JOURNAL
 FEW = ["sensitivity.weights=[4]", "sensitivity.states=[]", "sensitivity.constants=[]", "sensitivity.activations=[]"]
 FEW += ["sensitivity.samples=20", "sensitivity.counted=1", "system.jobs=1"]
 WORDS = ["search.weights=[3,5]", "search.constants=[]", "search.samples=20", "search.counted=1", "search.trials=12"]
-WORDS += ["search.most_lost=0.3"]
+WORDS += ["search.most_divergence=0.02"]
 
 
 def call(*arguments):
@@ -74,8 +74,7 @@ def test_no_point_of_the_front_is_dominated(found):
 
 def test_the_chosen_point_is_the_cheapest_that_differs_little(found):
     for entry in found["front"]:
-        lost = 1 - entry["figures"]["same_class"] / entry["figures"]["decisions"]
-        if lost <= 0.3:
+        if entry["figures"]["kl"] <= 0.02:
             assert entry["name"] == found["chosen"]
             break
     else:
@@ -173,7 +172,7 @@ def test_others_may_search_in_the_folder_but_not_work_in_it(searched, tmp_path, 
         (["search.methods=[percentile]"], "search.methods: percentile is unknown"),
         (["search.trials=0"], "search.trials=0 has to be at least 1"),
         (["search.minutes=-1"], "search.minutes=-1"),
-        (["search.most_lost=2"], "search.most_lost=2"),
+        (["search.most_divergence=-1"], "search.most_divergence=-1"),
         (["++search.limits.bits=3"], "search.limits: bits is unknown"),
         (["search.weights=[]", "search.constants=[]"], "there is nothing to choose"),
     ],

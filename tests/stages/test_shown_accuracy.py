@@ -172,3 +172,29 @@ def test_a_comparison_shows_the_figures_of_each_run(shown, figures, tmp_path, re
         assert figures.near(line[3], energy) if counted else line[3] == "not run"
         assert figures.near(line[2], sum(found.values())) if counted else line[2] == "not run"
         assert figures.near(line[4], size)
+
+
+def test_decisions_that_differ(shown, figures):
+    answers = shown.floats.argmax(1), shown.integers
+    differing = [number for number in range(len(shown.labels)) if answers[0][number] != answers[1][number]]
+    assert differing
+    names = shown.program.class_names
+    _, rows = shown.table_of("Where float and integers differ")
+    in_csv = shown.csv_of("differing", "decision")
+    assert list(rows) == list(in_csv) == [str(number) for number in differing[: len(rows)]]
+    assert len(rows) == min(len(differing), 40)
+    for number in differing[: len(rows)]:
+        cells, said = rows[str(number)], [int(answer[number]) for answer in answers]
+        shares = [np.exp(x[number] - x[number].max()) for x in (shown.floats, shown.logits)]
+        own = [share[answer] / share.sum() for share, answer in zip(shares, said, strict=True)]
+        true = int(shown.labels[number])
+        right = "float" if said[0] == true else "integer" if said[1] == true else "neither"
+        row = in_csv[str(number)]
+        assert (row["label"], row["float"], row["integer"]) == tuple(names[index] for index in (true, *said))
+        assert row["right"] == right
+        assert [float(row["float_share"]), float(row["integer_share"])] == pytest.approx(own, rel=1e-4)
+        told = [cells[name] for name in ("true class", "float", "integers", "right")]
+        assert told == [names[true], names[said[0]], names[said[1]], right]
+        assert figures.near(cells["sure"], own[0], 100)
+        assert figures.near(cells["how sure"], own[1], 100)
+    assert f"{len(differing)} of {len(shown.labels)} test samples" in shown.page.text["Where float and integers differ"]
