@@ -180,7 +180,7 @@ def _run_stage(stage: Stage, module: StageModule, folder: RunFolder, share: bool
         CONSOLE.print(f"[bold]{stage.name}[/bold]: finished earlier (redo=\\[{stage.name}] does it anew)")
         return
     folder.forget_if_inputs_changed(stage)
-    if share and (sibling := take_from_sibling(stage, folder)):
+    if share and not stage.shared and (sibling := take_from_sibling(stage, folder)):
         CONSOLE.print(
             f"[bold]{stage.name}[/bold]: taken from {sibling}, of the same settings and inputs", soft_wrap=True
         )

@@ -170,7 +170,7 @@ def disagreements(floats: np.ndarray, scores: np.ndarray) -> str:
         ax.plot(ends, ends, color=INK, linewidth=0.8)
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.set_xlim(ends)
+        ax.set_xlim(ends[0], ends[1])
         ax.set_ylim(min(change.min(initial=top), ends[0]) / 1.5, max(change.max(initial=0) * 3, ends[0] * 2))
         ax.set_xlabel("margin of the float model: best logit less second best")
         ax.set_ylabel("what the integers take of it")

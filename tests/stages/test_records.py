@@ -14,15 +14,15 @@ from omegaconf import OmegaConf
 from pumice.errors import PumiceError
 from pumice.records import record_path
 from pumice.stages.folder import SINCE, RunFolder, file_digest, first_difference
-from pumice.stages.run import _run_stage, _stages_to_redo, _validation_accuracy
+from pumice.stages.run import _run_stage, _validation_accuracy, stages_to_redo
 from pumice.stages.stage import Stage
 from pumice.stages.table import ALL, ASIDE, STAGES, after, below
 
 NAMES = [stage.name for stage in STAGES]
 REPORTED = ("train", "quantize", "count")
-OF_NO_RESULT = {"system", "logging", "redo", "run_dir", "target"}
 HOW_FAR = {"search.trials", "search.minutes", "search.most_divergence"}
 """More of them continue what is there, and the choice among what was tried is made anew."""
+OF_NO_RESULT = {"system", "logging", "redo", "run_dir", "target"}
 """Sections that say how a run is made and where: threads, workers, what is told."""
 
 
@@ -240,11 +240,11 @@ def test_a_stage_runs_once_for_each_state_of_its_inputs(tmp_path, config, stage,
 
 def test_doing_a_stage_anew_does_all_after_it_anew():
     aside = {stage.name for stage in ASIDE}
-    assert _stages_to_redo([]) == set()
-    assert _stages_to_redo(["all"]) == {*NAMES, *aside}
+    assert stages_to_redo([]) == set()
+    assert stages_to_redo(["all"]) == {*NAMES, *aside}
     for index, name in enumerate(NAMES):
-        found = _stages_to_redo([name])
-        assert found == _stages_to_redo([NAMES[-1], name])
+        found = stages_to_redo([name])
+        assert found == stages_to_redo([NAMES[-1], name])
         assert found - aside == set(NAMES[index:])
         assert found & aside == (aside if name == "train" else set())  # they read the float weights alone
 
@@ -252,7 +252,7 @@ def test_doing_a_stage_anew_does_all_after_it_anew():
 def test_what_stands_aside_takes_no_stage_of_a_run_with_it():
     """Neither done anew with the program that lies in the folder, nor held to its settings."""
     for index, stage in enumerate(ASIDE):
-        assert _stages_to_redo([stage.name]) <= {other.name for other in ASIDE[index:]}
+        assert stages_to_redo([stage.name]) <= {other.name for other in ASIDE[index:]}
         assert below(stage)[0].name == "train"
         assert {other.name for other in below(stage)} <= {"train", *(other.name for other in ASIDE[: index + 1])}
         assert after(stage)[0] == stage
