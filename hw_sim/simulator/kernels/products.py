@@ -8,7 +8,7 @@ from numba.extending import overload
 
 from ..compiled import kernel
 from ..vectors import LANES, load, splat, store
-from .tiles import COLUMNS, PAIR, ROWS, WIDTH, least, narrow, single, whole
+from .tiles import COLUMNS, FEWER, PAIR, ROWS, WIDTH, least, narrow, part, single, whole
 
 
 @kernel
@@ -22,15 +22,18 @@ def short_products(weights, w, x, u, size, rows, accs, a, stride):
         while blocks - n >= COLUMNS:
             whole(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
             n += COLUMNS
+        while blocks - n >= FEWER:
+            part(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
+            n += FEWER
         while n < blocks:
             narrow(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
             n += 1
         m += ROWS
     while m < rows:
         inputs, sums, n = u + m * size, a + m * stride, 0
-        while blocks - n >= 2 * COLUMNS:
+        while blocks - n >= 2 * FEWER:
             single(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
-            n += 2 * COLUMNS
+            n += 2 * FEWER
         while n < blocks:
             least(weights, w + n * block, x, inputs, size, accs, sums + n * WIDTH, stride, pairs)
             n += 1

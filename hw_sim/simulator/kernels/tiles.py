@@ -30,8 +30,10 @@ PAIR = 2
 
 WIDTH = REGISTER_BITS // 32
 """32-bit sums in a register."""
-ROWS, COLUMNS = (8, 3) if REGISTER_BITS == 512 else (4, 3)
+ROWS, COLUMNS = 4, 6 if REGISTER_BITS == 512 else 3
 """The tile: rows of inputs, registers of outputs. Its sums, weights and one input fill the registers that there are."""
+FEWER = 3
+"""Registers of outputs where COLUMNS are not left."""
 
 
 def packed(weight: np.ndarray) -> np.ndarray:
@@ -126,5 +128,5 @@ def tile(rows: int, columns: int) -> Callable[..., None]:
     return native
 
 
-whole, narrow = tile(ROWS, COLUMNS), tile(ROWS, 1)
-single, least = tile(1, 2 * COLUMNS), tile(1, 1)
+whole, part, narrow = tile(ROWS, COLUMNS), tile(ROWS, FEWER), tile(ROWS, 1)
+single, least = tile(1, 2 * FEWER), tile(1, 1)

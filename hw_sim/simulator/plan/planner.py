@@ -17,7 +17,7 @@ from ..kernels.tiles import packed
 from ..operations.calls import address
 from ..operations.table import FUNCTIONS as OPERATIONS
 
-BLOCK = 128
+BLOCK = 256
 """Events that a record works on at a time."""
 
 TABLE_LIMIT = 1 << 22

@@ -7,13 +7,13 @@ import sys
 SCRIPT = """
 import numpy as np
 from pumice.hw_sim.simulator import Simulator, run
-from pumice.hw_sim.simulator.kernels.tiles import ROWS, WIDTH
+from pumice.hw_sim.simulator.kernels.tiles import COLUMNS, WIDTH
 from pumice.hw_sim.simulator.vectors.registers import REGISTER_BITS
 from pumice.program import reference
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
 
-assert (REGISTER_BITS, WIDTH, ROWS) == (128, 4, 4), (REGISTER_BITS, WIDTH, ROWS)
+assert (REGISTER_BITS, WIDTH, COLUMNS) == (128, 4, 3), (REGISTER_BITS, WIDTH, COLUMNS)
 widths = {"state_width": 16, "weight_width": 8, "activation_width": 8}
 narrow = random_program(1, value="token", norm="layer", extreme=True, **widths)
 neurons = random_network(1, value="dense", cell="se", hidden=9, recurrent=True, input="ternary")
