@@ -9,6 +9,9 @@ same integers there:
 - a chunk: the logits after each of many events.
 - a sample: the logits after the last event. The simulator does it layer by layer, C event by event.
 
+With --device (packages ziglang, qemu-system-arm) a second table tells code, stack and instructions of each program on a
+Cortex-M4, over 1,000 events (cortex_m4.py).
+
 ``packed`` are weights of up to 4 bits that share bytes, where a program has such (--widths w4a8, w2a8).
 """
 
@@ -22,13 +25,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cortex_m4 import run_known_answers
 from programs import CLOCKED, STEP_US, make_network, make_s5, make_stream
 from pumice.api.presets import preset
-from pumice.export.c import Generated, find_compiler, sources
+from pumice.export.c import Generated, find_compiler, section_bytes, sources, write_c
 from pumice.hw_sim.simulator import Simulator, run
 from pumice.program import Program
 from pumice.program.samples import codes
 from pumice.quantize.config import QuantizationConfig, Widths
+from rich.console import Console
+from rich.table import Table
 from timing import Way, compare, parse, parser
 
 CHUNK, SAMPLE = "a chunk", "a sample"
@@ -120,16 +126,38 @@ def ways(program: Program, sample: tuple[np.ndarray, np.ndarray], folder: Path) 
     return [*chunk, *last], f"bytes of constants: {memory}; of RAM: {plain.state_bytes:,}; medians of CPU time"
 
 
+def device_rows(name: str, program: Program, sample: tuple[np.ndarray, np.ndarray], folder: Path) -> list[list[str]]:
+    """A row a way of compiling."""
+    few = (sample[0][:1_000], sample[1][:1_000])
+    logits, plain, rows = run(program, [few], threads=1)[0].logits[None], Generated(program, "net"), []
+    for pack in (False, True):
+        generated = Generated(program, "net", pack)
+        if pack and generated.constant_bytes == plain.constant_bytes:
+            continue
+        for level in ("-Os", "-O2"):
+            found = run_known_answers(write_c(generated, folder / f"device{level}{pack}", [few], logits), level)
+            if found.wrong:
+                raise SystemExit(f"{name}: {found.wrong} logits differ on the device")
+            sizes = section_bytes(generated, "cortex-m4", (level,))
+            what = [sizes.code, sizes.constants, generated.state_bytes, found.stack, found.instructions // len(few[1])]
+            rows.append([f"{name}{', packed' if pack else ''}", level, *(f"{number:,}" for number in what)])
+    return rows
+
+
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--models", nargs="+", default=["s5/tiny", "s5/shd-medium", "adlif/ecg", "adlif/shd"])
     made.add_argument("--events", type=int, default=20_000)
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--widths", default="w8a8")
+    made.add_argument("--device", action="store_true", help="on an emulated Cortex-M4 as well")
     small = {"models": ["s5/tiny", "adlif/ecg"], "events": 4_000, "rounds": 3}
     options = parse(made, small, {"models": ["s5/tiny", "adlif/tiny"], "events": 300, "rounds": 1})
     torch.set_num_threads(1)
     config = QuantizationConfig(widths=Widths(**preset("quantize", options.widths)["widths"]), max_dead_zone=1.0)
+    device = Table(title="on an emulated Cortex-M4, bytes")
+    for column in ("program", "compiled", "code", "constants", "RAM", "stack", "instructions an event"):
+        device.add_column(column, justify="left" if column in ("program", "compiled") else "right")
     with tempfile.TemporaryDirectory() as temporary:
         for number, name in enumerate(options.models):
             folder, clocked = Path(temporary) / str(number), name in CLOCKED
@@ -143,6 +171,10 @@ def main() -> None:
             found, line = ways(program, sample, folder)
             title = f"{name}, {options.widths}, {options.events:,} {'steps' if clocked else 'events'}, one thread"
             compare(title, found, options.rounds, "step" if clocked else "event", line)
+            for row in device_rows(name, program, sample, folder) if options.device else []:
+                device.add_row(*row)
+    if options.device:
+        Console(width=120).print(device)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SHARED = {"float_onnx", "programs", "timing"}
+SHARED = {"cortex_m4", "float_onnx", "programs", "timing"}
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 
 
