@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import PumiceError
+from ..hw_sim.chips import ChipProfile, check
 from ..hw_sim.report.collect import bit_operations
 from ..program import Program, ProgramError, digest
 from ..program.samples import Sample
@@ -45,6 +46,7 @@ class Measured:
         bit_operations: products left after skipping zeros, times the bits of both operands; a mean an event of the
             samples that are counted; None where none are.
         energy_pj: the upper bound of an event's energy in pJ; likewise.
+        breaches: limits of a chip that the program does not keep, place by place; None where none was named.
     """
 
     refused: str | None = None
@@ -60,6 +62,7 @@ class Measured:
     sqnr_db: float | None = None
     bit_operations: float | None = None
     energy_pj: float | None = None
+    breaches: int | None = None
 
     def figures(self) -> dict[str, Any]:
         """Plain data."""
@@ -91,6 +94,7 @@ class Bench:
             samples of its own, training samples.
         counted: samples, the first of validation or training, of which operations and energy are counted; 0 for none.
         hardware: the constants of energy, as of `count`.
+        chip: that the programs are held against; None for none.
         provenance: what a program tells of its making, by its settings.
         threads: of the simulator.
     """
@@ -105,6 +109,7 @@ class Bench:
         judged: int | None,
         counted: int = 0,
         hardware: str | Mapping[str, Any] = "horowitz-45nm",
+        chip: ChipProfile | None = None,
         provenance: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         threads: int | None = None,
     ) -> None:
@@ -114,7 +119,7 @@ class Bench:
         self._judge = Judge.of_task(data, judged)
         self._reference: Judging = Judging(model, self._judge)
         self._counted, self._hardware, self._threads = counted, hardware, threads
-        self._provenance = provenance
+        self._provenance, self._chip = provenance, chip
         self._observed: Any = None
 
     @cached_property
@@ -185,6 +190,7 @@ class Bench:
             sqnr_db=best.sqnr_db,
             bit_operations=operations,
             energy_pj=energy,
+            breaches=None if self._chip is None else len(check(program, self._chip).breaches),
         )
 
     def _calibrated(self, settings: Mapping[str, Any]) -> tuple[Candidate, Program]:

@@ -14,7 +14,7 @@ from ..files import atomic_path, check_inside, read_text
 from .replay import OF_ONE_COMMAND, as_values, check_replayed, quoted
 
 SAVED_NAME = "overrides.yaml"
-OPEN = ("quantize.layers", "task.unwrap_times", "task.most_bins")
+OPEN = ("quantize.layers", "task.unwrap_times", "task.most_bins", "search.chip_limits")
 """Keys that configurations need not have, or empty mappings, which Hydra takes behind ``++`` alone."""
 VALUE_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..api.bench import Bench, Measured
+from ..api.chips import chip_profile
 from ..errors import PumiceError
 from ..quantize.config import QuantizationConfig
 from ..quantize.families import prepare, why_unavailable
@@ -33,11 +34,15 @@ class Looked:
         samples: training samples that calibration looks at; None for all.
         judged: validation samples that judge; None for all.
         counted: samples whose operations and energy are counted.
+        chip: that programs are held against, a name of configs/chip; None for none.
+        chip_limits: in place of the chip's own, by name.
     """
 
     samples: int | None
     judged: int | None
     counted: int
+    chip: str | None = None
+    chip_limits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in (("samples", self.samples), ("judged", self.judged), ("counted", self.counted)):
@@ -81,6 +86,7 @@ def open_bench(config: Mapping[str, Any], folder: Path, looked: Looked, threads:
         judged=looked.judged,
         counted=looked.counted,
         hardware=config["hardware"],
+        chip=None if looked.chip is None else chip_profile(looked.chip, looked.chip_limits),
         provenance=lambda settings: provenance({**config, "quantize": dict(settings)}, weights),
         threads=system.threads if threads is None else threads,
     )

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..api.bench import Bench, Measured
+from ..api.chips import chip_profile
 from ..api.count import energy_profile
 from ..api.presets import merged
 from ..api.width_space import COSTS, QUALITIES, Point, Space, pareto_set
@@ -45,6 +46,8 @@ class SearchSettings:
         methods: calibrations to choose from; of none, that of sensitivity.
         ticks_ms: lengths of a tick to choose from; likewise.
         limits: the most that a point may cost, by names of `COSTS`; None for no limit.
+        chip: that a point has to fit, a name of configs/chip; None for none.
+        chip_limits: in place of the chip's own, by name.
         sampler: one of `SAMPLERS`.
         samples: training samples that calibration looks at; None for all.
         judged: validation samples that judge; None for all.
@@ -62,6 +65,8 @@ class SearchSettings:
     methods: list[str] = field(default_factory=list)
     ticks_ms: list[float] = field(default_factory=list)
     limits: dict[str, float | None] = field(default_factory=dict)
+    chip: str | None = None
+    chip_limits: dict[str, int] = field(default_factory=dict)
     sampler: str = "tpe"
     samples: int | None = 64
     judged: int | None = 256
@@ -98,7 +103,7 @@ class SearchSettings:
     @property
     def looked(self) -> Looked:
         """What judges."""
-        return Looked(self.samples, self.judged, self.counted)
+        return Looked(self.samples, self.judged, self.counted, self.chip, dict(self.chip_limits))
 
     @property
     def limited(self) -> dict[str, float]:
@@ -109,7 +114,8 @@ class SearchSettings:
         """The objectives of what was measured, and by how much it is above each limit."""
         quality, *costs = self.objectives
         values = [QUALITIES[quality](found), *(COSTS[name](found) for name in costs)]
-        return values, [COSTS[name](found) - limit for name, limit in self.limited.items()]
+        above = [COSTS[name](found) - limit for name, limit in self.limited.items()]
+        return values, above if self.chip is None else [*above, float(found.breaches or 0)]
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -119,7 +125,11 @@ def check(config: Mapping[str, Any]) -> None:
         PumiceError: naming the setting, or the extra that is missing.
     """
     require_optuna()
-    _ = read_section(SearchSettings, config, "search").looked
+    looked = read_section(SearchSettings, config, "search").looked
+    if looked.chip is not None:
+        chip_profile(looked.chip, looked.chip_limits)
+    elif looked.chip_limits:
+        raise PumiceError("search.chip_limits are those of a chip; name it by search.chip, such as stm32-like")
     energy_profile(config["hardware"])
     read_section(SystemSettings, config, "system")
     check_bench(config)
@@ -198,7 +208,7 @@ def _work(
     journal = Journal(
         folder / FOLDER,
         objectives=len(settings.objectives),
-        limits=len(settings.limited),
+        limits=len(settings.limited) + (settings.chip is not None),
         sampler=settings.sampler,
         seed=config["seed"],
         space=space,
@@ -256,6 +266,7 @@ def _result(
     return {
         "objectives": list(settings.objectives),
         "limits": settings.limited,
+        "chip": settings.chip,
         "judge": bench.judge,
         "float": bench.floats(),
         "most_divergence": settings.most_divergence,
@@ -303,6 +314,9 @@ def _print(result: Mapping[str, Any], settings: SearchSettings, task: str, folde
             f"{figures['correct'] / decisions:.1%}",
         )
     console.print(table)
+    if not result["front"]:
+        console.print("no point that was tried keeps the limits; give higher ones, or lower widths", soft_wrap=True)
+        return
     if result["chosen"] is None:
         console.print(
             f"no point diverges from the float model by at most {settings.most_divergence:g}; raise "

@@ -202,6 +202,8 @@ ASIDE: tuple[Stage, ...] = (
                     "methods",
                     "ticks_ms",
                     "limits",
+                    "chip",
+                    "chip_limits",
                     "sampler",
                     "samples",
                     "judged",

@@ -107,7 +107,7 @@ def test_no_setting_is_in_no_record(config):
 
 
 SEARCHED = {"objectives", "weights", "constants", "activations", "states", "methods", "ticks_ms", "limits", "sampler"}
-SEARCHED |= {"samples", "judged", "counted"}
+SEARCHED |= {"samples", "judged", "counted", "chip", "chip_limits"}
 EXPECTED = {
     "train": {"task", "model", "training", "seed"},
     "evaluate": {"task", "model"},
