@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +18,10 @@ from ..api.programs import load
 from ..errors import ParityError, PumiceError
 from ..export.onnx.opset import check_opset
 from ..export.onnx.trial import NAME as CHECK
-from ..export.onnx.trial import run_check, write_check
+from ..export.onnx.trial import RUN, run_check, run_examples, write_check, write_run
 from ..export.onnx.wide import hazards
 from ..files import write_json
+from ..hw_sim.simulator import run as run_program
 from ..program import digest
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import read_weights
@@ -30,6 +32,8 @@ from .folder import RunFolder
 from .onnx_parity import compare_float, compare_qdq, parity
 
 FOLDER = "onnx"
+EXAMPLES = 2
+"""Test recordings that lie beside the models, for ``run.py``."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         export_onnx(program, target / f"{form}.onnx", form=form, opset=settings.opset if form in EXACT else None)
     export_onnx(model, target / "float.onnx", class_names=program.class_names)
     write_check(target)
+    given = tests.samples[:EXAMPLES]
+    write_run(target, data.raw("test", len(given)), np.stack([trace.logits for trace in run_program(program, given)]))
+    answered = run_examples(target)
     tried = run_check(target, [f"{form}.onnx" for form in EXACT])
     names = (*FORMS, "float")
     figures = {
@@ -100,6 +107,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     write_json(target / "export.json", figures)
     _print(figures, target, data.task.name)
     _print_runtimes(target, tried)
+    Console().print(f"{target / RUN}: {answered}", soft_wrap=True, highlight=False)
     _refuse_differences(figures, target)
     return figures
 

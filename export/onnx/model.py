@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import onnx
 from onnx import helper
@@ -73,6 +74,20 @@ def finish_program(
     return finish(graph, properties, doc, tensor_docs(program), node_docs(program), opset)
 
 
+TASK = (
+    *("name", "kind", "sensor", "token", "downsample", "max_ms", "max_events"),
+    *("channels", "group", "bin_ms", "fewest_bins", "most_bins"),
+)
+"""Settings of a task that say how events become what a model reads."""
+
+
+def _task(program: Program) -> dict[str, Any]:
+    """Those of `TASK` that the program tells of its making."""
+    config = program.provenance.get("config")
+    task = config.get("task") if isinstance(config, Mapping) else None
+    return {key: task[key] for key in TASK if key in task} if isinstance(task, Mapping) else {}
+
+
 def metadata(program: Program) -> dict[str, str]:
     """What the graph does not say: class names, the units of the gaps in microseconds, widths and scales."""
     properties = {
@@ -84,6 +99,8 @@ def metadata(program: Program) -> dict[str, str]:
         "edge_formats": json.dumps({node.name: str(node.output) for node in program}),
         "input_ranges": json.dumps(input_ranges(program)),
     }
+    if task := _task(program):
+        properties["task"] = json.dumps(task)
     if program.step_us is not None:
         properties["step_us"] = str(program.step_us)
     if program.series is not None:

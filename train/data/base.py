@@ -256,6 +256,10 @@ class TaskDataModule(TrainingData):
     def program_samples(self, split: str, most: int | None = None) -> list[Sample]:
         """What a program reads of each sample of a split, or of the first ``most``, as evaluation crops it."""
 
+    def raw(self, split: str, most: int) -> list[dict[str, NDArray]]:
+        """The first samples of a split as they lie in files: columns t, x, y, p of events, or ``rows`` and times t."""
+        return [{"rows": np.asarray(values), "t": times} for values, times in self.program_samples(split, most)]
+
     @abstractmethod
     def labels(self, split: str) -> NDArray[np.int64]:
         """The classes (M,) that a model is to name in a split: one a sample, or one a labelled block."""

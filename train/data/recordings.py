@@ -42,6 +42,11 @@ def make_events(t: NDArray, x: NDArray, y: NDArray | None = None, p: NDArray | N
     return events
 
 
+def columns_of_events(events: Events) -> dict[str, NDArray]:
+    """The columns of an event array by name."""
+    return {name: np.ascontiguousarray(events[name]) for name in events.dtype.names or ()}
+
+
 def sort_by_time(events: Events) -> Events:
     """Return the events in order of time; events of equal time keep their order."""
     t = events["t"]

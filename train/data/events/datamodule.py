@@ -11,7 +11,7 @@ from ....errors import PumiceError
 from ....program.samples import Sample
 from ..base import TaskDataModule
 from ..inputs import Timing
-from ..recordings import Recordings
+from ..recordings import Recordings, columns_of_events
 from ..sources.registry import OWN_VALIDATION, count_classes, open_recordings
 from ..task import TaskConfig
 from ..tokens import TOKENS
@@ -59,6 +59,12 @@ class EventDataModule(TaskDataModule):
         to_tokens, sensor, longest = TOKENS[self.task.token][0], self.task.grid, self.task.max_events
         cropped = (events[:longest] for events, _ in islice(self.samples(split), most))
         return [(to_tokens(events, sensor), events["t"].astype(np.int64)) for events in cropped]
+
+    def raw(self, split: str, most: int) -> list[dict[str, NDArray]]:
+        """See `TaskDataModule.raw`."""
+        samples: EventSamples = self.samples(split)
+        recordings = getattr(samples.recordings, "original", samples.recordings)
+        return [columns_of_events(recordings.events(int(index))) for index in samples.indices[:most]]
 
     def check_windows(self, window: int) -> str | None:
         """See `TaskDataModule.check_windows`."""

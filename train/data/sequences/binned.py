@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ....errors import PumiceError
 from ..plausibility import Plausibility
-from ..recordings import Events, Recordings
+from ..recordings import Events, Recordings, columns_of_events
 from ..sources.registry import OWN_VALIDATION, open_recordings
 from ..task import TaskConfig, task_config
 from .batch import IGNORED, BlockBatch, LabelledSequence, collate_blocks, labelled_stretch
@@ -93,6 +93,10 @@ class BinnedSet(SequenceSet):
     def batch(self, samples: Sequence[int], streams: Streams | None) -> BlockBatch:
         """See `SequenceSet.batch`."""
         return collate_blocks([self._sequence(index, streams) for index in samples])
+
+    def raw(self, index: int) -> dict[str, NDArray]:
+        """The columns of a recording's events."""
+        return columns_of_events(self._recordings.events(int(self._chosen[index])))
 
     def _sequence(self, index: int, streams: Streams | None) -> LabelledSequence:
         task, recording = self._task, int(self._chosen[index])

@@ -80,6 +80,12 @@ class SequenceDataModule(TaskDataModule):
         inputs = [batch.inputs[0].numpy() for batch in islice(self._single(split), most)]
         return [(values, self.step_us * np.arange(len(values), dtype=np.int64)) for values in inputs]
 
+    def raw(self, split: str, most: int) -> list[dict[str, NDArray]]:
+        """See `TaskDataModule.raw`."""
+        samples = self.samples(split)
+        own = getattr(samples, "raw", None)
+        return super().raw(split, most) if own is None else [own(index) for index in range(min(most, len(samples)))]
+
     def labels(self, split: str) -> NDArray[np.int64]:
         """One class a labelled block."""
         targets = torch.cat([batch.targets[0] for batch in self._single(split)])

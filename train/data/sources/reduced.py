@@ -34,6 +34,11 @@ class ReducedRecordings:
         if longest_us is not None:
             self.lengths = np.array([self._within(index) for index in range(len(self.labels))], dtype=np.int64)
 
+    @property
+    def original(self) -> Recordings:
+        """The recordings as they lie in their files."""
+        return self._recordings
+
     def _within(self, index: int) -> int:
         report = self._recordings.report(index)
         if self._longest_us is None or report.duration_us <= self._longest_us:
