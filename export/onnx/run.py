@@ -53,12 +53,12 @@ class Host:
     def __init__(self, path: Path) -> None:
         self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         about = self.session.get_modelmeta().custom_metadata_map
-        self.task = json.loads(about.get("task", "{}"))
+        self.task: Any = json.loads(about.get("task", "{}"))
         self.class_names = json.loads(about["class_names"])
         self.scale = 2.0 ** -int(about["logits_frac"])
         self.pairing, self.gaps = about["pairing"], json.loads(about["gap_units_us"])
         self.ranges = json.loads(about["input_ranges"])
-        self.values = json.loads(about["value_format"]) if "value_format" in about else None
+        self.values: Any = json.loads(about["value_format"]) if "value_format" in about else None
         self.step_us = int(about.get("step_us", 1000))
         self.inputs = [entry.name for entry in self.session.get_inputs()]
 
@@ -72,16 +72,16 @@ class Host:
             times = self.step_us * np.arange(len(rows), dtype=np.int64)
             times = times if isinstance(found, np.ndarray) else found.get("t", times)
             return (rows.astype(np.int64) if axes == 1 else self.codes(rows)), times
-        t, x, y, p = self.events(found, where)
+        columns = self.events(found, where)
+        t, x = columns[:2]
         if self.values is not None:
             rows = self.bins(t, x, where)
             return self.codes(rows), self.step_us * np.arange(len(rows))
-        if self.task.get("max_ms") is not None and len(t):
-            kept = t <= t[0] + round(1000 * self.task["max_ms"])
-            t, x, y, p = (axis[kept] if axis is not None else None for axis in (t, x, y, p))
-        most = self.task.get("max_events")
-        t, x, y, p = (axis[:most] if axis is not None else None for axis in (t, x, y, p))
-        return self.tokens(x, y, p), t
+        kept = len(t)
+        if self.task.get("max_ms") is not None and kept:
+            kept = int(np.searchsorted(t, t[0] + round(1000 * self.task["max_ms"]), side="right"))
+        kept = min(kept, self.task.get("max_events") or kept)
+        return self.tokens(*(None if column is None else column[:kept] for column in columns[1:])), t[:kept]
 
     def events(self, found: Any, where: str) -> list[Any]:
         """Columns t, x, y, p (the last two None for a sensor of channels), whole numbers sorted by time."""
@@ -105,9 +105,9 @@ class Host:
         if len({len(column) for column in columns.values()}) != 1:
             raise Refused(f"{where}: its columns are not equally long; correct it")
         for name, size in zip(("x", "y"), sensor, strict=False):
-            column = columns.get(name)
-            if column is not None and column.size and not 0 <= column.min() <= column.max() < size:
-                raise Refused(f"{where}: {name} lie between {column.min()} and {column.max()}, the sensor has {size}")
+            places = columns.get(name, np.zeros(0))
+            if places.size and not 0 <= places.min() <= places.max() < size:
+                raise Refused(f"{where}: {name} lie between {places.min()} and {places.max()}, the sensor has {size}")
         if "p" in columns:
             if not set(np.unique(columns["p"]).tolist()) <= {-1, 0, 1}:
                 raise Refused(f"{where}: polarities are 0 and 1, or -1 and 1; convert them")
@@ -115,7 +115,7 @@ class Host:
         order = np.argsort(columns["t"], kind="stable")
         return [columns[name][order] if name in columns else None for name in AXES]
 
-    def tokens(self, x: np.ndarray, y: Any, p: Any) -> np.ndarray:
+    def tokens(self, x: Any, y: Any, p: Any) -> np.ndarray:
         """Token numbers of events, by the task's order."""
         fold, sensor = self.task.get("downsample", 1), self.task.get("sensor", [0])
         width, height = (-(-size // fold) for size in (*sensor, 1, 1)[:2])
