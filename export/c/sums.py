@@ -13,6 +13,9 @@ from .arrays import Array
 from .block import Block, repeated
 from .types import U8, CType, literal, of_bound, of_width
 
+UNROLLED = 4
+"""Products of a turn of the innermost loop: what a small processor spends on the turn itself is shared by them."""
+
 
 @dataclass(frozen=True)
 class Product:
@@ -111,13 +114,18 @@ def _by_row(block: Block, product: Product, number: int) -> list[str]:
     table, entry, step = _line(block, product, product.codes)
     register, line = product.register, f"w{number}"
     kind = U8 if block.kept.pack and packed_bits(product.width) else of_width(product.width)
-    code = entry.format(line=line, i="c")
-    inner = f"dot{number} += ({register}){code} * ({register}){product.source}[c];"
-    return [
-        f"const {kind} *const {line} = {table} + r * {step};",
-        f"{register} dot{number} = 0;",
-        *repeated(product.codes.shape[1], [inner], "c"),
-    ]
+
+    def added(column: str) -> str:
+        code = entry.format(line=line, i=column)
+        return f"dot{number} += ({register}){code} * ({register}){product.source}[{column}];"
+
+    inputs = product.codes.shape[1]
+    whole = inputs - inputs % UNROLLED
+    lines = [f"const {kind} *const {line} = {table} + r * {step};", f"{register} dot{number} = 0;"]
+    if whole:
+        body = [added("c" if i == 0 else f"c + {i}") for i in range(UNROLLED)]
+        lines += [f"for (size_t c = 0; c < {whole}; c += {UNROLLED}) {{", *(f"    {each}" for each in body), "}"]
+    return [*lines, *(added(str(column)) for column in range(whole, inputs))]
 
 
 def _by_input(block: Block, product: Product, name: str) -> Array:
