@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .api.export import export_c as export_c
     from .api.export import export_lava as export_lava
     from .api.export import export_netx as export_netx
+    from .api.export import export_nir as export_nir
     from .api.export import export_onnx as export_onnx
     from .api.models import build_model as build_model
     from .api.models import load_model as load_model
@@ -41,6 +42,7 @@ _WHERE = {
     "export_c": "api.export",
     "export_lava": "api.export",
     "export_netx": "api.export",
+    "export_nir": "api.export",
     "export_onnx": "api.export",
     "load": "api.programs",
     "load_data": "api.data",

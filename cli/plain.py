@@ -102,6 +102,8 @@ def export(arguments: Sequence[str]) -> None:
     words = Words(arguments, (*READING, *FEEDING, "target", "out", "c.name", "c.pack"), "export")
     targets = {"lava": _export_lava, "netx": _export_netx, "onnx": _export_onnx, "c": _export_c}
     target = words.text("target", "onnx")
+    if target == "nir":
+        raise PumiceError("target=nir writes the float network, which a program no longer holds; name its run folder")
     if target not in targets:
         raise PumiceError(f"target={target} is unknown; use one of: {', '.join(targets)}")
     targets[target](read_program(words), words, words.needed_path("out"))

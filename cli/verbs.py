@@ -145,7 +145,7 @@ def _stage_verbs() -> list[Verb]:
             plain = f"..stages.{stage.module}:{stage.compares}" if stage.compares else ""
             verb = Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), folders=plain)
             verbs.append(_with_plain(replace(verb, sections=stage.sections)))
-    exports = [stage for stage in STAGES if stage.target]
+    exports = [stage for stage in ALL if stage.target]
     listed = "\n\n".join(f"target={stage.target}: {stage.help}" for stage in exports)
     *first, last = [stage.target for stage in exports]
     summary = f"write the program for another runtime (target={', '.join(first)} or {last})"

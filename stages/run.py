@@ -14,7 +14,7 @@ from ..program import ProgramError
 from .folder import RunFolder, open_run_folder, timed
 from .shared import take_from_sibling
 from .stage import Stage
-from .table import ALL, STAGES, after, below
+from .table import ALL, after, below
 
 CONSOLE = Console()
 
@@ -109,7 +109,7 @@ def export_stage(target: str) -> Stage:
     Raises:
         PumiceError: there is no such target.
     """
-    targets = {stage.target: stage for stage in STAGES if stage.target}
+    targets = {stage.target: stage for stage in ALL if stage.target}
     if target not in targets:
         raise PumiceError(f"target={target} is unknown; use one of: {', '.join(targets)}")
     return targets[target]

@@ -165,6 +165,21 @@ STAGES: tuple[Stage, ...] = (
 
 ASIDE: tuple[Stage, ...] = (
     Stage(
+        name="export-nir",
+        summary="write the float network of LIF neurons as a NIR file for other frameworks",
+        help=(
+            "Reads weights.safetensors, and program.npz where it is there; writes nir/network.nir, which snnTorch and\n"
+            "others read, and nir/network_io.npz, test samples with the spikes that are expected. It needs the extra\n"
+            "'nir' and a network of LIF neurons (model.cell=lif); 'pumice run' leaves it out."
+        ),
+        module="export_nir",
+        target="nir",
+        sections=("task", "model", "nir"),
+        needs=("weights.safetensors",),
+        uses=("program.npz",),
+        writes=("nir/network.nir", "nir/network_io.npz"),
+    ),
+    Stage(
         name="sensitivity",
         summary="lower the width of every tensor alone, and see what that costs and saves",
         help=(

@@ -117,6 +117,7 @@ EXPECTED = {
     "export-lava": {"task", "lava"},
     "export-netx": {"quantize.arithmetic"},
     "export-c": {"task", "c"},
+    "export-nir": {"task", "model", "nir"},
     "count": {"task", "hardware", "count"},
     "report": set(),
     "sensitivity": {"task", "model", "quantize", "sensitivity", "hardware", "seed"},
@@ -142,6 +143,7 @@ def test_the_files_that_a_stage_reads():
         "export-c": program,
         "count": program,
         "report": ("metrics.json",),
+        "export-nir": weights,
         "sensitivity": weights,
         "search": (*weights, "sensitivity.json"),
     }

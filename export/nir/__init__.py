@@ -1,0 +1,7 @@
+"""Networks of LIF neurons as NIR files (Pedersen et al. 2024, Neuromorphic Intermediate Representation)."""
+
+from .read import read_model
+from .vectors import vectors_path, write_vectors
+from .write import write_nir
+
+__all__ = ["read_model", "vectors_path", "write_nir", "write_vectors"]

@@ -1,0 +1,88 @@
+"""The stage of ``pumice export target=nir``: the float network as a NIR file, with test vectors beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from ..api.export import export_nir
+from ..api.programs import load
+from ..errors import PumiceError
+from ..export.nir.layers import why_not
+from ..export.nir.package import require_nir
+from ..program import digest
+from ..train.data.base import TaskDataModule
+from ..train.settings import SystemSettings, TrainingSettings, read_section
+from ..train.weights import read_weights
+from .build import apply_system, build_data, build_model, load_model
+from .folder import RunFolder
+
+FILE = "nir/network.nir"
+
+
+@dataclass(frozen=True)
+class NirSettings:
+    """Section ``nir``.
+
+    Attributes:
+        dt: seconds of a step in the file.
+        samples: test samples of the vectors, from the first.
+    """
+
+    dt: float = 1e-4
+    samples: int = 4
+
+    def __post_init__(self) -> None:
+        if not 0 < self.dt <= 1:
+            raise PumiceError(f"nir.dt={self.dt} has to be above 0 and up to 1 second; snnTorch reads 1e-4")
+        if self.samples < 1:
+            raise PumiceError(f"nir.samples={self.samples} has to be at least 1")
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse bad settings before anything is written.
+
+    Raises:
+        PumiceError: naming the setting, or the extra that is missing.
+    """
+    read_section(NirSettings, config, "nir")
+    require_nir()
+
+
+def unavailable(config: Mapping[str, Any]) -> str | None:
+    """Why NIR does not hold the configured model."""
+    return why_not(build_model(config, _data(config), initial=False))
+
+
+def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Write both files and return their figures.
+
+    Raises:
+        PumiceError: weights or program cannot be read, or the folder not be written to.
+        ParityError: what is read back is not what the model holds.
+    """
+    settings = read_section(NirSettings, config, "nir")
+    apply_system(read_section(SystemSettings, config, "system"))
+    data = _data(config)
+    model = load_model(config, data, read_weights(folder.path / "weights.safetensors"))
+    held = folder.path / "program.npz"
+    program = load(held) if held.exists() else None
+    samples = [values for values, _ in data.program_samples("test", settings.samples)]
+    target = folder.path / FILE
+    figures = export_nir(model, target, samples, program=program, dt=settings.dt)
+    codes = "no program: without integer codes" if program is None else "with the integer codes of program.npz"
+    console = Console()
+    console.print(f"written and read back: {target}, float weights, {codes}", soft_wrap=True)
+    console.print(
+        f"beside it {len(samples)} test samples: {figures['spikes']:,} spikes, in {figures['neuron_steps']:,} steps",
+        soft_wrap=True,
+    )
+    return {"program": program and digest(program), "samples": len(samples), "dt": settings.dt, **figures}
+
+
+def _data(config: Mapping[str, Any]) -> TaskDataModule:
+    training = read_section(TrainingSettings, config, "training")
+    return build_data(config, training, read_section(SystemSettings, config, "system"))
