@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,19 +98,19 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         )
     todo = {name: bench.changed(place.changes(bits, bench.config)) for name, (place, bits) in points.items()}
     kept = folder.path / DONE
-    done = _kept(kept, {BASE: bench.base, **todo})
+    done = _kept(kept, {BASE, *todo})
     if BASE not in done:
-        done[BASE] = {"settings": bench.base, "figures": bench.measure(bench.base).figures()}
+        done[BASE] = bench.measure(bench.base).figures()
         write_json(kept, done)
     shown = read_section(LoggingSettings, config, "logging").progress and console.is_terminal
     with Progress(console=console, transient=True, disable=not shown) as progress:
         task = progress.add_task("widths lowered alone", total=len(todo), completed=len(done) - 1)
         left = {name: entry for name, entry in todo.items() if name not in done}
         for name, measured in measure_all(config, folder.path, settings.looked, bench, left):
-            done[name] = {"settings": todo[name], "figures": measured.figures()}
+            done[name] = measured.figures()
             write_json(kept, done)
             progress.advance(task)
-    result = _result(bench, points, {name: entry["figures"] for name, entry in done.items()})
+    result = _result(bench, points, done)
     write_json(folder.path / RESULT, result)
     _print(result, config["task"]["name"], console)
     refused = sum(entry["refused"] is not None for entry in result["entries"])
@@ -123,8 +123,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _kept(source: Path, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What an interrupted run has measured of these settings.
+def _kept(source: Path, names: Collection[str]) -> dict[str, Any]:
+    """The figures that an interrupted run has measured, by name; the record of the stage holds them to its settings.
 
     Raises:
         PumiceError: the file is damaged.
@@ -133,13 +133,12 @@ def _kept(source: Path, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         return {}
     found = read_json(source)
     try:
-        return {
-            name: {"settings": entry["settings"], "figures": Measured.read(entry["figures"]).figures()}
-            for name, entry in found.items()
-            if settings[name] == entry["settings"]
-        }
+        kept = {name: Measured.read(figures).figures() for name, figures in found.items()}
+        if not kept.keys() <= set(names):
+            raise LookupError("it names widths that are not looked at")
     except (AttributeError, LookupError, TypeError) as error:
         raise PumiceError(f"{source} is damaged; do the stage anew with redo=[sensitivity]") from error
+    return kept
 
 
 def _result(bench: Bench, points: Mapping[str, tuple[Place, int]], done: Mapping[str, Any]) -> dict[str, Any]:

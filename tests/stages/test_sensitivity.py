@@ -161,8 +161,7 @@ def test_damaged_work_is_refused(looked, tmp_path, capsys):
     shutil.copytree(looked, folder)
     (folder / "sensitivity.json").unlink()
     base = read_json(looked / sensitivity.DONE)["base"]
-    strange = {"base": {**base, "figures": {**base["figures"], "kl": "a lot"}}}
-    for damage in (strange, {"base": 3}, [1], {"of nothing": {"settings": {}, "figures": {}}}):
+    for damage in ({"base": {**base, "kl": "a lot"}}, {"base": 3}, [1], {"of nothing": base}, {"base": {"size": 1}}):
         write_json(folder / sensitivity.DONE, damage)
         assert call("sensitivity", f"run_dir={folder}") == 2
         assert "is damaged; do the stage anew with redo=[sensitivity]" in capsys.readouterr().err
@@ -219,3 +218,17 @@ def test_processes_share_the_work(trained, found, tmp_path):
     shutil.copytree(trained, folder)
     assert call("sensitivity", f"run_dir={folder}", *WORDS, "system.jobs=2") == 0
     assert read_json(folder / "sensitivity.json") == found
+
+
+@pytest.mark.slow
+def test_networks_of_neurons_have_their_widths_looked_at(small_ecg_run, tmp_path):
+    folder = tmp_path / "run"
+    words = [*small_ecg_run, "training.epochs=1", "quantize.max_dead_zone=1", f"run_dir={folder}"]
+    assert call("train", *words) == 0
+    few = ["sensitivity.weights=[4]", "sensitivity.constants=[12]", "sensitivity.activations=[8]", "system.jobs=1"]
+    assert call("sensitivity", *words, *few, "sensitivity.states=[12]", "sensitivity.samples=20") == 0
+    found = read_json(folder / "sensitivity.json")
+    places = {entry["place"] for entry in found["entries"]}
+    assert {"cells.0.synapses", "cells.0.potential", "cells.0.adaptation", "readout.decoder"} <= places
+    saved = {entry["place"]: entry["saved_parameter_bits"] for entry in found["entries"] if entry["refused"] is None}
+    assert saved["readout.decoder"] >= 8 * 8 * 6  # of 8 neurons and 6 classes, 8 bits less each; biases besides
