@@ -21,7 +21,7 @@ from ..version import __version__
 from .checkpoint import without_checkpoint
 from .help import overview, verb_header, verb_help
 from .known import did_you_mean, keys, nearest, options
-from .overrides import multirun_arguments, open_mappings, with_recipe, with_saved_overrides
+from .overrides import multirun_arguments, open_mappings, with_recipe, with_saved_overrides, with_shorter_warmup
 from .replay import quoted
 from .typed import for_hydra, with_home
 from .verbs import VERBS, Verb, find_verb
@@ -107,7 +107,8 @@ def _dispatch(arguments: list[str]) -> None:
     rest = multirun_arguments(for_hydra(rest)) if multirun else for_hydra(with_saved_overrides(rest))
     with tempfile.TemporaryDirectory() as elsewhere:  # Hydra writes a file about each multirun
         aside = [f"hydra.sweep.dir={quoted(elsewhere)}"] if dry and multirun else []
-        _call_hydra(verb, [*open_mappings(with_recipe(rest)), *aside])
+        given = with_shorter_warmup(with_recipe(rest)) if verb.config_name == "config" else rest
+        _call_hydra(verb, [*open_mappings(given), *aside])
 
 
 def _nobody_reads() -> bool:

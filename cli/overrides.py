@@ -11,6 +11,7 @@ import yaml
 from ..api.presets import preset, preset_names
 from ..errors import PumiceError
 from ..files import atomic_path, check_inside, read_text
+from .known import defaults
 from .replay import OF_ONE_COMMAND, as_values, check_replayed, quoted
 
 SAVED_NAME = "overrides.yaml"
@@ -93,6 +94,20 @@ def with_recipe(arguments: list[str]) -> list[str]:
         return arguments
     recipe = preset("model", chosen["model"]).get("recipe")
     return arguments if recipe is None else [*arguments, f"training={recipe}"]
+
+
+def with_shorter_warmup(arguments: list[str]) -> list[str]:
+    """Where fewer epochs are asked for than the recipe warms up for, warm up for the same share of them."""
+    _, overrides = split_arguments(arguments)
+    chosen = {key_of(item): item.partition("=")[2] for item in overrides}
+    recipe, epochs = chosen.get("training", defaults()["training"]), chosen.get("training.epochs", "")
+    if "training.warmup_epochs" in chosen or not epochs.isdigit() or recipe not in preset_names("training"):
+        return arguments
+    settings = preset("training", recipe)
+    warmup, planned = settings.get("warmup_epochs", 0), settings.get("epochs", 0)
+    if not planned or warmup <= int(epochs):
+        return arguments
+    return [*arguments, f"training.warmup_epochs={warmup * int(epochs) / planned:g}"]
 
 
 def multirun_arguments(arguments: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ...errors import PumiceError
 from ...files import write_json
 from . import figures
 from .collect import collect
@@ -16,6 +17,8 @@ from .write import write_csv, write_page
 
 COLUMNS = (
     "run",
+    "task",
+    "widths",
     "accuracy",
     "low",
     "high",
@@ -44,9 +47,13 @@ def write_comparison(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]
     """Write comparison.html, comparison.json and comparison.csv of the runs in ``folders``; returns a row each.
 
     Raises:
-        PumiceError: a folder holds no run, or the files cannot be written.
+        PumiceError: a folder holds no run, runs are of different tasks, or the files cannot be written.
     """
     rows = [compared_run(folder) for folder in folders]
+    tasks = {row["task"]: row["run"] for row in rows if row["task"] is not None}
+    if len(tasks) > 1:
+        told = ", ".join(f"{run} of {task}" for task, run in tasks.items())
+        raise PumiceError(f"runs of different tasks cannot be compared ({told}); name those of one task")
     for row, short in zip(rows, short_names([row["run"] for row in rows]), strict=True):
         row["short"] = short
     write_json(out / "comparison.json", rows)
@@ -69,9 +76,11 @@ def compared_run(folder: Path) -> dict[str, Any]:
 
 def _compared(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     by_model = {row["model"]: row for row in data["accuracy"]}
-    integer, operations = by_model["integer"], data["operations"]
+    integer, operations, settings = by_model["integer"], data["operations"], data["provenance"]["settings"]
     return {
         "run": str(folder),
+        "task": (settings.get("task") or {}).get("name"),
+        "widths": (settings.get("quantize") or {}).get("name"),
         "clocked": data["clocked"],
         **{key: integer.get(key) for key in ("accuracy", "low", "high", "samples", "lost", "won")},
         "float": by_model["float"]["accuracy"],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pumice.cli.main import main
-from pumice.cli.overrides import with_recipe
+from pumice.cli.overrides import with_recipe, with_shorter_warmup
 
 
 @pytest.fixture
@@ -295,3 +295,18 @@ def test_interruption_says_how_to_go_on(small_run, tmp_path):
 )
 def test_a_model_may_name_its_recipe(given, added):
     assert with_recipe(given) == [*given, *added]
+
+
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        (["training.epochs=1"], ["training.warmup_epochs=0.1"]),  # 3 of 30 epochs in the recipe
+        (["training.epochs=3"], []),
+        (["training.epochs=1", "training.warmup_epochs=0.5"], []),
+        (["training.epochs=1,2", "-m"], []),
+        (["training=s5-smnist", "training.epochs=0"], ["training.warmup_epochs=0"]),
+        (["training=flying", "training.epochs=1"], []),
+    ],
+)
+def test_few_epochs_warm_up_for_the_same_share_of_them(given, added):
+    assert with_shorter_warmup(given) == [*given, *added]

@@ -279,6 +279,14 @@ def test_a_comparison_names_runs_by_what_differs(finished, tmp_path, capsys):
     assert call("report", str(finished), str(tmp_path)) == 2
     assert "holds no finished stage" in capsys.readouterr().err
     assert call("report", str(finished), str(other), "colour=red") == 2
+    assert [(row["task"], row["widths"]) for row in rows] == [("spoken-digits", "w8a8")] * 2
+    for stage in (other / "stages").glob("*.json"):
+        stage.write_text(stage.read_text().replace('"name": "spoken-digits"', '"name": "shd"'))
+    capsys.readouterr()
+    assert call("report", str(finished), str(other), f"out={tmp_path / 'unlike'}") == 2
+    told = f"({finished} of spoken-digits, {other} of shd)"
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "unlike").exists()
     assert call("report", str(finished), str(tmp_path / "nothing")) == 2
 
 
