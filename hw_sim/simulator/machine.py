@@ -88,9 +88,11 @@ def check(a64, tokens, dense, times, n):
         if duration < 0 or duration > a64[H_MAX_DURATION] or events + k >= a64[H_MAX_EVENTS]:
             return TOO_LONG, k
         if a64[H_DENSE] == 1:
-            for c in range(k * a64[H_CHANNELS], (k + 1) * a64[H_CHANNELS]):
-                if not np.isfinite(dense[c]):
-                    return NOT_FINITE, k
+            size, wrong = a64[H_CHANNELS], 0
+            for c in range(k * size, (k + 1) * size):
+                wrong += not np.isfinite(dense[c])
+            if wrong:
+                return NOT_FINITE, k
         elif tokens[k] < 0 or tokens[k] >= a64[H_VOCAB]:
             return OUTSIDE, k
     return FINE, 0
@@ -102,11 +104,11 @@ def _encode(a64, tokens, dense, k, place):
     if a64[H_DENSE] == 0:
         a64[place] = tokens[k]
         return 0
-    clipped = 0
+    clipped, size, start = 0, a64[H_CHANNELS], k * a64[H_CHANNELS]
     scale = 2.0 ** a64[H_FRAC]
     low, high = np.float64(a64[H_LOW]), np.float64(a64[H_HIGH])
-    for c in range(a64[H_CHANNELS]):
-        code = np.ceil(np.floor(dense[k * a64[H_CHANNELS] + c] * (2 * scale)) / 2)  # see round_half_up_real
+    for c in range(size):
+        code = np.ceil(np.floor(dense[start + c] * (2 * scale)) / 2)  # see round_half_up_real
         stored = min(max(code, low), high)
         clipped += stored != code
         a64[place + c] = np.int64(stored)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +15,9 @@ from .arenas import Plan
 from .plan.make import make_plan
 from .plan.planner import BLOCK
 from .simulator import Simulator
+
+CHUNK = 1 << 16
+"""Events that are brought into the machine's types at a time where nothing is kept of each."""
 
 
 def run(
@@ -35,7 +37,7 @@ def run(
         ProgramError: as ``reference.run``.
     """
     by_block = trace or program.series is not None
-    return _run(program, samples, trace, threads, BLOCK if by_block else sys.maxsize, empty_steps)
+    return _run(program, samples, trace, threads, BLOCK if by_block else CHUNK, empty_steps)
 
 
 def run_stepwise(

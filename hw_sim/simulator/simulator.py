@@ -124,7 +124,7 @@ class Simulator:
         tokens, times, dense, rows = self._chunk(values, times_us)
         out = np.zeros((len(times), self._classes + 1), dtype=np.int64)
         self._feed(tokens, times, dense, STEP, out)
-        out = out if len(rows) == len(out) else out[rows]
+        out = out[rows] if 0 < len(rows) < len(out) else out
         return out[:, :-1], out[:, -1] == 1
 
     def read(self) -> np.ndarray:
@@ -250,19 +250,25 @@ class Simulator:
         return flat.reshape(rows, place.channels).astype(np.int64)
 
     def _chunk(self, values: np.ndarray, times_us: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Tokens and times (n,), dense values (n size,) or (0,), and the row of each event given."""
-        values, times = check_shapes(self.program, (values, times_us))
-        rows = np.arange(len(times))
+        """Tokens and times (n,), dense values (n size,) or (0,), and of clocked programs the row of each event given.
+
+        Arrays that are what the machine takes stay where they are: a copy of dense values costs as much as a layer.
+        """
+        kind, times = np.float64 if self._dense else np.int64, times_us
+        if not (_is_plain(values, kind) and _is_plain(times, np.int64) and values.shape == self._wanted(times)):
+            values, times = check_shapes(self.program, (values, times_us))
+        rows = np.zeros(0, dtype=np.int64)
         if self.program.step_us is not None:
             last = int(self._a64[H_LAST]) if self.events else None
             values, times, rows = whole_steps(values, times, self.program.step_us, self._empty_steps, last)
         times = np.require(times, np.int64, ["C", "A"])  # the machine is told addresses alone
-        values = np.require(values, np.float64 if self._dense else np.int64, ["C", "A"])
-        return (
-            (self._token[:0], times, values.reshape(-1), rows)
-            if self._dense
-            else (values, times, self._values[:0], rows)
-        )
+        values = np.require(values, kind, ["C", "A"])
+        if self._dense:
+            return self._token[:0], times, values.reshape(-1), rows
+        return values, times, self._values[:0], rows
+
+    def _wanted(self, times: np.ndarray) -> tuple[int, ...] | None:
+        return (times.size, *self.program.value_input.event_shape) if times.ndim == 1 else None
 
     def _refusal(self, fault: int, event: int, times: np.ndarray) -> ProgramError:
         last = int(times[event - 1]) if event else int(self._a64[H_LAST])
@@ -276,6 +282,10 @@ class Simulator:
             f"event {event} at {time_us} us exceeds what 64-bit sums hold, {self.program.max_events} events and "
             f"{self.program.max_duration_us} us; reset the simulator, or use a windowed or forgetting read-out"
         )
+
+
+def _is_plain(array: Any, kind: type) -> bool:
+    return type(array) is np.ndarray and array.dtype == kind
 
 
 def _whole(number: Any) -> int:

@@ -1,6 +1,6 @@
 """Kernels of spiking neurons and leaky integrators, as those of ``plain.py``: a step of one vector of neurons.
 
-States are int32, their arithmetic is int64 where it says nothing else.
+States are int32.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..compiled import kernel
-from ..vectors import LANES, choose, load, maximum, minimum, splat, squeeze, tally
+from ..vectors import LANES, cast, choose, load, maximum, minimum, splat, squeeze, tally
 from .plain import clear
 from .rows import add_long_rows, add_rows, add_scaled_rows
 
@@ -42,14 +42,13 @@ def product(x, u, inputs, spikes, matrix, w, size, group, places, p, accs, a):
 
 
 @kernel
-def lif(current, u, alpha, rise, threshold, shifts, least, most, clipped, like):
-    """One step of LIF neurons: ``u`` and the spikes of this step, and what was clipped.
+def lif(drive, u, alpha, rise, threshold, half, right, least, most, clipped, like, long):
+    """One step of LIF neurons, in the type of ``like``: ``u`` and the spikes of this step, and what was clipped.
 
-    ``shifts``: left of alpha u and of rise I, half and right of their sum.
+    ``half`` and ``right`` are the shift's of alpha u + rise I, which is summed in int64, the type of ``long``.
     """
-    decayed, driven, half, right = shifts
-    total = ((alpha * u) << splat(decayed, like)) + ((rise * current) << splat(driven, like))
-    v = (total + splat(half, like)) >> splat(right, like)
+    total = cast(alpha, long) * cast(u, long) + cast(rise, long) * cast(drive, long)
+    v = cast((total + half) >> right, like)
     s = minimum(maximum(v, least), most)
     clipped = clipped + tally(s != v, LANES, like)
     fired = s > threshold
@@ -58,15 +57,14 @@ def lif(current, u, alpha, rise, threshold, shifts, least, most, clipped, like):
 
 
 @kernel
-def adapted(w, u, z, beta, coupling, jump, shifts, least, most, clipped, like):
-    """One step of the adaptation, and what was clipped, with the ``u`` and spikes ``z`` that it sees.
+def adapted(w, u, z, beta, coupling, jump, half, right, least, most, clipped, like, long):
+    """One step of the adaptation, and what was clipped, with the ``u`` and spikes ``z`` that it sees; types as ``lif``.
 
-    ``shifts``: left of beta w, coupling u and jump z, then half and right.
+    ``half`` and ``right`` are the shift's of beta w + coupling u + jump z.
     """
-    kept, coupled, jumped, half, right = shifts
-    total = ((beta * w) << splat(kept, like)) + ((coupling * u) << splat(coupled, like))
-    total = total + ((jump * z) << splat(jumped, like))
-    v = (total + splat(half, like)) >> splat(right, like)
+    nothing = splat(0, like)
+    total = cast(beta, long) * cast(w, long) + cast(coupling, long) * cast(u, long)
+    v = cast((total + cast(choose(z > nothing, jump, nothing), long) + half) >> right, like)
     s = minimum(maximum(v, least), most)
     return s, clipped + tally(s != v, LANES, like)
 

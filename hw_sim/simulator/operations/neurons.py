@@ -1,7 +1,7 @@
 """Operations of neurons and leaky integrators.
 
-x holds inputs and spikes, y weights, z the sums of weights. States and what multiplies them are in a32, their
-arithmetic is int64. Rows of S entries are those of H neurons and zeros up to whole vectors.
+x holds inputs and spikes, y weights, z the sums of weights and, of neurons, what multiplies states. States are in a32;
+their products are int64. Rows of S entries are those of H neurons and zeros up to whole vectors.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..kernels import neurons as tier
 from ..kernels.plain import copy
 from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, IS_LIF, IS_SE, LOW, OUT, OUT_CHANNELS, SATURATIONS
-from ..vectors import LANES, cast, load, maximum, minimum, splat, store, tally, total
+from ..vectors import LANES, load, maximum, minimum, splat, store, tally, total
 from .calls import fields, opened, operation
 
 
@@ -17,54 +17,42 @@ from .calls import fields, opened, operation
 def neurons(at, x, y, z, a32, a64):
     """S, places (scratch), whether the input is spikes, group, W (F, S), its shift, sum (scratch); whether recurrent, V
     (H, S), its shift, sum (scratch); start of the current's sum, right; kind; z, u, lowest and highest u, alpha, rise,
-    threshold, shifts; w, lowest and highest w, beta, coupling, jump, shifts; state trace or -1.
+    threshold, left shifts of I and of w, half and right of u; w, lowest and highest w, beta, coupling, jump, half and
+    right of w; state trace or -1.
     """
     record, values, weights, accs, a32, a64 = opened(at, x, y, z, a32, a64)
     size, places, spikes, group, feed, shift, driven, recurrent, matrix, back_shift, back = fields(record, BODY, 11)
     start, right, kind = fields(record, BODY + 11, 3)
-    z_at, u_at, low, high, alpha, rise, threshold, shifts = fields(record, BODY + 14, 8)
-    w_at, w_low, w_high, beta, coupling, jump, w_shifts, trace = fields(record, BODY + 22, 8)
+    z_at, u_at, low, high, alpha, rise, threshold, own_left, w_left, u_half, u_right = fields(record, BODY + 14, 11)
+    w_at, w_low, w_high, beta, coupling, jump, w_half, w_right, trace = fields(record, BODY + 25, 9)
     inputs, own = record[IN_CHANNELS], record[OUT_CHANNELS]
-    least, most, w_least, w_most = splat(low, a64), splat(high, a64), splat(w_low, a64), splat(w_high, a64)
-    of_u, of_w = fields(a64, shifts, 6), fields(a64, w_shifts, 5)
-    clipped = splat(0, a64)
+    least, most, w_least, w_most = splat(low, accs), splat(high, accs), splat(w_low, accs), splat(w_high, accs)
+    up, w_up, added, down = splat(own_left, accs), splat(w_left, accs), splat(u_half, a64), splat(u_right, a64)
+    w_added, w_down = splat(w_half, a64), splat(w_right, a64)
+    clipped = splat(0, accs)
     for t in range(a64[record[IN_ROWS]]):
         source, out = record[IN] + t * inputs, record[OUT] + t * own
         tier.product(values, source, inputs, spikes, weights, feed, size, group, a32, places, accs, driven)
         if recurrent == 1:
             tier.product(values, z_at, own, 1, weights, matrix, size, group, a32, places, accs, back)
         for i in range(0, size, LANES):
-            summed = (load(accs, driven + i, accs) << load(accs, shift + i, accs)) + load(accs, start + i, accs)
+            drive = (load(accs, driven + i, accs) << load(accs, shift + i, accs)) + load(accs, start + i, accs)
             if recurrent == 1:
-                summed = summed + (load(accs, back + i, accs) << load(accs, back_shift + i, accs))
-            current = cast(summed >> load(accs, right + i, accs), a64)
-            u, firing = load(a32, u_at + i, a64), load(a64, threshold + i, a64)
-            by, onto = load(a32, alpha + i, a64), load(a32, rise + i, a64)
-            if kind == IS_LIF:
-                u, fired, clipped = tier.lif(
-                    current, u, by, onto, firing, (of_u[0], of_u[1], of_u[2], of_u[3]), least, most, clipped, a64
-                )
-            else:
-                w, seen_u, seen_z = load(a32, w_at + i, a64), u, load(values, z_at + i, a64)
-                drive = (current << splat(of_u[0], a64)) - (w << splat(of_u[1], a64))
-                drive = cast(cast(drive, accs), a64)  # which fits, and multiplies faster for being known to
-                u, fired, clipped = tier.lif(
-                    drive, u, by, onto, firing, (of_u[2], of_u[3], of_u[4], of_u[5]), least, most, clipped, a64
-                )
+                drive = drive + (load(accs, back + i, accs) << load(accs, back_shift + i, accs))
+            drive = drive >> load(accs, right + i, accs)
+            u, by, onto = load(a32, u_at + i, accs), load(accs, alpha + i, accs), load(accs, rise + i, accs)
+            w, seen_u, seen_z = splat(0, accs), u, splat(0, accs)
+            if kind != IS_LIF:
+                w, seen_z = load(a32, w_at + i, accs), load(values, z_at + i, accs)
+                drive = (drive << up) - (w << w_up)
+            firing = load(accs, threshold + i, accs)
+            u, fired, clipped = tier.lif(drive, u, by, onto, firing, added, down, least, most, clipped, accs, a64)
+            if kind != IS_LIF:
                 if kind == IS_SE:
                     seen_u, seen_z = u, fired
+                by, onto, jumps = load(accs, beta + i, accs), load(accs, coupling + i, accs), load(accs, jump + i, accs)
                 w, clipped = tier.adapted(
-                    w,
-                    cast(cast(seen_u, a32), a64),
-                    cast(cast(seen_z, a32), a64),
-                    load(a32, beta + i, a64),
-                    load(a32, coupling + i, a64),
-                    load(a32, jump + i, a64),
-                    of_w,
-                    w_least,
-                    w_most,
-                    clipped,
-                    a64,
+                    w, seen_u, seen_z, by, onto, jumps, w_added, w_down, w_least, w_most, clipped, accs, a64
                 )
                 store(a32, w_at + i, w, LANES)
             store(a32, u_at + i, u, LANES)

@@ -3,18 +3,17 @@
 Matrices are laid out by input, one row of S weights each, so that a spike adds a row. Rows are padded to whole
 registers with neurons that never spike.
 
-An operation is narrow, int16 values and int32 sums of weights, where formats and bounds allow it, else wide, int64. The
-states are int32 and their arithmetic is int64 in both.
+An operation is narrow, int16 values and int32 sums and states, where formats and bounds allow it, else wide, int64. The
+products of states are int64 in both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import SupportsInt
 
 import numpy as np
 
-from ....program.bounds import I32_LIMIT, dot_bound
+from ....program.bounds import I32_LIMIT, dot_bound, largest
 from ....program.nodes import LIF, SPIKES, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Node
 from .. import opcodes as o
 from ..arenas import A8, A16, A64, Arena, fits_16
@@ -26,11 +25,22 @@ from .planner import NodePlanner, Planner, arena_for, left_shift, rounding
 def plan_neurons(planner: Planner, node: LIF | AdaptiveLIF) -> None:
     """One record for a layer, adaptive or not."""
     bounds = node.bounds()
-    wide = _is_wide(node, max(bounds["the current"], bounds["the drive"]), node.input_width, node.recurrent_width)
+    own, adapted, adaptation = 0, 0, [0] * 8
+    decayed, driven, right = node.potential_shifts
+    constants = [left_shifted(node.alpha, decayed), left_shifted(node.rise, driven), node.threshold]
+    after = [bounds["the potential"] >> right]
+    if isinstance(node, AdaptiveLIF):
+        own, adapted = node.drive_shifts
+        lefts, w_right = node.adaptation_shifts[:-1], node.adaptation_shifts[-1]
+        changes = zip((node.beta, node.coupling, node.jump), lefts, strict=True)
+        constants += [left_shifted(codes, left) for codes, left in changes]
+        after.append(bounds["the adaptation"] >> w_right)
+    needed = max(bounds["the current"], bounds["the drive"], *after, *(largest(codes) for codes in constants))
+    wide = _is_wide(node, needed, node.input_width, node.recurrent_width)
     values, accs, a32, size = planner.values(wide), planner.accs(wide), planner.a32, padded(node.neurons)
     arena, widths = arena_for(wide), (node.input_width, node.recurrent_width)
     weights, source = weights_in(wide, *widths), planner.edge(node.inputs[0], arena)
-    left, half, right = rounding(node.current_shift, wide)
+    left, half, down = rounding(node.current_shift, wide)
     start = np.left_shift(node.bias.astype(np.int64), left) + half
     body: list[SupportsInt]
     body = [size, a32.reserve(max(source.channels, node.neurons) + LANES), node.format == SPIKES, group(wide, *widths)]
@@ -38,28 +48,31 @@ def plan_neurons(planner: Planner, node: LIF | AdaptiveLIF) -> None:
     body += [put_padded(accs, left_shift(node.input_shift + left, wide), size), accs.reserve(size)]
     body += [node.is_recurrent, by_input(planner, weights, node.recurrent, size)]
     body += [put_padded(accs, left_shift(node.recurrent_shift + left, wide), size), accs.reserve(size)]
-    body += [put_padded(accs, part, size) for part in (start, right)]
+    body += [put_padded(accs, part, size) for part in (start, down)]
 
     z, u = planner.reserve_state(values, size), planner.reserve_state(a32, size)
-    kind, states, shifts, adaptation = o.IS_LIF, [u], [*node.potential_shifts], [0] * 7
+    kind, states = o.IS_LIF, [u]
+    alpha, rise, threshold, *rest = (put_padded(accs, codes, size) for codes in constants)
     if isinstance(node, AdaptiveLIF):
-        kind, shifts = o.IS_SE if node.order == "se" else o.IS_EF, [*node.drive_shifts, *shifts]
+        kind = o.IS_SE if node.order == "se" else o.IS_EF
         states.append(planner.reserve_state(a32, size))
-        adaptation = [states[1], node.adaptation.min, node.adaptation.max, put_padded(a32, node.beta, size)]
-        adaptation += [put_padded(a32, node.coupling, size), put_padded(a32, node.jump, size)]
-        adaptation.append(_put_state_shifts(planner, node.adaptation_shifts))
-    body += [kind, z, u, node.potential.min, node.potential.max, put_padded(a32, node.alpha, size)]
-    body += [put_padded(a32, node.rise, size), put_padded(planner.a64, node.threshold, size)]
+        adaptation = [states[1], node.adaptation.min, node.adaptation.max, *rest, 1 << w_right >> 1, w_right]
     out = planner.place(node, arena)
-    body += [_put_state_shifts(planner, shifts), *adaptation, planner.trace_states(node)]
+    body += [kind, z, u, node.potential.min, node.potential.max, alpha, rise, threshold]
+    body += [
+        *(int(left_shift(shift, wide)) for shift in (own, adapted)),
+        1 << right >> 1,
+        right,
+        *adaptation,
+        planner.trace_states(node),
+    ]
     planner.emit(o.NEURONS, node, wide, source, out, body, arenas=(arena, weights, accs.number))
     planner.name_states(node, a32, node.neurons, *states)
 
 
-def _put_state_shifts(planner: Planner, shifts: Sequence[int]) -> int:
-    """Left shifts, then half and right of the shift to the right that comes last."""
-    *lefts, right = shifts
-    return planner.a64.put(np.array([*(min(left, 62) for left in lefts), 1 << right >> 1, right]))
+def left_shifted(codes: np.ndarray, left: int) -> np.ndarray:
+    """Codes that are multiplied, shifted as their products were to be; what is not 0 stays within 52 bits."""
+    return np.left_shift(codes.astype(np.int64), np.where(codes == 0, 0, left))
 
 
 def plan_driven(planner: Planner, node: DrivenLIF) -> None:
