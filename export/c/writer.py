@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import PumiceError
+from ...errors import BackendUnavailable
 from ...program import Program
 from ...program.nodes import QUERY, Node
 from . import loihi, neurons, ssm, stateless, windows
@@ -22,7 +22,7 @@ def write_blocks(program: Program, kept: Kept) -> dict[str, Block]:
     """The functions of all nodes, by name; inputs have none.
 
     Raises:
-        PumiceError: a node that has no form in C.
+        BackendUnavailable: a node that has no form in C.
     """
     blocks = {}
     for node in program:
@@ -32,7 +32,10 @@ def write_blocks(program: Program, kept: Kept) -> dict[str, Block]:
         for node in program:
             if not node.is_input and (program.rates[node.name] == QUERY) == behind:
                 if type(node) not in EMITTERS:
-                    raise PumiceError(f"node {node.name}: C has no form of nodes of type {type(node).__name__}")
+                    kind = type(node).__name__
+                    raise BackendUnavailable(
+                        f"node {node.name}: C has no form of nodes of type {kind}; run it elsewhere"
+                    )
                 blocks[node.name] = Block(kept, node)
                 EMITTERS[type(node)](blocks[node.name], node)
         kept.work.forget()

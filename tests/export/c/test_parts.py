@@ -6,16 +6,18 @@ import subprocess
 from dataclasses import replace
 
 import numpy as np
+import pumice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pumice.errors import BackendUnavailable, PumiceError
-from pumice.export.c import CBackend, Generated, compiler, find_compiler, sources
+from pumice.export.c import CBackend, Generated, compiler, find_compiler, sources, writer
 from pumice.export.c.memory import Field, WorkSpace, struct_bytes
 from pumice.export.c.names import comment, string
 from pumice.export.c.sums import pack, packed_bits
 from pumice.export.c.types import CType, literal
 from pumice.program import reference
+from pumice.program.nodes import LIF
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_sample
 
@@ -124,3 +126,14 @@ def test_a_machine_without_a_compiler_is_told_apart(monkeypatch, tmp_path):
     with pytest.raises(PumiceError, match="CC names /nowhere/cc -O1, which compiles no C"):
         find_compiler()
     compiler._works.cache_clear()
+
+
+def test_a_node_that_c_lacks_is_named_and_comparisons_go_on(monkeypatch):
+    program = random_network(1, cell="lif")
+    monkeypatch.delitem(writer.EMITTERS, LIF)
+    with pytest.raises(BackendUnavailable, match="node cells/0: C has no form of nodes of type LIF; run it elsewhere"):
+        sources(Generated(program))
+    samples = [random_sample(program, 0, 5)]
+    result = pumice.compare(program, samples, ["reference", "run", "c"])
+    assert set(result.skipped) == {"c"}
+    assert "cells/0" in result.skipped["c"]
