@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .api.export import export_nir as export_nir
     from .api.export import export_onnx as export_onnx
     from .api.models import build_model as build_model
+    from .api.models import import_nir as import_nir
     from .api.models import load_model as load_model
     from .api.predict import predict as predict
     from .api.programs import load as load
@@ -44,6 +45,7 @@ _WHERE = {
     "export_netx": "api.export",
     "export_nir": "api.export",
     "export_onnx": "api.export",
+    "import_nir": "api.models",
     "load": "api.programs",
     "load_data": "api.data",
     "load_model": "api.models",

@@ -8,9 +8,10 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import from_numpy, nn
 
 from ..errors import PumiceError
+from ..export.nir.imported import read_imported
 from ..models.initial import Shape
 from ..quantize.families import model_family
 from ..train.weights import Weights, read_weights
@@ -147,6 +148,26 @@ def load_model(path: str | Path) -> nn.Module:
         )
     data = load_data(task)
     return build_loaded(weights, settings, num_classes=data.num_classes, **data.model_inputs).eval()
+
+
+def import_nir(path: str | Path, *, reset: str | None = None, dt: float | None = None) -> nn.Module:
+    """The network in a NIR file as a float model of family adlif, in evaluation mode.
+
+    Args:
+        path: a chain of Affine, Linear, Flatten and LIF nodes, with or without recurrent products, an LI at the end or
+            none: the potentials of a network that ends in spikes are these spikes.
+        reset: what LIF neurons do at a spike, which NIR files do not record: "zero"; if not given, the same.
+        dt: seconds of a step, by which time constants become decays; 1e-4 if not given.
+
+    Raises:
+        PumiceError: a file that cannot be read, or that holds what Pumice cannot hold; names the node.
+    """
+    found = read_imported(path, reset, dt)
+    settings = dict(found.settings)
+    sizes = {name: settings.pop(name) for name in ("num_classes", "in_features")}
+    model = built({"family": "adlif", **settings}, sizes, seed=None)
+    model.load_state_dict({name: from_numpy(values) for name, values in found.state.items()})
+    return model.eval()
 
 
 def _whole(name: str, value: Any) -> int:

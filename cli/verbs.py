@@ -29,6 +29,7 @@ class Verb:
         folders: ``module:function`` that takes plain folders and settings in place of a configuration, or "".
         program: ``module:function`` that takes settings where one of them names a program file, or "".
         reads: whether its first argument is a file, which the target takes as its last argument.
+        own: ``module:function`` that makes settings of the file itself, given those that were typed, or "".
         settings: ``module:function`` that makes settings of a second file, that of another program, or "".
         sections: of the configuration, that its results depend on; its help shows them.
         common: further settings in the primary configuration that concern it.
@@ -44,6 +45,7 @@ class Verb:
     folders: str = ""
     program: str = ""
     reads: bool = False
+    own: str = ""
     settings: str = ""
     sections: tuple[str, ...] = ()
     common: tuple[str, ...] = ("run_dir", "redo")
@@ -68,6 +70,9 @@ class Verb:
         if not source or source.startswith("-") or (rest and "=" in source and not Path(source).exists()):
             raise PumiceError(f"'{self.name}' needs a file; usage: {self.help.splitlines()[0].partition(': ')[2]}")
         found: list[str] = []
+        if self.own:
+            typed = dict(item.lstrip("+~").split("=", 1) for item in rest if "=" in item)
+            found = [item for item in _imported(self.own)(Path(source), typed) if item.split("=", 1)[0] not in typed]
         if self.settings and rest and "=" not in rest[0] and not rest[0].startswith("-"):
             found = _imported(self.settings)(Path(rest[0]))
             rest = rest[1:]
@@ -304,6 +309,18 @@ VERBS: tuple[Verb, ...] = (
         "",
         config_name="",
         files="plain:import_net",
+    ),
+    Verb(
+        "import nir",
+        "a run folder of a NIR file: chains of LIF neurons, feed-forward or recurrent",
+        "usage: pumice import nir FILE.nir [nir.reset=zero] [nir.dt=1e-4] [settings]\n\n"
+        "FILE.nir: as nir.write wrote it, by snnTorch or others (docs/nir.md); it gives the settings of the model.\n"
+        f"{IMPORTED}",
+        "run:imported",
+        ("nir",),
+        reads=True,
+        own="..stages.foreign_settings:nir",
+        sections=("task", "model", "nir"),
     ),
     *(
         Verb(

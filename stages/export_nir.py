@@ -29,11 +29,13 @@ class NirSettings:
 
     Attributes:
         dt: seconds of a step in the file.
+        reset: of imported neurons; nothing of an export.
         samples: test samples of the vectors, from the first.
     """
 
     dt: float = 1e-4
     samples: int = 4
+    reset: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.dt <= 1:

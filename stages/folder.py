@@ -31,7 +31,12 @@ from .invariants import check_figures
 from .stage import Stage
 from .table import ASIDE
 
-SINCE: Mapping[str, Any] = {"model.activation": "gelu", "model.feedthrough": True, "model.residual": True}
+SINCE: Mapping[str, Any] = {
+    "model.activation": "gelu",
+    "model.feedthrough": True,
+    "model.residual": True,
+    "model.recurrent": True,
+}
 """Settings that some run folders do not know, with the values that do what was done without them."""
 
 

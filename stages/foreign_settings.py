@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ..errors import PumiceError
+from ..export.nir.imported import read_imported
 from ..files import read_text
 
 EVENT_SSM = {
@@ -55,6 +56,23 @@ def event_ssm(source: Path) -> list[str]:
         "model.name=event-ssm",
         *(f"model.{name}={literal(value)}" for name, value in found.items()),
     ]
+
+
+def nir(source: Path, given: Mapping[str, str]) -> list[str]:
+    """Overrides of section ``model`` for the network in a NIR file, read as ``given`` says (nir.dt, nir.reset).
+
+    Raises:
+        PumiceError: a file that cannot be read, or that holds what Pumice cannot hold; names the node.
+    """
+    try:
+        step = float(given["nir.dt"]) if "nir.dt" in given else None
+    except ValueError:
+        raise PumiceError(f"nir.dt={given['nir.dt']} are no seconds; snnTorch writes 1e-4") from None
+    reset = given.get("nir.reset", "null")
+    settings = read_imported(source, None if reset == "null" else reset, step).settings
+    held = {name: value for name, value in settings.items() if name not in ("num_classes", "in_features")}
+    held = {"dropout": 0.0} | {name: list(value) if isinstance(value, tuple) else value for name, value in held.items()}
+    return ["model=adlif/tiny", "model.name=nir", *(f"model.{name}={literal(value)}" for name, value in held.items())]
 
 
 def event_ssm_torch(source: Path) -> list[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor, from_numpy, nn
 
 from ..errors import PumiceError
+from ..export.nir.imported import read_imported
 from ..models.adlif.network import AdLIFNetwork
 from ..models.adlif.reference_weights import reference_state_dict as of_adlif
 from ..models.fit import fitted_state, load_fitted
@@ -26,6 +27,7 @@ from ..train.foreign import read_weights
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import save_weights
 from .build import apply_system, build_data, build_model
+from .export_nir import NirSettings
 from .folder import RunFolder, file_digest
 from .run import run_stages
 from .train import check as check_training
@@ -33,6 +35,16 @@ from .train import check as check_training
 STAGE = "train"
 OWN_WRAPPER = "model."
 """What the module that trains a model puts before its names, in checkpoints."""
+
+
+def _tensors(source: Path, config: Mapping[str, Any]) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    return read_weights(source), ()
+
+
+def _nir(source: Path, config: Mapping[str, Any]) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    settings = read_section(NirSettings, config, "nir")
+    found = read_imported(source, settings.reset, settings.dt)
+    return {name: from_numpy(values) for name, values in found.state.items()}, found.notes
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,14 @@ class Format:
         state: from a model of the right settings and the weights by their names to its state dict.
         paired: whether such weights were trained with the interval *after* an event (``task.pairing=next``).
         recurrences: whether the test set is evaluated by each recurrence of the model, where the data is there.
+        read: from the file and the configuration to the weights, and to sentences on how it was understood.
     """
 
     model: type[nn.Module]
     state: Callable[[Any, Mapping[str, Tensor]], dict[str, Tensor]]
     paired: bool = False
     recurrences: bool = False
+    read: Callable[[Path, Mapping[str, Any]], tuple[Mapping[str, Tensor], tuple[str, ...]]] = _tensors
 
 
 def own_state(model: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -69,6 +83,7 @@ FORMATS: dict[str, Format] = {
     "event-ssm": Format(S5Classifier, of_event_ssm, paired=True),
     "event-ssm-torch": Format(RealS5Classifier, of_event_ssm_torch, paired=True, recurrences=True),
     "se-adlif": Format(AdLIFNetwork, of_adlif),
+    "nir": Format(AdLIFNetwork, own_state, read=_nir),
 }
 
 
@@ -91,13 +106,16 @@ class ImportedWeights:
 
     def run(self, config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         """Write ``weights.safetensors`` and return the figures; none says that validation chose these weights."""
-        model = self._model(config)
-        imported = {"format": self.name, "file": self.source.name, "sha256": file_digest(self.source)}
+        model, notes = self._model(config)
+        imported: dict[str, Any] = {"format": self.name, "file": self.source.name, "sha256": file_digest(self.source)}
+        imported |= {"understood": list(notes)} if notes else {}
         info = {"format": 1, "task": dict(config["task"]), "model": dict(config["model"]), "versions": versions()}
         save_weights(folder.path / "weights.safetensors", model, {**info, "imported": imported})
         parameters = sum(parameter.numel() for parameter in model.parameters())
         console = Console()
         console.print(f"{parameters:,} parameters from {self.source}", soft_wrap=True, highlight=False)
+        for note in notes:
+            console.print(f"note: {note}", soft_wrap=True, highlight=False)
         if self.format.paired and config["task"].get("pairing", "next") != "next":
             console.print(
                 "note: such weights were trained with the interval after each event; task.pairing=next feeds them so",
@@ -109,15 +127,16 @@ class ImportedWeights:
             figures["recurrences"] = _accuracies(config, model, console)
         return figures
 
-    def _model(self, config: Mapping[str, Any]) -> nn.Module:
+    def _model(self, config: Mapping[str, Any]) -> tuple[nn.Module, tuple[str, ...]]:
         model = build_model(config, _data(config), initial=False)
         if not isinstance(model, self.format.model):
             raise PumiceError(
                 f"weights of {self.name} do not belong to a model of family {config['model'].get('family')}; choose "
                 "another by model=..."
             )
-        load_fitted(model, self.format.state(model, read_weights(self.source)))
-        return model.eval()
+        given, notes = self.format.read(self.source, config)
+        load_fitted(model, self.format.state(model, given))
+        return model.eval(), notes
 
 
 def _data(config: Mapping[str, Any]) -> TaskDataModule:

@@ -103,7 +103,7 @@ def _cell(name: str, cell: Any) -> Folded:
         cell.input.weight.numpy() * rise,
         cell.input.bias.numpy() * rise[:, 0],
         alpha,
-        cell.recurrent.numpy() * rise,
+        cell.recurrent.numpy() * rise if cell.recurrent.shape[1] else None,
         cell.spiking.threshold,
         _own(f"{name}.tau_u.p", cell.tau_u.p),
     )

@@ -97,8 +97,8 @@ def _flat(path: Path, graph: dict[str, Any], prefix: str) -> tuple[dict[str, Nod
             raise PumiceError(f"{path}: node {prefix}{name} does not say its type; write it anew")
         if kind == "NIRGraph":
             below, more = _flat(path, fields, f"{name}.")
-            nodes |= below
             edges = _dissolved(edges, name, below, more)
+            nodes |= below
         else:
             nodes[name] = Node(name, kind, fields)
     if not prefix:

@@ -58,6 +58,7 @@ class SpikingCell(Cell):
     Args:
         in_features: F.
         hidden: H.
+        recurrent: whether there is a V; without it ``recurrent`` is (H, 0), and no parameter.
         tau_u: range of the membrane's time constants, in steps.
         tau_w: range of the adaptation's; cells without adaptation pass it over.
         q: strength of the adaptation; likewise.
@@ -73,6 +74,7 @@ class SpikingCell(Cell):
         in_features: int,
         hidden: int,
         *,
+        recurrent: bool = True,
         tau_u: tuple[float, float],
         tau_w: tuple[float, float],
         q: float,
@@ -82,8 +84,11 @@ class SpikingCell(Cell):
         super().__init__()
         self.in_features, self.hidden, self.spiking = in_features, hidden, spiking
         self.input = uniform_linear(in_features, hidden, generator)
-        self.recurrent = nn.Parameter(torch.zeros(hidden, hidden))
-        if generator is not None:
+        if recurrent:
+            self.recurrent: Tensor = nn.Parameter(torch.zeros(hidden, hidden))
+        else:
+            self.register_buffer("recurrent", torch.zeros(hidden, 0), persistent=False)
+        if recurrent and generator is not None:
             nn.init.orthogonal_(self.recurrent, generator=generator)
         self.tau_u = TimeConstant(hidden, tau_u, generator)
         self.register_load_state_dict_post_hook(_refuse_unstable)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import PumiceError
-from ..settings import check_choices, check_positive, known_settings
+from ..settings import check_choices, check_flags, check_positive, known_settings
 from .blocks import AGGREGATIONS
 
 CELLS = ("lif", "ef-adlif", "se-adlif", "lstm")
@@ -22,7 +22,8 @@ class AdLIFConfig:
         in_features: width of the input.
         cell: "se-adlif", "ef-adlif", "lif", or "lstm" as a baseline.
         layers: recurrent layers.
-        hidden: units of each.
+        hidden: units of each, or one number a layer.
+        recurrent: whether a layer's spikes reach its own neurons (V); of spiking cells alone.
         q: strength of the adaptation.
         tau_u: range of the membrane's time constants.
         tau_w: range of the adaptation's.
@@ -41,7 +42,8 @@ class AdLIFConfig:
     in_features: int
     cell: str = "se-adlif"
     layers: int = 1
-    hidden: int = 128
+    hidden: int | tuple[int, ...] = 128
+    recurrent: bool = True
     q: float = 120.0
     tau_u: tuple[float, float] = (5.0, 25.0)
     tau_w: tuple[float, float] = (60.0, 300.0)
@@ -53,7 +55,18 @@ class AdLIFConfig:
     aggregation: str = "softmax"
 
     def __post_init__(self) -> None:
-        check_positive(self, "num_classes", "in_features", "layers", "hidden")
+        check_positive(self, "num_classes", "in_features", "layers")
+        if isinstance(self.hidden, list | tuple):
+            object.__setattr__(self, "hidden", tuple(self.hidden))
+        check_flags(self, "recurrent")
+        if isinstance(self.hidden, tuple) and len(self.hidden) != self.layers:
+            given = list(self.hidden)
+            raise PumiceError(f"hidden={given} has {len(given)} numbers for layers={self.layers}; give one a layer")
+        for units in self.widths:
+            if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+                raise PumiceError(f"hidden={units} must be an integer of at least 1; change it")
+        if self.cell == "lstm" and not self.recurrent:
+            raise PumiceError("recurrent=false, but cell=lstm always is recurrent; choose a spiking cell")
         check_choices(self, {"cell": CELLS, "aggregation": AGGREGATIONS})
         for name in ("q", "threshold", "surrogate_scale", "surrogate_slope"):
             if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
@@ -67,6 +80,11 @@ class AdLIFConfig:
             if not 0 < bounds[0] <= bounds[1]:
                 raise PumiceError(f"{name}={bounds} must rise and lie above 0; change it")
             object.__setattr__(self, name, (float(bounds[0]), float(bounds[1])))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each layer."""
+        return self.hidden if isinstance(self.hidden, tuple) else (self.hidden,) * self.layers
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> AdLIFConfig:

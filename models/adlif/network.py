@@ -38,9 +38,11 @@ class AdLIFNetwork(nn.Module):
     def __init__(self, config: AdLIFConfig, generator: Generator | None) -> None:
         super().__init__()
         self.config = config
-        widths = [config.in_features, *[config.hidden] * config.layers]
-        self.cells = ModuleList(_cell(config, width, generator) for width in widths[:-1])
-        self.readout = LeakyIntegrator(config.hidden, config.num_classes, config.tau_out, generator)
+        inputs = (config.in_features, *config.widths)
+        self.cells = ModuleList(
+            _cell(config, width, hidden, generator) for width, hidden in zip(inputs, config.widths, strict=False)
+        )
+        self.readout = LeakyIntegrator(config.widths[-1], config.num_classes, config.tau_out, generator)
 
     def initial_state(self, batch: int) -> list[Any]:
         """The states of the layers and of the read-out before the first step."""
@@ -108,12 +110,13 @@ class AdLIFNetwork(nn.Module):
         return dropout(x, self.config.dropout, self.training)
 
 
-def _cell(config: AdLIFConfig, in_features: int, generator: Generator | None) -> Cell:
+def _cell(config: AdLIFConfig, in_features: int, hidden: int, generator: Generator | None) -> Cell:
     if config.cell == "lstm":
-        return LSTMCell(in_features, config.hidden, generator=generator)
+        return LSTMCell(in_features, hidden, generator=generator)
     return SPIKING_CELLS[config.cell](
         in_features,
-        config.hidden,
+        hidden,
+        recurrent=config.recurrent,
         tau_u=config.tau_u,
         tau_w=config.tau_w,
         q=config.q,

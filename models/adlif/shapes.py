@@ -11,16 +11,16 @@ from .config import AdLIFConfig
 def adlif_shapes(config: AdLIFConfig) -> Iterator[Shape]:
     """Names and shapes of ``AdLIFNetwork(config).state_dict()``, one after the other as they are asked for."""
     for layer in range(config.layers):
-        inputs = config.hidden if layer else config.in_features
-        yield from (_lstm if config.cell == "lstm" else _cell)(f"cells.{layer}.", inputs, config)
-    yield from linear_shapes("readout.linear", config.hidden, config.num_classes)
+        inputs = config.widths[layer - 1] if layer else config.in_features
+        yield from (_lstm if config.cell == "lstm" else _cell)(f"cells.{layer}.", inputs, config, config.widths[layer])
+    yield from linear_shapes("readout.linear", config.widths[-1], config.num_classes)
     yield from _time_constant("readout.tau", config.num_classes, config.tau_out)
 
 
-def _cell(name: str, inputs: int, config: AdLIFConfig) -> Iterator[Shape]:
-    hidden = config.hidden
+def _cell(name: str, inputs: int, config: AdLIFConfig, hidden: int) -> Iterator[Shape]:
     yield from linear_shapes(f"{name}input", inputs, hidden)
-    yield f"{name}recurrent", (hidden, hidden)
+    if config.recurrent:
+        yield f"{name}recurrent", (hidden, hidden)
     yield from _time_constant(f"{name}tau_u", hidden, config.tau_u)
     if config.cell != "lif":
         yield from _time_constant(f"{name}tau_w", hidden, config.tau_w)
@@ -28,10 +28,10 @@ def _cell(name: str, inputs: int, config: AdLIFConfig) -> Iterator[Shape]:
         yield f"{name}b", (hidden,)
 
 
-def _lstm(name: str, inputs: int, config: AdLIFConfig) -> Iterator[Shape]:
-    gates = 4 * config.hidden
+def _lstm(name: str, inputs: int, config: AdLIFConfig, hidden: int) -> Iterator[Shape]:
+    gates = 4 * hidden
     yield f"{name}lstm.weight_ih_l0", (gates, inputs)
-    yield f"{name}lstm.weight_hh_l0", (gates, config.hidden)
+    yield f"{name}lstm.weight_hh_l0", (gates, hidden)
     yield f"{name}lstm.bias_ih_l0", (gates,)
     yield f"{name}lstm.bias_hh_l0", (gates,)
 

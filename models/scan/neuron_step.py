@@ -18,7 +18,7 @@ class NeuronConstants(NamedTuple):
     """What a layer of H neurons computes with; every tensor may require a gradient.
 
     Attributes:
-        recurrent: V (H, H), from the column's neuron to the row's.
+        recurrent: V (H, H), from the column's neuron to the row's; (H, 0) without recurrence.
         alpha: (H,) decay of the membrane potential.
         beta: (H,) decay of the adaptation; unused with order "lif", as are the next two.
         coupling: (H,) (1 - beta) q a, from potential to adaptation.
@@ -75,7 +75,7 @@ def neuron_step(
     Returns:
         u^ (B, H) and the state after the step.
     """
-    current = drive + linear(state.z, constants.recurrent)
+    current = drive + linear(state.z, constants.recurrent) if constants.recurrent.shape[1] else drive
     return update(order, current, constants, state, lambda u_pre: spike(u_pre, *spiking))
 
 

@@ -63,6 +63,8 @@ def neuron_scan(
     compiled = drive.device.type == "cpu" and dtype in (torch.float32, torch.float64)
     scan = choose(IMPLEMENTATIONS, implementation, compiled, "float32 or float64 on the CPU")
     drive = drive.to(dtype)
+    if not constants.recurrent.shape[1]:  # the kernels add a column of V a spike
+        constants = constants._replace(recurrent=drive.new_zeros(drive.shape[2], drive.shape[2]))
     z, u, w, u_pre, w_trace = scan(order, drive, constants, state, spiking)
     last = z[:, -1] if drive.shape[1] else state.z
     return NeuronTrace(z, NeuronState(u, w, last), u_pre, w_trace)

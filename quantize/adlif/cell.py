@@ -38,9 +38,9 @@ class QuantCell(nn.Module):
         super().__init__()
         self._cell = (cell,)  # not a submodule: its parameters belong to the float model
         self.number, self.widths, self.method = number, widths, method
-        self.weights = quantizers_of(
-            {"input": cell.input.weight.shape, "recurrent": cell.recurrent.shape}, widths.synapses, per_row=True
-        )
+        matrices = {"input": cell.input.weight.shape, "recurrent": cell.recurrent.shape}
+        held = {name: shape for name, shape in matrices.items() if shape[1]}  # there may be no V
+        self.weights = quantizers_of(held, widths.synapses, per_row=True)
         names = fold_cell(cell).constants
         self.constant = quantizers_of(dict.fromkeys(names, (cell.hidden,)), widths.constant, per_row=False)
         self.states = ModuleDict({"potential": QuantActivation(widths.potential)})
@@ -95,9 +95,8 @@ class QuantCell(nn.Module):
             set_fracs(self.constant, fracs.constants)
             return fracs
         weights, constants = fracs_of(self.weights), fracs_of(self.constant)
-        return CellFracs(
-            weights["input"], weights["recurrent"], {name: frac.item() for name, frac in constants.items()}
-        )
+        back = weights["recurrent"] if "recurrent" in weights else weights["input"] + formats.input.frac
+        return CellFracs(weights["input"], back, {name: frac.item() for name, frac in constants.items()})
 
     def quantized(self, formats: CellFormats, frozen_scales: bool) -> QuantizedCell:
         """Fake-quantized weights, with gradients to the float layer's parameters."""
@@ -110,14 +109,13 @@ class QuantCell(nn.Module):
         for name, codes in cell_codes(exact, self.cell.order, fracs, self.widths.constant).items():
             quantized = self.constant[name](folded.constants[name])
             values[name] = replace_by_codes(quantized, codes, fracs.constants[name])
+        recurrent = self.weights["recurrent"](folded.recurrent) if "recurrent" in self.weights else folded.recurrent
         return QuantizedCell(
             order=self.cell.order,
             formats=formats,
             input=self.weights["input"](folded.input),
             bias=quantize_bias(folded.bias, accumulator.to(like.device)),
-            codes=NeuronCodes(
-                self.weights["recurrent"](folded.recurrent), torch.from_numpy(threshold).to(like), **values
-            ),
+            codes=NeuronCodes(recurrent, torch.from_numpy(threshold).to(like), **values),
             slope=self.cell.spiking.slope,
             scale=self.cell.spiking.scale,
         )
@@ -136,6 +134,4 @@ class QuantCell(nn.Module):
     def clipped_weights(self) -> dict[str, int]:
         """How many entries of W and V lie beyond the range of their codes, at the exponents last set."""
         folded, fracs = self.folded(), fracs_of(self.weights)
-        return {
-            name: clipped(getattr(folded, name), fracs[name], self.widths.synapses) for name in ("input", "recurrent")
-        }
+        return {name: clipped(getattr(folded, name), frac, self.widths.synapses) for name, frac in fracs.items()}

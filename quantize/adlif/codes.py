@@ -33,9 +33,13 @@ def cell_fracs(folded: FoldedCell[Floats], formats: CellFormats, widths: Widths,
         "jump": w.frac + SPARE_BITS,
     }
     highest = (1 << (widths.constant - 1)) - 1
+    inputs = row_fracs(folded.input, widths.synapses, method, useful_frac(formats.input, u))
+    back = inputs + formats.input.frac  # without V: that of the sum
+    if folded.recurrent.shape[1]:
+        back = row_fracs(folded.recurrent, widths.synapses, method, useful_frac(SPIKES, u))
     return CellFracs(
-        input=row_fracs(folded.input, widths.synapses, method, useful_frac(formats.input, u)),
-        recurrent=row_fracs(folded.recurrent, widths.synapses, method, useful_frac(SPIKES, u)),
+        input=inputs,
+        recurrent=back,
         constants={
             name: min(constant_frac(values, highest), limits[name]) for name, values in folded.constants.items()
         },

@@ -22,7 +22,7 @@ class FoldedCell(NamedTuple, Generic[Array]):
     Attributes:
         input: W (H, F).
         bias: (H,).
-        recurrent: V (H, H).
+        recurrent: V (H, H), or (H, 0).
         alpha: (H,) decay of the membrane potential.
         rise: (H,) 1 - alpha.
         beta: (H,) decay of the adaptation, None for LIF neurons, as are the next two.

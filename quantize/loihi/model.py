@@ -66,7 +66,7 @@ class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
             raise PumiceError(cell_refusal(model.config.cell))
         self.paths = paths = [*(cell_path(number) for number in range(len(model.cells))), READOUT]
         self.has_layers(dict.fromkeys(paths, ("synapses",)))
-        widths = [*[model.config.hidden] * len(model.cells), model.config.num_classes]
+        widths = [*model.config.widths, model.config.num_classes]
         for path in paths:
             bits = config.layer(path).synapses
             if bits > MOST_BITS:

@@ -69,8 +69,8 @@ def build_float_sequence(network: AdLIFNetwork, class_names: Sequence[str]) -> o
 def _finish(graph: Graph, network: AdLIFNetwork, what: str, class_names: Sequence[str]) -> onnx.ModelProto:
     arithmetic = str(dtype_of(network))
     properties = {"class_names": json.dumps(list(class_names)), "arithmetic": arithmetic}
-    cell, hidden = network.config.cell, network.config.hidden
-    docs = {f"cells/{layer}": f"{hidden} {cell} neurons" for layer in range(len(network.cells))}
+    cell = network.config.cell
+    docs = {f"cells/{layer}": f"{hidden} {cell} neurons" for layer, hidden in enumerate(network.config.widths)}
     docs["readout"] = "leaky integrators"
     return finish(graph, properties, f"{what}: the float model, for reference", _DOCS, docs)
 
@@ -99,8 +99,9 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
         for tensor in (constants.alpha, 1 - constants.alpha, constants.beta, constants.coupling, constants.jump)
     )
     u, z = (event.open(Carried(f"{path}/{name}", (cell.hidden,), dtype)) for name in "uz")
-    current = graph.op("MatMul", z, constant(graph, constants.recurrent.T))
-    current = graph.op("Add", affine(graph, x, cell.input.weight, cell.input.bias), current)
+    current = affine(graph, x, cell.input.weight, cell.input.bias)
+    if constants.recurrent.shape[1]:
+        current = graph.op("Add", current, graph.op("MatMul", z, constant(graph, constants.recurrent.T)))
     if isinstance(cell, AdaptiveCell):
         w = event.open(Carried(f"{path}/w", (cell.hidden,), dtype))
         current = graph.op("Sub", current, w)

@@ -1,0 +1,53 @@
+"""Layers without recurrence: what a layer with V = 0 gives, without V; and layers of different widths."""
+
+import pytest
+import torch
+from pumice.errors import PumiceError
+from pumice.models.adlif.config import AdLIFConfig
+from pumice.models.adlif.network import AdLIFNetwork
+from pumice.models.adlif.shapes import adlif_shapes
+
+SIZES = {"num_classes": 3, "in_features": 5, "layers": 2, "hidden": [9, 4]}
+
+
+@pytest.mark.parametrize("cell", ["lif", "ef-adlif", "se-adlif"])
+@pytest.mark.parametrize("implementation", ["numba", "torch"])
+def test_it_is_a_layer_with_v_of_zeros(cell, implementation):
+    network = AdLIFNetwork(AdLIFConfig(cell=cell, recurrent=False, **SIZES), torch.Generator().manual_seed(0))
+    other = AdLIFNetwork(AdLIFConfig(cell=cell, **SIZES), None)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    assert shapes == dict(adlif_shapes(network.config))
+    missing = other.load_state_dict(network.state_dict(), strict=False).missing_keys
+    assert missing == ["cells.0.recurrent", "cells.1.recurrent"]
+    for layer in (*network.cells, *other.cells):
+        layer.implementation = implementation
+        with torch.no_grad():
+            layer.input.weight.mul_(40)
+    x = torch.randn(2, 60, 5, generator=torch.Generator().manual_seed(1))
+    found, right = network.sequence(x)[0], other.sequence(x)[0]
+    assert network.cells[1].trace(network.cells[0].sequence(x)[0]).z.mean() > 0.01
+    torch.testing.assert_close(found, right, rtol=0, atol=0)
+    found.square().sum().backward()
+    right.square().sum().backward()
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter.grad, other.get_parameter(name).grad)
+    states, steps = network.initial_state(2), []
+    for row in x.unbind(1):
+        value, states = network.step(row, states)
+        steps.append(value)
+    torch.testing.assert_close(torch.stack(steps, 1), found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"hidden": [9]}, r"hidden=\[9\] has 1 numbers for layers=2"),
+        ({"hidden": [9, 0]}, "hidden=0 must be an integer of at least 1"),
+        ({"hidden": True}, "hidden=True must be an integer of at least 1"),
+        ({"recurrent": 1}, "recurrent"),
+        ({"recurrent": False, "cell": "lstm"}, "cell=lstm always is recurrent"),
+    ],
+)
+def test_bad_settings_are_named(settings, sentence):
+    with pytest.raises(PumiceError, match=sentence):
+        AdLIFConfig(**SIZES | settings)

@@ -1,0 +1,60 @@
+"""``pumice import nir``: a run folder from a file, and a feed-forward network through the whole chain."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from pumice.api.models import build_model, load_model
+from pumice.cli.main import main
+from pumice.export.nir import write_nir
+from runs import check_same_integers
+
+pytest.importorskip("nir")
+QUICK = ["task=bsd", "task.samples=100", "task.num_classes=3", "training=adlif-bsd", "training.epochs=1"]
+QUICK += ["training.batch_size=16", "system.threads=1", "logging.progress=false", "quantize.qat.epochs=1"]
+QUICK += ["export.step_samples=2", "export.float_samples=5", "export.qdq_samples=5"]
+QUICK += ["quantize.max_dead_zone=1", "simulate.backends=[reference,twin,run,step,onnx,c]"]
+
+
+def call(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return ended.value.code
+
+
+def test_a_file_goes_through_the_chain_with_its_weights(tmp_path, capsys):
+    """Feed-forward layers of two widths: fine-tuned, and the same integers in every backend."""
+    settings = {"cell": "lif", "layers": 2, "hidden": [9, 6], "recurrent": False, "dropout": 0.0}
+    network = build_model("adlif/bsd-lif", num_classes=3, in_features=10, seed=4, **settings)
+    with torch.no_grad():
+        for cell in network.cells:
+            cell.input.weight.mul_(20)
+    source, folder = tmp_path / "net.nir", tmp_path / "run"
+    write_nir(network, source)
+    assert call("import", "nir", str(source), *QUICK, f"run_dir={folder}") == 0
+    assert "note: written by Pumice" in capsys.readouterr().out
+    found = load_model(folder).state_dict()
+    for name, values in network.state_dict().items():
+        np.testing.assert_array_equal(values.numpy(), found[name].numpy())
+    record = json.loads((folder / "stages/train.json").read_text())["figures"]["imported"]
+    assert record["format"] == "nir"
+    assert "reset to zero" in record["understood"][0]
+    for verb in (["quantize"], ["simulate"], ["export", "target=onnx"]):
+        assert call(*verb, *QUICK, f"run_dir={folder}") == 0, capsys.readouterr().err
+    check_same_integers(folder)
+
+
+def test_files_that_do_not_fit_leave_nothing(tmp_path, capsys):
+    source = tmp_path / "net.nir"
+    write_nir(build_model("adlif/bsd-lif", num_classes=3, in_features=4, hidden=5), source)
+    for words, sentence in (
+        ([], "cells.0.input.weight"),
+        (["nir.reset=subtract"], "nir.reset=subtract: Pumice's LIF neurons reset to zero"),
+        (["nir.dt=soon"], "nir.dt=soon are no seconds"),
+    ):
+        assert call("import", "nir", str(source), *QUICK, *words, f"run_dir={tmp_path / 'run'}") == 2
+        error = capsys.readouterr().err
+        assert sentence in error
+        assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
