@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pumice.hw_sim.parity.compare import compare
+from pumice.hw_sim.simulator import opcodes
 from pumice.program import Format, Program, reference
 from pumice.program.nodes import (
     GAP_FORMAT,
@@ -190,3 +191,22 @@ def test_currents_of_groups_of_weights(backends, width):
     program = read_by_last(spikes, node)
     result = compare(program, [(rows, 1000 * np.arange(len(rows)))], backends, traced=1)
     assert result.differing == 0, [verdict.first for verdict in result.verdicts]
+
+
+@pytest.mark.parametrize("late", [6, 10, 14])
+def test_operands_that_join_late_keep_a_sum_narrow(backends, records, late):
+    """A diagonal operand shifted far to the left: beyond 32 bits at once, within them behind a first shift."""
+    node = Linear(
+        name="sum",
+        inputs=("x", "x"),
+        output=Format(16, True, late - 20),
+        formats=(WORD, WORD),
+        weights=(np.array([[1999, -47], [3, 2047]]), np.array([TOP, -12345])),
+        weight_widths=(16, 16),
+        weight_fracs=(np.array([late, late]), np.array([0, 0])),
+        bias=np.array([12345, -54321]),
+    )
+    assert node.bounds()["the sum"] > 1 << 31
+    program = read_by_last(VALUE, node)
+    assert (opcodes.LINEAR, opcodes.IS_NARROW) in records(program)
+    check(program, backends)
