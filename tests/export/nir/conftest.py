@@ -22,7 +22,7 @@ def lif_network():
             for cell in network.cells:
                 if config.cell == "lif":
                     cell.input.weight.mul_(30)
-                    cell.input.bias.add_(0.1 * torch.rand(config.hidden, generator=generator))
+                    cell.input.bias.add_(0.1 * torch.rand(cell.hidden, generator=generator))
         return network
 
     return make

@@ -135,3 +135,20 @@ def test_what_cannot_be_held_is_named(nodes, back, sentence, tmp_path):
     with pytest.raises(PumiceError, match=sentence) as refused:
         pumice.import_nir(tmp_path / "net.nir")
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_damaged_files_are_one_sentence(tmp_path):
+    """Bytes changed anywhere: the file is read, or refused by an error that a user can mend."""
+    whole, path = (GOLDEN / "snntorch_leaky_zero.nir").read_bytes(), tmp_path / "net.nir"
+    rng, told = np.random.default_rng(0), []
+    for count in (1, 4, 64) * 20:
+        content = bytearray(whole)
+        for place in rng.integers(0, len(whole), count):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content[: rng.integers(1, len(whole))] if count == 64 else content)
+        try:
+            read_imported(path)
+        except PumiceError as error:
+            told.append(str(error))
+    assert len(told) >= 20
+    assert all(len(sentence.splitlines()) == 1 for sentence in told)

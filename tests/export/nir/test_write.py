@@ -184,3 +184,24 @@ def test_changed_files_are_refused(lif_network, tmp_path):
         read_model(path)
     with pytest.raises(PumiceError, match="does not exist"):
         read_model(tmp_path / "none.nir")
+
+
+def test_snntorchs_own_import_runs_feed_forward_layers(lif_network, rows, tmp_path):
+    """Without the read-out, an LI that it does not know."""
+    reader = pytest.importorskip("snntorch.import_nir")
+    network = lif_network(recurrent=False, hidden=[30, 20])
+    export_nir(network, tmp_path / "net.nir", rows(2, 200))
+    vectors, graph = dict(np.load(tmp_path / "net_io.npz")), nir.read(tmp_path / "net.nir")
+    assert not [name for name in graph.nodes if "w_rec" in name]
+    nodes = {name: node for name, node in graph.nodes.items() if not name.startswith("readout")}
+    nodes["output"] = nir.Output({"output": np.array([20])})
+    edges = [edge for edge in graph.edges if edge[0] in nodes and edge[1] in nodes and "output" not in edge]
+    kept = nir.NIRGraph(nodes, [*edges, ("cells_1.lif", "output")])
+    for sample in range(2):
+        run, found = reader.import_from_nir(kept), []
+        with torch.no_grad():
+            for row in torch.from_numpy(vectors[f"x.{sample}"]):
+                given = run(row[None])
+                found.append((given[0] if isinstance(given, tuple) else given)[0].numpy())
+        assert vectors[f"spikes.{sample}.cells_1.lif"].sum() > 50
+        np.testing.assert_array_equal(np.array(found), vectors[f"spikes.{sample}.cells_1.lif"])
