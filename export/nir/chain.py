@@ -25,6 +25,8 @@ REFUSED = {
 }
 PRODUCTS = ("Affine", "Linear")
 MOST_ENTRIES = 1 << 26
+MOST_MADE = 2048
+"""Rows and columns of a matrix that a file does not hold and a model does: of ones on the diagonal, or zeros."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,7 @@ def _product(graph: Graph, node: Node, width: int) -> tuple[np.ndarray, np.ndarr
 def _neurons(walk: _Walk, node: Node, back: Node | None) -> Layer:
     graph, width = walk.graph, walk.width
     if walk.product is None:
-        if width * width > MOST_ENTRIES:
+        if width > MOST_MADE:
             raise graph.refusal(node.name, f"reads {width:,} values without a product; put an Affine node before it")
         walk.product = np.eye(width), np.zeros(width)
     weight, bias = walk.product

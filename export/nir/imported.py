@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import PumiceError
-from .chain import Layer, read_chain
+from .chain import MOST_MADE, Layer, read_chain
 from .read import read_model
 from .tree import Graph, read_graph
 from .write import DT
@@ -88,6 +88,10 @@ def _imported(graph: Graph, layers: Sequence[Layer], dt: float, told: list[str])
         unit = np.ones(len(tau)) if shared or layer.threshold is None else layer.threshold
         weight, bias, back = _driven(layer, dt, unit)
         state |= {f"cells.{index}.input.weight": weight, f"cells.{index}.input.bias": bias}
+        made = recurrent and back is None
+        if len(tau) > MOST_MADE and (made or layer is layers[-1]):
+            why = "no recurrent weights beside layers that have some" if made else "no LI behind them to read them out"
+            raise graph.refusal(layer.name, f"has {len(tau):,} neurons and {why}, of which {MOST_MADE:,} are held")
         if recurrent:
             state[f"cells.{index}.recurrent"] = np.zeros((len(tau), len(tau))) if back is None else back
         state |= _places(f"cells.{index}.tau_u", tau, bounds)

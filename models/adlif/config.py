@@ -62,7 +62,7 @@ class AdLIFConfig:
         if isinstance(self.hidden, tuple) and len(self.hidden) != self.layers:
             given = list(self.hidden)
             raise PumiceError(f"hidden={given} has {len(given)} numbers for layers={self.layers}; give one a layer")
-        for units in self.widths:
+        for units in self.hidden if isinstance(self.hidden, tuple) else (self.hidden,):
             if isinstance(units, bool) or not isinstance(units, int) or units < 1:
                 raise PumiceError(f"hidden={units} must be an integer of at least 1; change it")
         if self.cell == "lstm" and not self.recurrent:
@@ -85,6 +85,10 @@ class AdLIFConfig:
     def widths(self) -> tuple[int, ...]:
         """Units of each layer."""
         return self.hidden if isinstance(self.hidden, tuple) else (self.hidden,) * self.layers
+
+    def width(self, layer: int) -> int:
+        """Units of one layer; -1 is the last. Unlike `widths`, it takes no memory for layers that nobody has made."""
+        return self.hidden[layer] if isinstance(self.hidden, tuple) else self.hidden
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> AdLIFConfig:

@@ -11,9 +11,9 @@ from .config import AdLIFConfig
 def adlif_shapes(config: AdLIFConfig) -> Iterator[Shape]:
     """Names and shapes of ``AdLIFNetwork(config).state_dict()``, one after the other as they are asked for."""
     for layer in range(config.layers):
-        inputs = config.widths[layer - 1] if layer else config.in_features
-        yield from (_lstm if config.cell == "lstm" else _cell)(f"cells.{layer}.", inputs, config, config.widths[layer])
-    yield from linear_shapes("readout.linear", config.widths[-1], config.num_classes)
+        inputs = config.width(layer - 1) if layer else config.in_features
+        yield from (_lstm if config.cell == "lstm" else _cell)(f"cells.{layer}.", inputs, config, config.width(layer))
+    yield from linear_shapes("readout.linear", config.width(-1), config.num_classes)
     yield from _time_constant("readout.tau", config.num_classes, config.tau_out)
 
 

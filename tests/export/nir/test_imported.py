@@ -73,6 +73,21 @@ def chain(*nodes, width=6, back=()):
     return nir.NIRGraph(held, edges, type_check=False)
 
 
+def test_small_files_make_no_large_matrices(tmp_path):
+    wide = ("0", nir.Linear(weight=np.ones((3000, 6))))
+    nir.write(tmp_path / "net.nir", chain(wide, ("1", lif(3000))))
+    with pytest.raises(PumiceError, match="node 1 has 3,000 neurons and no LI behind them to read them out, of which"):
+        pumice.import_nir(tmp_path / "net.nir")
+    nir.write(tmp_path / "net.nir", chain(("1", lif(3000)), width=3000))
+    with pytest.raises(PumiceError, match="node 1 reads 3,000 values without a product"):
+        pumice.import_nir(tmp_path / "net.nir")
+    second = ("2", nir.Linear(weight=np.ones((3, 3000))))
+    back = [("w", "3", nir.Linear(weight=np.ones((3, 3))))]
+    nir.write(tmp_path / "net.nir", chain(wide, ("1", lif(3000)), second, ("3", lif(3)), back=back))
+    with pytest.raises(PumiceError, match="node 1 has 3,000 neurons and no recurrent weights beside layers that"):
+        pumice.import_nir(tmp_path / "net.nir")
+
+
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "a graph within"])
 def test_a_recurrent_graph_is_what_a_plain_loop_gives(nested, tmp_path):
     """Own r, leak and threshold a neuron, two products in a row, a bias on the recurrence, an LI at the end."""

@@ -51,3 +51,10 @@ def test_it_is_a_layer_with_v_of_zeros(cell, implementation):
 def test_bad_settings_are_named(settings, sentence):
     with pytest.raises(PumiceError, match=sentence):
         AdLIFConfig(**SIZES | settings)
+
+
+def test_shapes_are_told_before_layers_take_memory():
+    """A file from outside may name any number of layers."""
+    config = AdLIFConfig(**SIZES | {"layers": 1 << 60, "hidden": 9})
+    first = [shape for _, shape in zip(range(4), adlif_shapes(config), strict=False)]
+    assert first[0] == ("cells.0.input.weight", (9, 5))
