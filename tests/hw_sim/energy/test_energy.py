@@ -107,6 +107,17 @@ def test_loihi_figures():
     assert loaded.memory == ()
 
 
+def test_sana_fe_figures():
+    """SANA-FE's loihi.yaml, in pJ: synapse 24.0 to 35.5, access 51.2, update 21.6, spike out 69.3, message 111."""
+    loaded = load_profile(PROFILES / "loihi-1-sana-fe.yaml")
+    bounds = {name: (each.energy.low, each.energy.high) for name, each in loaded.constants.items()}
+    assert bounds["synaptic-operation"] == (24.0, 35.5)
+    assert bounds["neuron-update"] == (51.2, pytest.approx(51.2 + 21.6))
+    assert bounds["spike"] == (69.3, pytest.approx(69.3 + 111))
+    assert all("SANA-FE" in each.source for each in loaded.constants.values())
+    assert loaded.memory == ()
+
+
 def test_units_and_unit_widths():
     for unit, factor in (("fJ", 1e-3), ("pJ", 1), ("nJ", 1e3)):
         assert profile({"add-int8": stated(unit=unit)}).constants["add-int8"].energy.low == pytest.approx(2 * factor)
