@@ -57,8 +57,8 @@ class Session:
         self._session = open_session(source, threads)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
-        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         try:
+            self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self._ranges = self._read_ranges()
         except (ValueError, TypeError) as error:  # text that is no UTF-8, no JSON, or tells of something else
             name = str(source) if isinstance(source, Path) else "the model"
