@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import BackendUnavailable, PumiceError
 from ..export.c.compiler import find_compiler
 from ..export.lava.environment import environment_folder, find_python
+from ..train.cores import usable_cores
 from ..train.data.spoken_digits.archive import cache_folder
 from ..version import __version__
 
@@ -68,7 +69,7 @@ def _packages() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     from llvmlite import binding
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield Finding("machine", "processor", f"{platform.machine()}, {binding.get_host_cpu_name()}, {cores} cores usable")
     features = binding.get_host_cpu_features()

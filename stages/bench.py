@@ -16,11 +16,10 @@ from typing import Any
 from ..api.bench import Bench, Measured
 from ..api.chips import chip_profile
 from ..errors import PumiceError
-from ..quantize.config import QuantizationConfig
-from ..quantize.families import prepare, why_unavailable
+from ..train.cores import usable_cores
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import read_weights
-from .build import apply_system, build_data, build_model, check_windows, load_model
+from .build import apply_system, build_data, check_windows, load_model
 from .quantize import provenance
 
 WEIGHTS = "weights.safetensors"
@@ -48,22 +47,6 @@ class Looked:
         for name, value in (("samples", self.samples), ("judged", self.judged), ("counted", self.counted)):
             if value is not None and value < 1:
                 raise PumiceError(f"{name}={value} has to be at least 1")
-
-
-def check_bench(config: Mapping[str, Any]) -> None:
-    """Refuse settings that no program can be made of, before anything is written.
-
-    Raises:
-        PumiceError: naming the setting.
-    """
-    training = read_section(TrainingSettings, config, "training")
-    data = build_data(config, training, read_section(SystemSettings, config, "system"))
-    prepare(build_model(config, data, initial=False), QuantizationConfig.from_mapping(config["quantize"]), data.timing)
-
-
-def unavailable(config: Mapping[str, Any]) -> str | None:
-    """Why the configured model or task cannot be quantized; None if it can."""
-    return why_unavailable(config)
 
 
 def open_bench(config: Mapping[str, Any], folder: Path, looked: Looked, threads: int | None) -> Bench:
@@ -95,7 +78,7 @@ def open_bench(config: Mapping[str, Any], folder: Path, looked: Looked, threads:
 def jobs_of(config: Mapping[str, Any], most: int) -> tuple[int, int | None]:
     """Processes that share the work, at most ``most``, and the threads of each; None for those of ``system``."""
     system = read_section(SystemSettings, config, "system")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     jobs = max(1, min(system.jobs or cores, most))
     return jobs, None if jobs == 1 else max(1, (system.threads or cores) // jobs)
 

@@ -49,6 +49,15 @@ def check(config: Mapping[str, Any]) -> None:
         PumiceError: naming the setting.
     """
     stage_train.check(config)
+    check_possible(config)
+
+
+def check_possible(config: Mapping[str, Any]) -> None:
+    """Refuse settings of quantization that no program of the configured model can be made of.
+
+    Raises:
+        PumiceError: naming the setting.
+    """
     settings = QuantizationConfig.from_mapping(config["quantize"])
     training = read_section(TrainingSettings, config, "training")
     data = build_data(config, training, read_section(SystemSettings, config, "system"))
@@ -118,7 +127,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
 def parameters_of(program: Program) -> dict[str, float]:
     """Bytes of all that a program keeps, rounded up, and bits of a number of it on average: weights, biases, shifts."""
     tensors = [tensor for node in program for tensor in node.tensors()]
-    bits, count = sum(tensor.bits for tensor in tensors), sum(tensor.codes.size for tensor in tensors)
+    bits, count = sum(node.parameter_bits for node in program), sum(tensor.codes.size for tensor in tensors)
     return {"parameter_bytes": -(-bits // 8), "mean_bits": bits / count if count else 0.0}
 
 

@@ -23,8 +23,9 @@ from ..files import atomic_path, read_json, remove, write_json
 from ..quantize.config import METHODS, QuantizationConfig
 from ..quantize.widths import KINDS
 from ..train.settings import SystemSettings, read_section
-from .bench import Looked, check_bench, end_with_parent, jobs_of, leave_interruptions, open_bench, unavailable
+from .bench import Looked, end_with_parent, jobs_of, leave_interruptions, open_bench
 from .folder import RunFolder
+from .quantize import check_possible, unavailable
 from .sensitivity import RESULT as SENSITIVITY
 from .study import SAMPLERS, Journal, require_optuna
 
@@ -132,7 +133,7 @@ def check(config: Mapping[str, Any]) -> None:
         raise PumiceError("search.chip_limits are those of a chip; name it by search.chip, such as stm32-like")
     energy_profile(config["hardware"])
     read_section(SystemSettings, config, "system")
-    check_bench(config)
+    check_possible(config)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:

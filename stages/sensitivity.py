@@ -18,8 +18,9 @@ from ..errors import PumiceError
 from ..files import read_json, write_json
 from ..quantize.widths import KINDS, Place, lowered
 from ..train.settings import LoggingSettings, SystemSettings, read_section
-from .bench import Looked, check_bench, measure_all, open_bench, unavailable
+from .bench import Looked, measure_all, open_bench
 from .folder import RunFolder
+from .quantize import check_possible, unavailable
 
 __all__ = ["check", "run", "unavailable"]
 
@@ -77,7 +78,7 @@ def check(config: Mapping[str, Any]) -> None:
     read_section(SystemSettings, config, "system")
     read_section(LoggingSettings, config, "logging")
     energy_profile(config["hardware"])
-    check_bench(config)
+    check_possible(config)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +18,7 @@ from ....archives import save_arrays
 from ....errors import PumiceError
 from ....files import atomic_path
 from ....program.archive import read_arrays
+from ...cores import usable_cores
 from ..spoken_digits import encoder
 from ..spoken_digits.archive import cache_folder, sha256
 from .decode import RATE, decode, level, resample
@@ -66,7 +66,7 @@ def encode_files(
             times, units = encode_file(files[index], settings)
             save_arrays(target, {"times": times, "units": units})
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     console = console or Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         done = progress.add_task("encoding sound", total=len(files))
