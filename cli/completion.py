@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from ..errors import PumiceError
-from .known import keys, options
-from .replay import groups
+from .known import groups, keys, options
 from .verbs import VERBS
 
 FLAGS = ("--help", "--dry-run", "--cfg", "--config-dir", "-m")

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from .replay import CONFIGS, groups
+from ..api.presets import preset_names
 
+CONFIGS = Path(__file__).parent.parent / "configs"
 PRIMARY = "config"
 COMMON = ("logging", "system")
 """Groups that concern how a command runs, and no result."""
@@ -21,8 +22,7 @@ COMMON = ("logging", "system")
 @cache
 def options(group: str) -> tuple[str, ...]:
     """The options of a configuration group, such as ``s5/tiny`` of ``model``, sorted."""
-    folder = CONFIGS / group
-    return tuple(sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")))
+    return tuple(preset_names(group))
 
 
 @cache
@@ -31,9 +31,24 @@ def primary(name: str = PRIMARY) -> str:
     return (CONFIGS / f"{name}.yaml").read_text(encoding="utf-8")
 
 
+@cache
+def _values(name: str = PRIMARY) -> dict[str, Any]:
+    return yaml.safe_load(primary(name))
+
+
+def groups() -> set[str]:
+    """Pumice's configuration groups: those that configs/config.yaml chooses an option of."""
+    return set(defaults())
+
+
+def own_sections() -> set[str]:
+    """The sections that stand in configs/config.yaml itself."""
+    return _values().keys() - {"defaults", "hydra"}
+
+
 def defaults(name: str = PRIMARY) -> dict[str, str]:
     """The option of each group that a primary configuration chooses."""
-    entries = [entry for entry in yaml.safe_load(primary(name))["defaults"] if isinstance(entry, dict)]
+    entries = [entry for entry in _values(name)["defaults"] if isinstance(entry, dict)]
     return {group: option for entry in entries for group, option in entry.items() if not group.startswith("override ")}
 
 
@@ -59,7 +74,7 @@ def keys() -> tuple[str, ...]:
         found[group] = None
         for option in options(group):
             found.update(dict.fromkeys(_dotted(yaml.safe_load(text_of(group, option)) or {}, group)))
-    top = {key: value for key, value in yaml.safe_load(primary()).items() if key not in ("defaults", "hydra")}
+    top = {key: _values()[key] for key in _values() if key in own_sections()}
     found.update(dict.fromkeys(_dotted(top, "")))
     return tuple(found)
 

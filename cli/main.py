@@ -105,10 +105,12 @@ def _dispatch(arguments: list[str]) -> None:
     if multirun and verb.config_name != "config":
         raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
     rest = multirun_arguments(for_hydra(rest)) if multirun else for_hydra(with_saved_overrides(rest))
+    given = open_mappings(with_shorter_warmup(with_recipe(rest)) if verb.config_name == "config" else rest)
+    if not (dry and multirun):
+        _call_hydra(verb, given)
+        return
     with tempfile.TemporaryDirectory() as elsewhere:  # Hydra writes a file about each multirun
-        aside = [f"hydra.sweep.dir={quoted(elsewhere)}"] if dry and multirun else []
-        given = with_shorter_warmup(with_recipe(rest)) if verb.config_name == "config" else rest
-        _call_hydra(verb, [*open_mappings(given), *aside])
+        _call_hydra(verb, [*given, f"hydra.sweep.dir={quoted(elsewhere)}"])
 
 
 def _nobody_reads() -> bool:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import PumiceError
+from .known import CONFIGS, groups, own_sections
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 OF_ONE_COMMAND = ("run_dir", "redo")
 """Settings that a run folder never brings back."""
 
@@ -27,20 +24,9 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z]\w*)(\.\w+)*\}")
 """To another setting, without a resolver."""
 
 
-@cache
-def _primary() -> dict[str, Any]:
-    return yaml.safe_load((CONFIGS / "config.yaml").read_text(encoding="utf-8"))
-
-
-def groups() -> set[str]:
-    """Pumice's configuration groups: those that configs/config.yaml chooses an option of."""
-    names = [name for entry in _primary()["defaults"] if isinstance(entry, dict) for name in entry]
-    return {name for name in names if not name.startswith("override ")}
-
-
 def sections() -> set[str]:
     """Pumice's own sections, the groups among them: what stands in configs/config.yaml."""
-    return groups() | (_primary().keys() - {"defaults", "hydra", *OF_ONE_COMMAND})
+    return groups() | (own_sections() - {*OF_ONE_COMMAND})
 
 
 def check_replayed(override: Any, source: Path) -> None:

@@ -37,21 +37,15 @@ def _finished(stage: Stage, folder: RunFolder) -> Iterator[tuple[Path, StageReco
     """Folders beside ``folder`` where ``stage`` has finished as it would here, and their records."""
     wanted, inputs = settings_of(stage, folder.config), folder.inputs(stage)
     for sibling in sorted(path for path in folder.path.parent.iterdir() if path.is_dir() and path != folder.path):
-        record = _sound_record(sibling, stage)
-        if record is None or record.inputs != inputs or record.versions != versions():
+        try:
+            check_inside(sibling)
+            record = read_record(sibling, stage.name)
+            if record is None or not record.finished or record.inputs != inputs or record.versions != versions():
+                continue
+            if first_difference(record.settings, wanted) is not None:
+                continue
+            digests = {name: file_digest(sibling / name) for name in stage.writes}
+        except (PumiceError, OSError):  # somebody else's folder, of which nothing is needed
             continue
-        if first_difference(record.settings, wanted) is None:
+        if digests == {name: record.outputs.get(name) for name in stage.writes}:
             yield sibling, record
-
-
-def _sound_record(sibling: Path, stage: Stage) -> StageRecord | None:
-    """The record of ``stage`` where it has finished and its outputs are what it wrote; else None."""
-    try:
-        check_inside(sibling)
-        record = read_record(sibling, stage.name)
-        if record is None or not record.finished:
-            return None
-        digests = {name: file_digest(sibling / name) for name in stage.writes}
-    except (PumiceError, OSError):  # somebody else's folder, of which nothing is needed
-        return None
-    return record if digests == {name: record.outputs.get(name) for name in stage.writes} else None
