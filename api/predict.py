@@ -29,7 +29,7 @@ from ..train.data.times import UNITS
 from .arrays import recordings_of
 from .presets import kind_of
 from .runs import open_run
-from .samples import told
+from .samples import decide, told
 from .streaming.setup import configured, model_at, task_of
 
 BACKENDS = ("integer", "float", "onnx")
@@ -118,8 +118,8 @@ class _Onnx(_Integer):
 
         super().__init__(program, None)
         self._session = Session(path)
-        metadata = self._session.metadata.get("program_digest")
-        if metadata != digest(program):
+        exported = self._session.metadata.get("program_digest")
+        if exported != digest(program):
             raise PumiceError(
                 f"{path} is another program's; export anew (pumice export target=onnx redo=[export-onnx])"
             )
@@ -233,9 +233,7 @@ def _predictions(
         )
         several = len(opened.lengths) > 1
         for index, (logits, (values, times), seconds) in enumerate(backend.logits(data)):
-            scores = logits * backend.scale
-            best = int(np.argmax(logits))
-            others = np.delete(scores, best)
+            best, scores, margin = decide(logits, backend.scale)
             yield Prediction(
                 name=f"{name}#{index}" if several else name,
                 index=best,
@@ -243,7 +241,7 @@ def _predictions(
                 class_names=backend.class_names,
                 scores=scores.astype(np.float64),
                 logits=logits,
-                margin=float(scores[best] - others.max()) if len(others) else 0.0,
+                margin=margin,
                 events=len(values),
                 duration_us=int(times[-1] - times[0]) if len(times) else 0,
                 seconds=seconds,

@@ -63,6 +63,13 @@ def told() -> Iterator[None]:
         raise PumiceError(str(error)) from error
 
 
+def decide(logits: np.ndarray, scale: float) -> tuple[int, np.ndarray, float]:
+    """The class of the highest logit (ties go to the lowest), the scores, and how far the next one lies below."""
+    scores, best = logits * scale, int(np.argmax(logits))
+    others = np.delete(scores, best)
+    return best, scores, float(scores[best] - others.max()) if len(others) else 0.0
+
+
 def as_array(given: Any) -> np.ndarray:
     """A tensor, list or array as an array; lists of unequal things become arrays of objects, or raise ValueError."""
     return given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asanyarray(given)

@@ -18,7 +18,7 @@ from ...program.samples import Sample
 from ...train.data.files.columns import Columns
 from ..arrays import ORDER, columns_of
 from ..presets import kind_of
-from ..samples import as_array
+from ..samples import as_array, decide
 from .encoding import Encoder, RowEncoder
 from .engines import Engine
 from .faults import Faults
@@ -129,9 +129,7 @@ class Stream:
         started = time.perf_counter()
         logits = self.engine.logits()
         self._spent(started)
-        values = logits * self.engine.scale
-        index = int(np.argmax(logits))
-        others = np.delete(values, index)
+        index, values, margin = decide(logits, self.engine.scale)
         spent, self._told_s = self.seconds - self._told_s, self.seconds
         return Decision(
             events=self.events,
@@ -139,7 +137,7 @@ class Stream:
             index=index,
             class_name=self.engine.class_names[index],
             score=float(values[index]),
-            margin=float(values[index] - others.max()) if len(others) else 0.0,
+            margin=margin,
             logits=logits,
             incomplete=self.engine.incomplete,
             seconds=spent,

@@ -23,9 +23,7 @@ def write_check(folder: Path) -> Path:
     Raises:
         PumiceError: the folder cannot be written to.
     """
-    with atomic_path(folder / NAME) as temporary:
-        temporary.write_bytes(Path(__file__).with_name(NAME).read_bytes())
-    return folder / NAME
+    return _write_script(folder, NAME)
 
 
 def write_run(folder: Path, recordings: Sequence[Mapping[str, np.ndarray]], logits: np.ndarray) -> Path:
@@ -39,11 +37,10 @@ def write_run(folder: Path, recordings: Sequence[Mapping[str, np.ndarray]], logi
     Raises:
         PumiceError: the folder cannot be written to.
     """
-    with atomic_path(folder / RUN) as temporary:
-        temporary.write_bytes(Path(__file__).with_name(RUN).read_bytes())
     arrays = {f"{number}_{name}": column for number, found in enumerate(recordings) for name, column in found.items()}
+    script = _write_script(folder, RUN)
     save_arrays(folder / EXAMPLES, {**arrays, "logits": logits})
-    return folder / RUN
+    return script
 
 
 def run_examples(folder: Path) -> str:
@@ -53,12 +50,10 @@ def run_examples(folder: Path) -> str:
         ParityError: logits differ.
         PumiceError: the script does not come to an end.
     """
-    done = subprocess.run([sys.executable, RUN], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1) or not done.stdout:
-        raise PumiceError(f"{folder / RUN} fails ({done.stderr.strip().splitlines()[-1:]}); write it anew")
-    if done.returncode:
-        raise ParityError(f"{folder / RUN}: {done.stdout.strip()}; report this with program.npz")
-    return done.stdout.strip()
+    differs, lines = _run_script(folder, RUN)
+    if differs:
+        raise ParityError(f"{folder / RUN}: {lines[-1]}; report this with program.npz")
+    return lines[-1]
 
 
 def run_check(folder: Path, models: Sequence[str], runtime: str = "onnxruntime") -> list[str]:
@@ -68,11 +63,22 @@ def run_check(folder: Path, models: Sequence[str], runtime: str = "onnxruntime")
         ParityError: numbers differ.
         PumiceError: the script does not come to an end.
     """
-    command = [sys.executable, NAME, runtime, *models]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1) or not done.stdout:
-        raise PumiceError(f"{folder / NAME} fails ({done.stderr.strip().splitlines()[-1:]}); write it anew")
-    lines = done.stdout.splitlines()
-    if done.returncode:
+    differs, lines = _run_script(folder, NAME, runtime, *models)
+    if differs:
         raise ParityError(f"{next(line for line in lines if 'do not use' in line)}; report this with program.npz")
     return lines
+
+
+def _write_script(folder: Path, name: str) -> Path:
+    with atomic_path(folder / name) as temporary:
+        temporary.write_bytes(Path(__file__).with_name(name).read_bytes())
+    return folder / name
+
+
+def _run_script(folder: Path, name: str, *words: str) -> tuple[bool, list[str]]:
+    """Whether the script found numbers that differ (its exit code 1), and the lines that it printed."""
+    command = [sys.executable, name, *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise PumiceError(f"{folder / name} fails ({done.stderr.strip().splitlines()[-1:]}); write it anew")
+    return done.returncode == 1, done.stdout.splitlines()

@@ -127,10 +127,12 @@ def message_widths(program: Program, profile: ChipProfile) -> Iterator[Breach]:
 def decays_of_layers(program: Program, profile: ChipProfile) -> Iterator[Breach]:
     """Layers of more different decays than the chip has for one."""
     most = profile.value("decays_per_layer")
-    for node in program if most is not None else ():
+    if most is None:
+        return
+    for node in program:
         for state in node.states():
             count = 0 if state.loss is None else len(np.unique(state.loss))
-            if most is not None and count > most:
+            if count > most:
                 where = node.name if not state.name else f"{node.name}:{state.name}"
                 cure = "quantize=loihi with quantize.shared_param=true shares one a layer"
                 yield Breach("decays", where, f"{most} a layer", f"{count} different", cure)
@@ -139,21 +141,25 @@ def decays_of_layers(program: Program, profile: ChipProfile) -> Iterator[Breach]
 def fan_ins(program: Program, profile: ChipProfile) -> Iterator[Breach]:
     """Neurons of more inputs than the chip connects."""
     most = profile.value("fan_in")
-    for node in program if most is not None else ():
+    if most is None:
+        return
+    for node in program:
         actual = sum(int(np.count_nonzero(codes, axis=1).max()) for codes in _by_source(node).values())
-        if most is not None and actual > most:
+        if actual > most:
             yield Breach("fan-in", node.name, f"{most} inputs", f"{actual}", "narrow the layer before it, or prune")
 
 
 def fan_outs(program: Program, profile: ChipProfile) -> Iterator[Breach]:
     """Neurons, or input channels, that reach more neurons than the chip connects."""
     most = profile.value("fan_out")
+    if most is None:
+        return
     reached: dict[str, np.ndarray] = {}
     for node in program:
         for source, codes in _by_source(node).items():
             reached[source] = reached.get(source, np.zeros(codes.shape[1], int)) + np.count_nonzero(codes, axis=0)
-    for source, counts in reached.items() if most is not None else ():
-        if most is not None and counts.max() > most:
+    for source, counts in reached.items():
+        if counts.max() > most:
             yield Breach(
                 "fan-out", source, f"{most} outputs", f"{counts.max()}", "narrow the layers behind it, or prune"
             )
@@ -162,13 +168,14 @@ def fan_outs(program: Program, profile: ChipProfile) -> Iterator[Breach]:
 def sizes(program: Program, profile: ChipProfile) -> Iterator[Breach]:
     """Channels, neurons, synapses, layers and memory beyond those of the whole chip."""
     units = [node for node in program if is_unit(node)]
+    last = _last_units(program)
     source, outputs = program.value_input, program[program.logits].channels
     bits = sum(node.parameter_bits + node.state_bits for node in program)
     have = {
         "inputs": source.channels if source.event_shape else source.code_range[1] + 1,
         "outputs": outputs,
         "neurons": sum(node.channels for node in units),
-        "hidden_neurons": sum(node.channels for node in units if node.name not in _last_units(program)),
+        "hidden_neurons": sum(node.channels for node in units if node.name not in last),
         "synapses": sum(int(np.count_nonzero(tensor.codes)) for node in program for tensor in node.weight_tensors()),
         "layers": len(units),
         "chip_bytes": -(-bits // 8),

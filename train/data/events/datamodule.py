@@ -12,6 +12,7 @@ from ....program.samples import Sample
 from ..base import TaskDataModule
 from ..inputs import Timing
 from ..recordings import Recordings, columns_of_events
+from ..sources.reduced import ReducedRecordings
 from ..sources.registry import OWN_VALIDATION, count_classes, open_recordings
 from ..task import TaskConfig
 from ..tokens import TOKENS
@@ -63,7 +64,8 @@ class EventDataModule(TaskDataModule):
     def raw(self, split: str, most: int) -> list[dict[str, NDArray]]:
         """See `TaskDataModule.raw`."""
         samples: EventSamples = self.samples(split)
-        recordings = getattr(samples.recordings, "original", samples.recordings)
+        reduced = samples.recordings
+        recordings = reduced.original if isinstance(reduced, ReducedRecordings) else reduced
         return [columns_of_events(recordings.events(int(index))) for index in samples.indices[:most]]
 
     def check_windows(self, window: int) -> str | None:

@@ -95,7 +95,7 @@ class BinnedSet(SequenceSet):
         return collate_blocks([self._sequence(index, streams) for index in samples])
 
     def raw(self, index: int) -> dict[str, NDArray]:
-        """The columns of a recording's events."""
+        """See `SequenceSet.raw`."""
         return columns_of_events(self._recordings.events(int(self._chosen[index])))
 
     def _sequence(self, index: int, streams: Streams | None) -> LabelledSequence:

@@ -82,9 +82,10 @@ class SequenceDataModule(TaskDataModule):
 
     def raw(self, split: str, most: int) -> list[dict[str, NDArray]]:
         """See `TaskDataModule.raw`."""
-        samples = self.samples(split)
-        own = getattr(samples, "raw", None)
-        return super().raw(split, most) if own is None else [own(index) for index in range(min(most, len(samples)))]
+        samples: SequenceSet = self.samples(split)
+        found = [samples.raw(index) for index in range(min(most, len(samples)))]
+        events = [columns for columns in found if columns is not None]
+        return events or super().raw(split, most)
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """One class a labelled block."""

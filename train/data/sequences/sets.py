@@ -38,6 +38,10 @@ class SequenceSet(ABC):
     def subset(self, chosen: NDArray[np.int64]) -> SequenceSet:
         """The sequences numbered ``chosen``."""
 
+    def raw(self, index: int) -> dict[str, NDArray] | None:
+        """The columns of the events that a sequence was made of; None where it was made of none."""
+        return None
+
     @abstractmethod
     def batch(self, samples: Sequence[int], streams: Streams | None) -> BlockBatch | SeriesBatch:
         """The batch of ``samples``; ``streams`` is given in training, for sets that augment."""
