@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
@@ -69,7 +70,8 @@ def fit(
     check_judged(data, training)
     check_share(system, training)
     keeper = KeepProgress(folder / "checkpoints", training.checkpoint_every_steps, info, data.judge)
-    shown = progress_callbacks(logs)
+    shown, loggers = progress_callbacks(logs), _loggers(folder / "logs", logs)
+    rates = [LearningRateMonitor(logging_interval="epoch")] if loggers else []
     trainer = pl.Trainer(
         accelerator=system.accelerator,
         devices=system.devices,
@@ -81,9 +83,9 @@ def fit(
         accumulate_grad_batches=training.accumulate,
         gradient_clip_val=training.gradient_clip,
         deterministic=system.deterministic,
-        logger=_loggers(folder / "logs", logs),
+        logger=loggers,
         log_every_n_steps=logs.every_steps,
-        callbacks=[ShareWork(system), *shown, keeper],
+        callbacks=[ShareWork(system), *rates, *shown, keeper],
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=False,
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in shown),

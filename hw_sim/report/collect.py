@@ -14,7 +14,7 @@ from ...records import StageRecord, read_records
 from ..counts import floating
 from ..inspection import inspect
 from ..parity.paired import exact_p
-from . import STAGE, clocked, disagreements, widths
+from . import STAGE, clocked, curves, disagreements, widths
 from .names import layer_of
 
 INTEGER_BACKENDS = ("run", "step", "reference")
@@ -50,6 +50,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "stages": {name: _stage(records.get(name)) for name in dict.fromkeys((*stages, *records))},
         "accuracy": accuracy_rows(figures, simulated, exported),
         "choice": figures.get("quantize", {}).get("choice", {}).get("why"),
+        "curves": curves.curves(folder, figures),
         "protocols": clocked.protocols(figures, simulated),
         "errors": errors,
         "parity": _parity(simulated),

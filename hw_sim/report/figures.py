@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from .names import layer_of
+from .vector import compact
 
 INK, MUTED, FAINT, ACCENT, SECOND, THIRD = "#010203", "#020304", "#030405", "#040506", "#050607", "#060708"
 _VARIABLES = {
@@ -47,6 +48,8 @@ _STYLE: dict[Any, Any] = {
     "legend.labelcolor": INK,
     "figure.constrained_layout.use": True,
 }
+COLUMNS_AN_INCH, ROWS = 60, 110
+"""What can be told apart in a raster."""
 NARROW, WIDE = 4.4, 9.2
 """Widths in inches: half of a desktop page or all of a phone's; all of a desktop page's."""
 
@@ -63,14 +66,9 @@ def svg(width: float, height: float, label: str, draw: Callable[[Figure], None])
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' id="(?:figure|axes|patch|text|matplotlib\.axis|line2d|xtick|ytick|legend)_\d+"', "", text)
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
-    text = re.sub(r' d="[^"]*"', _hundredths, text)  # of a point, in paths alone: texts hold numbers as well
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
-
-
-def _hundredths(path: re.Match[str]) -> str:
-    return re.sub(r"(\.\d\d)\d+", r"\1", path[0])
+    return compact(text).replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
 def state_bits(states: Mapping[str, Mapping[str, Any]]) -> str:
@@ -128,14 +126,15 @@ def raster(
     seconds = (times_us - times_us[:1]) / 1e6
     shares = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
     shares = shares / shares.sum(axis=1, keepdims=True)
-    marks = _marks(values, seconds)
+    marks, columns = _marks(values, seconds), int(width * COLUMNS_AN_INCH)
+    last = _last_of_columns(seconds, columns)
 
     def draw(figure: Figure) -> None:
         drawn = marks is not None
         rows = figure.subplots(1 + drawn, 1, sharex=True, squeeze=False, height_ratios=[1.5, 1][: 1 + drawn])
         if marks is not None:
-            _events(rows[0, 0], *marks, "token" if values.ndim == 1 else "channel")
-        _decision(rows[-1, 0], seconds, shares, names, label)
+            _events(rows[0, 0], *_apart(*marks, columns), "token" if values.ndim == 1 else "channel")
+        _decision(rows[-1, 0], seconds, shares, last, names, label)
 
     return svg(width, 4.0, "Events of a test sample, and the running decision under them", draw)
 
@@ -149,6 +148,29 @@ def _marks(values: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndar
     return (seconds[rows], channels) if whole else None
 
 
+def _columns(seconds: np.ndarray, columns: int) -> np.ndarray:
+    """The column (n,) of each moment, of so many over the whole time."""
+    end = float(seconds.max(initial=0)) or 1.0
+    return (seconds / end * columns).astype(np.int64)
+
+
+def _apart(seconds: np.ndarray, places: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """The marks that can be told apart: of those in one place of the picture the first."""
+    height = max(float(places.max(initial=1)) / ROWS, 1.0)
+    cells = np.stack([_columns(seconds, columns), (places / height).astype(np.int64)], axis=1)
+    _, first = np.unique(cells, axis=0, return_index=True)
+    return seconds[first], places[first]
+
+
+def _last_of_columns(seconds: np.ndarray, columns: int) -> np.ndarray:
+    """Numbers of the moments after which a column of the picture has no other, and of the first."""
+    if not len(seconds):
+        return np.zeros(0, dtype=np.int64)
+    column = _columns(seconds, columns)
+    ends = np.flatnonzero(np.append(column[1:] != column[:-1], True))
+    return np.union1d([0], ends)
+
+
 def _events(ax: Axes, seconds: np.ndarray, places: np.ndarray, ylabel: str) -> None:
     height = max(float(places.max(initial=1)) / 150, 0.7)
     gap = np.full(len(places), np.nan)  # one path of separate strokes: the page stays small
@@ -159,13 +181,17 @@ def _events(ax: Axes, seconds: np.ndarray, places: np.ndarray, ylabel: str) -> N
     ax.set_ylabel(ylabel)
 
 
-def _decision(ax: Axes, seconds: np.ndarray, shares: np.ndarray, names: Sequence[str], label: int | None) -> None:
+def _decision(
+    ax: Axes, seconds: np.ndarray, shares: np.ndarray, drawn: np.ndarray, names: Sequence[str], label: int | None
+) -> None:
     shown = [] if label is None else [label]
     if len(shares):
         shown += [int(index) for index in np.argsort(-shares.mean(axis=0)) if index != label]
     for index, colour, line in zip(shown, (ACCENT, SECOND, THIRD), ("-", "--", ":"), strict=False):
         text = f"{names[index]} (true class)" if index == label else names[index]
-        ax.step(seconds, shares[:, index], where="post", color=colour, linewidth=1.4, linestyle=line, label=text)
+        ax.step(
+            seconds[drawn], shares[drawn, index], where="post", color=colour, linewidth=1.4, linestyle=line, label=text
+        )
     ax.set_xlim(0, float(seconds.max(initial=0)) or 1)
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("time, s")

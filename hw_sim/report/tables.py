@@ -74,6 +74,15 @@ def confusion(data: Data) -> Rows:
     ]
 
 
+CURVES = ("epoch", "train_loss", "loss", "accuracy", "rate")
+
+
+def curves(data: Data) -> Rows:
+    """A row an epoch of training and of fine-tuning."""
+    rows = [[entry["phase"], *(epoch[key] for key in CURVES)] for entry in data["curves"] for epoch in entry["epochs"]]
+    return [["phase", *CURVES], *rows]
+
+
 SENSITIVITY = (
     "place", "layer", "width", "kind", "from", "to", "kl", "sqnr_db", "same_class", "correct",
     "saved_bytes", "saved_state_bytes", "saved_bit_operations", "refused",
@@ -111,6 +120,7 @@ def differing(data: Data) -> Rows:
 
 TABLES: dict[str, Callable[[Data], Rows]] = {
     "accuracy": accuracy,
+    "curves": curves,
     "parity": parity,
     "layers": layers,
     "nodes": nodes,

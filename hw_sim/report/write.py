@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ...archives import load_arrays
 from ...files import atomic_path, write_json
-from . import figures, pictures
+from . import curves, figures, pictures
 from .collect import collect
 from .disagreements import decisions
 from .strange import results_of
@@ -46,7 +46,8 @@ def write_report(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
 
 def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
     """The page's charts, by name; those whose data have not been made are left out."""
-    found: dict[str, str] = {}
+    drawn = {f"curves_{number}": curves.drawn(entry) for number, entry in enumerate(data["curves"])}
+    found = {name: chart for name, chart in drawn.items() if chart}
     if data["states"]:
         found["states"] = figures.state_bits(data["states"])
     if data["time_constants"]:
@@ -54,10 +55,10 @@ def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
     if data["example"]:
         arrays = load_arrays(folder / "simulate.npz", "simulate")
         logits = arrays["example_logits"] * 2.0 ** -data["example"]["logits_frac"]
-        drawn = (arrays["example_values"], arrays["example_times"], logits)
+        shown = (arrays["example_values"], arrays["example_times"], logits)
         names, label = data["confusion"]["classes"], data["example"]["label"]
-        found["raster"] = figures.raster(*drawn, names, label, figures.WIDE)
-        found["raster_narrow"] = figures.raster(*drawn, names, label, figures.NARROW)
+        found["raster"] = figures.raster(*shown, names, label, figures.WIDE)
+        found["raster_narrow"] = figures.raster(*shown, names, label, figures.NARROW)
     if data["parity"] and data["nodes"]:
         found["losses"] = pictures.losses(data["nodes"], data["parity"]["events"])
     if data["ranges"]:

@@ -127,8 +127,11 @@ class Shown:
         return header, {row[0]: dict(zip(header, row, strict=False)) for row in rows}
 
     def csv_of(self, name, key):
+        return {row[key]: row for row in self.rows_of(name)}
+
+    def rows_of(self, name):
         with (self.folder / "report" / f"{name}.csv").open(newline="") as file:
-            return {row[key]: row for row in csv.DictReader(file)}
+            return list(csv.DictReader(file))
 
     @staticmethod
     def lines_of(printed):

@@ -6,27 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 from pumice.hw_sim.report import disagreements, figures, pictures, widths
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Call a chart's function and give the figure that it drew."""
-
-    def call(chart, *arguments):
-        kept = []
-
-        def keep(width, height, label, draw):
-            kept.append(Figure(figsize=(width, height)))
-            draw(kept[-1])
-            return label
-
-        monkeypatch.setattr(figures, "svg", keep)
-        chart(*arguments)
-        return kept
-
-    return call
 
 
 def points_of(line):
@@ -40,8 +20,8 @@ SEARCHED = [
 ]
 
 
-def test_points_of_a_search(drawn):
-    by_bytes, by_energy = drawn(pictures.searched, {"points": SEARCHED, "float": 0.95})
+def test_points_of_a_search(drawing):
+    by_bytes, by_energy = drawing(pictures.searched, {"points": SEARCHED, "float": 0.95})
     accuracy, ratio = by_bytes.axes
     every, front, ring, floats = accuracy.lines
     assert points_of(every) == [(1000, 0.9), (600, 0.8), (700, 0.7)]
@@ -51,7 +31,7 @@ def test_points_of_a_search(drawn):
     assert points_of(ratio.lines[0]) == [(1000, 40), (600, 20)]  # what has no noise has no dot
     assert points_of(by_energy.axes[0].lines[1]) == [(5, 0.9)]  # which the others are dominated by
     same = [{**point, "energy_nj": None, "bytes": 5.0} for point in SEARCHED]
-    assert drawn(pictures.searched, {"points": same, "float": 0.95}) == []
+    assert drawing(pictures.searched, {"points": same, "float": 0.95}) == []
 
 
 RANGES = {
@@ -61,8 +41,8 @@ RANGES = {
 
 
 @pytest.mark.parametrize("width", [figures.NARROW, figures.WIDE])
-def test_values_in_codes(drawn, width):
-    (figure,) = drawn(pictures.ranges, RANGES, width)
+def test_values_in_codes(drawing, width):
+    (figure,) = drawing(pictures.ranges, RANGES, width)
     ax = figure.axes[0]
     limits = [set(line.get_xdata()).pop() for line in ax.lines if len(set(line.get_xdata())) == 1]
     assert 7.5 in limits
@@ -85,8 +65,8 @@ NODES = [
 ]
 
 
-def test_losses_of_nodes(drawn):
-    (figure,) = drawn(pictures.losses, NODES, 2000)
+def test_losses_of_nodes(drawing):
+    (figure,) = drawing(pictures.losses, NODES, 2000)
     noise, clipped = figure.axes
     assert [text.get_text() for text in noise.get_yticklabels()] == ["0.1 ssm", "0.1 gate"]
     assert points_of(noise.lines[0]) == [(30, 1)]
@@ -117,10 +97,10 @@ def test_a_decision_falls_only_where_more_than_its_margin_is_taken(rows, seed):
         assert any(change[row] == pytest.approx(max(each, 0)) for each in taken)
 
 
-def test_decisions_that_differ_stand_out(drawn):
+def test_decisions_that_differ_stand_out(drawing):
     floats = np.array([[5.0, 1.0], [2.0, 1.9], [0.0, 3.0]])
     scores = np.array([[4.0, 1.5], [1.8, 2.0], [0.0, 3.1]])
-    (figure,) = drawn(pictures.disagreements, floats, scores)
+    (figure,) = drawing(pictures.disagreements, floats, scores)
     same, other, diagonal = figure.axes[0].lines
     assert same.get_label() == "the same class"
     assert [x for x, _ in points_of(same)][::2] == pytest.approx([4.0, 3.0])
