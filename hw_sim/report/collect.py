@@ -14,7 +14,7 @@ from ...records import StageRecord, read_records
 from ..counts import floating
 from ..inspection import inspect
 from ..parity.paired import exact_p
-from . import STAGE, clocked, curves, disagreements, widths
+from . import STAGE, clocked, curves, disagreements, formats, widths
 from .names import layer_of
 
 INTEGER_BACKENDS = ("run", "step", "reference")
@@ -64,6 +64,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "c": _as_c(figures.get("export-c"), inspected),
         "chips": None if counted is None else counted.get("chips"),
         "nodes": None if program is None or inspected is None else _nodes(program, inspected, simulated),
+        "formats": None if program is None else formats.formats(program, simulated),
         "states": None if simulated is None else simulated["state_bits"],
         "time_constants": None if simulated is None else _time_constants(simulated, is_clocked),
         "confusion": _confusion(figures, simulated, program),
@@ -233,7 +234,8 @@ def _memory(program: Program) -> dict[str, Any]:
         for sums, own in ((entry, integer), (totals["integer"], integer), (totals["float32"], real)):
             for what, size in own.items():
                 sums[what] += size
-    return {"layers": {name: entry for name, entry in layers.items() if any(entry.values())}, **totals}
+    found = {name: entry for name, entry in layers.items() if any(entry.values())}
+    return {"layers": found, "map": formats.memory_map(program), **totals}
 
 
 def _nodes(program: Program, inspected: Mapping[str, Any], simulated: Mapping[str, Any] | None) -> list[dict[str, Any]]:

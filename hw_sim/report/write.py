@@ -12,9 +12,12 @@ from markupsafe import Markup
 
 from ...archives import load_arrays
 from ...files import atomic_path, write_json
+from ...program import load
 from . import curves, figures, pictures
 from .collect import collect
 from .disagreements import decisions
+from .formats import by_layer
+from .graph import picture, rate_text
 from .strange import results_of
 from .tables import TABLES
 from .widths import heat_map
@@ -40,7 +43,16 @@ def write_report(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         for name, rows in TABLES.items():
             write_csv(folder / "report" / f"{name}.csv", rows(data))
         heat = heat_map(data["sensitivity"]) if data["sensitivity"] else None
-        write_page(folder / "report.html", "run.html.j2", data=data, charts=drawn, matrix=matrix, heat=heat)
+        write_page(
+            folder / "report.html",
+            "run.html.j2",
+            data=data,
+            charts=drawn,
+            matrix=matrix,
+            heat=heat,
+            graph=picture(load(folder / "program.npz")) if data["formats"] else None,
+            by_layer=by_layer(data["formats"] or (), data["parity"] and data["parity"]["events"]),
+        )
     return data
 
 
@@ -107,8 +119,15 @@ def write_page(path: Path, template: str, **context: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": short, "percent": percent, "combined": combined, "energy_high": energy_high}
-    environment.globals["interval"] = interval
+    environment.filters |= {
+        "bytes": whole_bytes,
+        "total": total,
+        "short": short,
+        "percent": percent,
+        "combined": combined,
+        "energy_high": energy_high,
+    }
+    environment.globals |= {"interval": interval, "rate_text": rate_text}
     text = environment.get_template(template).render(**context)
     with atomic_path(path) as target:
         target.write_text(text, encoding="utf-8")
@@ -133,6 +152,16 @@ def percent(value: float, digits: int = 1) -> str:
 def interval(low: float, high: float) -> str:
     """``3.1 to 12.8``, or one number where both read alike."""
     return short(low) if short(low) == short(high) else f"{short(low)} to {short(high)}"
+
+
+def whole_bytes(size: float) -> str:
+    """``12,345``; nothing for nothing."""
+    return f"{size:,.0f}" if size else ""
+
+
+def total(entry: Mapping[str, float]) -> float:
+    """The sum of all entries."""
+    return sum(entry.values())
 
 
 def combined(entry: Mapping[str, float]) -> float:

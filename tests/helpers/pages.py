@@ -51,11 +51,12 @@ class Reading(HTMLParser):
         tables: by heading, a list of tables, each a list of rows of texts.
         text: by heading, all text, with single spaces.
         facts: the figures on top, by what stands below them.
+        source: the page itself.
     """
 
     def __init__(self, page):
         super().__init__()
-        self.tables, self.text, self.facts = {}, {}, {}
+        self.tables, self.text, self.facts, self.source = {}, {}, {}, page
         self._heading, self._cell, self._shown, self._fact = "", None, True, []
         self.feed(page)
         self.text = {name: " ".join(text.split()) for name, text in self.text.items()}

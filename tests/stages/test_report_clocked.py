@@ -142,8 +142,8 @@ def test_sections_of_a_clocked_run(finished, check_page):
     text = page_of(finished)
     check_page(text)
     assert headings(text) == [
-        "Accuracy", "Parity", "Spikes", "Operations and energy", "Memory", "Where precision is lost",
-        "States and time constants", "A test sample", "Confusions", "Provenance",
+        "Accuracy", "Training and fine-tuning", "Parity", "Spikes", "Program", "Operations and energy", "Memory",
+        "Where precision is lost", "States and time constants", "A test sample", "Confusions", "Provenance",
     ]  # fmt: skip
     assert "Not run:" not in text
     for expected in (
@@ -192,7 +192,8 @@ def test_rates_come_from_the_counts_where_nothing_was_simulated(finished, tmp_pa
     counted = json.loads((finished / "counts.json").read_text())
     assert data["spike_rates"]["of"] == "the counted samples"
     assert data["spike_rates"]["layers"]["layer 0"] == counted["integer"]["spike_rates"]["cells/0"]
-    assert headings(page_of(tmp_path / "run"))[:3] == ["Accuracy", "Parity", "Spikes"]
+    parts = headings(page_of(tmp_path / "run"))
+    assert parts[:4] == ["Accuracy", "Training and fine-tuning", "Parity", "Spikes"]
 
 
 @pytest.mark.parametrize("what", ["values", "baseline"])
@@ -223,7 +224,7 @@ def test_a_classifier_that_was_not_quantized_yet_says_so(tmp_path):
     record(tmp_path, "evaluate", {"test": test}, model={"name": "m", "cell": "se-adlif"})
     assert collect(tmp_path)["quantizable"]
     write_report(tmp_path)
-    assert page_of(tmp_path).count("Not run:") == 7
+    assert page_of(tmp_path).count("Not run:") == 8
 
 
 def test_a_comparison_names_what_its_costs_are_means_of(finished, tmp_path):
