@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import PumiceError
 from .known import CONFIGS, groups, own_sections
 
-OF_ONE_COMMAND = ("run_dir", "redo")
+OF_ONE_COMMAND = ("run_dir", "redo", "shard")
 """Settings that a run folder never brings back."""
 
 _NAME = re.compile(r"[^\W_][\w.-]*")

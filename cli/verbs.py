@@ -149,7 +149,7 @@ def _stage_verbs() -> list[Verb]:
         if not stage.target:
             plain = f"..stages.{stage.module}:{stage.compares}" if stage.compares else ""
             verb = Verb(stage.name, stage.summary, stage.help, RUN_STAGES, ((stage.name,),), folders=plain)
-            verbs.append(_with_plain(replace(verb, sections=stage.sections)))
+            verbs.append(_with_plain(replace(verb, sections=stage.sections, common=(*stage.once, *verb.common))))
     exports = [stage for stage in ALL if stage.target]
     listed = "\n\n".join(f"target={stage.target}: {stage.help}" for stage in exports)
     *first, last = [stage.target for stage in exports]

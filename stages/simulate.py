@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,9 @@ from rich.table import Table
 from torch import nn
 
 from ..api.backends import BACKENDS
-from ..api.compare import compare
 from ..api.frozen import padded_batch
-from ..api.programs import load
 from ..archives import load_arrays, save_arrays
 from ..errors import ParityError, PumiceError
-from ..export.lava import PARTS
-from ..export.lava.runtime.progress import STEPS_BETWEEN
 from ..files import write_json
 from ..hw_sim.parity.compare import Verdict, describe
 from ..hw_sim.parity.fidelity import signal_to_noise, spike_rates, state_bits, time_constants
@@ -30,59 +25,18 @@ from ..hw_sim.parity.paired import compare_decisions
 from ..hw_sim.parity.ranges import ranges
 from ..hw_sim.simulator import Simulator, run_stepwise
 from ..program import Program, digest
-from ..program.samples import Sample, shortest
+from ..program.samples import Sample
 from ..quantize.config import ARITHMETICS
 from ..quantize.families import family_of
-from ..quantize.weights import load_frozen
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text, predict
-from ..train.settings import SystemSettings, TrainingSettings, read_section
+from ..train.settings import SystemSettings, read_section
 from ..train.weights import read_weights
-from .build import apply_system, build_data, load_model
-from .decisions import make_test_set, other_test_sets
+from .build import load_model
+from .comparison import SimulateSettings, first, prepare
 from .folder import RunFolder
 from .invariants import check_figures
-
-
-@dataclass(frozen=True)
-class SimulateSettings:
-    """Section ``simulate``.
-
-    Attributes:
-        backends: what is compared, names of ``api.backends.BACKENDS``; the first is the oracle.
-        samples: how many test samples a backend gets, by name: the first ones, of lava the shortest ones; None, or no
-            entry, for all.
-        traced: samples of which every node's output and state is compared.
-        example: the test sample whose running decision is kept for the report.
-        lava_parts: which processes make the Lava network, of ``export.lava.PARTS``.
-        lava_timeout_s: when a Lava run is given up.
-    """
-
-    backends: list[str]
-    samples: dict[str, int | None] = field(default_factory=dict)
-    traced: int = 4
-    example: int = 0
-    lava_parts: str = "layers"
-    lava_timeout_s: float = 600.0
-
-    def __post_init__(self) -> None:
-        unknown = [name for name in (*self.backends, *self.samples) if name not in BACKENDS]
-        if unknown:
-            raise PumiceError(f"simulate: backend {unknown[0]} is unknown; choose some of: {', '.join(BACKENDS)}")
-        if len(self.backends) < 2 or len(set(self.backends)) < len(self.backends):
-            raise PumiceError(f"simulate.backends={self.backends} needs two or more backends, each of them once")
-        if self.samples.get(self.backends[0]) is not None:
-            raise PumiceError(f"simulate.samples: {self.backends[0]} is the oracle and gets all samples")
-        counts = {"traced": self.traced, **{f"samples.{name}": count for name, count in self.samples.items()}}
-        for name, count in counts.items():
-            if count is not None and count < 1:
-                raise PumiceError(f"simulate.{name}={count} has to be at least 1")
-        if self.lava_parts not in PARTS:
-            raise PumiceError(f"simulate.lava_parts={self.lava_parts} is unknown; use one of: {', '.join(PARTS)}")
-        if not self.lava_timeout_s > 0:
-            raise PumiceError(f"simulate.lava_timeout_s={self.lava_timeout_s} has to be positive")
-        if self.example < 0:
-            raise PumiceError(f"simulate.example={self.example} has to be the number of a test sample, 0 or more")
+from .shard import merged
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -106,50 +60,30 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     Raises:
         ParityError: a value differs; simulate.json says where.
     """
-    settings = read_section(SimulateSettings, config, "simulate")
-    system = read_section(SystemSettings, config, "system")
-    apply_system(system)
-    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
-    program = load(folder.path / "program.npz")
-    frozen, _ = load_frozen(folder.path / "quantized.safetensors")
-    tests = make_test_set(config, data)
-    samples, labels = tests.samples, tests.labels()
-    if settings.example >= len(samples):
-        raise PumiceError(f"simulate.example={settings.example}, but the test set has {len(samples)} samples")
-
-    lava = {"parts": settings.lava_parts, "timeout_s": settings.lava_timeout_s, "progress": _tell_lava}
-    shares = {name: share_of(name, samples, settings) for name in settings.backends}
-    parity = compare(
-        program,
-        samples,
-        settings.backends,
-        traced=settings.traced,
-        shares=shares,
-        frozen=frozen,
-        threads=system.threads,
-        lava=lava,
-    )
-    verdicts, found, oracle = parity.verdicts, parity.traces, parity.oracle
-    scores = {name: tests.scores(program, traces, shares[name]) for name, traces in found.items()}
+    made = prepare(config, folder)
+    settings, program, tests, data = made.settings, made.program, made.tests, made.data
+    samples, labels, shares = tests.samples, tests.labels(), made.shares
+    compared = merged(config, folder, program) or made.compare(shares)
+    verdicts, scores, oracle = compared.verdicts, compared.scores, compared.oracle
     model = load_model(config, data, read_weights(folder.path / "weights.safetensors"))
     floats = _float_logits(folder.path / "predictions.npz", labels, model, data)
-    rates = spike_rates(program, samples, system.threads)
+    rates = spike_rates(program, samples, made.system.threads)
     looks = health(program, samples, _counters(verdicts, "saturations"), rates, scores[oracle])
     result = {
         "program": digest(program),
         "class_names": list(program.class_names),
         "events": sum(len(times) for _, times in samples),
-        "differing": parity.differing,
+        "differing": compared.differing,
         "oracle": oracle,
         "backends": {name: _backend_entry(verdict, samples, shares[name]) for name, verdict in verdicts.items()},
-        "skipped": dict(parity.skipped),
+        "skipped": dict(compared.skipped),
+        "parts": compared.parts,
         "accuracy": {
             "float": figures_of(Predictions(floats, labels), program.class_names),
             **{name: _figures(program, scores[name], tests.labels(shares[name])) for name in verdicts},
         },
         "other_protocols": {
-            name: _figures(program, other.scores(program, found[oracle]), other.labels())
-            for name, other in other_test_sets(config, data).items()
+            name: _figures(program, compared.others[name], other.labels()) for name, other in made.others.items()
         },
         "float_and_integer": asdict(compare_decisions(floats.argmax(1), scores[oracle].argmax(1), labels)),
         "saturations": _counters(verdicts, "saturations"),
@@ -165,40 +99,24 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             "logits_frac": program[program.logits].output.frac,
         },
     }
-    logits = {name: np.stack([trace.logits for trace in traces]) for name, traces in found.items()}
-    arrays = {"labels": labels, "float": floats, "scores": scores[oracle], **logits}
-    arrays |= {f"{name}_samples": np.array(shares[name]) for name in found if shares[name] != _first(len(shares[name]))}
+    arrays = {"labels": labels, "float": floats, "scores": scores[oracle], **compared.logits}
+    arrays |= {
+        f"{name}_samples": np.array(shares[name]) for name in verdicts if shares[name] != first(len(shares[name]))
+    }
     _save(folder.path / "simulate.npz", program, samples[settings.example], arrays)
     check_figures(result["accuracy"])
     write_json(folder.path / "simulate.json", result)
     _print(result, data.task.name)
     if result["differing"]:
-        name, first = next((name, each.first) for name, each in verdicts.items() if each.first is not None)
+        name, where = next((name, each.first) for name, each in verdicts.items() if each.first is not None)
         raise ParityError(
-            f"{result['differing']:,} values differ between backends; {name} against {oracle}: {describe(first)}; "
+            f"{result['differing']:,} values differ between backends; {name} against {oracle}: {describe(where)}; "
             f"please report this with {folder.path / 'simulate.json'} and program.npz"
         )
     return {key: result[key] for key in ("differing", "program", "float_and_integer", "incomplete", "skipped")} | {
         "accuracy": {name: entry["accuracy"] for name, entry in result["accuracy"].items()},
         "events_per_s": {name: entry["events_per_s"] for name, entry in result["backends"].items()},
     }
-
-
-def _tell_lava(step: int, steps: int) -> None:
-    if sys.stdout.isatty():
-        print(f"\r  lava: step {step:,} of {steps:,}", end="\r" if steps - step < STEPS_BETWEEN else "", flush=True)
-
-
-def share_of(name: str, samples: Sequence[Sample], settings: SimulateSettings) -> list[int]:
-    """The numbers of the test samples that a backend gets, ascending."""
-    count = settings.samples.get(name)
-    if count is None or count >= len(samples):
-        return _first(len(samples))
-    return shortest(samples, count) if BACKENDS[name].slow else _first(count)
-
-
-def _first(count: int) -> list[int]:
-    return list(range(count))
 
 
 def _inside(

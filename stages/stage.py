@@ -29,6 +29,7 @@ class Stage:
         silent: where it takes other programs, ``run`` leaves it out without a word.
         shared: whether several processes may run it in the same folder at once. Each goes on where all of them were,
             and so does one that comes when it has finished.
+        once: settings of one command alone, which the run folder does not remember.
         compares: function of ``module`` that takes plain folders in place of a configuration: ``(folders, settings)``;
             empty for none.
     """
@@ -47,6 +48,7 @@ class Stage:
     refusal: str = ""
     silent: bool = False
     shared: bool = False
+    once: tuple[str, ...] = ()
     compares: str = ""
 
     def takes(self, config: Mapping[str, Any]) -> bool:

@@ -180,6 +180,21 @@ ASIDE: tuple[Stage, ...] = (
         writes=("nir/network.nir", "nir/network_io.npz"),
     ),
     Stage(
+        name="shard",
+        summary="compare the program in every backend on a part of the test set",
+        help=(
+            "Does what 'pumice simulate' does with one part of the test set, such as shard=2/8, and writes\n"
+            "shards/2-of-8.safetensors. Any number of such commands may work at once on the same run folder, and one\n"
+            "whose part is there ends at once. 'pumice simulate' then puts the parts together."
+        ),
+        module="shard",
+        sections=("task", "simulate"),
+        needs=("program.npz", "quantized.safetensors", "weights.safetensors"),
+        scratch=("shards",),
+        shared=True,
+        once=("shard",),
+    ),
+    Stage(
         name="sensitivity",
         summary="lower the width of every tensor alone, and see what that costs and saves",
         help=(

@@ -53,6 +53,7 @@ TOGETHER = {
         "stages/test_export_onnx.py",
         "stages/test_lava.py",
         "stages/test_reads.py",
+        "stages/test_shard.py",
         "stages/test_shown",
         "stages/test_simulate_report.py",
     ),

@@ -13,7 +13,7 @@ from pumice.export import lava as lava_package
 from pumice.export.lava.environment import LavaUnavailable, ensure_environment, find_python
 from pumice.hw_sim.report.write import write_report
 from pumice.program import load, reference
-from pumice.stages import simulate
+from pumice.stages import comparison
 
 QUICK = ["quantize.max_dead_zone=1", "logging.progress=false"]
 WITH_LAVA = "simulate.backends=[run,step,lava]"
@@ -181,11 +181,11 @@ def test_remembering_prepares_once_and_keeps_traces():
 
 
 def test_shares():
-    settings = simulate.SimulateSettings(["run", "step", "lava"], {"step": 2, "lava": 2})
+    settings = comparison.SimulateSettings(["run", "step", "lava"], {"step": 2, "lava": 2})
     samples = [(np.zeros(n), np.zeros(n)) for n in (5, 3, 9, 1)]
-    assert simulate.share_of("run", samples, settings) == [0, 1, 2, 3]
-    assert simulate.share_of("step", samples, settings) == [0, 1]
-    assert simulate.share_of("lava", samples, settings) == [1, 3]
+    assert comparison.share_of("run", samples, settings) == [0, 1, 2, 3]
+    assert comparison.share_of("step", samples, settings) == [0, 1]
+    assert comparison.share_of("lava", samples, settings) == [1, 3]
 
 
 def test_a_clocked_network_in_lavas_own_dense(interpreter, small_ecg_run, tmp_path):
