@@ -193,7 +193,15 @@ def load_compared(path: Path, about: Mapping[str, Any]) -> Compared:
             what, _, name = key.partition(".")
             arrays[what][name] = tensor.numpy()
         verdicts = {kept["backend"]: _verdict(kept) for kept in data["verdicts"]}
-        return Compared(data["oracle"], verdicts, data["skipped"], data["shares"], **arrays)
+        return Compared(
+            data["oracle"],
+            verdicts,
+            data["skipped"],
+            data["shares"],
+            arrays["logits"],
+            arrays["scores"],
+            arrays["others"],
+        )
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PumiceError(f"{path} cannot be read ({error}); remove it, and compare that part anew") from error
 
