@@ -1,5 +1,6 @@
 # make demo        install, then the main job on the embedded data set
 # make test        install, then what `make lint` checks, then the whole test suite, shared by two processes (WORKERS=0: one)
+# make thorough    the same with whole runs of every family and more random examples, half an hour
 # make lint        style, the law of imports, types
 # make types       the type checker
 # make docs        the documentation as a site in site/, to be read without a network
@@ -13,7 +14,7 @@ WORKERS ?= 2
 BENCHMARKS := growth products scan spikingssm quantized_scan adlif training_step simulator streaming onnx_models c lava
 CHECKS := style imports types
 
-.PHONY: demo test lint style imports types docs mutation benchmark clean install
+.PHONY: demo test thorough lint style imports types docs mutation benchmark clean install
 
 install: $(VENV)/.installed
 
@@ -29,6 +30,9 @@ demo: install
 
 test: $(CHECKS)
 	$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+thorough: $(CHECKS)
+	$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow'
 
 lint: $(CHECKS)
 

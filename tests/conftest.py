@@ -50,9 +50,12 @@ TOGETHER = {
         "cli/test_cli.py",
         "cli/test_predict.py",
         "stages/test_dry.py",
+        "stages/test_export_c.py",
         "stages/test_export_onnx.py",
         "stages/test_lava.py",
         "stages/test_reads.py",
+        "stages/test_search.py",
+        "stages/test_sensitivity.py",
         "stages/test_shard.py",
         "stages/test_shown",
         "stages/test_simulate_report.py",
@@ -62,6 +65,12 @@ TOGETHER = {
 """Files of tests that share what is made once a process: one worker gets them all."""
 LONG = ("test_wheel.py", "docs/", "export/lava/", "api/")
 """Other files that take long, and come before the rest so that no worker ends with one."""
+
+
+def pytest_configure(config):
+    """Whatever else runs with what is thorough draws as many random examples (`depth.examples`)."""
+    if "not thorough" not in config.option.markexpr:
+        os.environ["PUMICE_THOROUGH"] = "1"
 
 
 def pytest_unconfigure(config):

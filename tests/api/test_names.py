@@ -91,6 +91,7 @@ def test_an_unknown_name_is_an_attribute_error():
         from pumice import fly  # noqa: F401
 
 
+@pytest.mark.thorough
 def test_type_checkers_see_the_names(tmp_path):
     assert (ROOT / "py.typed").is_file()
     (tmp_path / "path").mkdir()

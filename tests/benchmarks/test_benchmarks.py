@@ -23,7 +23,11 @@ def as_a_script(monkeypatch):
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+ALWAYS = {"simulator", "onnx_models", "scan"}
+STARTED = [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.thorough) for name in SCRIPTS]
+
+
+@pytest.mark.parametrize("name", STARTED)
 def test_starts_at_its_smallest_size(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--size", "smallest"])
     runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")

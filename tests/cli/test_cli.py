@@ -266,6 +266,7 @@ def test_user_configurations(pumice, small_run, tmp_path):
     assert code == 0, err
 
 
+@pytest.mark.thorough
 def test_interruption_says_how_to_go_on(small_run, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "pumice", "train", *small_run, "training.epochs=10000", f"run_dir={tmp_path / 'run'}"],

@@ -89,11 +89,13 @@ def pumice_with_plugins(tmp_path, start, plugins):
     return call
 
 
+@pytest.mark.thorough
 def test_mistakes_of_jobs_are_told(pumice_with_plugins):
     code, _, errors = pumice_with_plugins("train", "-m", "seed=0,1", "training.epochs=0")
     assert (code, errors) == (2, "pumice: training.epochs=0 has to be at least 1 (and 1 more jobs failed)\n")
 
 
+@pytest.mark.thorough
 def test_jobs_in_processes_of_their_own_train_and_tell_their_mistakes(plugins, small_run, tmp_path):
     """Two train, two cannot. In an interpreter of its own, which ends its workers with itself."""
     script = f"import sys; sys.path.append({plugins!r}); from pumice.cli.main import main; main(sys.argv[1:])"

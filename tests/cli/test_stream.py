@@ -198,6 +198,7 @@ def test_what_is_left_out_is_counted(call, folder):
     assert json.loads(error)["left_out"] == {"malformed": 1, "out of order": 1, "outside the sensor": 1}
 
 
+@pytest.mark.thorough
 def test_an_interrupt_and_a_reader_that_goes_away(folder, program, events):
     root = Path(pumice.__file__).parent
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root.parent), os.environ.get("PYTHONPATH", "")])}

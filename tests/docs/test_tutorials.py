@@ -22,7 +22,11 @@ def machine():
     run(program, [random_sample(program, 0, 20)])
 
 
-@pytest.mark.parametrize("name", tutorials.names())
+ALWAYS = {"train", "online"}
+RUN = [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.thorough) for name in tutorials.names()]
+
+
+@pytest.mark.parametrize("name", RUN)
 def test_a_tutorial_runs_in_little_time(name, machine, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     done = tutorials.execute(name, tmp_path)

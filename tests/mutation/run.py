@@ -116,7 +116,16 @@ class Copy:
             "PYTHONDONTWRITEBYTECODE": "1" if planted else "",
         }
         output = self.folder / "output"
-        arguments = ["-q", "-p", "no:cacheprovider", f"--basetemp={self.folder / 'tests'}", *["-x"] * planted, *tests]
+        arguments = [
+            "-q",
+            "-m",
+            "not slow",
+            "-p",
+            "no:cacheprovider",
+            f"--basetemp={self.folder / 'tests'}",
+            *["-x"] * planted,
+            *tests,
+        ]
         request = {"arguments": arguments, "environment": environment, "output": str(output)}
         print(json.dumps(request), file=self.warm.stdin, flush=True)
         self.running = int(self._answer(None))

@@ -43,6 +43,7 @@ def check(files, count):
     assert sorted(files[0].parent.iterdir()) == files
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak")
 def test_changed_files(files):
     check(files, FEW)

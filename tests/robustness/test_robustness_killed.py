@@ -49,6 +49,7 @@ def killed_in_stage(start, arguments, folder, stage, delay):
     return run.ended()[0] == -signal.SIGKILL
 
 
+@pytest.mark.thorough
 def test_killed_three_times(start, run_arguments, whole, results, tmp_path):
     folder = tmp_path / "run"
     assert killed_in_stage(start, run_arguments, folder, "train", 0.05)
@@ -97,6 +98,7 @@ def check_interruptions(start, run_arguments, whole, results, folder, longest, s
     assert_same(results, folder, whole[0])
 
 
+@pytest.mark.thorough
 def test_interrupted_in_some_stages(start, run_arguments, whole, results, tmp_path):
     check_interruptions(start, run_arguments, whole, results, tmp_path / "run", 0.0, FEW)
 

@@ -23,6 +23,7 @@ def call(*arguments):
     return ended.value.code
 
 
+@pytest.mark.thorough
 def test_a_file_goes_through_the_chain_with_its_weights(tmp_path, capsys):
     """Feed-forward layers of two widths: fine-tuned, and the same integers in every backend."""
     settings = {"cell": "lif", "layers": 2, "hidden": [9, 6], "recurrent": False, "dropout": 0.0}

@@ -226,6 +226,7 @@ def test_golden_adlif_through_the_names_of_its_checkpoints(tmp_path, kind):
     torch.testing.assert_close(potentials, golden[f"{kind}_li"], rtol=TOLERANCE, atol=TOLERANCE)
 
 
+@pytest.mark.thorough
 def test_the_port_is_evaluated_by_both_recurrences(small_run, tmp_path, capsys):
     ssm = {"discretization": "async", "d_model": 8, "d_ssm": 8, "ssm_block_size": 4, "num_stages": 2, "dropout": 0.1}
     ssm |= {"num_layers_per_stage": 2, "classification_mode": "pool", "prenorm": True, "batchnorm": False}
@@ -263,6 +264,7 @@ def test_the_port_is_evaluated_by_both_recurrences(small_run, tmp_path, capsys):
     assert "input_gate_mode" in refused(capsys, "import", "event-ssm-torch", source, config, *task, run_dir)
 
 
+@pytest.mark.thorough
 def test_own_names_and_all_that_goes_on_from_there(small_run, tmp_path, capsys):
     settings = [item for item in small_run if not item.startswith(("training.epochs", "training.warmup"))]
     model = pumice.build_model("s5/tiny", num_classes=20, vocab=700, d_model=8, d_ssm=8, stride=4, dropout=0.1, seed=3)

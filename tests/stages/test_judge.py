@@ -23,7 +23,7 @@ def call(*arguments):
     return ended.value.code
 
 
-@pytest.fixture(scope="module", params=["none", "test"])
+@pytest.fixture(scope="module", params=[pytest.param("none", marks=pytest.mark.thorough), "test"])
 def ran(request, small_run, tmp_path_factory):
     """The judge, and a folder that was trained, evaluated and quantized under it."""
     folder = tmp_path_factory.mktemp(f"judge-{request.param}")

@@ -18,6 +18,8 @@ from pumice.program import load, reference
 from pumice.program.nodes import DiagonalSSM
 from runs import check_same_integers
 
+pytestmark = pytest.mark.thorough
+
 
 def call(*arguments):
     with pytest.raises(SystemExit) as ended:

@@ -102,6 +102,7 @@ def test_a_point_is_the_program_that_its_settings_give(searched, found, tmp_path
         assert (given["layers"].get(layer, {}).get(width, given["widths"][width])) == bits
 
 
+@pytest.mark.thorough
 def test_interrupted_it_goes_on_with_what_it_had(looked, tmp_path, monkeypatch):
     folder = copied(looked, tmp_path)
     words = [f"run_dir={folder}", *WORDS, "search.weights=[3]", "search.trials=30"]
@@ -123,6 +124,7 @@ def test_interrupted_it_goes_on_with_what_it_had(looked, tmp_path, monkeypatch):
     assert read_json(folder / "search.json")["trials"] == 30
 
 
+@pytest.mark.thorough
 def test_more_trials_continue_a_finished_search(searched, found, tmp_path, monkeypatch):
     folder = copied(searched, tmp_path)
     measure, count = Bench.measure, []
@@ -135,6 +137,7 @@ def test_more_trials_continue_a_finished_search(searched, found, tmp_path, monke
     assert len(count) <= 2
 
 
+@pytest.mark.thorough
 def test_limits_bind_what_is_kept(searched, looked, found, tmp_path):
     folder, sizes = copied(looked, tmp_path), sorted({entry["bytes"] for entry in found["tried"]})
     limit = sizes[len(sizes) // 2]
@@ -145,6 +148,7 @@ def test_limits_bind_what_is_kept(searched, looked, found, tmp_path):
     assert any(entry["bytes"] > limit for entry in limited["tried"])
 
 
+@pytest.mark.thorough
 def test_a_chip_binds_what_is_kept(looked, tmp_path):
     """As `pumice check` would say of each program that is kept."""
     folder = copied(looked, tmp_path)
@@ -158,6 +162,7 @@ def test_a_chip_binds_what_is_kept(looked, tmp_path):
     assert any(not entry["within"] for entry in found["tried"])
 
 
+@pytest.mark.thorough
 def test_others_may_search_in_the_folder_but_not_work_in_it(searched, tmp_path, capsys):
     folder = copied(searched, tmp_path)
     with (folder / ".lock").open("a") as lock:
@@ -209,6 +214,7 @@ def test_the_extra_is_named_where_it_is_missing(looked, tmp_path, capsys, monkey
     assert "pip install 'pumice[search]'" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_strange_journals_are_refused(searched, tmp_path, capsys, monkeypatch):
     folder = copied(searched, tmp_path)
     journal = folder / "search" / JOURNAL

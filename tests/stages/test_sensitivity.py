@@ -130,6 +130,7 @@ def test_every_tensor_has_its_entries_and_no_other_has(found):
     assert state["refused"] or state["saved_state_bits"] > 0
 
 
+@pytest.mark.thorough
 def test_what_is_done_is_kept(looked, trained, found, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
@@ -156,6 +157,7 @@ def test_what_is_done_is_kept(looked, trained, found, tmp_path, monkeypatch):
     assert len(measured) == len(told)
 
 
+@pytest.mark.thorough
 def test_damaged_work_is_refused(looked, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(looked, folder)

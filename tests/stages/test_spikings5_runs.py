@@ -10,6 +10,8 @@ from pumice.program import load, reference
 from pumice.program.nodes import DiagonalSSM, DrivenLIF
 from runs import check_same_integers
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def finished(small_run, tmp_path_factory):

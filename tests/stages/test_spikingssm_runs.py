@@ -11,6 +11,8 @@ from pumice.cli.main import main
 from pumice.program import load, reference
 from pumice.train.norms import estimate_norms
 
+pytestmark = pytest.mark.thorough
+
 SMALL = [
     "model.d_model=8",
     "model.d_state=4",

@@ -5,6 +5,8 @@ import json
 import pytest
 from pumice.cli.main import main
 
+pytestmark = pytest.mark.thorough
+
 SMALL = [
     "model.d_model=8",
     "model.d_ssm=8",

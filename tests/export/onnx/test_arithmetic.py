@@ -5,6 +5,7 @@ import math
 import numpy as np
 import onnx
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
@@ -83,7 +84,7 @@ def test_square_root(evaluate, low, high):
     np.testing.assert_array_equal(out[:, 0], [math.isqrt(v) for v in values[:, 0].tolist()])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     seed=st.integers(0, 1 << 30),
     width=st.sampled_from([2, 8, 12, 16]),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.export.onnx import build_sequence, build_step, run_onnx
@@ -40,7 +41,7 @@ def test_every_choice(make_samples, choice, value):
     check(program, make_samples(program, seed))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 def test_random_networks(seed):
     program = random_network(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.export.onnx import build_sequence, build_step, run_onnx
@@ -36,14 +37,14 @@ def test_every_choice(make_samples, choice, value):
     check(program, make_samples(program, 4))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 def test_random_networks(seed):
     program = random_spiking(seed)
     check(program, [random_sample(program, seed % 1000 + row, steps) for row, steps in enumerate((9, 0, 1, 23))])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 def test_random_networks_of_events(seed):
     program = random_spiking_events(seed)

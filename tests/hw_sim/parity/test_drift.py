@@ -39,6 +39,7 @@ def rates(program) -> dict[str, np.ndarray]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("discretization", ["async", "zoh"])
 @pytest.mark.parametrize("stride", [1, 3])
 def test_states_stay_within_the_bounds(discretization, stride):

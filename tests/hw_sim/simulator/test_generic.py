@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import numpy as np
 from pumice.hw_sim.simulator import Simulator, run
@@ -29,6 +31,7 @@ np.testing.assert_array_equal(logits[-1], expected.logits)
 """
 
 
+@pytest.mark.thorough
 def test_a_generic_cpu_gives_the_same_bits():
     environment = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True)

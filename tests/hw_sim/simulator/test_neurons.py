@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.hw_sim.simulator import Simulator, opcodes, run
@@ -45,7 +46,7 @@ def test_both_modes_equal_the_reference(assert_equal, what, value):
 
 
 @given(seed=st.integers(0, 10**9), steps=st.lists(st.integers(0, 70), min_size=1, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_random_networks_equal_the_reference(assert_equal, seed, steps):
     program = random_network(seed)
     assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(steps)])
@@ -139,7 +140,7 @@ def test_narrow_and_wide_operations_give_the_same_bits(assert_equal, records, mo
 
 
 @given(cuts=st.lists(st.integers(0, 300), max_size=5), cell=st.sampled_from(CHOICES["cell"]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_stream_may_be_cut_anywhere(cuts, cell):
     program = random_network(6, value="dense", cell=cell, layers=2, recurrent=True)
     values, times = random_sample(program, 0, 300)

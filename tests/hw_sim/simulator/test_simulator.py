@@ -8,6 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.hw_sim.simulator import Simulator, opcodes, run
@@ -29,7 +30,7 @@ def test_both_modes_equal_the_reference(assert_equal, what, value):
 
 
 @given(seed=st.integers(0, 10**9), events=st.lists(st.integers(0, 70), min_size=1, max_size=3))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_random_programs_equal_the_reference(assert_equal, seed, events):
     program = random_program(seed)
     assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(events)])
@@ -99,7 +100,7 @@ def test_tables_by_token_give_the_same_bits_as_nodes_run_event_by_event(monkeypa
 
 
 @given(cuts=st.lists(st.integers(0, 300), max_size=5), pairing=st.sampled_from(["causal", "next"]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_stream_may_be_cut_anywhere(cuts, pairing):
     program = random_program(4, stride=3, pairing=pairing, readout="time", pool="time", sampled="last")
     values, times = random_sample(program, 0, 300)

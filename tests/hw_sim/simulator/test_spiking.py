@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.hw_sim.simulator import opcodes
@@ -20,14 +21,14 @@ def test_both_modes_equal_the_reference(assert_equal, what, value):
 
 
 @given(seed=st.integers(0, 10**9), steps=st.lists(st.integers(0, 70), min_size=1, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_random_networks_equal_the_reference(assert_equal, seed, steps):
     program = random_spiking(seed)
     assert_equal(program, [random_sample(program, seed + k, n) for k, n in enumerate(steps)])
 
 
 @given(seed=st.integers(0, 10**9), events=st.lists(st.integers(0, 70), min_size=1, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_random_networks_of_events_equal_the_reference(assert_equal, seed, events):
     """A neuron makes a step for each window of its state space, and none between."""
     program = random_spiking_events(seed)

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
@@ -87,7 +88,7 @@ def test_the_same_at_other_widths(build_spiking, cell, widths):
     assert differing(frozen, lowered(frozen), made.batch.inputs)[1] == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(data=st.data())
 def test_any_weights_give_the_same_integers_or_are_refused(data):
     cell = data.draw(st.sampled_from(CELLS))

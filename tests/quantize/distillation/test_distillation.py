@@ -46,8 +46,8 @@ def tuned(qat, batch, folder, tuning):
 
 CASES = [
     ("s5", {}),
-    ("s5", {"loss": "kl"}),
-    ("adlif", {"output": "potentials"}),
+    pytest.param("s5", {"loss": "kl"}, marks=pytest.mark.thorough),
+    pytest.param("adlif", {"output": "potentials"}, marks=pytest.mark.thorough),
     ("adlif", {"hidden": "spikes"}),
 ]
 

@@ -77,7 +77,9 @@ def test_frozen_model_gives_the_integers_of_the_reference(build, kind):
     assert sqnr > 20
 
 
-@pytest.mark.parametrize("widths", WIDTHS)
+@pytest.mark.parametrize(
+    "widths", [pytest.param(name, marks=pytest.mark.thorough if name == "wide" else ()) for name in WIDTHS]
+)
 def test_the_same_at_other_widths(build, widths):
     assert differences(build({"expansion": 2}, widths=WIDTHS[widths]))[0] == []
 

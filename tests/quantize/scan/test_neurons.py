@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
@@ -80,7 +81,7 @@ def check_program(program, seed, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_integers_are_those_of_the_reference(implementation, seed):
     check_program(random_network(seed, value="dense"), seed, implementation)
@@ -199,7 +200,7 @@ def test_values_and_gradients_are_those_of_scalars(order, implementation):
         torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9, msg=name)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     order=st.sampled_from(ORDERS),
     batch=st.integers(1, 6),

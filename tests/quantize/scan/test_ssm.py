@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
@@ -66,7 +67,7 @@ def make_case(seed, batch, length, modes, digits, magnitude, dtype=torch.float64
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     seed=st.integers(0, 2**31),
     hold=st.booleans(),
