@@ -15,6 +15,7 @@ from .files import read_json, write_json
 
 FOLDER = "stages"
 METRICS = "metrics.json"
+LOG = "run.log"
 BEGUN = "begun"
 FINISHED = "finished"
 VERSIONS_OF = ("pumice", "torch", "lightning", "numpy", "numba")

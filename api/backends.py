@@ -14,6 +14,7 @@ from ..hw_sim.parity.compare import Backend
 from ..program import Program, reference
 from ..program.samples import Sample, Trace, check
 from ..quantize.frozen import FrozenModel
+from ..terminal import progress
 from .frozen import run_frozen
 
 PADDED_EVENTS = 250_000
@@ -101,6 +102,19 @@ def run_reference(program: Program, samples: Sequence[Sample], trace: bool) -> l
         check(program, sample, index)  # so that an error names the sample by its number here
     order = sorted(range(len(samples)), key=lambda index: len(samples[index][1]))
     traces: list[Trace | None] = [None] * len(samples)
+    with progress("reference, samples", len(order)) as step:
+        _by_length(program, samples, order, traces, trace, step)
+    return [found for found in traces if found is not None]
+
+
+def _by_length(
+    program: Program,
+    samples: Sequence[Sample],
+    order: Sequence[int],
+    traces: list[Trace | None],
+    trace: bool,
+    step: Callable[[int], None],
+) -> None:
     start = 0
     while start < len(order):
         stop = start + 1
@@ -110,8 +124,8 @@ def run_reference(program: Program, samples: Sequence[Sample], trace: bool) -> l
         batch = [samples[index] for index in chosen]
         for index, found in zip(chosen, reference.run(program, batch, trace=trace, batch_size=len(batch)), strict=True):
             traces[index] = found
+        step(len(chosen))
         start = stop
-    return [found for found in traces if found is not None]
 
 
 def _reference(options: Options) -> Remembering:

@@ -15,6 +15,7 @@ from ..quantize.distillation.judge import Judge
 from ..quantize.distillation.losses import divergence
 from ..quantize.frozen import FrozenModel
 from ..quantize.qat_model import QATModel
+from ..terminal import track
 from ..train.data.batch import Batch
 from ..train.evaluate import Predictions, hard_labels
 
@@ -149,7 +150,7 @@ class Judging:
 def predictions_by_batch(model: nn.Module, batches: Iterable[Batch]) -> list[Tensor]:
     """Logits (M, C) of each batch, in the model's own precision."""
     with torch.no_grad():
-        return [batch.apply(model.eval())[0] for batch in batches]
+        return [batch.apply(model.eval())[0] for batch in track(batches, "evaluation, batches")]
 
 
 def predictions(model: nn.Module, batches: Iterable[Batch]) -> Predictions:
@@ -158,6 +159,6 @@ def predictions(model: nn.Module, batches: Iterable[Batch]) -> Predictions:
     A frozen model's are those of its program.
     """
     with torch.inference_mode():
-        pairs = [batch.apply(model.eval()) for batch in batches]
+        pairs = [batch.apply(model.eval()) for batch in track(batches, "evaluation, batches")]
     logits, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     return Predictions(logits.double().numpy(), hard_labels(targets).numpy())

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.table import Table
-
 from ..errors import BackendUnavailable, PumiceError
 from ..hw_sim.parity.compare import Backend, Comparison, Verdict
 from ..hw_sim.parity.compare import compare as compare_all
 from ..program import Program
 from ..program.samples import Sample, Trace
 from ..quantize.frozen import FrozenModel
+from ..terminal import Table
 from .backends import Options, Remembering, make_backend
 from .samples import as_samples, told
 

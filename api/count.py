@@ -14,6 +14,7 @@ from ..hw_sim.counts import count as count_integers
 from ..hw_sim.energy import Energy, EnergyProfile, energy, print_energy
 from ..hw_sim.simulator import run
 from ..program import Program
+from ..terminal import Printer
 from .presets import settings_of
 from .samples import as_samples, told
 
@@ -38,7 +39,7 @@ class Costs:
 
     def print(self, console: Console | None = None) -> None:
         """The tables of counts and energy."""
-        console = console or Console()
+        console = console or Printer()
         print_counts(self.integer, self.floating, console)
         print_energy(self.energy["integer"], self.energy.get("float32"), console)
 

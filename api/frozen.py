@@ -15,6 +15,7 @@ from ..program.clock import gaps
 from ..program.nodes import Readout
 from ..program.samples import Sample, Trace, check
 from ..quantize.frozen import FrozenModel
+from ..terminal import progress
 from ..train.data.events.collate import pad
 from ..train.data.inputs import Inputs
 
@@ -26,9 +27,11 @@ def run_frozen(frozen: FrozenModel[Any], program: Program, samples: Sequence[Sam
     run = _run_steps if program.clocked else _run_events
     samples = [check(program, sample, index) for index, sample in enumerate(samples)]
     traces: list[Trace] = []
-    for start in range(0, len(samples), BATCH):
-        with torch.inference_mode():
-            traces += run(frozen.double(), program, samples[start : start + BATCH], trace)
+    with progress("twin, samples", len(samples)) as step:
+        for start in range(0, len(samples), BATCH):
+            with torch.inference_mode():
+                traces += run(frozen.double(), program, samples[start : start + BATCH], trace)
+            step(len(samples[start : start + BATCH]))
     return traces
 
 

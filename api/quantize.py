@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from torch import nn
 
 from ..errors import PumiceError
@@ -29,6 +28,7 @@ from ..quantize.qat_model import QATModel
 from ..quantize.tuning import FamilyTuning
 from ..quantize.weights import save_frozen
 from ..records import versions
+from ..terminal import Table
 from ..train.data.base import TaskDataModule
 from ..train.data.batch import Batch, PaddedBatch
 from ..train.data.inputs import Inputs, Timing
@@ -154,7 +154,7 @@ def quantize(
     source = _Source.of(model, family.reads, batches, validation, timing)
     names = list(class_names or source.class_names)
     judging = Judging(model, source.judge())
-    observer = _Once(source.inputs)
+    observer = _Once(source.inputs, source.samples)
     calibrated = calibrated_by(family, model, settings, source.timing, observer, judging)
     if settings.calibration.search:
         calibrated += _searched(family, judging.nearest(calibrated), calibrated, settings, source, judging)
@@ -231,6 +231,11 @@ class _Source:
         batches: Iterable[PaddedBatch | Inputs] = self.data.batches("train") if self.data else self.batches or ()
         return (batch if isinstance(batch, Inputs) else batch.padded() for batch in batches)
 
+    @property
+    def samples(self) -> int | None:
+        """How many samples `inputs` has, where that is known."""
+        return len(self.data.samples("train")) if self.data else None
+
     def first(self, samples: int) -> list[Batch]:
         """Batches of so many training samples, or a few more; of a task they are drawn by its seed."""
         if self.data is not None:
@@ -291,13 +296,13 @@ def _fine_tune(
 class _Once:
     """What the float model does with some inputs, observed when it is first asked for."""
 
-    def __init__(self, inputs: Callable[[], Iterator[Inputs]]) -> None:
-        self._inputs = inputs
+    def __init__(self, inputs: Callable[[], Iterator[Inputs]], samples: int | None) -> None:
+        self._inputs, self._samples = inputs, samples
         self._seen: Any = None
 
     def __call__(self, qat: QATModel[Any, Any, Any]) -> Any:
         if self._seen is None:
-            self._seen = observe(qat, self._inputs())
+            self._seen = observe(qat, self._inputs(), self._samples)
         return self._seen
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from ..api.chips import check, fits_of
 from ..api.program_files import load_program
 from ..errors import DoesNotFit, PumiceError
 from ..files import write_json
 from ..hw_sim.chips import overview, print_fit
 from ..program import Program
+from ..terminal import Printer
 from .plain import READING, read_program
 from .words import Words
 
@@ -31,7 +30,7 @@ def run(arguments: Sequence[str]) -> None:
     words = Words(
         [item for item in arguments if item != AS_JSON], (*READING, "run_dir", "hardware", "out", *MEMORY), "check"
     )
-    program, console = _program(words), Console()
+    program, console = _program(words), Printer()
     if "hardware" not in words.given:
         if set(words.given) & {"out", *MEMORY}:
             raise PumiceError("flash, ram and out belong to one chip; name it by hardware=...")

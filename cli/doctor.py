@@ -6,12 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
+from rich.text import Text
 
 from ..errors import PumiceError
+from ..terminal import Printer, Table
 
-MARKS = {"ok": "[green]ok[/green]", "lacking": "[yellow]lacking[/yellow]", "faulty": "[red]faulty[/red]"}
+COLOURS = {"ok": "green", "lacking": "yellow", "faulty": "red"}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -28,17 +29,17 @@ def run(arguments: Sequence[str]) -> None:
     if arguments:
         print(json.dumps([asdict(finding) for finding in found], indent=2))
     else:
-        console = Console()
+        console = Printer()
         table = Table("", "", Column("", overflow="fold"), "", show_header=False)
         area = ""
         for finding in found:
             first = finding.area if finding.area != area else ""
-            table.add_row(first, finding.what, finding.found, MARKS[finding.state])
+            table.add_row(first, finding.what, finding.found, Text(finding.state, COLOURS[finding.state]))
             area = finding.area
         console.print(table)
         for finding in found:
             if finding.cure:
-                console.print(f"{finding.what}: {finding.cure}", soft_wrap=True, markup=False)
+                console.print(f"{finding.what}: {finding.cure}")
     faulty = [finding.what for finding in found if finding.state == FAULTY]
     if faulty:
         raise PumiceError(f"{', '.join(faulty)}: Pumice does not work without; see above what to do")

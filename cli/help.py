@@ -11,15 +11,16 @@ from .known import COMMON, block, defaults, options, text_of
 from .overrides import split_arguments
 
 if TYPE_CHECKING:
-    from .verbs import Verb
+    from .verb import Verb
 
 USAGE = """\
-usage: pumice <verb> [settings] [-m] [--dry-run] [--cfg job] [--config-dir FOLDER] [--help]
+usage: pumice <verb> [settings] [-m] [--dry-run] [--cfg job] [--config-dir FOLDER] [-v]
+       [--help]
 
 Settings are Hydra overrides: group=option picks a file of a configuration group, a.b=value changes one value,
 -m with comma-separated values runs every combination in a folder of its own, --cfg job prints the resulting
 configuration and does nothing, --dry-run tells which stages would run, --config-dir adds a folder with your own
-group/option.yaml files.
+group/option.yaml files, -v prints all that there is to say (run.log in the run folder has it in any case).
 
 examples:
   pumice run                                           the main job on the embedded data set

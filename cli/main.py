@@ -7,13 +7,16 @@ what was given, 130 interrupted.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import select
+import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import PumiceError
@@ -24,12 +27,14 @@ from .known import did_you_mean, keys, nearest, options
 from .overrides import multirun_arguments, open_mappings, with_recipe, with_saved_overrides, with_shorter_warmup
 from .replay import quoted
 from .typed import for_hydra, with_home
-from .verbs import VERBS, Verb, find_verb
+from .verb import Verb
+from .verbs import VERBS, find_verb
 
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """A full or read-only disk, a quota or limit, a missing permission."""
 LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
 HELP = ("--help", "-h")
+VERBOSE = ("--verbose", "-v")
 DRY_RUN = "--dry-run"
 VERSION = ("--version", "-V")
 LISTED = "pumice <verb> --help lists groups, options and settings"
@@ -43,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Threads that wait for each other must sleep: spinning ones take the cores from other programs, and when the cores
     # are shared a training step becomes ten times slower. OpenMP reads this when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # letters that a locale lacks are shown as escapes
+            stream.reconfigure(errors="backslashreplace")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     try:
         _dispatch(with_home(arguments))
@@ -80,6 +88,8 @@ def _dispatch(arguments: list[str]) -> None:
         return
     if any(argument in ("--shell-completion", "-sc") for argument in rest):
         raise PumiceError("completion is set up by 'pumice completion bash' (or zsh, fish), which tells how")
+    verb = replace(verb, typed=shlex.join(["pumice", *arguments]), verbose=any(word in VERBOSE for word in rest))
+    rest = [argument for argument in rest if argument not in VERBOSE]
     dry = DRY_RUN in rest
     if dry:
         verb, rest = verb.planned(), [argument for argument in rest if argument != DRY_RUN]
@@ -92,7 +102,7 @@ def _dispatch(arguments: list[str]) -> None:
     if verb.name == "evaluate" and not listing:
         imported, rest = without_checkpoint(rest)
         if imported:
-            _dispatch(imported)
+            _dispatch([*imported, VERBOSE[0]] if verb.verbose else imported)
     if verb.reads and not listing:
         verb, rest = verb.reading(rest)
     if verb.takes_plain(rest) and not listing:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from ..api.compare import compare
 from ..api.count import count as count_program
@@ -20,10 +19,11 @@ from ..export.netx.usage import layer_table, usage
 from ..files import write_json
 from ..program import Program, digest, save
 from ..program.samples import shortest
+from ..terminal import Printer
 from .inputs import Inputs, read_inputs
 from .words import SOURCES, Words
 
-CONSOLE = Console()
+CONSOLE = Printer()
 READING = (*SOURCES, "input_bits", "signed", "class_names", "step_us")
 FEEDING = ("input", "steps", "columns", "threads")
 LAVA_SAMPLES, LAVA_TIMEOUT_S = 2, 600
@@ -54,7 +54,7 @@ def simulate(arguments: Sequence[str]) -> None:
     )
     CONSOLE.print(parity.table())
     for name, reason in parity.skipped.items():
-        CONSOLE.print(f"left out: {name}: {reason}", soft_wrap=True)
+        CONSOLE.print(f"left out: {name}: {reason}")
     logits = np.stack([trace.logits for trace in parity.traces[parity.oracle]])
     for index, scores in enumerate(logits[:TRACED]):
         best = int(scores.argmax())
@@ -67,7 +67,7 @@ def simulate(arguments: Sequence[str]) -> None:
         series = [trace.series for trace in parity.traces[parity.oracle]]
         steps = {f"series.{index}": rows for index, rows in enumerate(series) if rows is not None}
         save_arrays(out / "simulate.npz", {"logits": logits, **steps}, compress=True)
-        CONSOLE.print(f"written: {out / 'simulate.json'} and simulate.npz", soft_wrap=True)
+        CONSOLE.print(f"written: {out / 'simulate.json'} and simulate.npz")
     if parity.differing:
         raise ParityError(f"{parity.differing} values differ between backends; report this with the program")
 
@@ -90,7 +90,7 @@ def count(arguments: Sequence[str]) -> None:
         found |= {"integer": costs.integer.to_dict(), "float32": costs.floating.to_dict()}
         found |= {"neurobench": costs.neurobench, "profile": asdict(costs.profile)}
         write_json(out, {**found, "energy": {name: entry.to_dict() for name, entry in costs.energy.items()}})
-        CONSOLE.print(f"written: {out}", soft_wrap=True)
+        CONSOLE.print(f"written: {out}")
 
 
 def export(arguments: Sequence[str]) -> None:
@@ -118,7 +118,7 @@ def import_net(arguments: Sequence[str]) -> None:
     files = [f"net={argument}" if "=" not in argument else argument for argument in arguments]
     words = Words(files, (*READING, "out"), "import net")
     program, out = read_program(words), words.needed_path("out")
-    CONSOLE.print(f"{out}: program {save(program, out)}", soft_wrap=True)
+    CONSOLE.print(f"{out}: program {save(program, out)}")
 
 
 def read_program(words: Words) -> Program:
@@ -145,16 +145,15 @@ def _inputs(words: Words, program: Program) -> Inputs:
     columns = words.listed("columns") if "columns" in words.given else None
     inputs = read_inputs(words.needed_path("input"), program, words.number("steps"), columns)
     for note in inputs.notes:
-        CONSOLE.print(note, soft_wrap=True)
+        CONSOLE.print(note)
     lengths = [len(times) for _, times in inputs.samples]
-    CONSOLE.print(f"samples: {len(lengths)}, steps: {min(lengths)} to {max(lengths)}", soft_wrap=True)
+    CONSOLE.print(f"samples: {len(lengths)}, steps: {min(lengths)} to {max(lengths)}")
     if inputs.outside:
         source = program.value_input.output
         low, high = source.min * source.scale, source.max * source.scale
         CONSOLE.print(
             f"{inputs.outside:,} of {inputs.values:,} input values are no multiple of {source.scale:g} from {low:g} to "
             f"{high:g}: they are rounded and clipped to that; of a .net file input_bits=... chooses the range",
-            soft_wrap=True,
         )
     return inputs
 
@@ -166,21 +165,21 @@ def _score(program: Program, code: int) -> str:
 
 def _export_lava(program: Program, words: Words, out: Path) -> None:
     export_lava(program, out, _inputs(words, program).samples, threads=words.number("threads"))
-    CONSOLE.print(f"to run it: cd {out} && uv run run.py (README.md there tells more)", soft_wrap=True)
+    CONSOLE.print(f"to run it: cd {out} && uv run run.py (README.md there tells more)")
 
 
 def _export_c(program: Program, words: Words, out: Path) -> None:
     samples = _inputs(words, program).samples if "input" in words.given else None
     pack = words.flag("c.pack") if "c.pack" in words.given else False
     export_c(program, out, samples, name=words.text("c.name", "pumice"), pack=pack, threads=words.number("threads"))
-    CONSOLE.print(f"to try it: cd {out} && make test (README.md there tells more)", soft_wrap=True)
+    CONSOLE.print(f"to try it: cd {out} && make test (README.md there tells more)")
 
 
 def _export_netx(program: Program, words: Words, out: Path) -> None:
     nodes = export_netx(program, out)
     CONSOLE.print(layer_table(nodes))
     for sentence in usage(program, nodes, out):
-        CONSOLE.print(sentence, soft_wrap=True)
+        CONSOLE.print(sentence)
 
 
 def _export_onnx(program: Program, words: Words, out: Path) -> None:
@@ -189,4 +188,4 @@ def _export_onnx(program: Program, words: Words, out: Path) -> None:
             f"ONNX has no form of {program.chip}'s own neurons; export them with target=lava, target=netx or target=c"
         )
     for form in ("step", "sequence"):
-        CONSOLE.print(f"written: {export_onnx(program, out / f'{form}.onnx', form=form)}", soft_wrap=True)
+        CONSOLE.print(f"written: {export_onnx(program, out / f'{form}.onnx', form=form)}")

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ..api.program_files import load_program
 from ..errors import ProgramsDiffer, PumiceError
 from ..hw_sim.inspection import diff, diff_table, inspect, inspection_table
 from ..program import Program
+from ..terminal import Printer
 from .words import SOURCES
 
 
@@ -53,4 +54,4 @@ def _show(data: dict[str, Any], table: Callable[[dict[str, Any]], RenderableType
     if as_json:
         print(json.dumps(data, indent=2, sort_keys=True))
     else:
-        Console().print(table(data))
+        Printer().print(table(data))

@@ -15,7 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from ..errors import PumiceError
 from ..files import atomic_path
 from ..stages.dry import plan_stages
-from ..stages.run import export_stage, run_stages
+from ..stages.run import export_stage, follows, run_stages
+from ..stages.summary import print_summary
+from ..terminal import Level, Printer, shown
 from .overrides import save_overrides
 
 Remember = Callable[[Path], None]
@@ -34,7 +36,18 @@ def stages(config: DictConfig, names: tuple[str, ...]) -> float | None:
     """
     plain, path, again, remember = _opened(config)
     multirun = HydraConfig.get().mode == RunMode.MULTIRUN
-    return run_stages(plain, names, path, again, remember, others=multirun)
+    with shown(plain["logging"]["progress"]):
+        return run_stages(plain, names, path, again, remember, others=multirun)
+
+
+def whole(config: DictConfig, names: tuple[str, ...]) -> float | None:
+    """Run all stages, and say in the end what has been found; see `stages`."""
+    plain, path, *_ = _opened(config)
+    Printer(Level.BRIEF).print(f"in {path}:")
+    found = stages(config, names)
+    if not follows(plain):
+        print_summary(path)
+    return found
 
 
 def planned(config: DictConfig, *names: Any) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group
-from rich.table import Table
 
 from ..program import Format, Program, digest
 from ..program.bounds import register
 from ..program.nodes import SPIKES, Lookup, Node
+from ..terminal import Table
 
 
 def inspect(program: Program) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def inspection_table(data: dict[str, Any]) -> Group:
     """Rich rendering of ``inspect``."""
     nodes = Table(title=f"Program {data['digest'][:12]}")
     for column in ("node", "type", "output", "channels", "rate", "register", "weights, bytes", "state, bytes"):
-        nodes.add_column(column, justify="left" if column in ("node", "type") else "right", overflow="fold")
+        nodes.add_column(column, justify="left" if column in ("node", "type") else "right")
     for node in data["nodes"]:
         widest = max((entry["bits"] for entry in node["registers"].values()), default=0)
         wide = any(entry["register"] == "i64" for entry in node["registers"].values())
@@ -171,7 +171,7 @@ def diff_table(data: dict[str, Any]) -> Group:
         return Group("The programs are identical.")
     table = Table(title="Differences")
     for column in ("node", "field", "first", "second"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold" if column in ("first", "second") else "ellipsis")
     for key, there in (("only_first", ("present", "absent")), ("only_second", ("absent", "present"))):
         for name in data[key]:
             table.add_row(name, "", *there)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..terminal import track
 from ..train.data.batch import Batch
 from .qat_model import QATModel
 from .quantizers import QuantActivation
@@ -40,7 +41,7 @@ def search_exponents(
     buffers = dict(qat.named_buffers())
     before = {name: buffer.clone() for name, buffer in buffers.items() if name.endswith("frac")}
     least = _noise(qat, batches, expected)
-    for buffer, values in _alternatives(qat, other):
+    for buffer, values in track(list(_alternatives(qat, other)), "exponents of the other calibration"):
         kept = buffer.clone()
         buffer.copy_(values)
         found = _noise(qat, batches, expected)
@@ -48,7 +49,8 @@ def search_exponents(
             least = found
         else:
             buffer.copy_(kept)
-    for edge in [module for module in qat.modules() if isinstance(module, QuantActivation)]:
+    edges = [module for module in qat.modules() if isinstance(module, QuantActivation)]
+    for edge in track(edges, "exponents of activations"):
         for step in (1, -1) if edge.width <= NARROW else ():
             while True:
                 start = edge.frac

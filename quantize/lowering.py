@@ -8,12 +8,12 @@ from math import ceil, log2
 from typing import Any, TypedDict
 
 import numpy as np
-from rich.table import Table
 
 from ..errors import PumiceError
 from ..program import Program, ProgramError
 from ..program.bounds import register
 from ..program.nodes import Node
+from ..terminal import Table
 from .config import LIMITS
 
 

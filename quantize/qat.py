@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from ..terminal import progress
 from ..train.data.base import TaskDataModule
 from ..train.data.inputs import Inputs
 from ..train.data.listed import ListedData
@@ -40,20 +41,24 @@ def calibrate(qat: QAT, batches: Iterable[Inputs]) -> QAT:
     return qat
 
 
-def observe(qat: QATModel[Any, Any, Any], batches: Iterable[Inputs]) -> Any:
+def observe(qat: QATModel[Any, Any, Any], batches: Iterable[Inputs], samples: int | None = None) -> Any:
     """What the float model does with ``batches``, for `QATModel.set_formats` of models with the same weights.
+
+    ``samples``: how many there are, where that is known.
 
     Raises:
         PumiceError: values that are not finite.
     """
     observer, left = qat.observer(), qat.config.calibration.samples
-    for batch in batches:
-        if left is not None:
-            batch = batch.first(left)
-            left -= len(batch.lengths)
-        qat.observe(observer, batch)
-        if left == 0:
-            break
+    with progress("calibration, samples", samples if left is None else min(left, samples or left)) as step:
+        for batch in batches:
+            if left is not None:
+                batch = batch.first(left)
+                left -= len(batch.lengths)
+            qat.observe(observer, batch)
+            step(len(batch.lengths))
+            if left == 0:
+                break
     return observer
 
 
@@ -117,11 +122,20 @@ def fine_tune(
         ema_decay=None,
     )
     with _kept_while(folder / "teacher") as said:
-        taught = TaughtData(data, judge, teacher, said, shown=logs.progress)
+        taught = TaughtData(data, judge, teacher, said)
         qat.freeze_scales_after = round(tuning.freeze_scales_at * tuning.epochs * len(taught.train_dataloader()))
         make = partial(Distillation, teacher=teacher, powers=taught.powers)
         kept = fit(
-            qat.train(), taught, folder, training=recipe, system=system, logs=logs, seed=seed, info=info, make=make
+            qat.train(),
+            taught,
+            folder,
+            training=recipe,
+            system=system,
+            logs=logs,
+            seed=seed,
+            info=info,
+            make=make,
+            what="fine-tuning",
         )
     load_weights(kept.best_path, qat)
     qat.to(torch.device("cpu")).eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +11,6 @@ from ..api.backends import BACKENDS
 from ..api.programs import load
 from ..errors import PumiceError
 from ..export.lava import PARTS
-from ..export.lava.runtime.progress import STEPS_BETWEEN
 from ..program import Program
 from ..program.samples import Sample, shortest
 from ..quantize.frozen import FrozenModel
@@ -99,7 +97,7 @@ class Prepared:
         Raises:
             PumiceError, BackendUnavailable: as `api.compare.compare` does.
         """
-        lava = {"parts": self.settings.lava_parts, "timeout_s": self.settings.lava_timeout_s, "progress": _tell_lava}
+        lava = {"parts": self.settings.lava_parts, "timeout_s": self.settings.lava_timeout_s}
         return compare_part(
             self.program,
             self.tests,
@@ -128,11 +126,6 @@ def prepare(config: Mapping[str, Any], folder: RunFolder) -> Prepared:
     if settings.example >= len(tests.samples):
         raise PumiceError(f"simulate.example={settings.example}, but the test set has {len(tests.samples)} samples")
     return Prepared(settings, system, program, frozen, data, tests, others)
-
-
-def _tell_lava(step: int, steps: int) -> None:
-    if sys.stdout.isatty():
-        print(f"\r  lava: step {step:,} of {steps:,}", end="\r" if steps - step < STEPS_BETWEEN else "", flush=True)
 
 
 def share_of(name: str, samples: Sequence[Sample], settings: SimulateSettings) -> list[int]:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Console
-
 from ..api.chips import fits_of
 from ..api.count import count, energy_profile
 from ..api.programs import load
@@ -15,6 +13,7 @@ from ..errors import PumiceError
 from ..files import write_json
 from ..hw_sim.chips import line, overview
 from ..program import digest
+from ..terminal import Printer
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from .build import build_data
 from .decisions import make_test_set
@@ -66,7 +65,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         },
     )
     costs.print()
-    Console().print(overview(fits))
+    Printer().print(overview(fits))
     totals = costs.integer.totals()
     return {
         "samples": costs.integer.samples,

@@ -9,12 +9,10 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 from torch import nn
 
 from ..archives import save_arrays
+from ..terminal import Printer, Table, track
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import (
     PredictedSeries,
@@ -26,7 +24,7 @@ from ..train.evaluate import (
     series_figures,
     top_figures,
 )
-from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
+from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import read_weights
 from .build import apply_system, build_data, device_of, load_model
 from .folder import RunFolder
@@ -48,8 +46,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     weights = read_weights(folder.path / "weights.safetensors")
     model = load_model(config, data, weights)
     measure = _series if data.regression else _classes
-    logs = read_section(LoggingSettings, config, "logging")
-    run_over = _Pass(device_of(system), training.eval_batch_size, logs.progress)
+    run_over = _Pass(device_of(system), training.eval_batch_size)
     note = _check_splits(data)
     arrays, figures = measure(model, data, run_over)
     save_arrays(folder.path / "predictions.npz", arrays)
@@ -61,7 +58,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     figures["selected_on"] = None if imported else data.task.select_on
     (_print_series if data.regression else _print)(figures, folder, data.task.name)
     if note:
-        Console().print(f"note: {note}", soft_wrap=True, highlight=False)
+        Printer().print(f"note: {note}", highlight=False)
     return figures
 
 
@@ -74,17 +71,15 @@ def _check_splits(data: TaskDataModule) -> str | None:
 
 @dataclass(frozen=True)
 class _Pass:
-    """How a model runs over a split: device, samples of a batch, and whether progress is shown in a terminal."""
+    """How a model runs over a split: on which device, and how many samples of a batch."""
 
     device: torch.device
     size: int
-    shown: bool
 
     def batches(self, data: TaskDataModule, split: str) -> Iterable[Any]:
-        """The batches of a split, with a bar of progress."""
-        console, total = Console(), ceil(len(data.samples(split)) / self.size)
-        hidden = not (self.shown and console.is_terminal)
-        return track(data.batches(split), split, total, console=console, transient=True, disable=hidden)
+        """The batches of a split; how far they are is told."""
+        total = ceil(len(data.samples(split)) / self.size)
+        return track(data.batches(split), f"evaluation of {split}, batches", total)
 
 
 def _classes(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -141,8 +136,8 @@ def _print_series(figures: Mapping[str, Any], folder: RunFolder, task: str) -> N
 
 
 def _show(table: Table, folder: RunFolder, *lines: str) -> None:
-    console = Console()
+    console = Printer()
     console.print(table)
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, highlight=False)
     console.print(f"figures: {folder.path / 'metrics.json'}")

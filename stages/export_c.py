@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from ..api.export import export_c
 from ..api.programs import load
 from ..errors import BackendUnavailable, PumiceError
 from ..export.c import Generated, check_name, check_target, run_known, section_bytes
 from ..program import digest
 from ..program.samples import shortest
+from ..terminal import Printer, Table
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from .build import apply_system, build_data
 from .decisions import make_test_set
@@ -76,7 +74,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     samples = make_test_set(config, data).samples
     chosen = shortest(samples, settings.samples)
     few = [(values[: settings.events], times[: settings.events]) for values, times in (samples[i] for i in chosen)]
-    target, console = folder.path / FOLDER, Console()
+    target, console = folder.path / FOLDER, Printer()
     name, pack = settings.name, settings.pack
     # what is there did not finish
     export_c(program, target, few, name=name, pack=pack, replace=True, threads=system.threads)
@@ -85,14 +83,13 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     console.print(
         f"C program: {target / settings.name}.c and .h, {figures['constants_bytes']:,} bytes of constants in flash, "
         f"{figures['state_bytes']:,} bytes of RAM a network",
-        soft_wrap=True,
     )
     try:
         figures["known_answers"] = run_known(target, settings.name)
-        console.print(f"compiled here: {figures['known_answers']}", soft_wrap=True)
+        console.print(f"compiled here: {figures['known_answers']}")
     except BackendUnavailable as error:
         figures["known_answers"] = None
-        console.print(f"known answers SKIPPED: {error}", soft_wrap=True)
+        console.print(f"known answers SKIPPED: {error}")
     figures["targets"] = {each: asdict(section_bytes(generated, each)) for each in settings.targets}
     if figures["targets"]:
         console.print(_sizes(figures))

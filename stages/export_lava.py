@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-
 from ..api.export import export_lava
 from ..api.programs import load
 from ..errors import PumiceError
 from ..program import digest
 from ..program.samples import shortest
+from ..terminal import Printer
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from .build import apply_system, build_data
 from .decisions import make_test_set
@@ -61,7 +60,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     chosen = shortest(samples, settings.samples)
     few, target = [samples[index] for index in chosen], folder.path / FOLDER
     export_lava(program, target, few, replace=True, threads=system.threads)  # what is there did not finish
-    console = Console()
-    console.print(f"bundle of test samples {', '.join(map(str, chosen))}: {target}", soft_wrap=True)
-    console.print(f"to run it: cd {target} && uv run run.py (README.md there tells more)", soft_wrap=True)
+    console = Printer()
+    console.print(f"bundle of test samples {', '.join(map(str, chosen))}: {target}")
+    console.print(f"to run it: cd {target} && uv run run.py (README.md there tells more)")
     return {"program": digest(program), "samples": chosen, "events": sum(len(times) for _, times in few)}

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-
 from ..api.export import export_netx
 from ..api.programs import load
 from ..export.netx.usage import layer_table, usage
 from ..program import digest
+from ..terminal import Printer
 from .folder import RunFolder
 
 FILE = "netx/network.net"
@@ -30,10 +29,10 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     program = load(folder.path / "program.npz")
     target = folder.path / FILE
     nodes = export_netx(program, target)
-    console = Console()
+    console = Printer()
     console.print(layer_table(nodes))
-    console.print(f"written and read back: {target}", soft_wrap=True)
+    console.print(f"written and read back: {target}")
     for sentence in usage(program, nodes, target):
-        console.print(sentence, soft_wrap=True)
+        console.print(sentence)
     figures = {"layers": len(nodes), "input_message_bits": nodes[0].message_bits, "bytes": target.stat().st_size}
     return {"program": digest(program), **figures}

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-
 from ..api.export import export_nir
 from ..api.programs import load
 from ..errors import PumiceError
 from ..export.nir.layers import why_not
 from ..export.nir.package import require_nir
 from ..program import digest
+from ..terminal import Printer
 from ..train.data.base import TaskDataModule
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import read_weights
@@ -76,11 +75,10 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     target = folder.path / FILE
     figures = export_nir(model, target, samples, program=program, dt=settings.dt)
     codes = "no program: without integer codes" if program is None else "with the integer codes of program.npz"
-    console = Console()
-    console.print(f"written and read back: {target}, float weights, {codes}", soft_wrap=True)
+    console = Printer()
+    console.print(f"written and read back: {target}, float weights, {codes}")
     console.print(
         f"beside it {len(samples)} test samples: {figures['spikes']:,} spikes, in {figures['neuron_steps']:,} steps",
-        soft_wrap=True,
     )
     return {"program": program and digest(program), "samples": len(samples), "dt": settings.dt, **figures}
 

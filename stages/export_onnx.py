@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from rich.console import Console
-from rich.table import Table
 
 from ..api.export import EXACT, FORMS, export_onnx
 from ..api.programs import load
@@ -23,6 +21,7 @@ from ..export.onnx.wide import hazards
 from ..files import write_json
 from ..hw_sim.simulator import run as run_program
 from ..program import digest
+from ..terminal import Printer, Table
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import read_weights
 from . import train as stage_train
@@ -107,7 +106,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     write_json(target / "export.json", figures)
     _print(figures, target, data.task.name)
     _print_runtimes(target, tried)
-    Console().print(f"{target / RUN}: {answered}", soft_wrap=True, highlight=False)
+    Printer().print(f"{target / RUN}: {answered}", highlight=False)
     _refuse_differences(figures, target)
     return figures
 
@@ -136,14 +135,14 @@ def _print(figures: Mapping[str, Any], target: Path, task: str) -> None:
         row = [entry["recordings"], f"{entry['largest_difference']:.2g}", noise, same, _accuracy(entry)]
         near.add_row(name, _size(figures, name), *map(str, row))
     near.caption = "qdq approximates the program (errors against it); float is the float model (errors against torch)"
-    console = Console()
+    console = Printer()
     console.print(f"ONNX on the test set of {task}, onnxruntime {figures['onnxruntime']}", exact, near, sep="\n")
     console.print(f"models: {target}")
 
 
 def _print_runtimes(target: Path, tried: Sequence[str]) -> None:
     """What the known answers gave, and what other runtimes may get wrong."""
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = Printer(highlight=False)
     console.print(*tried, f"in another runtime: python {target / CHECK} openvino, or reference", sep="\n")
     wrong = hazards(onnx.load(target / "step.onnx"))
     if wrong:

@@ -21,6 +21,7 @@ from ..models.real_s5.reference_weights import reference_state_dict as of_event_
 from ..models.s5.classifier import S5Classifier
 from ..models.s5.reference_weights import reference_state_dict as of_event_ssm
 from ..records import read_record, versions
+from ..terminal import Printer
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import accuracy_of, predict
 from ..train.foreign import read_weights
@@ -112,14 +113,13 @@ class ImportedWeights:
         info = {"format": 1, "task": dict(config["task"]), "model": dict(config["model"]), "versions": versions()}
         save_weights(folder.path / "weights.safetensors", model, {**info, "imported": imported})
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        console = Console()
-        console.print(f"{parameters:,} parameters from {self.source}", soft_wrap=True, highlight=False)
+        console = Printer()
+        console.print(f"{parameters:,} parameters from {self.source}", highlight=False)
         for note in notes:
-            console.print(f"note: {note}", soft_wrap=True, highlight=False)
+            console.print(f"note: {note}", highlight=False)
         if self.format.paired and config["task"].get("pairing", "next") != "next":
             console.print(
                 "note: such weights were trained with the interval after each event; task.pairing=next feeds them so",
-                soft_wrap=True,
                 highlight=False,
             )
         figures = {"parameters": parameters, "imported": imported, "selected_on": None, "best": None}
@@ -154,7 +154,7 @@ def _accuracies(config: Mapping[str, Any], model: nn.Module, console: Console) -
     try:
         data.samples("test")
     except PumiceError as error:
-        console.print(f"note: the recurrences are not compared: {error}", soft_wrap=True, highlight=False)
+        console.print(f"note: the recurrences are not compared: {error}", highlight=False)
         return None
     found, state = {}, model.state_dict()
     for name in REAL_S5_CHOICES["recurrence"]:

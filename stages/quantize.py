@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from ..api.candidates import predictions
@@ -24,6 +22,7 @@ from ..program import Program
 from ..quantize.config import QuantizationConfig
 from ..quantize.families import prepare, why_unavailable
 from ..records import versions
+from ..terminal import Printer, Table
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
@@ -101,8 +100,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         check_labels(split, figures["float"][split], data.labels(split))
     _add_other_protocols(figures, {"float": model, done.chosen: done.frozen}, data)
     _print(figures, done.chosen, data.task.name)
-    console = Console()
-    console.print(f"chosen: {done.choice.sentence()}", soft_wrap=True, highlight=False)
+    console = Printer()
+    console.print(f"chosen: {done.choice.sentence()}", highlight=False)
     console.print(done.table())
     memory = parameters_of(done.program)
     console.print(
@@ -112,7 +111,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     console.print(f"program: {folder.path / 'program.npz'}")
     notes = _notes(done.program, data, results[done.chosen]["test"], system.threads)
     for note in notes:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+        console.print(f"note: {note}", highlight=False)
     return {
         **figures,
         "chosen": done.chosen,
@@ -206,7 +205,7 @@ def _print(figures: Mapping[str, Any], chosen: str, task: str) -> None:
     for name, entry in figures.items():
         for protocol, other in entry.get("other_protocols", {}).items():
             table.add_row(f"{names[name]}, {protocol}", *_cells(other))
-    Console().print(table)
+    Printer().print(table)
 
 
 def _cells(entry: Mapping[str, Any]) -> list[str]:

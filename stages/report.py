@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from ..errors import PumiceError
 from ..files import check_inside
 from ..hw_sim.report import STAGE
 from ..hw_sim.report.compare_runs import unit_of, write_comparison
 from ..hw_sim.report.write import write_report
 from ..program import ProgramError
+from ..terminal import Printer, Table
 from .folder import RunFolder
 from .table import STAGES
 
@@ -29,7 +27,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     others = [stage.name for stage in STAGES if stage.name != STAGE and stage.takes(config)]
     data = write_report(folder.path, others)
     missing = [name for name, entry in data["stages"].items() if entry is None]
-    console = Console()
+    console = Printer()
     if missing:
         console.print(f"not run, and shown so: {', '.join(missing)}")
     console.print(f"report: {folder.path / 'report.html'}")
@@ -73,6 +71,6 @@ def compare(folders: Sequence[Path], settings: Mapping[str, str]) -> None:
         floats = "not run" if row["float"] is None else f"{row['float']:.2%}"
         shown = ["not run" if row[key] is None else format(row[key], form) for key, form in cells]
         table.add_row(row["short"], accuracy, floats, *shown)
-    console = Console()
+    console = Printer()
     console.print(table)
     console.print(f"comparison: {out / 'comparison.html'}")

@@ -7,16 +7,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from rich.console import Console
-
 from ..errors import PumiceError
 from ..program import ProgramError
+from ..terminal import Level, Printer
 from .folder import RunFolder, open_run_folder, timed
 from .shared import take_from_sibling
 from .stage import Stage
 from .table import ALL, after, below
 
-CONSOLE = Console()
+CONSOLE, BRIEF = Printer(), Printer(Level.BRIEF)
+"""What prints what a single stage tells, and what a whole run tells of it."""
 
 
 class StageModule(Protocol):
@@ -60,7 +60,7 @@ def run_stages(
     chosen, modules = possible_stages([stage for stage in ALL if stage.name in names], config, instead)
     for stage in chosen:
         modules[stage.name].check(config)
-    if _follows(config):
+    if follows(config):
         _follow(chosen, modules, RunFolder(path, config), stale)
         return None
     if not path.exists():  # before the folder is made
@@ -80,7 +80,7 @@ def run_stages(
         return _validation_accuracy(folder, chosen)
 
 
-def _follows(config: Mapping[str, Any]) -> bool:
+def follows(config: Mapping[str, Any]) -> bool:
     """Whether this is one of several processes that srun or torchrun has started; that of rank 0 leads."""
     from ..train.distributed import started_rank
     from ..train.settings import SystemSettings, read_section
@@ -134,14 +134,14 @@ def possible_stages(
         if reason and len(asked) == 1:
             raise PumiceError(reason)
         if reason and not stage.silent:
-            CONSOLE.print(f"left out: {reason}", soft_wrap=True)
+            BRIEF.print(f"left out: {reason}")
         if reason or missing & set(stage.needs):
             left += [] if stage.silent else [stage.name]
             missing.update(stage.writes)
         else:
             possible.append(stage)
     if left:
-        CONSOLE.print(f"stages left out: {', '.join(left)}", soft_wrap=True)
+        BRIEF.print(f"stages left out: {', '.join(left)}")
     return possible, modules
 
 
@@ -177,16 +177,14 @@ def _validation_accuracy(folder: RunFolder, stages: Sequence[Stage]) -> float | 
 def _run_stage(stage: Stage, module: StageModule, folder: RunFolder, share: bool = False) -> None:
     folder.check_needs(stage)
     if folder.is_finished(stage) and not stage.shared:
-        CONSOLE.print(f"[bold]{stage.name}[/bold]: finished earlier (redo=\\[{stage.name}] does it anew)")
+        BRIEF.print(f"{stage.name:<14}finished earlier (redo=[{stage.name}] does it anew)")
         return
     folder.forget_if_inputs_changed(stage)
     if share and not stage.shared and (sibling := take_from_sibling(stage, folder)):
-        CONSOLE.print(
-            f"[bold]{stage.name}[/bold]: taken from {sibling}, of the same settings and inputs", soft_wrap=True
-        )
+        BRIEF.print(f"{stage.name:<14}taken from {sibling}, of the same settings and inputs")
         return
     summary = getattr(module, "summary", stage.summary)
-    CONSOLE.print(f"[bold]{stage.name}[/bold]: {summary}, in {folder.path}", soft_wrap=True)
+    CONSOLE.print(f"{stage.name}: {summary}, in {folder.path}", style="bold")
     if not (stage.shared and folder.is_finished(stage)):
         folder.begin(stage)
     with timed() as seconds:
@@ -195,3 +193,4 @@ def _run_stage(stage: Stage, module: StageModule, folder: RunFolder, share: bool
         except ProgramError as error:
             raise PumiceError(str(error)) from error
     folder.finish(stage, figures, seconds[0])
+    BRIEF.print(f"{stage.name:<14}{seconds[0]:>8,.1f} s  {summary}", highlight=False)

@@ -6,16 +6,12 @@ settings and versions.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress, TaskID
-from rich.table import Table
 
 from ..errors import PumiceError
 from ..files import write_json
@@ -23,6 +19,7 @@ from ..models.sdn import SurrogateDynamicNetwork, load_sdn, read_sdn, shipped_sd
 from ..models.sdn.fusion import fuse
 from ..models.sdn.loading import SHIPPED
 from ..records import FINISHED, StageRecord, versions, write_record
+from ..terminal import Printer, Table, progress
 from ..train.sdn.agreement import Agreement, Predict, agreement, baselines, with_sweeps
 from ..train.sdn.agreement import evaluate as evaluated
 from ..train.sdn.dataset import GenerateSettings, load_data
@@ -32,7 +29,7 @@ from ..train.sdn.published import import_published
 from ..train.sdn.reduce import load_trained, save_sdn
 from .folder import file_digest, open_run_folder, timed
 
-CONSOLE = Console()
+CONSOLE = Printer()
 REDUCED = "sdn.safetensors"
 
 
@@ -42,11 +39,11 @@ def generate(root: str | Path, settings: GenerateSettings) -> Path:
     Raises:
         PumiceError: a device that is not there, or a folder that cannot be written to.
     """
-    with timed() as seconds, _bar("sequences", settings.samples) as bar:
-        path = generated(root, settings, bar)
+    with timed() as seconds, progress("sequences", settings.samples) as step:
+        path = generated(root, settings, step.at)
     record = _record("sdn-generate", asdict(settings), {}, {path.name: file_digest(path)}, {}, seconds[0])
     write_json(path.with_suffix(".json"), asdict(record))
-    CONSOLE.print(f"written: {path}", soft_wrap=True, highlight=False)
+    CONSOLE.print(f"written: {path}", highlight=False)
     return path
 
 
@@ -75,8 +72,8 @@ def train(
             raise PumiceError(f"{files[0]} and {files[1]} are of two tau; name files of one neuron")
         inputs = {path.name: file_digest(path) for path in files}
         trained = {files[0].name: inputs[files[0].name]}
-        with _bar("steps") as bar:
-            figures: dict[str, Any] = {"best": fit(data, save, settings, trained, _line(settings), bar)}
+        with progress("steps") as step:
+            figures: dict[str, Any] = {"best": fit(data, save, settings, trained, _line(settings), step.at)}
         network, _ = load_trained(save / BEST)
         if len(files) > 1:
             reduced, _ = fuse(network, data.tau)
@@ -84,7 +81,7 @@ def train(
             CONSOLE.print(_table({"test": Agreement(**figures["test"])}, data.tau))
     outputs = {BEST: file_digest(save / BEST)}
     write_record(save, _record("sdn-train", asdict(settings), inputs, outputs, figures, seconds[0]))
-    CONSOLE.print(f"written: {save / BEST}; pumice sdn reduce save={save} goes on", soft_wrap=True, highlight=False)
+    CONSOLE.print(f"written: {save / BEST}; pumice sdn reduce save={save} goes on", highlight=False)
     return figures
 
 
@@ -109,7 +106,6 @@ def reduce(save: str | Path, out: str | Path | None = None, sweeps: int = 0) -> 
     CONSOLE.print(
         f"written: {target}, {network.parameters_count} numbers, {network.macs} products a step and channel; largest "
         f"difference to the trained network {check.float64:.1e} in float64, {check.float32:.1e} in float32",
-        soft_wrap=True,
         highlight=False,
     )
     return target
@@ -145,10 +141,10 @@ def evaluate(
     found = found if sweeps is None else with_sweeps(found, sweeps)
     predictors: dict[str, Predict] = {"network": found, **baselines(found.tau)}
     figures = {}
-    with _bar("networks and baselines", len(predictors)) as bar:
+    with progress("networks and baselines", len(predictors)) as step:
         for name, predict in predictors.items():
             figures[name] = evaluated(predict, found.tau, sequences, steps, seed)
-            bar(len(figures))
+            step.at(len(figures))
     CONSOLE.print(_table(figures["network"], found.tau))
     CONSOLE.print(_comparison(figures))
     if out is not None:
@@ -161,7 +157,7 @@ def evaluate(
         }
         about |= {"sequences": sequences, "steps": steps, "seed": seed, "versions": versions()}
         write_json(out, {**about, "figures": told})
-        CONSOLE.print(f"written: {out}", soft_wrap=True, highlight=False)
+        CONSOLE.print(f"written: {out}", highlight=False)
     return figures
 
 
@@ -180,7 +176,7 @@ def import_network(source: str | Path, tau: float, out: str | Path, sweeps: int 
     network, what = import_published(source, tau, sweeps)
     info = {"source": what, "sha256": file_digest(Path(source)), "versions": versions()}
     save_sdn(out, network, info)
-    CONSOLE.print(f"written: {out}, from a {what}", soft_wrap=True, highlight=False)
+    CONSOLE.print(f"written: {out}, from a {what}", highlight=False)
     return network
 
 
@@ -215,26 +211,6 @@ def _record(
     )
 
 
-class _Bar:
-    """Moves a bar: called with what is done and, where it is not known before, the total."""
-
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self.progress = progress
-        self.task = task
-
-    def __call__(self, done: int, total: int | None = None) -> None:
-        if total is not None:
-            self.progress.update(self.task, total=total)
-        self.progress.update(self.task, completed=done)
-
-
-@contextlib.contextmanager
-def _bar(what: str, total: int | None = None) -> Iterator[_Bar]:
-    """A bar where the output is a terminal."""
-    with Progress(console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
-        yield _Bar(progress, progress.add_task(what, total=total))
-
-
 def _line(settings: TrainSettings) -> Any:
     def line(figures: EpochFigures) -> None:
         CONSOLE.print(
@@ -242,7 +218,6 @@ def _line(settings: TrainSettings) -> Any:
             f"  validation loss {figures.validation_loss:.3g}, mean error {figures.validation_mae:.3g}"
             f"  {figures.seconds:.1f} s",
             highlight=False,
-            soft_wrap=True,
         )
 
     return line

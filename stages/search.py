@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from ..api.bench import Bench, Measured
 from ..api.chips import chip_profile
@@ -22,6 +21,7 @@ from ..errors import PumiceError
 from ..files import atomic_path, read_json, remove, write_json
 from ..quantize.config import METHODS, QuantizationConfig
 from ..quantize.widths import KINDS
+from ..terminal import Printer, Table
 from ..train.settings import SystemSettings, read_section
 from .bench import Looked, end_with_parent, jobs_of, leave_interruptions, open_bench
 from .folder import RunFolder
@@ -145,7 +145,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     settings = read_section(SearchSettings, config, "search")
     start = time.monotonic()
     until = None if settings.minutes is None else time.time() + 60 * settings.minutes
-    console = Console()
+    console = Printer()
     jobs, threads = jobs_of(config, settings.trials)
     context = multiprocessing.get_context("spawn")
     others = [context.Process(target=_other, args=(dict(config), folder.path, threads, until)) for _ in range(jobs - 1)]
@@ -316,23 +316,20 @@ def _print(result: Mapping[str, Any], settings: SearchSettings, task: str, folde
         )
     console.print(table)
     if not result["front"]:
-        console.print("no point that was tried keeps the limits; give higher ones, or lower widths", soft_wrap=True)
+        console.print("no point that was tried keeps the limits; give higher ones, or lower widths")
         return
     if result["chosen"] is None:
         console.print(
             f"no point diverges from the float model by at most {settings.most_divergence:g}; raise "
             "search.most_divergence, or let widths be larger",
-            soft_wrap=True,
         )
         return
     console.print(
         f"{result['chosen']} is the cheapest that diverges by at most {settings.most_divergence:g}; fine-tune it:",
-        soft_wrap=True,
         highlight=False,
     )
     console.print(
         f"  pumice quantize run_dir={folder} --config-dir {folder / FOLDER} quantize={result['chosen']} "
-        "redo=\\[quantize]",
-        soft_wrap=True,
+        "redo=[quantize]",
         highlight=False,
     )

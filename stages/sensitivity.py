@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from ..api.bench import Bench, Measured
 from ..api.count import energy_profile
 from ..errors import PumiceError
 from ..files import read_json, write_json
 from ..quantize.widths import KINDS, Place, lowered
+from ..terminal import Level, Printer, Table, level, progress
 from ..train.settings import LoggingSettings, SystemSettings, read_section
 from .bench import Looked, measure_all, open_bench
 from .folder import RunFolder
@@ -89,7 +88,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     lacks the tensor.
     """
     settings = read_section(SensitivitySettings, config, "sensitivity")
-    start, console = time.monotonic(), Console()
+    start, console = time.monotonic(), Printer()
     bench = open_bench(config, folder.path, settings.looked, None)
     points = {f"{place.name}={bits}": (place, bits) for place, bits in lowered(bench.places, settings.to, bench.config)}
     if not points:
@@ -103,14 +102,12 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     if BASE not in done:
         done[BASE] = bench.measure(bench.base).figures()
         write_json(kept, done)
-    shown = read_section(LoggingSettings, config, "logging").progress and console.is_terminal
-    with Progress(console=console, transient=True, disable=not shown) as progress:
-        task = progress.add_task("widths lowered alone", total=len(todo), completed=len(done) - 1)
+    with progress("widths lowered alone", len(todo), len(done) - 1) as step:
         left = {name: entry for name, entry in todo.items() if name not in done}
         for name, measured in measure_all(config, folder.path, settings.looked, bench, left):
             done[name] = measured.figures()
             write_json(kept, done)
-            progress.advance(task)
+            step()
     result = _result(bench, points, done)
     write_json(folder.path / RESULT, result)
     _print(result, config["task"]["name"], console)
@@ -175,7 +172,7 @@ def _print(result: Mapping[str, Any], task: str, console: Console) -> None:
     table = Table(*columns, title=f"each width of {task} lowered alone, by calibration", caption=caption)
     table.add_row("all as they are", "", *_figures(base), f"of {base['parameter_bits'] / 8:,.0f}", "", "")
     possible = [entry for entry in entries if entry["refused"] is None]
-    middle = len(possible) > 2 * SHOWN
+    middle = len(possible) > 2 * SHOWN and level() < Level.ALL
     for number, entry in enumerate(possible):
         if middle and number == SHOWN:
             table.add_row("...", *[""] * (len(columns) - 1))
@@ -187,7 +184,7 @@ def _print(result: Mapping[str, Any], task: str, console: Console) -> None:
     console.print(table)
     for entry in entries:
         if entry["refused"] is not None:
-            console.print(f"{entry['place']} of {entry['to']} bits is refused: {entry['refused']}", soft_wrap=True)
+            console.print(f"{entry['place']} of {entry['to']} bits is refused: {entry['refused']}")
 
 
 def _figures(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ..errors import ParityError, PumiceError
 from ..hw_sim.parity.compare import describe
 from ..program import Program, digest
+from ..terminal import Printer
 from ..train.settings import SystemSettings, read_section
 from .compared import Compared, divided, load_compared, save_compared, together
 from .comparison import SimulateSettings, prepare
@@ -56,16 +55,16 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     part, parts = part_of(config)
     made = prepare(config, folder)
     path, about = _path(folder, part, parts), _about(made.program, config, part, parts)
-    console = Console()
+    console = Printer()
     if path.is_file():
         compared = load_compared(path, about)
-        console.print(f"part {part} of {parts} was compared earlier: {path}", soft_wrap=True)
+        console.print(f"part {part} of {parts} was compared earlier: {path}")
     else:
         compared = made.compare(divided(made.shares, part, parts))
         save_compared(path, compared, about)
     samples = {name: verdict.samples for name, verdict in compared.verdicts.items()}
     listed = ", ".join(f"{name} {count:,}" for name, count in samples.items())
-    console.print(f"part {part} of {parts}: {listed} samples; differing values: {compared.differing}", soft_wrap=True)
+    console.print(f"part {part} of {parts}: {listed} samples; differing values: {compared.differing}")
     for name, verdict in compared.verdicts.items():
         if verdict.first is not None:
             raise ParityError(
@@ -73,11 +72,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
                 f"{describe(verdict.first)}; please report this with {path} and program.npz"
             )
     if missing := _missing(folder, parts):
-        console.print(f"missing yet: {', '.join(f'shard={each}/{parts}' for each in missing)}", soft_wrap=True)
+        console.print(f"missing yet: {', '.join(f'shard={each}/{parts}' for each in missing)}")
     else:
-        console.print(
-            f"all parts are there: 'pumice simulate run_dir={folder.path}' puts them together", soft_wrap=True
-        )
+        console.print(f"all parts are there: 'pumice simulate run_dir={folder.path}' puts them together")
     return {"part": f"{part}/{parts}", "samples": samples, "differing": compared.differing}
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from ..api.backends import BACKENDS
@@ -28,6 +26,7 @@ from ..program import Program, digest
 from ..program.samples import Sample
 from ..quantize.config import ARITHMETICS
 from ..quantize.families import family_of
+from ..terminal import Printer, Table
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text, predict
 from ..train.settings import SystemSettings, read_section
@@ -207,10 +206,10 @@ def _print(result: Mapping[str, Any], task: str) -> None:
         table.add_row(name, "", "SKIPPED", "", "")
     for name, figures in result["other_protocols"].items():
         table.add_row(f"{result['oracle']}, {name}", "", "", _accuracy(figures), "")
-    console = Console()
+    console = Printer()
     console.print(table)
     for name, reason in result["skipped"].items():
-        console.print(f"{name} SKIPPED: {reason}", soft_wrap=True)
+        console.print(f"{name} SKIPPED: {reason}")
     paired = result["float_and_integer"]
     console.print(
         f"float right and integers wrong: {paired['only_a_right']}, the other way round: {paired['only_b_right']} "
@@ -222,7 +221,7 @@ def _print(result: Mapping[str, Any], task: str) -> None:
         console.print(f"{what.replace('_', ' ')}: {listed or 'none'}")
     console.print(f"samples without a complete window: {result['incomplete']}")
     for note in result["notes"]:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+        console.print(f"note: {note}", highlight=False)
     console.print(f"differing values: {result['differing']}")
 
 

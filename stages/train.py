@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from torch import nn
 
 from ..files import atomic_path
 from ..records import versions
+from ..terminal import Printer
 from ..train.checkpoint import KeepProgress
 from ..train.data.base import TaskDataModule
 from ..train.distributed import check_share
@@ -41,7 +41,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Train, write ``weights.safetensors`` (the best epoch, the last where nothing chooses), and return the figures."""
     training, data, model = _built(config)
     if note := check_windows(model, data):
-        Console().print(f"note: {note}", soft_wrap=True, highlight=False)
+        Printer().print(f"note: {note}", highlight=False)
     with timed() as seconds:
         kept = _fit(config, folder, training, data, model)
     with atomic_path(folder.path / "weights.safetensors") as target:

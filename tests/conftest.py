@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 import pages
 import pytest
+import shown_tables
 from scipy.io import savemat
 from started import Starter
 
@@ -218,12 +219,14 @@ class Finished:
         folder: of the run; copy it before changing it.
         settings: its overrides.
         printed: what each stage printed, by its name.
+        tables: the tables among that.
         read: the sections of the configuration that each stage read, by its name.
     """
 
     folder: Path
     settings: list
     printed: dict = field(default_factory=dict)
+    tables: dict = field(default_factory=dict)
     read: dict = field(default_factory=lambda: defaultdict(set))
 
 
@@ -252,7 +255,11 @@ def small_finished(small_run, tmp_path_factory):
             words = [stage.name] if not stage.target else ["export", f"target={stage.target}"]
             if stage.arithmetic == "loihi":
                 continue
-            with contextlib.redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit) as ended:
+            with (
+                contextlib.redirect_stdout(io.StringIO()) as out,
+                shown_tables.recorded() as finished.tables[stage.name],
+                pytest.raises(SystemExit) as ended,
+            ):
                 main([*words, *settings, f"run_dir={folder}"])
             finished.printed[stage.name] = out.getvalue()
             assert ended.value.code == 0, out.getvalue()

@@ -37,6 +37,7 @@ def fit(
     info: dict[str, Any],
     make: Callable[..., ClassifierModule] = ClassifierModule,
     anew: bool = False,
+    what: str = "training",
 ) -> KeepProgress:
     """Train ``model`` and keep the best weights in ``folder/checkpoints/best.safetensors``.
 
@@ -57,6 +58,7 @@ def fit(
         info: kept in the metadata of the weights.
         make: the module, from the arguments of :class:`ClassifierModule`.
         anew: do not go on from a checkpoint.
+        what: this training is called where it is told how far it is.
 
     Returns:
         the callback that knows the best epoch and where its weights are.
@@ -70,7 +72,7 @@ def fit(
     check_judged(data, training)
     check_share(system, training)
     keeper = KeepProgress(folder / "checkpoints", training.checkpoint_every_steps, info, data.judge)
-    shown, loggers = progress_callbacks(logs), _loggers(folder / "logs", logs)
+    loggers = _loggers(folder / "logs", logs)
     rates = [LearningRateMonitor(logging_interval="epoch")] if loggers else []
     trainer = pl.Trainer(
         accelerator=system.accelerator,
@@ -85,10 +87,10 @@ def fit(
         deterministic=system.deterministic,
         logger=loggers,
         log_every_n_steps=logs.every_steps,
-        callbacks=[ShareWork(system), *rates, *shown, keeper],
+        callbacks=[ShareWork(system), *rates, *progress_callbacks(logs, what), keeper],
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=False,
-        enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in shown),
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         limit_val_batches=None if data.judge else 0,

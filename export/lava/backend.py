@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from ...program import Program
 from ...program.nodes import Node
 from ...program.samples import Sample, Trace
+from ...terminal import progress
 from .bundle import write_bundle
 from .driver import LavaFailure, run_bundle
 from .runtime.parts import LAYERS, split, state_size
@@ -24,18 +25,18 @@ def run_lava(
     trace: bool,
     timeout_s: float = 600.0,
     parts: str = LAYERS,
-    progress: Callable[[int, int], None] | None = None,
 ) -> list[Trace]:
     """A ``hw_sim.parity.compare`` backend: all samples through one Lava network, some milliseconds a step.
 
-    ``timeout_s``, ``parts`` and ``progress`` are those of ``run_bundle``.
+    ``timeout_s`` and ``parts`` are those of ``run_bundle``.
 
     Traced are the edges between layers, the running logits, and every state. Saturations and clipped gaps are not
     counted. The bundle lies in a temporary folder, which stays if a process fails: the error names it.
     """
     folder, kept = Path(tempfile.mkdtemp(prefix="pumice-lava-")), False
     try:
-        records = run_bundle(write_bundle(program, samples, folder / "bundle"), timeout_s, parts, progress)
+        with progress("Lava, steps") as step:
+            records = run_bundle(write_bundle(program, samples, folder / "bundle"), timeout_s, parts, step.at)
     except LavaFailure:
         kept = True
         raise

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from ...program import Program
 from ...program.nodes import SPIKES, LoihiLIF
+from ...terminal import Table
 
 NAMES_SHOWN = 10
 

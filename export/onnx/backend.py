@@ -10,6 +10,7 @@ import numpy as np
 from ...program import Program
 from ...program.nodes import QUERY, TRACED, Node
 from ...program.samples import Sample, Trace
+from ...terminal import track
 from .event import BEFORE
 from .feed import feed
 from .sequence import build_sequence
@@ -26,7 +27,7 @@ def run_onnx(program: Program, samples: Sequence[Sample], trace: bool, batch_siz
     names = [*edges, *itertools.chain(*states.values())] if trace else []
     session = Session(build_sequence(program, trace=names).SerializeToString())
     traces = []
-    for start in range(0, len(samples), batch_size):
+    for start in track(range(0, len(samples), batch_size), "onnxruntime, batches"):
         inputs = feed(program, samples[start : start + batch_size])
         found = session.run(inputs)
         for row, length in enumerate(inputs["valid"].sum(axis=1)):

@@ -14,6 +14,7 @@ import onnxruntime
 from ...errors import PumiceError
 from ...program import Program
 from ...program.samples import Sample
+from ...terminal import track
 from .event import AFTER, BEFORE
 from .feed import feed
 
@@ -137,7 +138,8 @@ def run_samples(
                 results[index]["series"] = outputs["series"][row, : len(samples[index][1])]
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        list(pool.map(run, batches))
+        for _ in track(pool.map(run, batches), "onnxruntime, batches", len(batches)):
+            pass
     return results
 
 
@@ -145,7 +147,7 @@ def run_step(session: Session, program: Program, samples: Sequence[Sample]) -> l
     """Running logits (L, C) after each event of each sample; the samples are streams of one batch."""
     inputs = feed(program, samples)
     states, running = session.states(len(samples)), []
-    for event in range(inputs["valid"].shape[1]):
+    for event in track(range(inputs["valid"].shape[1]), "onnxruntime, events"):
         out = session.run({name: array[:, event] for name, array in inputs.items()} | states)
         states = {name: out[AFTER + name.removeprefix(BEFORE)] for name in states}
         running.append(out["logits"])

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 
+from ...terminal import Table
 from .check import Fit
 
 
@@ -22,7 +23,7 @@ def print_fit(fit: Fit, console: Console) -> None:
             table.add_row(verdict.rule, worst.where, worst.limit, worst.actual, str(verdict.count))
         console.print(table)
         for cure in dict.fromkeys(breach.cure for breach in fit.breaches if breach.cure):
-            console.print(f"cure: {cure}", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"cure: {cure}", highlight=False)
     if fit.placed:
         per_core = fit.profile.value("core_bytes")
         size = f" of {per_core:,} bytes" if per_core else ""
@@ -30,7 +31,7 @@ def print_fit(fit: Fit, console: Console) -> None:
             f"layers on cores{size}: {sum(entry.cores for entry in fit.placed)} of {fit.profile.value('cores') or '?'}"
         )
         right = [Column(head, justify="right") for head in ("units", "bytes", "cores")]
-        table = Table(Column("layer", overflow="fold"), *right, "by", title=title)
+        table = Table("layer", *right, "by", title=title)
         for entry in fit.placed:
             table.add_row(entry.layer, f"{entry.units:,}", f"{entry.bytes:,}", str(entry.cores), entry.by)
         console.print(table)

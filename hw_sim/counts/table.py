@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from ...terminal import Printer, Table
 from .records import Counts, NodeCounts
 
 _COLUMNS = ("dense", "MAC", "AC", "other", "modes", "digits", "weights", "state")
@@ -21,7 +21,7 @@ def print_counts(counts: Counts, reference: Counts | None = None, console: Conso
     accumulates; all other operations; updates of a complex mode, or a neuron; decay steps of a complex mode, or
     spikes; bytes of parameters read; bytes of state read and written.
     """
-    console = console or Console()
+    console = console or Printer()
     events, unit = max(counts.events, 1), "step" if counts.clocked else "event"
     title = (
         f"Operations {'a step' if counts.clocked else 'an input event'} "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from ...terminal import Printer, Table
 from ..counts.table import brief
 from .estimate import Energy
 from .profile import Range
@@ -13,7 +13,7 @@ from .profile import Range
 
 def print_energy(energy: Energy, reference: Energy | None = None, console: Console | None = None) -> None:
     """Print means an event, or a step, by node, compute and memory apart, then totals; beside them ``reference``."""
-    console = console or Console()
+    console = console or Printer()
     share = 1 / max(energy.events, 1)
     unit = "a step" if energy.clocked else "an input event"
     title = f"Energy {unit} by {energy.profile} (estimate, {energy.arithmetic})"

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from ...program import Program
 from ...program.nodes import QUERY
 from ...program.samples import Sample, Trace
+from ...terminal import Table
 
 Backend = Callable[[Program, Sequence[Sample], bool], Sequence[Trace]]
 """``backend(program, samples, trace)``: one Trace a sample; a backend may leave out edges, states and counters."""

@@ -11,6 +11,7 @@ import numpy as np
 from ...program import Program
 from ...program.nodes import QUERY
 from ...program.samples import Sample, Trace, check
+from ...terminal import progress
 from .arenas import Plan
 from .plan.make import make_plan
 from .plan.planner import BLOCK
@@ -60,10 +61,14 @@ def _run(
     workers = max(1, min(threads or os.cpu_count() or 1, len(checked)))
 
     def share(worker: int) -> list[Trace]:
-        simulator = Simulator(program, plan=plan)
-        return [_run_one(simulator, plan, sample, size, trace) for sample in checked[worker::workers]]
+        simulator, found = Simulator(program, plan=plan), []
+        for sample in checked[worker::workers]:
+            found.append(_run_one(simulator, plan, sample, size, trace))
+            step()
+        return found
 
-    with ThreadPoolExecutor(workers) as pool:
+    what = "simulation" if size > 1 else "simulation by single events"
+    with progress(f"{what}, samples", len(checked)) as step, ThreadPoolExecutor(workers) as pool:
         shares = list(pool.map(share, range(workers)))
     return [shares[number % workers][number // workers] for number in range(len(checked))]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
 from torch.utils.data import DataLoader, Dataset
 
+from ...terminal import progress
 from ...train.data.base import TaskDataModule, TrainingData
 from ...train.data.listed import ListedData
 from .judge import Judge
@@ -37,20 +37,17 @@ class TaughtData(TrainingData):
         judge: what chooses the epoch.
         teacher: the float model.
         folder: for what it says of training samples, which may be more than memory holds.
-        shown: whether to show how far it is.
     """
 
-    def __init__(
-        self, data: TaskDataModule | ListedData, judge: Judge, teacher: Teacher, folder: Path, shown: bool = False
-    ) -> None:
+    def __init__(self, data: TaskDataModule | ListedData, judge: Judge, teacher: Teacher, folder: Path) -> None:
         super().__init__()
         self._data, self._judge, self._tuning = data, judge, teacher.tuning
         self.powers: dict[str, float] = {}
         if teacher.tuning.taught:
-            self._teach(teacher, folder, shown)
+            self._teach(teacher, folder)
         self._judged = JudgedBatches(judge, teacher)
 
-    def _teach(self, teacher: Teacher, folder: Path, shown: bool) -> None:
+    def _teach(self, teacher: Teacher, folder: Path) -> None:
         if isinstance(self._data, ListedData):
             powers, self._listed = Powers(), []
             for batch in self._data.train_dataloader():
@@ -58,14 +55,13 @@ class TaughtData(TrainingData):
             self.powers = powers.means()
             return
         keys = self._data.in_order("train")
-        with Progress(transient=True, disable=not shown) as progress:
-            task = progress.add_task("what the float model says of training samples", total=len(keys))
+        with progress("what the float model says, batches", len(keys)) as step:
             self._samples, self.powers = teach_samples(
                 teacher,
                 self._data.plain_builder("train"),
                 keys,
                 folder,
-                lambda samples: progress.advance(task),
+                lambda samples: step(),
             )
 
     @property

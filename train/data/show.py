@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from ...errors import PumiceError
 from ...files import atomic_path
+from ...terminal import Printer, Table
 from .plausibility import Plausibility, overview, write_csv
 from .recordings import Recordings
 from .sources.registry import open_recordings
@@ -172,7 +172,7 @@ def show(
     """
     if samples < 1:
         raise PumiceError(f"{samples} rasters cannot be drawn; ask for at least 1")
-    console = console or Console()
+    console = console or Printer()
     tick_ms = 0.5 if task.tick_ms is None else task.tick_ms
     figures, pictures, reports = {}, [], {}
     for split in SPLITS:
@@ -185,7 +185,7 @@ def show(
         pictures.append(Path(out_dir) / f"{task.name}-{split}.png")
         draw(recordings, choose(recordings.labels, samples, seed), pictures[-1])
     console.print(table(figures, task.name, tick_ms, reports))
-    console.print(f"by recording: {Path(out_dir) / task.name}-*.csv", soft_wrap=True, highlight=False)
+    console.print(f"by recording: {Path(out_dir) / task.name}-*.csv", highlight=False)
     for picture in pictures:
-        console.print(f"rasters: {picture}", soft_wrap=True, highlight=False)
+        console.print(f"rasters: {picture}", highlight=False)
     return pictures

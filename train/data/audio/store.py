@@ -11,13 +11,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 
 from ....archives import save_arrays
 from ....errors import PumiceError
 from ....files import atomic_path
 from ....program.archive import read_arrays
+from ....terminal import progress
 from ...cores import usable_cores
 from ..spoken_digits import encoder
 from ..spoken_digits.archive import cache_folder, sha256
@@ -45,9 +44,7 @@ def encode_file(path: Path, settings: AudioSettings) -> Spikes:
     return times, units
 
 
-def encode_files(
-    files: Sequence[Path], settings: AudioSettings, console: Console | None = None
-) -> tuple[list[str], Callable[[int], Spikes]]:
+def encode_files(files: Sequence[Path], settings: AudioSettings) -> tuple[list[str], Callable[[int], Spikes]]:
     """Encode files in parallel, those that are kept from an earlier time excepted.
 
     Returns:
@@ -67,16 +64,14 @@ def encode_files(
             save_arrays(target, {"times": times, "units": units})
 
     cores = usable_cores()
-    console = console or Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        done = progress.add_task("encoding sound", total=len(files))
-        with ThreadPoolExecutor(settings.threads or cores) as pool:
-            try:
-                for _ in pool.map(one, range(len(files))):
-                    progress.advance(done)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    pool = ThreadPoolExecutor(settings.threads or cores)
+    with progress("encoding sound, files", len(files)) as step, pool:
+        try:
+            for _ in pool.map(one, range(len(files))):
+                step()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return digests, lambda index: _read_piece(_piece(folder, digests[index]))
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from ....archives import save_arrays
 from ....program.archive import read_arrays
+from ....terminal import track
 from ..plausibility import Plausibility
 from ..spoken_digits.archive import cache_folder
 
@@ -41,9 +40,7 @@ def look_at_all(files: Sequence[Path], about: str, look: Callable[[Path], Plausi
     try:
         return _unpacked(read_arrays(target, MOST_BYTES), len(files))
     except (OSError, ValueError, LookupError):
-        console = Console(stderr=True)
-        shown = track(files, "looking at recordings", console=console, transient=True, disable=not console.is_terminal)
-        reports = [look(file) for file in shown]
+        reports = [look(file) for file in track(files, "looking at recordings")]
     save_arrays(target, _packed(reports))
     return reports
 

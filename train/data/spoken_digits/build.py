@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ....errors import PumiceError
 from ....files import atomic_path, write_json
 from ....program.archive import read_arrays
+from ....terminal import Printer, progress
 from . import archive, encoder
 from .layout import SpikeData, read, read_provenance, write
 from .synthesis import speak
@@ -80,7 +80,6 @@ def build(
     test: int = TEST,
     seed: int = SEED,
     workers: int | None = None,
-    console: Console | None = None,
 ) -> dict[str, SplitReport]:
     """Build ``out_dir``/train.h5 and test.h5 with ``train`` and ``test`` utterances, and checksums.json beside them.
 
@@ -93,7 +92,6 @@ def build(
         test: utterances of the test split, a multiple of 20.
         seed: draws accents, speeds, pitches and volumes.
         workers: utterances at work at once; the number of processors if not given.
-        console: where the progress bar goes; standard output if not given.
 
     Raises:
         PumiceError: a count that is no multiple of 20, a missing package, a folder that cannot be written to.
@@ -117,7 +115,7 @@ def build(
             "encoder": encoder.parameters(),
         }
         if not target.is_file() or read_provenance(target) != provenance:
-            _build_split(target, items, seed, provenance, workers or os.cpu_count() or 1, console)
+            _build_split(target, items, seed, provenance, workers or os.cpu_count() or 1)
         reports[split] = _report(split, target, seed)
     write_json(out_dir / "checksums.json", summary(reports, seed))
     return reports
@@ -132,10 +130,10 @@ def build_spoken_digits(
     console: Console | None = None,
 ) -> dict[str, SplitReport]:
     """`build`, and say what came out and how it compares with the set that ships with the package."""
-    console = console or Console()
-    reports = build(out_dir, train, test, seed, workers, console)
+    console = console or Printer()
+    reports = build(out_dir, train, test, seed, workers)
     for split, report in reports.items():
-        console.print(f"{report.path}: {report.utterances} utterances, {report.spikes:,} spikes", soft_wrap=True)
+        console.print(f"{report.path}: {report.utterances} utterances, {report.spikes:,} spikes")
         console.print(f"  compared with the shipped {split} set: {report.reference}", highlight=False)
     if any(report.reference in ("identical spikes", "different spikes") for report in reports.values()):
         for name, (recorded, installed) in other_versions().items():
@@ -159,9 +157,7 @@ def ship(out_dir: str | Path, folder: Path = archive.FOLDER) -> None:
     shutil.copyfile(out_dir / "checksums.json", folder / "checksums.json")
 
 
-def _build_split(
-    target: Path, items: list[Item], seed: int, provenance: dict[str, Any], workers: int, console: Console | None
-) -> None:
+def _build_split(target: Path, items: list[Item], seed: int, provenance: dict[str, Any], workers: int) -> None:
     # A part is named by all that it depends on, so that nothing stale is reused and a larger set can take it over.
     parts = target.parent / f".parts-{target.stem}"
     group = len(CLASSES)
@@ -169,14 +165,13 @@ def _build_split(
     groups = [items[start : start + group] for start in range(0, len(items), group)]
     paths = [parts / f"{index:05d}-{_digest(part, depends)[:12]}.npz" for index, part in enumerate(groups)]
     missing = [index for index, path in enumerate(paths) if not path.is_file()]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(workers) as pool:
-        task = progress.add_task(f"{target.name}", total=len(items), completed=len(items) - group * len(missing))
+    done = len(items) - group * len(missing)
+    with progress(f"{target.name}, utterances", len(items), done) as step, ThreadPoolExecutor(workers) as pool:
         jobs = [pool.submit(_make_part, paths[i], groups[i]) for i in missing]
         try:
             for job in as_completed(jobs):
                 job.result()
-                progress.advance(task, group)
+                step(group)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

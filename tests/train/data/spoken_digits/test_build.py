@@ -16,10 +16,6 @@ needs_espeak = pytest.mark.skipif(
 )
 
 
-def quiet():
-    return Console(quiet=True)
-
-
 def fake(item):
     """A recording that depends on the item alone, without speech."""
     random = np.random.default_rng(item.utterance.seed)
@@ -50,8 +46,8 @@ def test_unbalanced_counts_are_refused(count):
 
 def test_build_writes_the_same_bytes_whatever_the_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "make", fake)
-    one = module.build(tmp_path / "one", train=60, test=20, seed=3, workers=1, console=quiet())
-    four = module.build(tmp_path / "four", train=60, test=20, seed=3, workers=4, console=quiet())
+    one = module.build(tmp_path / "one", train=60, test=20, seed=3, workers=1)
+    four = module.build(tmp_path / "four", train=60, test=20, seed=3, workers=4)
     for split in ("train", "test"):
         assert one[split].path.read_bytes() == four[split].path.read_bytes()
         assert one[split].reference == "not comparable"
@@ -71,16 +67,16 @@ def test_an_interrupted_build_continues_and_a_finished_one_is_kept(tmp_path, mon
 
     monkeypatch.setattr(module, "make", make)
     with pytest.raises(KeyboardInterrupt):
-        module.build(tmp_path, train=60, test=20, seed=3, workers=1, console=quiet())
+        module.build(tmp_path, train=60, test=20, seed=3, workers=1)
     assert not (tmp_path / "train.h5").exists()
     continued = []
     monkeypatch.setattr(module, "make", lambda item: continued.append(item) or fake(item))
-    reports = module.build(tmp_path, train=60, test=20, seed=3, workers=1, console=quiet())
+    reports = module.build(tmp_path, train=60, test=20, seed=3, workers=1)
     assert len(continued) == 20 + 20  # the last group of the training split, and the test split
     continued.clear()
-    assert module.build(tmp_path, train=60, test=20, seed=3, workers=1, console=quiet()) == reports
+    assert module.build(tmp_path, train=60, test=20, seed=3, workers=1) == reports
     assert not continued
-    module.build(tmp_path, train=80, test=20, seed=3, workers=1, console=quiet())
+    module.build(tmp_path, train=80, test=20, seed=3, workers=1)
     assert len(layout.read(tmp_path / "train.h5")) == 80
     assert len(continued) == 80
 
