@@ -87,7 +87,9 @@ def check_inside(folder: Path) -> None:
                         "put what it leads to in its place, or choose another folder"
                     )
             elif not entry.is_file() and not entry.is_dir():
-                raise PumiceError(f"{folder / entry.relative_to(root)} is neither a file nor a folder; remove it")
+                raise PumiceError(
+                    f"{folder / entry.relative_to(root)} is neither a file nor a folder; put it elsewhere"
+                )
 
 
 def read_text(source: Path) -> str:

@@ -54,7 +54,9 @@ def verb_help(verb: Verb, arguments: Sequence[str], width: int) -> str:
     folder = next((Path(flag.partition("=")[2]) for flag in flags if flag.startswith("--config-dir=")), None)
     if "--config-dir" in flags:
         folder = Path(flags[flags.index("--config-dir") + 1])
-    chosen = {**defaults(verb.config_name), **dict(item.split("=", 1) for item in overrides if "=" in item)}
+    groups = defaults(verb.config_name)
+    given = dict(item.split("=", 1) for item in overrides if "=" in item)
+    chosen = {group: given.get(group, option) for group, option in groups.items()}
     sections = dict.fromkeys(section.split(".")[0] for section in verb.sections)
     own = [name for name in sections if name in chosen]
     parts = [verb_header(verb)]

@@ -24,7 +24,15 @@ from ..version import __version__
 from .checkpoint import without_checkpoint
 from .help import overview, verb_header, verb_help
 from .known import did_you_mean, keys, nearest, options
-from .overrides import multirun_arguments, open_mappings, with_recipe, with_saved_overrides, with_shorter_warmup
+from .overrides import (
+    VALUE_FLAGS,
+    multirun_arguments,
+    open_mappings,
+    split_arguments,
+    with_recipe,
+    with_saved_overrides,
+    with_shorter_warmup,
+)
 from .replay import quoted
 from .typed import for_hydra, with_home
 from .verb import Verb
@@ -33,6 +41,18 @@ from .verbs import VERBS, find_verb
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """A full or read-only disk, a quota or limit, a missing permission."""
 LISTING_FLAGS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
+FLAGS = (
+    *LISTING_FLAGS,
+    "--resolve",
+    "--run",
+    "-r",
+    "--multirun",
+    "-m",
+    *VALUE_FLAGS,
+    "--dry-run",
+    "--verbose",
+    "--version",
+)
 HELP = ("--help", "-h")
 VERBOSE = ("--verbose", "-v")
 DRY_RUN = "--dry-run"
@@ -98,6 +118,8 @@ def _dispatch(arguments: list[str]) -> None:
         return
     if any(argument.startswith("--experimental-rerun") for argument in rest):
         raise PumiceError("--experimental-rerun reads a pickle, which Pumice never does; give run_dir=... instead")
+    if verb.config_name:
+        _check_flags(rest)
     listing = any(argument.split("=", 1)[0] in LISTING_FLAGS for argument in rest)
     if verb.name == "evaluate" and not listing:
         imported, rest = without_checkpoint(rest)
@@ -114,13 +136,21 @@ def _dispatch(arguments: list[str]) -> None:
     multirun = "-m" in rest or "--multirun" in rest
     if multirun and verb.config_name != "config":
         raise PumiceError(f"-m runs stages in folders of their own, which '{verb.name}' has not; call it once for each")
-    rest = multirun_arguments(for_hydra(rest)) if multirun else for_hydra(with_saved_overrides(rest))
-    given = open_mappings(with_shorter_warmup(with_recipe(rest)) if verb.config_name == "config" else rest)
+    rest = for_hydra(rest if multirun else with_saved_overrides(rest))
+    rest = with_shorter_warmup(with_recipe(rest)) if verb.config_name == "config" else rest
+    given = open_mappings(multirun_arguments(rest) if multirun else rest)
     if not (dry and multirun):
         _call_hydra(verb, given)
         return
     with tempfile.TemporaryDirectory() as elsewhere:  # Hydra writes a file about each multirun
         _call_hydra(verb, [*given, f"hydra.sweep.dir={quoted(elsewhere)}"])
+
+
+def _check_flags(arguments: list[str]) -> None:
+    flags, _ = split_arguments(arguments)
+    for name in (flag.partition("=")[0] for flag in flags if flag.startswith("-")):
+        if name not in FLAGS:
+            raise PumiceError(f"there is no flag {name}{did_you_mean(name, FLAGS)}; pumice --help tells of them")
 
 
 def _nobody_reads() -> bool:

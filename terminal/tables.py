@@ -20,11 +20,11 @@ from .console import folded
 
 SHORTEST_NAME, LONGEST_NAME = 16, 40
 """Columns below which no name is made shorter, and up to which none is: shortened names shall not be alike."""
-SHORTEST_PROSE = 20
+SHORTEST_PROSE = 12
 NUMBER = re.compile(r"[-+(]*[\d.,]+(e[-+]?\d+)?[%),;:]*")
 MANY = 100_000
-PLAIN = box.Box("    \n    \n -- \n    \n -- \n -- \n    \n    \n", ascii=True)
-"""No frame: a line of dashes below the headings, another between sections."""
+PLAIN = box.Box("    \n    \n -  \n    \n -  \n -  \n    \n    \n", ascii=True)
+"""No frame: dashes below each heading, and between sections."""
 
 
 class Table(table.Table):

@@ -172,7 +172,9 @@ class Stream:
         shapes = {name: array.shape for name, array in self.encoder.arrays().items()}
         found = {name: array.shape for name, array in parts["encoder"].items()}
         if set(numbers) != own or found != shapes or min(counted) < 0:
-            raise PumiceError(f"{path} is the state of a stream that reads its events in another way; remove it")
+            raise PumiceError(
+                f"{path} is the state of a stream that reads its events in another way; name another file by state=..."
+            )
         self.engine.restore(parts["engine"])
         self.encoder.restore({name: numbers[f"encoder.{name}"] for name in self.encoder.state()}, parts["encoder"])
         self.events, since, self._due_us = int(numbers["events"] or 0), int(numbers["since"] or 0), numbers["due"]

@@ -47,21 +47,25 @@ def load_state(path: Path, identity: str) -> tuple[dict[str, Any], dict[str, NDA
         arrays = read_arrays(path, MOST_BYTES)
         header = read_header(arrays.pop(HEADER))
     except (OSError, KeyError, ValueError) as error:
-        raise PumiceError(f"{path} is no state of a stream, or damaged ({error}); remove it to start anew") from None
+        raise PumiceError(
+            f"{path} is no state of a stream, or damaged ({error}); name a new file by state=... to start anew"
+        ) from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise PumiceError(f"{path} is no state of a stream; name another file by state=...")
     if not isinstance(header.get("version"), int) or header["version"] > VERSION:
         raise PumiceError(f"{path} has version {header.get('version')}, not {VERSION} or less; update Pumice")
     if header.get("digest") != sealed_by(header, arrays):
-        raise PumiceError(f"{path} does not match its digest: it was damaged or changed; remove it to start anew")
+        raise PumiceError(
+            f"{path} does not match its digest: it was damaged or changed; name a new file by state=... to start anew"
+        )
     if header.get("identity") != identity:
         raise PumiceError(
             f"{path} is the state of another program, read-out or version of Pumice; name the one that it belongs to, "
-            "or remove it to start anew"
+            "or name a new file by state=... to start anew"
         )
     numbers = header.get("numbers")
     if not isinstance(numbers, dict) or not all(
         each is None or (isinstance(each, int) and abs(each) < LARGEST) for each in numbers.values()
     ):
-        raise PumiceError(f"{path} is damaged: its numbers are none; remove it to start anew")
+        raise PumiceError(f"{path} is damaged: its numbers are none; name a new file by state=... to start anew")
     return header, arrays

@@ -9,6 +9,7 @@ from pumice.cli.main import main
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.programs import random_program
 from pumice.program.storage import save
+from shown_tables import rows_of
 
 
 @pytest.fixture
@@ -32,14 +33,8 @@ def test_what_does_not_fit_is_told_with_a_cure_and_exit_code_1(call, tmp_path):
     assert code == 1
     assert re.fullmatch(r"pumice: the program does not fit loihi1: \d+ places break \d+ of its limits\n", err)
     for verdict in fit.verdicts:
-        row = next(line for line in out.splitlines() if verdict.worst.where in line and verdict.limit in line)
-        assert [cell.strip() for cell in row.strip("│").split("│")] == [
-            verdict.rule,
-            verdict.worst.where,
-            verdict.limit,
-            verdict.worst.actual,
-            str(verdict.count),
-        ]
+        worst = verdict.worst
+        assert [verdict.rule, worst.where, worst.limit, worst.actual, str(verdict.count)] in rows_of(out)
     for breach in fit.breaches:
         assert not breach.cure or f"cure: {breach.cure}" in out
     told = json.loads((tmp_path / "fit.json").read_text())
@@ -57,8 +52,8 @@ def test_all_chips_in_a_line_each(call):
     code, out, _ = call("program=events.npz")
     assert code == 0
     for name in chip_names():
-        row = next(line for line in out.splitlines() if f" {name} " in line)
-        assert ("does not fit" in row) == (not check(random_program(3), name).fits)
+        (row,) = [row for row in rows_of(out) if row[0] == name]
+        assert row[1] == ("fits" if check(random_program(3), name).fits else "does not fit")
     code, out, _ = call("program=events.npz", "--json")
     assert {name: entry["fits"] for name, entry in json.loads(out).items()} == {
         name: check(random_program(3), name).fits for name in chip_names()

@@ -51,6 +51,11 @@ def test_run_names_the_settings_of_its_stages_in_60_lines():
     assert len(text.splitlines()) < 60
 
 
+@pytest.mark.parametrize("given", [["seed=3"], ["task.pairing=next"], ["hydra.verbose=true"]])
+def test_settings_beside_help_are_no_groups(given):
+    assert "task: # spoken-digits\n" in verb_help(find_verb(["train"])[0], given, 120)
+
+
 def test_a_reader_that_leaves_early_is_no_error():
     command = f"{sys.executable} -m pumice export --help | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)

@@ -63,3 +63,16 @@ def check(table, width, terminal=False):
     assert not wanted - found, (wanted - found, "\n".join(lines))
     assert not inside - numbers, (inside - numbers, "\n".join(lines))
     return lines
+
+
+def rows_of(text):
+    """The cells of all rows of tables without frames, by the dashes below their headings."""
+    rows, spans = [], []
+    for line in text.splitlines():
+        if re.fullmatch(r"-+(?: -+)*", line.strip()):
+            spans = [match.span() for match in re.finditer("-+", line)]
+        elif spans and len(line) <= spans[-1][1] and all(line[end : end + 1].strip() == "" for _, end in spans):
+            rows.append([line[start:end].strip() for start, end in spans])
+        else:
+            spans = []
+    return rows

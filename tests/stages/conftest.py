@@ -30,6 +30,7 @@ from pumice.cli.main import main
 from pumice.program import load, reference
 from pumice.program.nodes import QUERY, DiagonalSSM
 from pumice.records import record_path
+from shown_tables import rows_of
 
 LOST, WON = 7, 2
 """Samples of which the float model's decision is made right where the integers err, and wrong where they do not."""
@@ -136,8 +137,7 @@ class Shown:
     @staticmethod
     def lines_of(printed):
         """Cells of all printed tables, by their first one."""
-        rows = [re.split(r"[│┃]", line)[1:-1] for line in printed.splitlines() if re.match(r"\s*[│┃]", line)]
-        return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+        return {row[0]: row[1:] for row in rows_of(printed)}
 
     def decided(self, which):
         """Right decisions of the float model or the integers, and what the table shows of them."""

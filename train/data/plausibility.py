@@ -159,7 +159,7 @@ def _refuse_coordinates(where: str, coordinates: tuple[NDArray, ...], sensor: tu
     raise PumiceError(
         f"{where}: {int((~inside).sum()):,} of {len(inside):,} events lie outside "
         f"{'x'.join(map(str, sensor[: len(coordinates)]))} {kind}, the first is event {event} at ({at}); choose the "
-        "task it belongs to or fetch the set anew"
+        "task it belongs to, give the sensor by task.sensor, or correct them"
     )
 
 

@@ -61,7 +61,10 @@ def statistics(recordings: Recordings, tick_ms: float = 0.5) -> Statistics:
         PumiceError: there are no recordings.
     """
     if not len(recordings.labels):
-        raise PumiceError(f"{recordings.name} holds no recordings; build or fetch it anew")
+        raise PumiceError(
+            f"{recordings.name} holds no recordings; "
+            "correct it, or build or fetch it anew if it was built or downloaded"
+        )
     durations = np.zeros(len(recordings.labels))
     count = zeros = total = largest = 0  # of gaps, in ticks
     for index in range(len(recordings.labels)):

@@ -45,7 +45,8 @@ def import_published(path: str | Path, tau: float, sweeps: int = 0) -> tuple[Sur
             raise ValueError("it holds no weights with a decoder or conv3")
     except Exception as error:  # a damaged zip file or pickle raises a dozen kinds of exception
         raise PumiceError(
-            f"{path} cannot be read as a published surrogate network ({reason_of(error)}); fetch it anew"
+            f"{path} cannot be read as a published surrogate network ({reason_of(error)}); "
+            "correct it, or fetch it anew if it was downloaded"
         ) from error
     what = "TorchScript archive" if script else "mapping of tensors"
     if any(name.endswith("running_mean") for name in found):

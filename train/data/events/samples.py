@@ -42,7 +42,7 @@ class EventSamples:
         if len(lacking):
             raise PumiceError(
                 f"sample {lacking[0]} of {recordings.name} has {recordings.lengths[lacking[0]]} events, training needs "
-                f"at least {fewest}; remove it ({len(lacking)} such samples)"
+                f"at least {fewest}; leave it out of the data ({len(lacking)} such samples)"
             )
         windows = [
             (index, start, stop)

@@ -54,9 +54,14 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     try:
         images, labels = _from_records(path) if path.suffix == ".bin" else _from_pickle(path)
     except (OSError, ValueError) as error:
-        raise PumiceError(f"{path} cannot be read as images of CIFAR-10 ({error}); fetch it anew") from error
+        raise PumiceError(
+            f"{path} cannot be read as images of CIFAR-10 ({error}); correct it, or fetch it anew if it was downloaded"
+        ) from error
     if not len(labels) or labels.min() < 0 or labels.max() >= len(CLASSES):
-        raise PumiceError(f"{path} holds no labels, or others than 0 to {len(CLASSES) - 1}; fetch it anew")
+        raise PumiceError(
+            f"{path} holds no labels, or others than 0 to {len(CLASSES) - 1}; "
+            "correct it, or fetch it anew if it was downloaded"
+        )
     return images, labels
 
 

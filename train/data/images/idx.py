@@ -33,13 +33,23 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise PumiceError(f"{path} cannot be read ({error}); fetch it anew") from error
+        raise PumiceError(
+            f"{path} cannot be read ({error}); correct it, or fetch it anew if it was downloaded"
+        ) from error
     if len(content) > MOST_BYTES:
-        raise PumiceError(f"{path} holds more than {MOST_BYTES:,} bytes; fetch it anew")
+        raise PumiceError(
+            f"{path} holds more than {MOST_BYTES:,} bytes; correct it, or fetch it anew if it was downloaded"
+        )
     head = 4 + 4 * axes
     if len(content) < head or content[:4] != bytes([0, 0, UNSIGNED_BYTES, axes]):
-        raise PumiceError(f"{path} is no IDX file of unsigned bytes with {axes} axes; fetch it anew")
+        raise PumiceError(
+            f"{path} is no IDX file of unsigned bytes with {axes} axes; "
+            "correct it, or fetch it anew if it was downloaded"
+        )
     shape = struct.unpack(f">{axes}I", content[4:head])
     if len(content) - head != prod(shape):
-        raise PumiceError(f"{path} declares {shape}, but holds {len(content) - head:,} bytes of values; fetch it anew")
+        raise PumiceError(
+            f"{path} declares {shape}, but holds {len(content) - head:,} bytes of values; "
+            "correct it, or fetch it anew if it was downloaded"
+        )
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape)

@@ -28,10 +28,13 @@ def open_mnist(root: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.in
     if images.shape[1:] != (SIDE, SIDE) or len(images) != len(labels) or not len(labels):
         raise PumiceError(
             f"{images_path} holds images {images.shape} and {labels_path} {len(labels)} labels; MNIST has as many "
-            f"labels as images of {SIDE} x {SIDE}: fetch both anew"
+            f"labels as images of {SIDE} x {SIDE}: correct them, or fetch both anew if they were downloaded"
         )
     if labels.max() >= len(CLASSES):
-        raise PumiceError(f"{labels_path} holds the label {labels.max()}, the classes are 0 to 9; fetch it anew")
+        raise PumiceError(
+            f"{labels_path} holds the label {labels.max()}, the classes are 0 to 9; "
+            "correct it, or fetch it anew if it was downloaded"
+        )
     return images.reshape(len(images), -1), labels.astype(np.int64)
 
 

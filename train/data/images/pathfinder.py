@@ -70,7 +70,9 @@ def read_grey(path: Path, side: int) -> NDArray[np.uint8]:
                 raise ValueError(f"it has {image.size[0]} x {image.size[1]} pixels, not {side} x {side}")
             return np.asarray(image.convert("L"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PumiceError(f"{path} cannot be read as an image ({error}); fetch it anew") from error
+        raise PumiceError(
+            f"{path} cannot be read as an image ({error}); correct it, or fetch it anew if it was downloaded"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,10 @@ class PathfinderTask(SequenceTask):
             raise PumiceError(f"{root / inner} does not exist; set task.root to the folder that holds {inner.parent}")
         entries = [entry for path in sorted((base / "metadata").glob("*.npy")) for entry in _described(base, path)]
         if len(entries) < 10:
-            raise PumiceError(f"{base / 'metadata'} describes {len(entries)} images, 10 are the least; fetch it anew")
+            raise PumiceError(
+                f"{base / 'metadata'} describes {len(entries)} images, 10 are the least; "
+                "correct it, or fetch it anew if it was downloaded"
+            )
         order = stream(0, Purpose.SPLIT, number=1).permutation(len(entries))
         cut = len(order) // 10
         chosen = np.sort(order[:cut] if split == "test" else order[cut:])
@@ -131,5 +136,7 @@ def _described(base: Path, path: Path) -> list[tuple[Path, int]]:
             if image.is_file() and image.stat().st_size:  # a published file is empty
                 found.append((image, int(words[3])))
     except (OSError, ValueError) as error:
-        raise PumiceError(f"{path} cannot be read as a list of images ({error}); fetch it anew") from error
+        raise PumiceError(
+            f"{path} cannot be read as a list of images ({error}); correct it, or fetch it anew if it was downloaded"
+        ) from error
     return found

@@ -55,12 +55,21 @@ def _read(path: Path) -> tuple[NDArray, NDArray]:
         content = read_variables(path)
         x, y = content["x"], content["y"]
     except (OSError, ValueError, LookupError) as error:
-        raise PumiceError(f"{path} cannot be read as a MATLAB file with x and y ({error}); fetch it anew") from error
+        raise PumiceError(
+            f"{path} cannot be read as a MATLAB file with x and y ({error}); "
+            "correct it, or fetch it anew if it was downloaded"
+        ) from error
     if x.ndim != 3 or x.shape[2] != 4 or y.shape != (*x.shape[:2], len(CLASSES)) or not x.size:
         found = f"x of shape {x.shape} and y of shape {y.shape}"
-        raise PumiceError(f"{path} holds {found}, not (N, T, 4) and (N, T, {len(CLASSES)}); fetch it anew")
+        raise PumiceError(
+            f"{path} holds {found}, not (N, T, 4) and (N, T, {len(CLASSES)}); "
+            "correct it, or fetch it anew if it was downloaded"
+        )
     if not (np.isin(x, (-1, 0, 1)).all() and np.isin(y, (0, 1)).all() and (y.sum(axis=2) <= 1).all()):
-        raise PumiceError(f"{path} is not delta coded (-1, 0, 1) with one label a step at most; fetch it anew")
+        raise PumiceError(
+            f"{path} is not delta coded (-1, 0, 1) with one label a step at most; "
+            "correct it, or fetch it anew if it was downloaded"
+        )
     return x.astype(np.int8), y
 
 

@@ -59,7 +59,10 @@ class WaveformSet(SequenceSet):
 def _waveform(path: Path) -> NDArray[np.float32]:
     rate, samples = decode(path, LONGEST_S)
     if rate != RATE:
-        raise PumiceError(f"{path} has a rate of {rate:,} Hz, those of Speech Commands have {RATE:,}; fetch it anew")
+        raise PumiceError(
+            f"{path} has a rate of {rate:,} Hz, those of Speech Commands have {RATE:,}; "
+            "correct it, or fetch it anew if it was downloaded"
+        )
     return np.pad(samples, (0, STEPS - len(samples)))
 
 
@@ -107,11 +110,15 @@ def _listed(path: Path) -> list[str]:
     try:
         names = read_limited(path).decode("ascii").split()
     except (OSError, ValueError) as error:
-        raise PumiceError(f"{path} cannot be read as a list of files ({error}); fetch it anew") from error
+        raise PumiceError(
+            f"{path} cannot be read as a list of files ({error}); correct it, or fetch it anew if it was downloaded"
+        ) from error
     for name in names:
         word, _, file = name.partition("/")
         if word not in WORDS or "/" in file or not file.endswith(".wav"):
-            raise PumiceError(f"{path} names {name!r}, which is no file of a word; fetch it anew")
+            raise PumiceError(
+                f"{path} names {name!r}, which is no file of a word; correct it, or fetch it anew if it was downloaded"
+            )
     return names
 
 

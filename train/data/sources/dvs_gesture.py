@@ -90,8 +90,12 @@ def _open(file: Path) -> NDArray:
         recording = np.load(file, mmap_mode="r", allow_pickle=False)
     except DAMAGE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PumiceError(f"{file} cannot be read as a recording ({reason}); delete it and fetch the set") from error
+        raise PumiceError(
+            f"{file} cannot be read as a recording ({reason}); correct it, or fetch the set anew if it was downloaded"
+        ) from error
     if recording.ndim != 2 or recording.shape[1] != 4 or recording.dtype.kind not in "iuf":
         found = f"{recording.dtype} of shape {recording.shape}"
-        raise PumiceError(f"{file} holds {found}, not four columns of numbers; delete it and fetch the set")
+        raise PumiceError(
+            f"{file} holds {found}, not four columns of numbers; correct it, or fetch the set anew if it was downloaded"
+        )
     return recording

@@ -79,7 +79,7 @@ class ShdRecordings:
             self._refuse("it has times that are not finite")
 
     def _refuse(self, why: str) -> None:
-        raise PumiceError(f"{self.name} does not fit the task: {why}; fetch it anew or choose the task it belongs to")
+        raise PumiceError(f"{self.name} does not fit the task: {why}; choose the task it belongs to, or correct it")
 
     def _look_at(self, index: int, channels: int) -> Plausibility:
         where = f"recording {index} of {self.name}"

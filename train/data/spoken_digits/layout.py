@@ -106,7 +106,10 @@ def read(path: str | Path) -> SpikeData:
     except FileNotFoundError:
         raise PumiceError(f"{path} does not exist; build it with: pumice data build") from None
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise PumiceError(f"{path} is no readable file in SHD's layout ({error}); build or fetch it anew") from error
+        raise PumiceError(
+            f"{path} is no readable file in SHD's layout ({error}); "
+            "correct it, or build or fetch it anew if it was built or downloaded"
+        ) from error
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:

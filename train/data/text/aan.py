@@ -167,5 +167,7 @@ class AanTask(SequenceTask):
             if not labels:
                 raise ValueError("it is empty")
         except (OSError, ValueError) as error:
-            raise PumiceError(f"{path}, line {len(labels) + 1}: {error}; fetch it anew") from error
+            raise PumiceError(
+                f"{path}, line {len(labels) + 1}: {error}; correct it, or fetch it anew if it was downloaded"
+            ) from error
         return PairSet(path, self.most_tokens, *(np.array(each, dtype=np.int64) for each in (places, labels, lengths)))

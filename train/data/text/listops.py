@@ -63,5 +63,7 @@ class ListOpsTask(TextTask):
                 texts.append(tokenize(source))
                 labels.append(int(target))
         except (OSError, ValueError) as error:
-            raise PumiceError(f"{path} cannot be read as ListOps ({error}); fetch it anew") from error
+            raise PumiceError(
+                f"{path} cannot be read as ListOps ({error}); correct it, or fetch it anew if it was downloaded"
+            ) from error
         return texts, labels
