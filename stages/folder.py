@@ -19,7 +19,6 @@ from ..files import check_inside, read_json, remove, remove_partial, write_json
 from ..records import (
     BEGUN,
     FINISHED,
-    LOG,
     METRICS,
     StageRecord,
     read_record,
@@ -28,7 +27,6 @@ from ..records import (
     versions,
     write_record,
 )
-from ..terminal import kept_in
 from .invariants import check_figures
 from .stage import Stage
 from .table import ASIDE
@@ -209,8 +207,7 @@ def open_run_folder(path: str | Path, config: Mapping[str, Any], shared: bool = 
             raise PumiceError(f"another process works in {path}; wait for it or choose another run_dir") from error
         if not shared:
             remove_partial(path)
-        with kept_in(path / LOG):
-            yield RunFolder(path, config)
+        yield RunFolder(path, config)
 
 
 def _made_by(name: str) -> str:

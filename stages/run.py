@@ -9,7 +9,8 @@ from typing import Any, Protocol, cast
 
 from ..errors import PumiceError
 from ..program import ProgramError
-from ..terminal import Level, Printer
+from ..records import LOG
+from ..terminal import Level, Printer, kept_in
 from .folder import RunFolder, open_run_folder, timed
 from .shared import take_from_sibling
 from .stage import Stage
@@ -70,14 +71,15 @@ def run_stages(
         for stage in below(chosen[-1]):
             if stage.name not in stale:
                 folder.check_settings(stage, others)
-        for stage in ALL:
-            if stage.name in stale:
-                folder.forget(stage)
-        if remember is not None:
-            remember(path)
-        for stage in chosen:
-            _run_stage(stage, modules[stage.name], folder, share=others and stage.name not in stale)
-        return _validation_accuracy(folder, chosen)
+        with kept_in(path / LOG):
+            for stage in ALL:
+                if stage.name in stale:
+                    folder.forget(stage)
+            if remember is not None:
+                remember(path)
+            for stage in chosen:
+                _run_stage(stage, modules[stage.name], folder, share=others and stage.name not in stale)
+            return _validation_accuracy(folder, chosen)
 
 
 def follows(config: Mapping[str, Any]) -> bool:
@@ -177,11 +179,11 @@ def _validation_accuracy(folder: RunFolder, stages: Sequence[Stage]) -> float | 
 def _run_stage(stage: Stage, module: StageModule, folder: RunFolder, share: bool = False) -> None:
     folder.check_needs(stage)
     if folder.is_finished(stage) and not stage.shared:
-        BRIEF.print(f"{stage.name:<14}finished earlier (redo=[{stage.name}] does it anew)")
+        BRIEF.print(f"{stage.name}: finished earlier (redo=[{stage.name}] does it anew)")
         return
     folder.forget_if_inputs_changed(stage)
     if share and not stage.shared and (sibling := take_from_sibling(stage, folder)):
-        BRIEF.print(f"{stage.name:<14}taken from {sibling}, of the same settings and inputs")
+        BRIEF.print(f"{stage.name}: taken from {sibling}, of the same settings and inputs")
         return
     summary = getattr(module, "summary", stage.summary)
     CONSOLE.print(f"{stage.name}: {summary}, in {folder.path}", style="bold")

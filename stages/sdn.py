@@ -18,8 +18,8 @@ from ..files import write_json
 from ..models.sdn import SurrogateDynamicNetwork, load_sdn, read_sdn, shipped_sdn
 from ..models.sdn.fusion import fuse
 from ..models.sdn.loading import SHIPPED
-from ..records import FINISHED, StageRecord, versions, write_record
-from ..terminal import Printer, Table, progress
+from ..records import FINISHED, LOG, StageRecord, versions, write_record
+from ..terminal import Printer, Table, kept_in, progress
 from ..train.sdn.agreement import Agreement, Predict, agreement, baselines, with_sweeps
 from ..train.sdn.agreement import evaluate as evaluated
 from ..train.sdn.dataset import GenerateSettings, load_data
@@ -66,7 +66,7 @@ def train(
         PumiceError: a file that cannot be read, files of two neurons, or a folder of other settings.
     """
     save, files = Path(save), [Path(path) for path in (training, test) if path is not None]
-    with open_run_folder(save, {}), timed() as seconds:
+    with open_run_folder(save, {}), kept_in(save / LOG), timed() as seconds:
         data = load_data(files[0], tau)
         if len(files) > 1 and load_data(files[1], tau).tau != data.tau:
             raise PumiceError(f"{files[0]} and {files[1]} are of two tau; name files of one neuron")

@@ -12,7 +12,7 @@ from ..terminal import Level, Printer
 from ..train.evaluate import interval_text
 
 MOST_LINES = 40
-"""Of a summary; of what there are many, such as notes, the first ones are told."""
+"""Of a summary."""
 MOST_NOTES = 8
 REPORT = "report.html"
 Line = tuple[str, str]
@@ -42,8 +42,8 @@ def summary(folder: Path) -> list[Line]:
         *_parity(folder, figures),
         *_costs(folder, figures),
         *_exports(folder, figures),
-        *(("note", note) for note in figures.get("quantize", {}).get("notes", ())),
-    ][:MOST_LINES]
+        *_notes(figures),
+    ]
     return [*told, *_places(folder)]
 
 
@@ -125,6 +125,15 @@ def _exports(folder: Path, figures: Mapping[str, Any]) -> Iterator[Line]:
     made = [name.removeprefix("export-") for name in figures if name.startswith("export-")]
     if made:
         yield "exports", f"{', '.join(made)}, in {folder}"
+
+
+def _notes(figures: Mapping[str, Any]) -> Iterator[Line]:
+    """What to know of the integer program; where there is much, the beginning."""
+    notes = figures.get("quantize", {}).get("notes", ())
+    for note in notes[:MOST_NOTES]:
+        yield "note", note
+    if len(notes) > MOST_NOTES:
+        yield "", f"{len(notes) - MOST_NOTES} more in the log"
 
 
 def _places(folder: Path) -> Sequence[Line]:
