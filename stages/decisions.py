@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..hw_sim.simulator import run as simulate
+from ..hw_sim.simulator.along import running
 from ..models.adlif.blocks import aggregate
 from ..program import Program
 from ..program.nodes import SPIKES
@@ -39,6 +41,16 @@ class TestSet(ABC):
         self, program: Program, traces: Sequence[Trace], chosen: Sequence[int] | None = None
     ) -> NDArray[np.float64]:
         """What the traces of the samples ``chosen`` say, (M, C): the largest score decides."""
+
+    def running(self, program: Program, heard: NDArray[np.int64], threads: int | None = None) -> NDArray[np.float64]:
+        """What decides after the first ``heard`` (N, K) events or steps of samples of one decision, (N, K, C).
+
+        Args:
+            program: whose scores.
+            heard: ascending.
+            threads: of the simulator; None: all cores.
+        """
+        return running(program, self.samples, heard) * program[program.logits].output.scale
 
 
 class EventTest(TestSet):
@@ -98,6 +110,24 @@ class SequenceTest(TestSet):
             logits = aggregate(potentials, batch.blocks, batch.targets.shape[1], aggregation)
             found.append(logits[batch.targets != IGNORED])
         return torch.cat(found).numpy()
+
+    def running(self, program: Program, heard: NDArray[np.int64], threads: int | None = None) -> NDArray[np.float64]:
+        """See `TestSet.running`: the potentials of the labelled steps so far, aggregated."""
+        if program.series is None:
+            return super().running(program, heard, threads)
+        node, found = program[program.series], []
+        spikes = node.output == SPIKES
+        traces = simulate(program, self.samples, threads=threads)
+        for batch, trace, own in zip(self._batches, traces, heard, strict=True):
+            assert trace.series is not None
+            values = torch.from_numpy(trace.series * node.output.scale)
+            if self._aggregation == "softmax" and not spikes:
+                values = values.softmax(-1)
+            (labelled,) = torch.nonzero(batch.targets[0] != IGNORED)[0].tolist()
+            sums = (values * (batch.blocks[0, : len(values)] == labelled).unsqueeze(1)).cumsum(0)
+            sums = torch.cat([torch.zeros(1, sums.shape[1], dtype=sums.dtype), sums])
+            found.append(sums[torch.from_numpy(own)])
+        return torch.stack(found).numpy()
 
 
 def make_test_set(config: Mapping[str, Any], data: TaskDataModule) -> TestSet:

@@ -22,6 +22,7 @@ from ..hw_sim.parity.health import health
 from ..hw_sim.parity.paired import compare_decisions
 from ..hw_sim.parity.ranges import ranges
 from ..hw_sim.simulator import Simulator, run_stepwise
+from ..hw_sim.simulator.along import duration_s, latency
 from ..program import Program, digest
 from ..program.samples import Sample
 from ..quantize.config import ARITHMETICS
@@ -33,6 +34,7 @@ from ..train.settings import SystemSettings, read_section
 from ..train.weights import read_weights
 from .build import load_model
 from .comparison import SimulateSettings, first, prepare
+from .early import early
 from .folder import RunFolder
 from .invariants import check_figures
 from .shard import merged
@@ -66,6 +68,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     verdicts, scores, oracle = compared.verdicts, compared.scores, compared.oracle
     model = load_model(config, data, read_weights(folder.path / "weights.safetensors"))
     floats = _float_logits(folder.path / "predictions.npz", labels, model, data)
+    heard = early(program, tests, data, model, made.system.threads)
     rates = spike_rates(program, samples, made.system.threads)
     looks = health(program, samples, _counters(verdicts, "saturations"), rates, scores[oracle])
     result = {
@@ -90,6 +93,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "incomplete": verdicts[oracle].incomplete,
         **_inside(program, samples[: settings.traced], model),
         "spike_rates": rates,
+        "duration_s": duration_s(program, samples),
+        "early": heard,
+        "latency": latency(program, samples[settings.example]),
         "health": asdict(looks),
         "notes": looks.lines(),
         "example": {

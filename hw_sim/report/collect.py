@@ -14,7 +14,7 @@ from ...records import StageRecord, read_records
 from ..counts import floating
 from ..inspection import inspect
 from ..parity.paired import exact_p
-from . import STAGE, clocked, curves, disagreements, formats, widths
+from . import STAGE, clocked, curves, disagreements, early, formats, widths
 from .names import layer_of
 
 INTEGER_BACKENDS = ("run", "step", "reference")
@@ -54,6 +54,8 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "protocols": clocked.protocols(figures, simulated),
         "errors": errors,
         "parity": _parity(simulated),
+        "early": early.early(simulated),
+        "speed": early.speed(simulated),
         "notes": (simulated or figures.get("quantize") or {}).get("notes", []),
         "onnx": exported and {name: exported[name] for name in ("sequence", "step", "qdq", "float", "onnxruntime")},
         "operations": None if counted is None else _operations(counted),

@@ -83,6 +83,13 @@ def curves(data: Data) -> Rows:
     return [["phase", *CURVES], *rows]
 
 
+def early(data: Data) -> Rows:
+    """A row a part of a recording that was heard."""
+    found = data["early"] or {"shares": (), "integer": ()}
+    floats = found.get("float") or [None] * len(found["shares"])
+    return [["heard", "integer", "float"], *map(list, zip(found["shares"], found["integer"], floats, strict=True))]
+
+
 SENSITIVITY = (
     "place", "layer", "width", "kind", "from", "to", "kl", "sqnr_db", "same_class", "correct",
     "saved_bytes", "saved_state_bytes", "saved_bit_operations", "refused",
@@ -121,6 +128,7 @@ def differing(data: Data) -> Rows:
 TABLES: dict[str, Callable[[Data], Rows]] = {
     "accuracy": accuracy,
     "curves": curves,
+    "early": early,
     "parity": parity,
     "layers": layers,
     "nodes": nodes,

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from ...archives import load_arrays
 from ...files import atomic_path, write_json
 from ...program import load
-from . import curves, figures, pictures
+from . import curves, early, figures, pictures
 from .collect import collect
 from .disagreements import decisions
 from .formats import by_layer
@@ -60,6 +60,8 @@ def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
     """The page's charts, by name; those whose data have not been made are left out."""
     drawn = {f"curves_{number}": curves.drawn(entry) for number, entry in enumerate(data["curves"])}
     found = {name: chart for name, chart in drawn.items() if chart}
+    if data["early"] and (chart := early.drawn(data["early"])):
+        found["early"] = chart
     if data["states"]:
         found["states"] = figures.state_bits(data["states"])
     if data["time_constants"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -78,6 +79,14 @@ class RealS5Classifier(nn.Module):
         x, times = self.encode(tokens, dt, lengths, pool_dt)
         scores = None if self.attention is None else self.attention(x).squeeze(-1)
         return self.decoder(read_out(x, times, self.config.head, scores))
+
+    def running(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None, heard: Tensor) -> Tensor:
+        """Logits (B, K, num_classes) of the first ``heard`` (B, K) events; see `S5Classifier.running`."""
+        x, times = self.encode(tokens, dt, lengths, pool_dt)
+        scores = None if self.attention is None else self.attention(x).squeeze(-1)
+        counts = heard // self.config.stride**self.config.stages
+        parts = [replace(times, lengths=count) for count in counts.unbind(1)]
+        return self.decoder(torch.stack([read_out(x, part, self.config.head, scores) for part in parts], dim=1))
 
     def encode(
         self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar, Generic, NamedTuple
 
 import torch
@@ -93,6 +94,24 @@ class EventClassifier(nn.Module, Generic[Layer]):
         """
         x, times, total_time = self.encode(tokens, dt, lengths, pool_dt)
         return self.decoder(read_out(x, times, total_time, self.config.head))
+
+    def running(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None, heard: Tensor) -> Tensor:
+        """Logits of the beginnings of sequences, from one pass over them.
+
+        Args:
+            tokens, dt, lengths, pool_dt: as of `forward`.
+            heard: (B, K) int64, events of each beginning, at most ``lengths``.
+
+        Returns:
+            (B, K, num_classes), what `forward` gives of each beginning.
+        """
+        x, times, _ = self.encode(tokens, dt, lengths, pool_dt)
+        spans = (dt if pool_dt is None else pool_dt).to(x.dtype).cumsum(1)
+        spans = torch.cat([spans.new_zeros(len(spans), 1), spans], dim=1).gather(1, heard)
+        counts = heard // self.config.stride**self.config.stages
+        parts = [replace(times, lengths=count) for count in counts.unbind(1)]
+        read = [read_out(x, part, spans[:, place], self.config.head) for place, part in enumerate(parts)]
+        return self.decoder(torch.stack(read, dim=1))
 
     def encode(
         self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None

@@ -46,6 +46,10 @@ def test_a_run_ends_with_equal_backends_and_a_net_file(finished):
     assert result["differing"] == 0
     assert {*result["backends"], *result["skipped"]} == {"reference", "twin", "run", "step", "onnx", "c"}
     assert "no writer for LoihiLIF" in result["skipped"]["onnx"]
+    heard = {side: result["early"][side][-1] for side in ("integer", "float")}
+    assert heard == {
+        side: result["accuracy"][name]["correct"] for side, name in (("integer", "run"), ("float", "float"))
+    }
     program = load(finished / "program.npz")
     layers = [node for node in program if isinstance(node, LoihiLIF)]
     assert [node.name for node in layers] == ["cells/0", "output"]

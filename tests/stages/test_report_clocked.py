@@ -143,7 +143,8 @@ def test_sections_of_a_clocked_run(finished, check_page):
     check_page(text)
     assert headings(text) == [
         "Accuracy", "Training and fine-tuning", "Parity", "Spikes", "Program", "Operations and energy", "Memory",
-        "Where precision is lost", "States and time constants", "A test sample", "Confusions", "Provenance",
+        "Where precision is lost", "States and time constants", "A test sample", "Early decision and latency",
+        "Confusions", "Provenance",
     ]  # fmt: skip
     assert "Not run:" not in text
     for expected in (

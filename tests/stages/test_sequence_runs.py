@@ -34,6 +34,7 @@ def test_every_stage_ran_and_nothing_differs(finished):
     result = json.loads((finished / "simulate.json").read_text())
     assert result["differing"] == 0
     assert {*result["backends"], *result["skipped"]} == {"reference", "twin", "run", "step", "onnx", "c"}
+    assert result["early"] is None  # every step is a decision
     steps = 20 * 40
     for name, entry in result["backends"].items():
         assert entry["events"] == steps

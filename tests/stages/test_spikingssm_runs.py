@@ -78,6 +78,10 @@ def test_the_stages_behind_follow_from_it(run, capsys):
     assert "spikes a neuron and step: blocks/0/neurons" in printed
     found = json.loads((run / "simulate.json").read_text())
     assert found["differing"] == 0
+    heard = {side: found["early"][side][-1] for side in ("integer", "float")}
+    assert heard == {
+        side: found["accuracy"][name]["correct"] for side, name in (("integer", "run"), ("float", "float"))
+    }
     assert {*found["backends"], *found["skipped"]} == {"reference", "twin", "run", "step", "c"}
     assert (run / "onnx" / "float.onnx").is_file()
     assert (run / "report.html").is_file()

@@ -36,6 +36,10 @@ def test_the_whole_chain(mnist_files, tmp_path, capsys):
     found = json.loads((folder / "simulate.json").read_text())
     assert found["differing"] == 0
     assert found["events"] == 20 * 784
+    heard = {side: found["early"][side][-1] for side in ("integer", "float")}
+    assert heard == {
+        side: found["accuracy"][name]["correct"] for side, name in (("integer", "run"), ("float", "float"))
+    }
     record = json.loads((folder / "stages" / "train.json").read_text())
     assert record["settings"]["training"]["batch_size"] == 10
     assert record["settings"]["model"]["recipe"] == "s5-smnist"
