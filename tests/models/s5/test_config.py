@@ -94,3 +94,14 @@ def test_initial_values_follow_the_recipe():
     places = (ssm.log_step.detach().double() - low) / (high - low)
     assert places.mean().item() == pytest.approx(0.5, abs=0.1)
     assert places.std().item() == pytest.approx(12**-0.5, abs=0.05)
+
+
+def test_models_of_the_second_version_have_half_the_modes_and_few_rows():
+    """Embedding, encoder of stages and head by hand; conjugate pairs are stored once."""
+    for name, d_model, modes, width in (("dvs-small-v2", 32, 64, 64), ("dvs-medium", 128, 32, 256)):
+        model = build_s5(settings_of(name), num_classes=11, vocab=32_768, seed=0)
+        shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+        assert shapes["embedding.weight"] == (32_768, d_model)
+        assert shapes["stages.0.layers.0.ssm.Lambda_re"] == (modes,)
+        assert shapes["stages.1.layers.0.ssm.Lambda_re"] == (2 * modes,)
+        assert shapes["decoder.weight"] == (11, width)
