@@ -89,7 +89,8 @@ def fine_tune(
     """Fine-tune a calibrated model by what its float model says; it ends with its best epoch's weights.
 
     The float model runs once over the training samples as they are. The recipe is the float model's at a lower rate
-    that falls to 0 along a cosine. Continues from ``folder/checkpoints/last.ckpt`` where that exists.
+    that falls to 0 along a cosine; weights that were pruned stay zero. Continues from ``folder/checkpoints/last.ckpt``
+    where that exists.
 
     Args:
         qat: calibrated, with the weights of the float model.
@@ -120,6 +121,8 @@ def fine_tune(
         ssm_weight_decay=tuning.weight_decay,
         norm_samples=None,
         ema_decay=None,
+        sparsity_from=0.0,
+        sparsity_until=0.0,
     )
     with _kept_while(folder / "teacher") as said:
         taught = TaughtData(data, judge, teacher, said)

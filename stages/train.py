@@ -15,7 +15,9 @@ from ..train.checkpoint import KeepProgress
 from ..train.data.base import TaskDataModule
 from ..train.distributed import check_share
 from ..train.fit import check_judged, check_loggers, fit
+from ..train.pruning import zero_shares
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, check_seed, read_section
+from ..train.weights import load_weights
 from .build import apply_system, build_data, build_model, check_windows, device_of
 from .folder import RunFolder, timed
 
@@ -46,6 +48,10 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         kept = _fit(config, folder, training, data, model)
     with atomic_path(folder.path / "weights.safetensors") as target:
         shutil.copyfile(kept.best_path, target)
+    pruned = {}
+    if training.sparsity is not None:
+        load_weights(kept.best_path, model)
+        pruned["zero_weights"] = {name: round(share, 4) for name, share in zero_shares(model).items()}
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "training_samples": len(data.train_dataset),
@@ -53,6 +59,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "selected_on": data.task.select_on,
         "best": kept.best,
         "seconds": round(seconds[0], 1),
+        **pruned,
     }
 
 

@@ -88,7 +88,7 @@ class KeepProgress(pl.Callback):
         now = {"epoch": trainer.current_epoch + 1, "loss": float(metrics[f"{self.judge}/loss"])}
         if f"{self.judge}/accuracy" in metrics:
             now["accuracy"] = float(metrics[f"{self.judge}/accuracy"])
-        if self.best is None or _rank(now) > _rank(self.best):
+        if pl_module.may_be_kept and (self.best is None or _rank(now) > _rank(self.best)):
             self.best = now
             self._save(trainer, pl_module)
 

@@ -22,6 +22,7 @@ from .data.batch import Batch
 from .evaluate import hard_labels
 from .norms import estimate_norms
 from .optim import build_optimizer, warmup_constant, warmup_cosine
+from .pruning import Pruning
 from .settings import TrainingSettings
 
 DROPOUT_STREAM = 1  # keeps the random numbers of dropout apart from others drawn from the same seed
@@ -70,6 +71,7 @@ class ClassifierModule(pl.LightningModule):
         self.settings = settings
         self.batches_per_epoch = batches_per_epoch
         self.seed = seed
+        self.pruning = None if settings.sparsity is None else Pruning(model, settings, self.total_steps)
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
@@ -82,6 +84,16 @@ class ClassifierModule(pl.LightningModule):
     def kept_model(self) -> nn.Module:
         """The model that is validated and kept: the moving average if there is one."""
         return self.model if self.average is None else self.average.module
+
+    @property
+    def total_steps(self) -> int:
+        """Of the optimizer, over all epochs."""
+        return math.ceil(self.batches_per_epoch / self.settings.accumulate) * self.settings.epochs
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether the weights are as sparse as they shall be."""
+        return self.pruning is None or self.pruning.ended(self.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch, scalar.
@@ -116,12 +128,19 @@ class ClassifierModule(pl.LightningModule):
         torch.manual_seed(stream_seed(self.seed, DROPOUT_STREAM, number, *others))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, bring constrained parameters back into their ranges, then move the average along."""
+        """Step, bring constrained parameters back into their ranges, prune, then move the average along."""
+        step = self.global_step + 1
+        if self.pruning is not None:
+            self.pruning.before(step)
         super().optimizer_step(*args, **kwargs)
         if isinstance(self.model, Constrained):
             self.model.constrain()
+        if self.pruning is not None:
+            self.pruning.after(step)
         if self.average is not None:
             self.average.update_parameters(self.model)
+            if self.pruning is not None:
+                self.pruning.mirror(self.average.module)
 
     def on_validation_start(self) -> None:
         """Estimate the statistics of batch norms anew; also called where nothing is validated."""
@@ -154,8 +173,8 @@ class ClassifierModule(pl.LightningModule):
         """Optimizer and schedule of the recipe."""
         # Not trainer.estimated_stepping_batches: that sets up the training loader before a checkpoint is restored,
         # and the loader's position in the epoch is then lost.
-        steps = math.ceil(self.batches_per_epoch / self.settings.accumulate)
-        total, warmup = steps * self.settings.epochs, round(steps * self.settings.warmup_epochs)
+        total = self.total_steps
+        warmup = round(total / self.settings.epochs * self.settings.warmup_epochs)
         optimizer = build_optimizer(self.model.named_parameters(), self.settings)
         if self.settings.schedule == "plateau":
             factor, patience = self.settings.plateau_factor, self.settings.plateau_patience

@@ -16,6 +16,7 @@ PRECISIONS = get_args(Precision)
 OPTIMIZERS = ("adamw", "adam")
 WANDB = ("offline", "online")
 SCHEDULES = ("cosine", "constant", "plateau")
+SCOPES = ("layer", "global")
 Section = TypeVar("Section")
 
 
@@ -51,6 +52,11 @@ class TrainingSettings:
         label_smoothing: share of the target that all classes get alike, in training alone.
         norm_samples: training samples by which the statistics of batch norms are estimated anew before each
             validation, and kept with the weights, see ``norms``; None: the running ones, which lag at a high rate.
+        sparsity: share of zeros that weight matrices end with, see ``pruning``; None: they are not pruned. Fine-tuning
+            keeps these zeros.
+        sparsity_from, sparsity_until: shares of all optimizer steps between which weights become zero; only weights of
+            later epochs are kept as the best.
+        sparsity_scope: ``layer``, each matrix has that share, or ``global``, all of them together.
     """
 
     epochs: int
@@ -75,6 +81,10 @@ class TrainingSettings:
     bucket_batches: int | None = None
     label_smoothing: float = 0.0
     norm_samples: int | None = None
+    sparsity: float | None = None
+    sparsity_from: float = 0.1
+    sparsity_until: float = 0.7
+    sparsity_scope: str = "layer"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "checkpoint_every_steps", "eval_batch_size"):
@@ -94,7 +104,14 @@ class TrainingSettings:
             self.norm_samples is None or self.norm_samples >= 2,
             f"training.norm_samples={self.norm_samples} has to be at least 2, or null",
         )
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        share, first, last = self.sparsity, self.sparsity_from, self.sparsity_until
+        _require(share is None or 0 < share < 1, f"training.sparsity={share} has to lie between 0 and 1, or be null")
+        _require(
+            0 <= first <= last <= 1,
+            f"training.sparsity_from={first} and training.sparsity_until={last} have to be in order, between 0 and 1",
+        )
+        choices = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("sparsity_scope", SCOPES))
+        for name, known in choices:
             value = getattr(self, name)
             _require(value in known, f"training.{name}={value} is unknown; use one of: {', '.join(known)}")
         _require(
