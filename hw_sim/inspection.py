@@ -30,10 +30,17 @@ def inspect(program: Program) -> dict[str, Any]:
         "max_duration_us": program.max_duration_us,
         "nodes": nodes,
         "weight_bits": sum(node["weight_bits"] for node in nodes),
+        "zero_weights": zero_weights(program),
         "state_bits": sum(node["state_bits"] for node in nodes),
         "tables": {node.name: _table(node) for node in program.of_type(Lookup)},
         "dead_zones": {name: zone for node in program for name, zone in dead_zones(node).items()},
     }
+
+
+def zero_weights(program: Program) -> float:
+    """The share of zeros among the codes that weigh what arrives (`Node.weight_tensors`), tables of tokens left out."""
+    codes = [tensor.codes for node in program for tensor in node.weight_tensors() if tensor.name != "table"]
+    return sum(int((each == 0).sum()) for each in codes) / max(sum(each.size for each in codes), 1)
 
 
 def dead_zones(node: Node) -> dict[str, dict[str, float]]:
@@ -109,8 +116,9 @@ def inspection_table(data: dict[str, Any]) -> Group:
     step = "" if data["step_us"] is None else f" of {data['step_us']:,} us"
     clock = f"gaps: {ticks}" if ticks else f"one row a step{step}, no gaps"
     series = f"; read at every step: {data['series']}" if data["series"] else ""
+    zeros = f"; {100 * data['zero_weights']:.1f} % of weights are zero"
     classes = len(data["class_names"])
-    about = f"{classes} classes; {clock}; pairing {data['pairing']}; depth {data['depth']}{series}"
+    about = f"{classes} classes; {clock}; pairing {data['pairing']}; depth {data['depth']}{series}{zeros}"
     return Group(nodes, zones, about)
 
 

@@ -137,3 +137,18 @@ def test_a_single_unit_is_a_difference():
     other = replace(program, nodes=(*program.nodes[:-1], replace(node, bias=bias)))
     (entry,) = diff(program, other)["changed"]
     assert entry == {"node": "decoder", "field": "bias", "entries": 3, "differing": 1, "largest": 1}
+
+
+@pytest.mark.parametrize("seed", [0, 3, 8])
+def test_the_share_of_zeros_is_that_of_all_products(seed):
+    """Every code that multiplies an input or a state, one by one."""
+    program = random_program(seed)
+    zeros = total = 0
+    for node in program:
+        for tensor in node.weight_tensors():
+            if tensor.name != "table":
+                for code in np.asarray(tensor.codes).reshape(-1).tolist():
+                    zeros, total = zeros + (code == 0), total + 1
+    data = inspect(program)
+    assert data["zero_weights"] == zeros / total
+    assert f"{100 * zeros / total:.1f} % of weights are zero" in rendered(inspection_table(data))
