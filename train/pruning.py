@@ -19,7 +19,7 @@ def prunable(model: nn.Module) -> dict[str, Parameter]:
     Not the embedding, whose rows are read, not multiplied, nor what is kept a channel: decays, steps, thresholds,
     norms, biases, D, and B and C of S4D.
     """
-    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    embeddings = {id(module.weight) for module in model.modules() if hasattr(module, "num_embeddings")}
     per_channel = {
         id(parameter)
         for module in model.modules()
