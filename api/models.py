@@ -150,19 +150,23 @@ def load_model(path: str | Path) -> nn.Module:
     return build_loaded(weights, settings, num_classes=data.num_classes, **data.model_inputs).eval()
 
 
-def import_nir(path: str | Path, *, reset: str | None = None, dt: float | None = None) -> nn.Module:
+def import_nir(
+    path: str | Path, *, reset: str | None = None, dt: float | None = None, writer: str | None = None
+) -> nn.Module:
     """The network in a NIR file as a float model of family adlif, in evaluation mode.
 
     Args:
-        path: a chain of Affine, Linear, Flatten and LIF nodes, with or without recurrent products, an LI at the end or
-            none: the potentials of a network that ends in spikes are these spikes.
-        reset: what LIF neurons do at a spike, which NIR files do not record: "zero"; if not given, the same.
+        path: a chain of Affine, Linear, Flatten and LIF, CubaLIF or IF nodes, with or without recurrent products, an LI
+            or I at the end or none: the potentials of a network that ends in spikes are these spikes.
+        reset: what a spike does, which NIR files do not record: "zero" or "subtract", as the writer times them, or
+            "late-zero", "late-subtract"; if not given, the writer's default.
         dt: seconds of a step, by which time constants become decays; 1e-4 if not given.
+        writer: "snntorch" or "other"; if not given, told by the file's values.
 
     Raises:
         PumiceError: a file that cannot be read, or that holds what Pumice cannot hold; names the node.
     """
-    found = read_imported(path, reset, dt)
+    found = read_imported(path, reset, dt, writer)
     settings = dict(found.settings)
     sizes = {name: settings.pop(name) for name in ("num_classes", "in_features")}
     model = built({"family": "adlif", **settings}, sizes, seed=None)

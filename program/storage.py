@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +145,16 @@ def pack_node(node: Node, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
     """The node as JSON data; its arrays go into ``tensors``, by ``<node>:<field>``."""
     packed: dict[str, Any] = {"type": type(node).__name__}
     for item in fields(node):
-        packed[item.name] = _pack_value(getattr(node, item.name), f"{node.name}:{item.name}", tensors)
+        value = getattr(node, item.name)
+        if not _is_left_out(item, value):
+            packed[item.name] = _pack_value(value, f"{node.name}:{item.name}", tensors)
     packed["registers"] = {what: bound for what, bound in node.bounds().items()}
     return packed
+
+
+def _is_left_out(item: Field[Any], value: Any) -> bool:
+    """Fields that came later have a default: programs of before have no such entry, and keep their digest."""
+    return isinstance(value, str) and value == item.default
 
 
 def _pack_value(value: Any, key: str, tensors: dict[str, np.ndarray]) -> Any:
@@ -185,7 +192,8 @@ def unpack_node(packed: dict[str, Any], tensors: dict[str, np.ndarray]) -> Node:
     kind = REGISTRY.get(packed["type"])
     if kind is None:
         raise ProgramError(f"node {packed.get('name')}: type {packed['type']!r} is unknown; update Pumice")
-    values = {item.name: _unpack_value(packed[item.name], tensors) for item in fields(kind)}
+    given = (item for item in fields(kind) if item.name in packed or item.default is MISSING)
+    values = {item.name: _unpack_value(packed[item.name], tensors) for item in given}
     return kind(**values)
 
 

@@ -45,7 +45,7 @@ def spiking_cells(model: AdLIFNetwork) -> list[SpikingCell]:
 
 def not_spiking(cell: str) -> str:
     """Why a network of this cell cannot be quantized."""
-    return f"model.cell={cell} has no spiking neurons and cannot be quantized; use lif, ef-adlif or se-adlif"
+    return f"model.cell={cell} has no spiking neurons and cannot be quantized; use lif, cuba-lif, ef-adlif or se-adlif"
 
 
 def traces(model: AdLIFNetwork, x: Tensor) -> Iterator[NeuronTrace]:

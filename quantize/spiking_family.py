@@ -14,6 +14,7 @@ from ..models.adlif.config import AdLIFConfig
 from ..models.adlif.network import AdLIFNetwork
 from ..models.adlif.shapes import adlif_shapes
 from ..models.initial import Shape
+from ..models.scan.neuron_step import remaining
 from ..program import Program
 from ..train.data.inputs import Inputs
 from .family import QAT, Family, Frozen
@@ -44,9 +45,11 @@ class SpikingFamily(Family[AdLIFNetwork, QAT, Frozen], Generic[QAT, Frozen]):
         x = inputs.values[:, : int(inputs.lengths[0])].double()
         found = {DENSE: x}
         with torch.no_grad():
+            config = model.config
             for number, trace in enumerate(traces(model, x)):
                 x, name = trace.z, cell_name(number)
-                states = [trace.u_pre * (1 - x), *([] if model.config.cell == "lif" else [trace.w])]
+                states = [remaining(trace.u_pre, x, config.resets[number], config.threshold)]
+                states += [] if config.cell == "lif" else [trace.w]
                 found |= {name: x, name + STATE: torch.cat(states, dim=2)}
             found[READOUT], _ = model.readout.sequence(x)
         return {name: tensor[0].numpy() for name, tensor in found.items()}

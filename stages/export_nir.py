@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from ..api.export import export_nir
 from ..api.programs import load
 from ..errors import PumiceError
 from ..export.nir.layers import why_not
 from ..export.nir.package import require_nir
+from ..models.adlif.network import AdLIFNetwork
 from ..program import digest
 from ..terminal import Printer
 from ..train.data.base import TaskDataModule
@@ -29,12 +32,14 @@ class NirSettings:
     Attributes:
         dt: seconds of a step in the file.
         reset: of imported neurons; nothing of an export.
+        writer: of imported files; likewise.
         samples: test samples of the vectors, from the first.
     """
 
     dt: float = 1e-4
     samples: int = 4
     reset: str | None = None
+    writer: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.dt <= 1:
@@ -78,9 +83,20 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     console = Printer()
     console.print(f"written and read back: {target}, float weights, {codes}")
     console.print(
-        f"beside it {len(samples)} test samples: {figures['spikes']:,} spikes, in {figures['neuron_steps']:,} steps",
+        f"beside it {len(samples)} test samples: {figures['spikes']:,} spikes, in {figures['neuron_steps']:,} steps"
     )
+    other = [reset for reset in dict.fromkeys(_resets(model)) if reset != "zero"]
+    if other:
+        console.print(
+            f"note: its neurons reset otherwise than NIR's own equation says ({', '.join(other)}); the metadata say "
+            "how, readers that do not look there reset to zero at once"
+        )
     return {"program": program and digest(program), "samples": len(samples), "dt": settings.dt, **figures}
+
+
+def _resets(model: nn.Module) -> tuple[str, ...]:
+    assert isinstance(model, AdLIFNetwork)
+    return model.config.resets
 
 
 def _data(config: Mapping[str, Any]) -> TaskDataModule:

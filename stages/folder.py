@@ -36,6 +36,9 @@ SINCE: Mapping[str, Any] = {
     "model.feedthrough": True,
     "model.residual": True,
     "model.recurrent": True,
+    "model.reset": "zero",
+    "model.rise": "leak",
+    "model.tau_i": [2, 10],
 }
 """Settings that some run folders do not know, with the values that do what was done without them."""
 

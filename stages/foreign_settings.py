@@ -59,7 +59,7 @@ def event_ssm(source: Path) -> list[str]:
 
 
 def nir(source: Path, given: Mapping[str, str]) -> list[str]:
-    """Overrides of section ``model`` for the network in a NIR file, read as ``given`` says (nir.dt, nir.reset).
+    """Overrides of section ``model`` for the network in a NIR file, read as ``given`` says (nir.dt and others).
 
     Raises:
         PumiceError: a file that cannot be read, or that holds what Pumice cannot hold; names the node.
@@ -68,8 +68,8 @@ def nir(source: Path, given: Mapping[str, str]) -> list[str]:
         step = float(given["nir.dt"]) if "nir.dt" in given else None
     except ValueError:
         raise PumiceError(f"nir.dt={given['nir.dt']} are no seconds; snnTorch writes 1e-4") from None
-    reset = given.get("nir.reset", "null")
-    settings = read_imported(source, None if reset == "null" else reset, step).settings
+    reset, writer = (None if (word := given.get(f"nir.{name}")) == "null" else word for name in ("reset", "writer"))
+    settings = read_imported(source, reset, step, writer).settings
     held = {name: value for name, value in settings.items() if name not in ("num_classes", "in_features")}
     held = {"dropout": 0.0} | {name: list(value) if isinstance(value, tuple) else value for name, value in held.items()}
     return ["model=adlif/tiny", "model.name=nir", *(f"model.{name}={literal(value)}" for name, value in held.items())]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ...program.nodes import LIF, AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
 from ...program.nodes.layer import SPIKES, NeuronLayer
+from ...program.nodes.resets import SUBTRACTING, is_late
 from .arrays import Array
 from .block import Block, Emitter, rounded
 from .sums import Product, exact_sum
@@ -26,6 +27,17 @@ def spikes(block: Block, node: NeuronLayer) -> Array:
 def lif(block: Block, node: LIF) -> None:
     """Leaky integrate-and-fire."""
     _layer(block, node, lambda current: (current, f"({current})arriving"), [])
+
+
+def cuba_lif(block: Block, node: CubaLIF) -> None:
+    """Current-based leaky integrate-and-fire: the potential rises by the synaptic current of this step."""
+    register, kind = of_bound(node.bounds()["the synapse"]), of_format(node.synapse)
+    kept, raised, right = node.synapse_shifts
+    code = block.each("beta", node.beta)
+    remains = block.shifted_left("beta", kept, register)(f"({register}){code('r')} * ({register})w[r]", "r")
+    added = block.shifted_left("arriving", raised, register)(f"({register})arriving", "r")
+    new = block.stored(rounded(f"{remains} + {added}", right), node.synapse, register, kind)
+    _layer(block, node, lambda current: (kind, f"w[r] = {new}"), [], second=kind)
 
 
 def adaptive_lif(block: Block, node: AdaptiveLIF) -> None:
@@ -52,7 +64,7 @@ def adaptive_lif(block: Block, node: AdaptiveLIF) -> None:
     def driven(current: CType) -> tuple[CType, str]:
         return drive, f"({own(f'({drive})arriving', 'r')}) - ({adapted(f'({drive})w[r]', 'r')})"
 
-    _layer(block, node, driven, behind, adaptation=kind, before=not of_now)
+    _layer(block, node, driven, behind, second=kind, before=not of_now)
 
 
 def _layer(
@@ -60,7 +72,7 @@ def _layer(
     node: Neurons,
     driven: Callable[[CType], tuple[CType, str]],
     behind: Sequence[str],
-    adaptation: CType | None = None,
+    second: CType | None = None,
     before: bool = False,
 ) -> None:
     """I, u, z and u's reset, and ``behind`` for each neuron; ``driven`` says what ``rise`` multiplies."""
@@ -69,8 +81,8 @@ def _layer(
     x = block.read()
     u = block.state("u", kind, node.neurons, traced=True)
     block.declare("u", u)
-    if adaptation is not None:
-        block.declare("w", block.state("w", adaptation, node.neurons, traced=True))
+    if second is not None:
+        block.declare("w", block.state(node.states()[1].name, second, node.neurons, traced=True))
     z = spikes(block, node)
     products = [Product("input", node.input, node.input_width, x, node.format, node.input_shift, counts=block.counts())]
     if node.is_recurrent:
@@ -83,8 +95,14 @@ def _layer(
     drive, what = driven(current)
     remains = left(f"({register}){alpha('r')} * ({register})u[r]", "r")
     added = lifted(f"({register}){rise('r')} * ({register})drive", "r")
-    total = f"{remains} + {added}"
-    stored = block.stored(rounded(total, down), node.potential, register, kind)
+    total, subtracting = rounded(f"{remains} + {added}", down), node.reset in SUBTRACTING
+    if is_late(node.reset) and subtracting:
+        total = f"({total}) - (u[r] > {theta('r')} ? ({register}){theta('r')} : 0)"
+    stored = block.stored(total, node.potential, register, kind)
+    if is_late(node.reset) and not subtracting:
+        stored = f"u[r] > {theta('r')} ? 0 : {stored}"
+    fallen = f"({kind})(raised - {theta('r')})" if subtracting else "0"
+    rest = "raised" if is_late(node.reset) else f"z[r] ? {fallen} : raised"
 
     def finish(value: str, r: str) -> list[str]:
         remembered = [f"const {kind} before = u[r];", f"const {SPIKE} fired_before = z[r];"] if before else []
@@ -94,7 +112,7 @@ def _layer(
             f"const {drive} drive = {what};",
             f"const {kind} raised = {stored};",
             f"z[r] = raised > {theta(r)};",
-            "u[r] = z[r] ? 0 : raised;",
+            f"u[r] = {rest};",
             *behind,
         ]
 
@@ -146,6 +164,7 @@ def leaky_integrator(block: Block, node: LeakyIntegrator) -> None:
 EMITTERS: dict[type[Node], Emitter] = {
     LIF: lif,
     AdaptiveLIF: adaptive_lif,
+    CubaLIF: cuba_lif,
     DrivenLIF: driven_lif,
     LeakyIntegrator: leaky_integrator,
 }

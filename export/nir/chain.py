@@ -1,4 +1,4 @@
-"""The layers of a NIR graph: products, then LIF neurons, one behind the other; all else is refused by name."""
+"""The layers of a NIR graph: products, then neurons, one behind the other; all else is refused by name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import numpy as np
 from ...errors import PumiceError
 from .tree import Graph, Node
 
-LAYERS_ALONE = "Pumice holds chains of Affine or Linear and LIF nodes, an LI at the end"
+LAYERS_ALONE = "Pumice holds chains of Affine or Linear and LIF, CubaLIF or IF nodes, an LI or I at the end"
 REFUSED = {
-    "CubaLIF": "has a second state, the synaptic current; train it with LIF neurons (snn.Leaky in snnTorch)",
-    "CubaLI": "has a second state, the synaptic current; train it with leaky integrators",
-    "IF": "has no leak, and a time constant is finite here; train it with a long one",
-    "I": "has no leak, and a time constant is finite here; train it with a long one",
+    "CubaLI": "has a second state, the synaptic current; train it with leaky integrators (LI)",
     "Conv1d": "is a convolution; train the network with linear layers",
     "Conv2d": "is a convolution; train the network with linear layers",
     "SumPool2d": "pools over space; reduce the events' resolution before the network instead",
@@ -24,6 +21,10 @@ REFUSED = {
     "Scale": "scales each value; multiply it into the weights of the next Affine node",
 }
 PRODUCTS = ("Affine", "Linear")
+SPIKING = ("LIF", "CubaLIF", "IF")
+READING = ("LI", "I")
+NEARLY = 1e-6
+"""How far float32 leaves a gain of tau / dt dt / tau from 1, at most."""
 MOST_ENTRIES = 1 << 26
 MOST_MADE = 2048
 """Rows and columns of a matrix that a file does not hold and a model does: of ones on the diagonal, or zeros."""
@@ -34,14 +35,18 @@ class Layer:
     """Neurons and the product that drives them, float64, as the file has them.
 
     Attributes:
-        name: of the LIF or LI node.
+        name: of the neurons' node.
+        kind: its type.
         weight: (H, F); with ``bias`` (H,) it gives I.
         recurrent: (H, H) or None.
-        tau, r, v_leak: (H,).
-        threshold: (H,); None of an LI node.
+        tau: (H,) of the potential, infinite without a leak.
+        r, v_leak: (H,).
+        threshold: (H,); None of a node that does not spike.
+        tau_syn, w_in: (H,) of the synaptic current; None without one.
     """
 
     name: str
+    kind: str
     weight: np.ndarray
     bias: np.ndarray
     recurrent: np.ndarray | None
@@ -49,6 +54,17 @@ class Layer:
     r: np.ndarray
     v_leak: np.ndarray
     threshold: np.ndarray | None
+    tau_syn: np.ndarray | None = None
+    w_in: np.ndarray | None = None
+
+    def gain(self, dt: float) -> np.ndarray:
+        """What a step of I adds to a potential, (H,): r dt / tau, or r dt without a leak, and of a synaptic current
+        times w_in dt / tau_syn. What float32 leaves of 1 is 1.
+        """
+        gain = _one(self.r * dt / np.where(np.isfinite(self.tau), self.tau, 1.0))
+        if self.tau_syn is not None and self.w_in is not None:
+            gain = gain * _one(self.w_in * dt / self.tau_syn)
+        return gain
 
 
 @dataclass
@@ -61,8 +77,12 @@ class _Walk:
     layers: list[Layer] = field(default_factory=list)
 
 
+def _one(gain: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(gain - 1) < NEARLY, 1.0, gain)
+
+
 def read_chain(graph: Graph) -> list[Layer]:
-    """The layers from input to output; an LI node can only be the last.
+    """The layers from input to output; an LI or I node can only be the last.
 
     Raises:
         PumiceError: a node, or a way through the graph, that is no such chain; names the first node.
@@ -85,12 +105,13 @@ def read_chain(graph: Graph) -> list[Layer]:
         if name in seen:
             raise graph.refusal(name, f"is reached a second time; {LAYERS_ALONE}, and one product from it to itself")
         if walk.layers and walk.layers[-1].threshold is None and name != sink.name:
-            raise graph.refusal(walk.layers[-1].name, "is an LI node before others; only the last layer can be one")
+            last = walk.layers[-1]
+            raise graph.refusal(last.name, f"is an {last.kind} node before others; only the last layer can be one")
     left = [key for key in graph.nodes if key not in seen and key != sink.name]
     if left:
         raise graph.refusal(left[0], f"lies on no way from input to output; {LAYERS_ALONE}")
     if walk.product is not None or not walk.layers:
-        raise graph.refusal(sink.name, "reads a product and no neurons; end the network with LIF or LI nodes")
+        raise graph.refusal(sink.name, "reads a product and no neurons; end the network with neurons")
     return walk.layers
 
 
@@ -112,9 +133,9 @@ def _width(graph: Graph, source: Node) -> int:
 
 
 def _take(walk: _Walk, node: Node, loops: list[Node]) -> None:
-    neurons = node.kind in ("LIF", "LI")
-    if loops and (node.kind != "LIF" or len(loops) > 1 or loops[0].kind not in PRODUCTS):
-        raise walk.graph.refusal(loops[0].name, "leads back to where it comes from; only one product of a LIF node can")
+    neurons = node.kind in (*SPIKING, *READING)
+    if loops and (node.kind not in SPIKING or len(loops) > 1 or loops[0].kind not in PRODUCTS):
+        raise walk.graph.refusal(loops[0].name, "leads back to where it comes from; only one product of neurons can")
     if node.kind in PRODUCTS:
         weight, bias = _product(walk.graph, node, walk.width)
         if walk.product is not None:
@@ -144,10 +165,18 @@ def _neurons(walk: _Walk, node: Node, back: Node | None) -> Layer:
             raise graph.refusal(node.name, f"reads {width:,} values without a product; put an Affine node before it")
         walk.product = np.eye(width), np.zeros(width)
     weight, bias = walk.product
-    each = {name: _each(graph, node, name, width) for name in ("tau", "r", "v_leak")}
-    if np.any(each["tau"] <= 0):
-        raise graph.refusal(node.name, f"has a time constant of {each['tau'].min():g} s; it must be above 0")
-    threshold = _each(graph, node, "v_threshold", width) if node.kind == "LIF" else None
+    each = {"tau": np.full(width, np.inf), "v_leak": np.zeros(width), "r": _each(graph, node, "r", width)}
+    if node.kind == "CubaLIF":
+        each |= {name: _each(graph, node, name, width) for name in ("tau_syn", "w_in", "v_leak")}
+        each["tau"] = _each(graph, node, "tau_mem", width)
+        if np.any(each["v_leak"] != 0):
+            raise graph.refusal(node.name, "leaks to other values than 0 (v_leak); shift its potential and threshold")
+    elif node.kind in ("LIF", "LI"):
+        each |= {name: _each(graph, node, name, width) for name in ("tau", "v_leak")}
+    for name in ("tau", "tau_syn"):
+        if name in each and np.any(each[name] <= 0):
+            raise graph.refusal(node.name, f"has a time constant of {each[name].min():g} s; it must be above 0")
+    threshold = _each(graph, node, "v_threshold", width) if node.kind in SPIKING else None
     if threshold is not None and "v_reset" in node.fields and np.any(_each(graph, node, "v_reset", width) != 0):
         raise graph.refusal(node.name, "resets to other values than 0 (v_reset); shift its potential and threshold")
     recurrent = None
@@ -156,7 +185,7 @@ def _neurons(walk: _Walk, node: Node, back: Node | None) -> Layer:
         if len(more) != width:
             raise graph.refusal(back.name, f"gives {len(more)} values to {width} neurons; write it anew")
         bias = bias + more
-    return Layer(node.name, weight, bias, recurrent, **each, threshold=threshold)
+    return Layer(node.name, node.kind, weight, bias, recurrent, **each, threshold=threshold)
 
 
 def _each(graph: Graph, node: Node, name: str, count: int) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 NIR's equations are continuous, and readers take them one step dt at a time, by Euler's method:
 
-    LIF:  v^ = v + dt / tau (r I - v);  z = [v^ > v_threshold];  v = v_reset = 0 where z, else v^
-    LI:   v = v + dt / tau (r I - v)
+    LIF:      v^ = v + dt / tau (r I - v);  z = [v^ > v_threshold];  v = v_reset = 0 where z, else v^
+    CubaLIF:  i = i + dt / tau_syn (w_in I - i);  v^ = v + dt / tau_mem (r i - v);  z and v as above
+    IF:       v^ = v + dt r I;  z and v as above
+    LI, I:    as LIF and IF, without spikes
 
 so that a decay alpha is tau = dt / (1 - alpha). With r = tau / dt the gain of I is 1, and what Pumice multiplies I by,
-1 - alpha, goes into the weights and the bias that make I.
+1 - alpha with ``rise`` "leak", goes into the weights and the bias that make I.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch
 from torch import nn
 
 from ...errors import PumiceError
-from ...models.adlif.cells import LIFCell
+from ...models.adlif.cells import CubaLIFCell, LIFCell
 from ...models.adlif.network import AdLIFNetwork
 from ...models.adlif.readout import LeakyIntegrator
 from ...models.real_s5.classifier import RealS5Classifier
@@ -30,7 +32,10 @@ from ...models.spikings5.network import SpikingS5
 from ...models.spikingssm.network import SpikingSSM
 
 Array = np.ndarray
-CURE = "NIR takes networks of LIF neurons (family adlif with model.cell=lif); export this one with target=onnx or c"
+CURE = (
+    "NIR takes networks of LIF neurons (family adlif with model.cell=lif or cuba-lif); export this one with "
+    "target=onnx or c"
+)
 OF_CELLS = {
     "ef-adlif": "its neurons have an adaptation, which no NIR node has",
     "se-adlif": "its neurons have an adaptation, which no NIR node has",
@@ -38,7 +43,11 @@ OF_CELLS = {
 }
 OF_MODELS: Mapping[type[nn.Module], tuple[str, str]] = {
     S5Classifier: ("encoder/0", "its modes are complex, and nir.LI is real"),
-    RealS5Classifier: ("encoder/0", "it has a gate and a norm, which no NIR node has"),
+    RealS5Classifier: (
+        "encoder/0",
+        "its real modes would be LI nodes, but the product of its outputs with a sigmoid (the gate) has no NIR node, "
+        "nor have norms and windows of events",
+    ),
     SpikingS5: ("encoder/0", "its modes are complex, and nir.LI is real"),
     SpikingSSM: ("blocks/0", "its modes are complex, and nir.LI is real"),
 }
@@ -51,9 +60,10 @@ class Folded:
 
     Attributes:
         name: of the layer in Pumice: ``cells/0``, ``readout``.
-        weight: (H, F), (1 - alpha) folded in; likewise ``bias`` (H,) and ``recurrent`` (H, H).
+        weight: (H, F), what multiplies I folded in; likewise ``bias`` (H,) and ``recurrent`` (H, H).
         recurrent: None of a layer without.
-        alpha: (H,) decay.
+        alpha: (H,) decay; 1 of all neurons or of none.
+        beta: (H,) decay of the synaptic current; None without one.
         threshold: None of leaky integrators.
         own: parameters that the file's values do not give back to the last bit, by name in the state dict.
     """
@@ -64,6 +74,7 @@ class Folded:
     alpha: Array
     recurrent: Array | None
     threshold: float | None
+    beta: Array | None
     own: Mapping[str, Array]
 
 
@@ -95,9 +106,15 @@ def layers_of(model: nn.Module) -> list[Folded]:
 
 
 def _cell(name: str, cell: Any) -> Folded:
-    assert isinstance(cell, LIFCell)
-    alpha = cell.tau_u.decay().numpy()
-    rise = (1 - alpha)[:, None]
+    assert isinstance(cell, LIFCell | CubaLIFCell)
+    constants = cell.constants()
+    alpha, own = _alike(name, constants.alpha.numpy()), _own(f"{name}.tau_u.p", cell.tau_u.p)
+    beta = None
+    if isinstance(cell, CubaLIFCell):
+        beta, own = constants.beta.numpy(), own | _own(f"{name}.tau_i.p", cell.tau_i.p)
+        if np.any(beta == 1):
+            raise PumiceError(f"{name}: a synaptic current does not decay, which no NIR node has; {CURE}")
+    rise = (1 - alpha if constants.rise is None else constants.rise.numpy())[:, None]
     return Folded(
         name.replace(".", "/"),
         cell.input.weight.numpy() * rise,
@@ -105,25 +122,40 @@ def _cell(name: str, cell: Any) -> Folded:
         alpha,
         cell.recurrent.numpy() * rise if cell.recurrent.shape[1] else None,
         cell.spiking.threshold,
-        _own(f"{name}.tau_u.p", cell.tau_u.p),
+        beta,
+        own,
     )
 
 
 def _readout(readout: LeakyIntegrator) -> Folded:
-    kappa = readout.tau.decay().numpy()
-    rise = 1 - kappa
+    kappa = readout.tau.decay()
+    rise = readout.risen(kappa).numpy()
     weight, bias = readout.linear.weight.numpy() * rise[:, None], readout.linear.bias.numpy() * rise
-    return Folded("readout", weight, bias, kappa, None, None, _own("readout.tau.p", readout.tau.p))
+    kept = _alike("readout", kappa.numpy())
+    return Folded("readout", weight, bias, kept, None, None, None, _own("readout.tau.p", readout.tau.p))
+
+
+def _alike(name: str, alpha: Array) -> Array:
+    """Decays of which all are 1 or none: a node leaks or does not.
+
+    Raises:
+        PumiceError: some are.
+    """
+    if 0 < np.count_nonzero(alpha == 1) < len(alpha):
+        raise PumiceError(f"{name}: some neurons leak and others do not, which no NIR node has; {CURE}")
+    return alpha
 
 
 def _own(name: str, parameter: torch.Tensor | None) -> dict[str, Array]:
     return {} if parameter is None else {name: parameter.numpy().astype(np.float32)}
 
 
-def unfolded(values: Array, alpha: Array) -> Array:
-    """Weights (H, ...) as they were before ``1 - alpha`` (H,) was folded in, float32.
+def unfolded(values: Array, alpha: Array, rise: str) -> Array:
+    """Weights (H, ...) as they were before ``1 - alpha`` (H,) was folded in, where ``rise`` is "leak"; float32.
 
     Product and quotient err by 2^-52 of the value together: what was float32 comes back to the last bit.
     """
-    rise = 1 - alpha
-    return (values.astype(np.float64) / rise.reshape(-1, *[1] * (values.ndim - 1))).astype(np.float32)
+    if rise == "one":
+        return values.astype(np.float32)
+    leaks = 1 - alpha
+    return (values.astype(np.float64) / leaks.reshape(-1, *[1] * (values.ndim - 1))).astype(np.float32)

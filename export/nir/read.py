@@ -30,7 +30,7 @@ def read_model(path: str | Path) -> AdLIFNetwork:
     if not isinstance(told, dict):
         raise PumiceError(f"{path} was not written by Pumice, and does not say what model it holds; import it instead")
     config, dt = _settings(path, told)
-    state = _state(read_chain(graph), dt)
+    state = _state(read_chain(graph), dt, config.rise)
     own = told.get("parameters", {})
     state |= {name: values for name, values in own.items() if isinstance(values, np.ndarray) and name.endswith(".p")}
     _check(graph, config, state)
@@ -55,15 +55,16 @@ def _settings(path: str | Path, told: dict[str, Any]) -> tuple[AdLIFConfig, floa
     return config, dt
 
 
-def _state(layers: list[Layer], dt: float) -> dict[str, np.ndarray]:
-    """Weights by the names of a state dict, ``1 - alpha`` taken out again, float32."""
+def _state(layers: list[Layer], dt: float, rise: str) -> dict[str, np.ndarray]:
+    """Weights by the names of a state dict, ``1 - alpha`` taken out again where it was folded in, float32."""
     state: dict[str, np.ndarray] = {}
     for index, layer in enumerate(layers):
         alpha = 1 - dt / layer.tau
         stem = "readout.linear" if layer.threshold is None else f"cells.{index}.input"
-        state[f"{stem}.weight"], state[f"{stem}.bias"] = unfolded(layer.weight, alpha), unfolded(layer.bias, alpha)
+        state[f"{stem}.weight"] = unfolded(layer.weight, alpha, rise)
+        state[f"{stem}.bias"] = unfolded(layer.bias, alpha, rise)
         if layer.recurrent is not None:
-            state[f"cells.{index}.recurrent"] = unfolded(layer.recurrent, alpha)
+            state[f"cells.{index}.recurrent"] = unfolded(layer.recurrent, alpha, rise)
     return state
 
 

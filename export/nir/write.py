@@ -25,11 +25,13 @@ FORMAT_VERSION = 1
 DT = 1e-4
 """Seconds of a step in the file, as readers take it where they are told nothing; not the length of a real step."""
 RULES = {
-    "update": "v^ = v + dt / tau (r I - v), one step dt a row of input; r = tau / dt, so that I enters with gain 1",
+    "update": (
+        "v^ = v + dt / tau (r I - v), one step dt a row of input; r = tau / dt, so that I enters with gain 1; of "
+        "CubaLIF i = i + dt / tau_syn (w_in I - i) first, and v^ takes this i; of IF and I v^ = v + dt r I, r = 1 / dt"
+    ),
     "spike": "z = 1 where v^ > v_threshold, strictly",
-    "reset": "to v_reset = 0, at once: v = 0 where z = 1, in the step of the spike",
     "recurrence": "w_rec multiplies the spikes of the step before; all states and spikes are 0 before the first step",
-    "folding": "the weights that make I are Pumice's times 1 - alpha, alpha = 1 - dt / tau",
+    "folding": "the weights that make I are Pumice's, times 1 - alpha where its rise is 'leak'; alpha = 1 - dt / tau",
     "units": "rows of input are the values that the float model reads, as they are",
     "codes": (
         "a code q of fractional bits f stands for q 2^-f; products are summed exactly, shifted with rounding half up, "
@@ -38,14 +40,23 @@ RULES = {
 }
 """What a file says of its arithmetic, beside the numbers."""
 
+RESETS = {
+    "zero": "to v_reset = 0, at once: v = 0 where z = 1, in the step of the spike",
+    "subtract": "by subtraction, at once: v = v^ - v_threshold where z = 1, in the step of the spike",
+    "late-zero": "to 0 in the step after the spike: v^ = 0 there, whatever arrives, and v = v^",
+    "late-subtract": "by subtraction in the step after the spike: v^ is lower by v_threshold there, and v = v^",
+}
+"""Of each layer of neurons, in words; NIR's own equation, which readers take that ask for no other, is the first."""
+
 
 def write_nir(model: nn.Module, path: str | Path, program: Program | None = None, dt: float = DT) -> list[Folded]:
     """Write a float network of LIF neurons, whole or not at all; return its layers as they are in the file.
 
-    Nodes: ``input``; of each layer ``cells_0_input`` (Affine), ``cells_0.lif`` (LIF) and, where it is recurrent,
-    ``cells_0.w_rec`` (Linear) in a cycle with it; ``readout_input`` (Affine), ``readout`` (LI); ``output``. Weights are
-    float64, so that what was folded in can be taken out again. Metadata of the graph, under ``pumice``: `RULES`, the
-    model's settings, parameters that only Pumice needs, and the program's nodes with widths and codes.
+    Nodes: ``input``; of each layer ``cells_0_input`` (Affine), ``cells_0.lif`` (LIF, CubaLIF or IF) and, where it is
+    recurrent, ``cells_0.w_rec`` (Linear) in a cycle with it; ``readout_input`` (Affine), ``readout`` (LI or I);
+    ``output``. Weights are float64, so that what was folded in can be taken out again. Metadata of the graph, under
+    ``pumice``: `RULES`, `RESETS`, the model's settings, parameters that only Pumice needs, and the program's nodes with
+    widths and codes.
 
     Args:
         model: its parameters are what other tools read.
@@ -79,15 +90,22 @@ def _graph(nir: ModuleType, layers: Sequence[Folded], dt: float, metadata: dict[
     edges: list[tuple[str, str]] = []
     last = "input"
     for layer in layers:
-        stem, tau = node_name(layer.name), dt / (1 - layer.alpha)
+        stem = node_name(layer.name)
+        tau = np.divide(dt, 1 - layer.alpha, where=layer.alpha < 1, out=np.full(len(layer.alpha), np.inf))
         made = stem if layer.threshold is None else f"{stem}.lif"
         nodes[f"{stem}_input"] = nir.Affine(weight=layer.weight, bias=layer.bias)
-        zero, gain = np.zeros_like(tau), tau / dt
+        zero = np.zeros_like(tau)
+        rates = {"r": np.full_like(tau, 1 / dt)} if np.isinf(tau).all() else {"r": tau / dt}
         if layer.threshold is None:
-            nodes[made] = nir.LI(tau=tau, r=gain, v_leak=zero)
+            nodes[made] = nir.I(**rates) if np.isinf(tau).all() else nir.LI(tau=tau, v_leak=zero, **rates)
         else:
-            threshold = np.full_like(tau, layer.threshold)
-            nodes[made] = nir.LIF(tau=tau, r=gain, v_leak=zero, v_threshold=threshold, v_reset=zero.copy())
+            rates |= {"v_threshold": np.full_like(tau, layer.threshold), "v_reset": zero.copy()}
+            if layer.beta is not None:
+                tau_syn = dt / (1 - layer.beta)
+                rates |= {"tau_syn": tau_syn, "w_in": tau_syn / dt, "tau_mem": tau, "v_leak": zero}
+                nodes[made] = nir.CubaLIF(**rates)
+            else:
+                nodes[made] = nir.IF(**rates) if np.isinf(tau).all() else nir.LIF(tau=tau, v_leak=zero, **rates)
         edges += [(last, f"{stem}_input"), (f"{stem}_input", made)]
         if layer.recurrent is not None:
             nodes[f"{stem}.w_rec"] = nir.Linear(weight=layer.recurrent)
@@ -100,7 +118,13 @@ def _graph(nir: ModuleType, layers: Sequence[Folded], dt: float, metadata: dict[
 def _metadata(model: Any, layers: Sequence[Folded], program: Program | None, dt: float) -> dict[str, Any]:
     own = {name: values for layer in layers for name, values in layer.own.items()}
     told: dict[str, Any] = {"format_version": FORMAT_VERSION, "writer": f"pumice {__version__}", "dt": float(dt)}
+    resets = model.config.resets
     told |= RULES
+    told["reset"] = (
+        RESETS[resets[0]]
+        if len({*resets}) == 1
+        else "; ".join(f"layer {n}: {RESETS[one]}" for n, one in enumerate(resets))
+    )
     told["model"] = json.dumps({"family": "adlif", **asdict(model.config)})
     if own:
         told["parameters"] = own

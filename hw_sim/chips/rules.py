@@ -24,7 +24,7 @@ CURES = {
     f.PRODUCT: "take a model without gates (model=adlif/tiny)",
     f.WINDOWS: "model.stride=1 keeps every event; a clocked network has no windows (model=adlif/tiny)",
     f.LEAKY: "this chip computes no leaky neurons; choose another",
-    f.CUBA: "this chip computes no such neurons; quantize=w8a8 has Pumice's own",
+    f.CUBA: "this chip computes no such neurons; model.cell=lif with quantize=w8a8 has no current of its own",
     f.ADAPTATION: "model.cell=lif has no adaptation",
     f.RECURRENT: "train feed-forward layers (model.recurrent=false), where the family has them",
 }

@@ -14,7 +14,7 @@ NEURON_UPDATES: Mapping[str, Callable[[NodeCounts], int]] = {
     "Linear": lambda node: node.outputs,
     **dict.fromkeys(("DiagonalSSM", "ChannelSSM"), lambda node: node.state_updates * (1 if node.real else 2)),
     **dict.fromkeys(
-        ("LIF", "AdaptiveLIF", "DrivenLIF", "LoihiLIF", "LeakyIntegrator"), lambda node: node.state_updates
+        ("LIF", "AdaptiveLIF", "CubaLIF", "DrivenLIF", "LoihiLIF", "LeakyIntegrator"), lambda node: node.state_updates
     ),
 }
 """What a spiking chip would update, by node type; the operations of other nodes have no counterpart on it."""

@@ -75,6 +75,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "example": None if simulated is None else simulated["example"],
         "sensitivity": widths.sensitivity(folder, "sensitivity" in records),
         "search": widths.search(folder, "search" in records),
+        "imported": figures.get("train", {}).get("imported"),
         "provenance": provenance,
     }
 

@@ -78,7 +78,10 @@ POOL_FIRST, POOL_LAST, POOL_SUM, POOL_MEAN, POOL_TIME = range(5)
 TAKE_MEAN, TAKE_TIME, TAKE_LAST, TAKE_WINDOW, TAKE_FORGET = range(5)
 
 # Kinds of NEURONS
-IS_LIF, IS_SE, IS_EF = range(3)
+IS_LIF, IS_SE, IS_EF, IS_CUBA = range(4)
+
+# What a spike of NEURONS does to its potential
+RESET_ZERO, RESET_SUBTRACT, RESET_LATE_ZERO, RESET_LATE_SUBTRACT = range(4)
 
 # How the machine is fed
 ADVANCE, READ, STEP = range(3)

@@ -1,4 +1,4 @@
-"""Recurrent layers of LIF, EF-adLIF and SE-adLIF neurons."""
+"""Recurrent layers of LIF, current-based LIF, EF-adLIF and SE-adLIF neurons."""
 
 from __future__ import annotations
 
@@ -61,8 +61,10 @@ class SpikingCell(Cell):
         recurrent: whether there is a V; without it ``recurrent`` is (H, 0), and no parameter.
         tau_u: range of the membrane's time constants, in steps.
         tau_w: range of the adaptation's; cells without adaptation pass it over.
+        tau_i: range of the synaptic current's; cells without one pass it over.
         q: strength of the adaptation; likewise.
-        spiking: threshold and surrogate gradient.
+        rise: "leak", the drive enters times 1 - alpha, or "one".
+        spiking: threshold, surrogate gradient and reset.
         generator: of the initial values.
     """
 
@@ -77,12 +79,14 @@ class SpikingCell(Cell):
         recurrent: bool = True,
         tau_u: tuple[float, float],
         tau_w: tuple[float, float],
+        tau_i: tuple[float, float],
         q: float,
+        rise: str,
         spiking: Spiking,
         generator: Generator | None,
     ) -> None:
         super().__init__()
-        self.in_features, self.hidden, self.spiking = in_features, hidden, spiking
+        self.in_features, self.hidden, self.rise, self.spiking = in_features, hidden, rise, spiking
         self.input = uniform_linear(in_features, hidden, generator)
         if recurrent:
             self.recurrent: Tensor = nn.Parameter(torch.zeros(hidden, hidden))
@@ -96,6 +100,11 @@ class SpikingCell(Cell):
     @abstractmethod
     def constants(self) -> NeuronConstants:
         """What the scan computes with, from the parameters."""
+
+    @property
+    def risen(self) -> Tensor | None:
+        """What multiplies the drive, (H,); None: 1 - alpha."""
+        return None if self.rise == "leak" else torch.ones_like(self.input.bias)
 
     def unstable(self) -> Tensor:
         """Which neurons' linear dynamics below the threshold grow without bound, (H,) bool."""
@@ -134,7 +143,27 @@ class LIFCell(SpikingCell):
     def constants(self) -> NeuronConstants:
         """See `SpikingCell.constants`."""
         unused = self.recurrent.new_zeros(self.hidden)
-        return NeuronConstants(self.recurrent, self.tau_u.decay(), unused, unused, unused)
+        return NeuronConstants(self.recurrent, self.tau_u.decay(), unused, unused, unused, self.risen)
+
+
+class CubaLIFCell(SpikingCell):
+    """Leaky integrate-and-fire neurons behind a synaptic current, i = beta i' + W x + V z' + b."""
+
+    order = "cuba"
+
+    def __init__(self, in_features: int, hidden: int, *, generator: Generator | None, **settings: Any) -> None:
+        super().__init__(in_features, hidden, generator=generator, **settings)
+        self.tau_i = TimeConstant(hidden, settings["tau_i"], generator)
+
+    def constants(self) -> NeuronConstants:
+        """See `SpikingCell.constants`."""
+        unused = self.recurrent.new_zeros(self.hidden)
+        return NeuronConstants(self.recurrent, self.tau_u.decay(), self.tau_i.decay(), unused, unused, self.risen)
+
+    def constrain(self) -> None:
+        """Bring the time constants back into their ranges."""
+        super().constrain()
+        self.tau_i.constrain()
 
 
 class AdaptiveCell(SpikingCell):
@@ -151,7 +180,8 @@ class AdaptiveCell(SpikingCell):
         """See `SpikingCell.constants`."""
         beta = self.tau_w.decay()
         gain = (1 - beta) * self.q
-        return NeuronConstants(self.recurrent, self.tau_u.decay(), beta, gain * self.a, gain * self.b)
+        decay = self.tau_u.decay()
+        return NeuronConstants(self.recurrent, decay, beta, gain * self.a, gain * self.b, self.risen)
 
     @torch.no_grad()
     def constrain(self) -> None:
@@ -162,9 +192,9 @@ class AdaptiveCell(SpikingCell):
         self.b.clamp_(0, LARGEST_B)
 
     def _feedback(self) -> tuple[Tensor, Tensor, Tensor]:
-        """k = (1 - alpha) (1 - beta) q a, alpha and beta, in float64."""
-        _, alpha, beta, coupling, _ = (tensor.detach().double() for tensor in self.constants())
-        return (1 - alpha) * coupling, alpha, beta
+        """k = (1 - alpha) (1 - beta) q a, alpha and beta, in float64; the first with rise in place of 1 - alpha."""
+        _, alpha, beta, coupling, _ = (tensor.detach().double() for tensor in self.constants()[:5])
+        return (1 - alpha if self.rise == "leak" else 1) * coupling, alpha, beta
 
 
 class SEAdLIFCell(AdaptiveCell):

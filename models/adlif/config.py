@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from ...errors import PumiceError
+from ..scan.neuron_step import RESETS
 from ..settings import check_choices, check_flags, check_positive, known_settings
 from .blocks import AGGREGATIONS
 
-CELLS = ("lif", "ef-adlif", "se-adlif", "lstm")
+CELLS = ("lif", "cuba-lif", "ef-adlif", "se-adlif", "lstm")
+RISES = ("leak", "one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +23,19 @@ class AdLIFConfig:
     Attributes:
         num_classes: outputs C: classes, or predicted values.
         in_features: width of the input.
-        cell: "se-adlif", "ef-adlif", "lif", or "lstm" as a baseline.
+        cell: "se-adlif", "ef-adlif", "lif", "cuba-lif" (a synaptic current before the potential), or "lstm" as a
+            baseline.
         layers: recurrent layers.
         hidden: units of each, or one number a layer.
         recurrent: whether a layer's spikes reach its own neurons (V); of spiking cells alone.
         q: strength of the adaptation.
-        tau_u: range of the membrane's time constants.
+        reset: what a spike does to the potential: "zero" or "subtract" (the threshold) at once, "late-zero" or
+            "late-subtract" at the next step; or one a layer. Of spiking cells alone.
+        rise: what the current is multiplied by on its way to the potential, read-out included: "leak", 1 - alpha, or
+            "one".
+        tau_u: range of the membrane's time constants; infinity, with rise "one", is no leak.
         tau_w: range of the adaptation's.
+        tau_i: range of the synaptic current's, of "cuba-lif" alone.
         tau_out: range of the read-out's; one value twice is not trained.
         threshold: of the membrane potential.
         surrogate_scale: c of the surrogate gradient.
@@ -44,9 +53,12 @@ class AdLIFConfig:
     layers: int = 1
     hidden: int | tuple[int, ...] = 128
     recurrent: bool = True
+    reset: str | tuple[str, ...] = "zero"
+    rise: str = "leak"
     q: float = 120.0
     tau_u: tuple[float, float] = (5.0, 25.0)
     tau_w: tuple[float, float] = (60.0, 300.0)
+    tau_i: tuple[float, float] = (2.0, 10.0)
     tau_out: tuple[float, float] = (15.0, 15.0)
     threshold: float = 1.0
     surrogate_scale: float = 0.4
@@ -56,27 +68,38 @@ class AdLIFConfig:
 
     def __post_init__(self) -> None:
         check_positive(self, "num_classes", "in_features", "layers")
-        if isinstance(self.hidden, list | tuple):
-            object.__setattr__(self, "hidden", tuple(self.hidden))
         check_flags(self, "recurrent")
-        if isinstance(self.hidden, tuple) and len(self.hidden) != self.layers:
-            given = list(self.hidden)
-            raise PumiceError(f"hidden={given} has {len(given)} numbers for layers={self.layers}; give one a layer")
+        for name in ("hidden", "reset"):
+            each = getattr(self, name)
+            if isinstance(each, list | tuple):
+                object.__setattr__(self, name, tuple(each))
+                if len(each) != self.layers:
+                    given = f"{name}={list(each)} has {len(each)} entries"
+                    raise PumiceError(f"{given} for layers={self.layers}; give one a layer")
         for units in self.hidden if isinstance(self.hidden, tuple) else (self.hidden,):
             if isinstance(units, bool) or not isinstance(units, int) or units < 1:
                 raise PumiceError(f"hidden={units} must be an integer of at least 1; change it")
         if self.cell == "lstm" and not self.recurrent:
             raise PumiceError("recurrent=false, but cell=lstm always is recurrent; choose a spiking cell")
-        check_choices(self, {"cell": CELLS, "aggregation": AGGREGATIONS})
+        check_choices(self, {"cell": CELLS, "aggregation": AGGREGATIONS, "rise": RISES})
+        for reset in {self.reset} if isinstance(self.reset, str) else {*self.reset}:
+            if reset not in RESETS:
+                raise PumiceError(f"reset={reset} is unknown; choose one of {', '.join(RESETS)}")
+        if self.cell == "lstm" and self.reset != "zero":
+            raise PumiceError(f"reset={self.reset}, but cell=lstm has no spikes that reset it; choose a spiking cell")
         for name in ("q", "threshold", "surrogate_scale", "surrogate_slope"):
             if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
                 raise PumiceError(f"{name}={getattr(self, name)} must be a number above 0; change it")
         if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
             raise PumiceError(f"dropout={self.dropout} lies outside [0, 1); choose a value inside")
-        for name in ("tau_u", "tau_w", "tau_out"):
+        for name in ("tau_u", "tau_w", "tau_i", "tau_out"):
             bounds = getattr(self, name)
             if not (isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_number, bounds))):
                 raise PumiceError(f"{name}={bounds} must be a range of two numbers such as [5, 25]; change it")
+            if bounds[1] == inf and name in ("tau_u", "tau_out") and self.rise == "leak":
+                raise PumiceError(f"{name}={bounds} has no leak, which nothing rises by; set rise=one, or give a limit")
+            if bounds[1] == inf and name in ("tau_u", "tau_w") and self.cell in ("ef-adlif", "se-adlif"):
+                raise PumiceError(f"{name}={bounds} has no leak, which {self.cell} needs to be stable; give a limit")
             if not 0 < bounds[0] <= bounds[1]:
                 raise PumiceError(f"{name}={bounds} must rise and lie above 0; change it")
             object.__setattr__(self, name, (float(bounds[0]), float(bounds[1])))
@@ -85,6 +108,11 @@ class AdLIFConfig:
     def widths(self) -> tuple[int, ...]:
         """Units of each layer."""
         return self.hidden if isinstance(self.hidden, tuple) else (self.hidden,) * self.layers
+
+    @property
+    def resets(self) -> tuple[str, ...]:
+        """The reset of each layer."""
+        return (self.reset,) * self.layers if isinstance(self.reset, str) else self.reset
 
     def width(self, layer: int) -> int:
         """Units of one layer; -1 is the last. Unlike `widths`, it takes no memory for layers that nobody has made."""

@@ -12,12 +12,17 @@ from torch.nn.functional import dropout
 from ..modules import ModuleList
 from ..scan.neuron_step import Spiking
 from .blocks import aggregate
-from .cells import Cell, EFAdLIFCell, LIFCell, SEAdLIFCell, SpikingCell
+from .cells import Cell, CubaLIFCell, EFAdLIFCell, LIFCell, SEAdLIFCell, SpikingCell
 from .config import AdLIFConfig
 from .lstm import LSTMCell
 from .readout import LeakyIntegrator
 
-SPIKING_CELLS: dict[str, type[SpikingCell]] = {"lif": LIFCell, "ef-adlif": EFAdLIFCell, "se-adlif": SEAdLIFCell}
+SPIKING_CELLS: dict[str, type[SpikingCell]] = {
+    "lif": LIFCell,
+    "cuba-lif": CubaLIFCell,
+    "ef-adlif": EFAdLIFCell,
+    "se-adlif": SEAdLIFCell,
+}
 
 Advance = Callable[[Tensor, Any], tuple[Tensor, Any]]
 """From input and state to output and the next state."""
@@ -40,9 +45,10 @@ class AdLIFNetwork(nn.Module):
         self.config = config
         inputs = (config.in_features, *config.widths)
         self.cells = ModuleList(
-            _cell(config, width, hidden, generator) for width, hidden in zip(inputs, config.widths, strict=False)
+            _cell(config, width, hidden, reset, generator)
+            for width, hidden, reset in zip(inputs, config.widths, config.resets, strict=False)
         )
-        self.readout = LeakyIntegrator(config.widths[-1], config.num_classes, config.tau_out, generator)
+        self.readout = LeakyIntegrator(config.widths[-1], config.num_classes, config.tau_out, generator, config.rise)
 
     def initial_state(self, batch: int) -> list[Any]:
         """The states of the layers and of the read-out before the first step."""
@@ -110,7 +116,7 @@ class AdLIFNetwork(nn.Module):
         return dropout(x, self.config.dropout, self.training)
 
 
-def _cell(config: AdLIFConfig, in_features: int, hidden: int, generator: Generator | None) -> Cell:
+def _cell(config: AdLIFConfig, in_features: int, hidden: int, reset: str, generator: Generator | None) -> Cell:
     if config.cell == "lstm":
         return LSTMCell(in_features, hidden, generator=generator)
     return SPIKING_CELLS[config.cell](
@@ -119,7 +125,9 @@ def _cell(config: AdLIFConfig, in_features: int, hidden: int, generator: Generat
         recurrent=config.recurrent,
         tau_u=config.tau_u,
         tau_w=config.tau_w,
+        tau_i=config.tau_i,
         q=config.q,
-        spiking=Spiking(config.threshold, config.surrogate_slope, config.surrogate_scale),
+        rise=config.rise,
+        spiking=Spiking(config.threshold, config.surrogate_slope, config.surrogate_scale, reset),
         generator=generator,
     )

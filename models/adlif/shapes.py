@@ -22,7 +22,9 @@ def _cell(name: str, inputs: int, config: AdLIFConfig, hidden: int) -> Iterator[
     if config.recurrent:
         yield f"{name}recurrent", (hidden, hidden)
     yield from _time_constant(f"{name}tau_u", hidden, config.tau_u)
-    if config.cell != "lif":
+    if config.cell == "cuba-lif":
+        yield from _time_constant(f"{name}tau_i", hidden, config.tau_i)
+    elif config.cell != "lif":
         yield from _time_constant(f"{name}tau_w", hidden, config.tau_w)
         yield f"{name}a", (hidden,)
         yield f"{name}b", (hidden,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import torch
 from torch import Generator, Tensor, nn
 
@@ -10,6 +12,8 @@ from ..initial import uniform
 
 class TimeConstant(nn.Module):
     """n time constants within a range: tau = p tau_max + (1 - p) tau_min, decay = exp(-1 / tau).
+
+    Without an upper limit, tau_max infinite, tau = tau_min / (1 - p): nothing decays where p is 1.
 
     Attributes:
         p: (n,) in [0, 1], drawn from U(0, 1); None where the range is one value, and then nothing is trained.
@@ -31,10 +35,14 @@ class TimeConstant(nn.Module):
 
     def tau(self) -> Tensor:
         """The time constants (n,), in time steps."""
-        return self.fixed if self.p is None else self.p * self.most + (1 - self.p) * self.least
+        if self.p is None:
+            return self.fixed
+        return self.p * self.most + (1 - self.p) * self.least if isfinite(self.most) else self.least / (1 - self.p)
 
     def decay(self) -> Tensor:
         """``exp(-1 / tau)``, (n,)."""
+        if self.p is not None and not isfinite(self.most):
+            return torch.exp((self.p - 1) / self.least)  # with a gradient at p = 1
         return torch.exp(-1 / self.tau())
 
     @torch.no_grad()

@@ -13,6 +13,9 @@ from .surrogate import spike
 
 Change = Callable[[Tensor], Tensor]
 
+RESETS = ("zero", "subtract", "late-zero", "late-subtract")
+"""What a spike does to its neuron's potential: all or the threshold is taken away, at once or at the next step."""
+
 
 class NeuronConstants(NamedTuple):
     """What a layer of H neurons computes with; every tensor may require a gradient.
@@ -20,9 +23,10 @@ class NeuronConstants(NamedTuple):
     Attributes:
         recurrent: V (H, H), from the column's neuron to the row's; (H, 0) without recurrence.
         alpha: (H,) decay of the membrane potential.
-        beta: (H,) decay of the adaptation; unused with order "lif", as are the next two.
-        coupling: (H,) (1 - beta) q a, from potential to adaptation.
+        beta: (H,) decay of the adaptation, or with order "cuba" of the synaptic current; unused with order "lif".
+        coupling: (H,) (1 - beta) q a, from potential to adaptation; unused without one, as is the next.
         jump: (H,) (1 - beta) q b, from spike to adaptation.
+        rise: (H,) what multiplies the drive, without a gradient; None: 1 - alpha.
     """
 
     recurrent: Tensor
@@ -30,10 +34,13 @@ class NeuronConstants(NamedTuple):
     beta: Tensor
     coupling: Tensor
     jump: Tensor
+    rise: Tensor | None = None
 
 
 class NeuronState(NamedTuple):
-    """State of a layer after a step: membrane potential after the reset, adaptation, spikes; each (B, H)."""
+    """State of a layer after a step: membrane potential after the reset, adaptation or synaptic current, spikes; each
+    (B, H).
+    """
 
     u: Tensor
     w: Tensor
@@ -41,11 +48,24 @@ class NeuronState(NamedTuple):
 
 
 class Spiking(NamedTuple):
-    """When a neuron spikes and how that is differentiated, see `surrogate`."""
+    """When a neuron spikes, how that is differentiated, see `surrogate`, and what it does to the potential."""
 
     threshold: float = 1.0
     slope: float = 5.0
     scale: float = 0.4
+    reset: str = "zero"
+
+    @property
+    def surrogate(self) -> tuple[float, float, float]:
+        """Threshold, slope and scale."""
+        return self[:3]
+
+
+def remaining(u_pre: Tensor, z: Tensor, reset: str, threshold: float | Tensor) -> Tensor:
+    """What is kept of the potential u^ after the step, where z are its spikes."""
+    if reset == "zero":
+        return u_pre * (1 - z)
+    return u_pre - threshold * z if reset == "subtract" else u_pre
 
 
 def _as_it_is(x: Tensor) -> Tensor:
@@ -58,15 +78,19 @@ def neuron_step(
     """One time step (Baronig et al. 2024, eqs. 6 to 12; the reset and the gradient of their released training).
 
         I  = drive + V z'          primed: the step before
-        u^ = alpha u' + (1 - alpha) (I - w')
+        u^ = alpha u' + (1 - alpha) (I - w')          rise in place of 1 - alpha, where it is given
         z  = [u^ > threshold]
         u  = u^ (1 - z)            no gradient through this z
         SE: w = beta w' + coupling u  + jump z
         EF: w = beta w' + coupling u' + jump z'
         LIF: w = w' = 0
+        CUBA: w = beta w' + I, and u^ = alpha u' + (1 - alpha) w
+
+    That is the reset "zero". "subtract": u = u^ - threshold z. Late ones leave u = u^, and act on u^ of the next step:
+    "late-zero" makes it 0 where z' is 1, "late-subtract" takes threshold z' away.
 
     Args:
-        order: "se", "ef" or "lif".
+        order: "se", "ef", "lif" or "cuba".
         drive: (B, H), W x + bias.
         constants: of the layer.
         state: before the step.
@@ -76,7 +100,8 @@ def neuron_step(
         u^ (B, H) and the state after the step.
     """
     current = drive + linear(state.z, constants.recurrent) if constants.recurrent.shape[1] else drive
-    return update(order, current, constants, state, lambda u_pre: spike(u_pre, *spiking))
+    spikes = (spiking.reset, spiking.threshold)
+    return update(order, current, constants, state, lambda u_pre: spike(u_pre, *spiking.surrogate), spikes)
 
 
 def update(
@@ -85,21 +110,29 @@ def update(
     constants: NeuronConstants,
     state: NeuronState,
     fire: Change,
-    rise: Tensor | None = None,
+    resetting: tuple[str, float | Tensor],
     store_potential: Change = _as_it_is,
     store_adaptation: Change = _as_it_is,
 ) -> tuple[Tensor, NeuronState]:
     """What `neuron_step` does with I (B, H).
 
-    ``fire`` tells the spikes of u^; ``rise`` (H,) stands for 1 - alpha; u^ and w are what their stores leave of them.
+    ``fire`` tells the spikes of u^; ``resetting`` is the reset and the threshold; u^ and w are what their stores leave.
     """
-    _, alpha, beta, coupling, jump = constants
-    if order != "lif":
-        current = current - state.w
-    u_pre = store_potential(alpha * state.u + (1 - alpha if rise is None else rise) * current)
-    z = fire(u_pre)
-    u = u_pre * (1 - z.detach())
+    _, alpha, beta, coupling, jump, rise = constants
+    reset, threshold = resetting
     w = state.w
+    if order == "cuba":
+        current = w = store_adaptation(beta * w + current)
+    elif order != "lif":
+        current = current - w
+    v = alpha * state.u + (1 - alpha if rise is None else rise) * current
+    if reset == "late-zero":
+        v = v * (1 - state.z.detach())
+    elif reset == "late-subtract":
+        v = v - threshold * state.z.detach()
+    u_pre = store_potential(v)
+    z = fire(u_pre)
+    u = remaining(u_pre, z.detach(), reset, threshold)
     if order == "se":
         w = store_adaptation(beta * w + coupling * u + jump * z)
     elif order == "ef":

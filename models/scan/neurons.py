@@ -10,7 +10,7 @@ from torch import Tensor
 from ...errors import PumiceError
 from .choice import choose
 from .kernels.neurons import ORDERS, neuron_scan_numba
-from .neuron_step import NeuronConstants, NeuronState, Spiking, neuron_step, unroll
+from .neuron_step import RESETS, NeuronConstants, NeuronState, Spiking, neuron_step, unroll
 
 
 def neuron_scan_torch(
@@ -26,7 +26,8 @@ IMPLEMENTATIONS = {"numba": neuron_scan_numba, "torch": neuron_scan_torch}
 class NeuronTrace(NamedTuple):
     """What a scan gives: spikes (B, T, H) and the last state, with gradients; and traces (B, T, H) without.
 
-    ``u_pre`` is the membrane potential before the reset, ``w`` the adaptation after each step.
+    ``u_pre`` is the membrane potential before the reset, ``w`` the adaptation, or the synaptic current,
+    after each step.
     """
 
     z: Tensor
@@ -47,7 +48,7 @@ def neuron_scan(
     """Run :func:`neuron_step` over a sequence; gradients go to the drive, the constants and the state.
 
     Args:
-        order: "se", "ef" or "lif".
+        order: "se", "ef", "lif" or "cuba".
         drive: (B, T, H), W x + bias at every step.
         constants: of the layer.
         state: before the first step.
@@ -55,10 +56,12 @@ def neuron_scan(
         implementation: "numba" (compiled, on the CPU), "torch" (any device), or None for the faster one that fits.
 
     Raises:
-        PumiceError: an unknown order or implementation, or one that does not fit the tensors.
+        PumiceError: an unknown order, reset or implementation, or one that does not fit the tensors.
     """
     if order not in ORDERS:
         raise PumiceError(f"neuron order '{order}' is unknown; choose one of {', '.join(ORDERS)}")
+    if spiking.reset not in RESETS:
+        raise PumiceError(f"reset '{spiking.reset}' is unknown; choose one of {', '.join(RESETS)}")
     dtype = constants.recurrent.dtype
     compiled = drive.device.type == "cpu" and dtype in (torch.float32, torch.float64)
     scan = choose(IMPLEMENTATIONS, implementation, compiled, "float32 or float64 on the CPU")

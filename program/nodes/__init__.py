@@ -2,6 +2,7 @@
 
 from .base import GAP, QUERY, REGISTRY, TOTAL, VALUE, WEIGHT, Node
 from .channels import ChannelSSM
+from .cuba import CubaLIF
 from .driven import DrivenLIF
 from .facts import HIDDEN, OUTPUT, TRACED, State, Tensor
 from .inputs import GAP_FORMAT, DenseInput, GapInput, TokenInput, ValueInput
@@ -33,6 +34,7 @@ __all__ = [
     "Add",
     "BatchNorm",
     "ChannelSSM",
+    "CubaLIF",
     "DenseInput",
     "DiagonalSSM",
     "DrivenLIF",

@@ -236,12 +236,13 @@ def check_shift(node: Node, what: str, shift: int | np.ndarray) -> None:
     node.require_range(what, np.asarray(shift), -MAX_SHIFT, MAX_SHIFT)
 
 
-def check_decay(node: Node, name: str, what: str) -> None:
-    """The codes ``name`` at ``<name>_frac`` are decays of ``what``, below 1."""
+def check_decay(node: Node, name: str, what: str, most: int = 0) -> None:
+    """The codes ``name`` at ``<name>_frac`` are decays of ``what``, below 1, or up to 1 where ``most`` is 1."""
     codes, frac = getattr(node, name).astype(object), getattr(node, f"{name}_frac")
     node.require(
-        frac >= 0 and bool((codes < 1 << frac).all()),
-        f"{what} does not decay: {name} has to lie below 1, and {name}_frac at 0 or above",
+        frac >= 0 and bool((codes < (1 << frac) + most).all()),
+        f"{what} does not decay: {name} has to lie {'at 1 or ' if most else ''}below{'' if most else ' 1'}, and "
+        f"{name}_frac at 0 or above",
     )
 
 

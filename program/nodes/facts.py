@@ -87,7 +87,8 @@ class State:
         seen: TRACED, OUTPUT or HIDDEN. Traced states lie side by side in ``Trace.states``, in the node's order.
         loss: ``1 - |a|``, a the decay of one tick or step, float64, by mode or neuron; None where nothing decays.
         clock: the edge whose ticks the decay counts; empty: it decays by one step at each event.
-        rounded: units that rounding can take from one decay step, at which a state stands still; None where it cannot.
+        rounded: units that rounding can take from one decay step, at which a state stands still; None where it cannot,
+            0 where nothing is meant to decay.
     """
 
     name: str
@@ -96,7 +97,7 @@ class State:
     seen: str = TRACED
     loss: np.ndarray | None = None
     clock: str = ""
-    rounded: float | None = None
+    rounded: float | np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -134,7 +135,8 @@ def whole_codes(size: int) -> np.ndarray:
 
 
 def decaying(name: str, format: Format, codes: np.ndarray, frac: int, seen: str = TRACED) -> State:
-    """A real state (n,) that decays by ``codes`` at ``frac`` fractional bits in each step."""
+    """A real state (n,) that decays by ``codes`` at ``frac`` fractional bits in each step; a code of 1 is no decay."""
     fracs = np.full(len(codes), format.frac, dtype=np.int64)
     loss = 1 - np.ldexp(codes.astype(np.float64), -frac)
-    return State(name, format.width, fracs, seen, loss=loss, rounded=REAL_ROUNDED)
+    rounded = REAL_ROUNDED if loss.all() else np.where(loss == 0, 0.0, REAL_ROUNDED)
+    return State(name, format.width, fracs, seen, loss=loss, rounded=rounded)

@@ -21,7 +21,9 @@ class LeakyIntegrator(Node):
 
         o = sat(rhu(decay o' + W x + bias))        one exact sum, rounded once; W absorbs 1 - decay, row by row
 
-    Output and state: o (C,), zero before the first step. Row r of W x has ``weight_frac[r] + format.frac`` fractional
+    With decay = 1 they add up what arrives. Output and state: o (C,), zero before the first step.
+
+    Row r of W x has ``weight_frac[r] + format.frac`` fractional
     bits, ``decay o'`` has ``decay_frac + output.frac``; the sum is taken at the larger, where the bias also lives.
 
     Shapes: ``weight`` (C, F); ``weight_frac``, ``bias``, ``decay`` (C,).
@@ -101,7 +103,7 @@ class LeakyIntegrator(Node):
         check_narrow(self, "weight", self.weight, self.weight_width)
         check_narrow(self, "decay", self.decay, self.decay_width)
         check_shift(self, "decay_frac", self.decay_frac)
-        self.require_range("decay", self.decay, 0, (1 << max(self.decay_frac, 0)) - 1)
+        self.require_range("decay", self.decay, 0, 1 << max(self.decay_frac, 0))
         self.require(8 <= self.output.width <= 32 and self.output.signed, "its output is signed, of 8 to 32 bits")
         for shift in (self.weight_shift, self.decay_shift, self.output_shift):
             check_shift(self, "a shift", shift)

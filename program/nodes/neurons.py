@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from ..bounds import dot_bound, magnitudes, register, register_bits, rounding_term
+from ..bounds import dot_bound, largest, magnitudes, register, register_bits, rounding_term
 from ..formats import Format
 from .base import check_decay, check_narrow, check_shift, register_node
 from .facts import State, Tensor, biases, decaying, shared, shifts, stored, whole
 from .features import ADAPTATION, LEAKY
 from .layer import SPIKES, NeuronLayer
+from .resets import RESETS, SUBTRACTING, ZERO, is_late
 
 ORDERS = ("se", "ef")
 
@@ -26,6 +27,16 @@ class Neurons(NeuronLayer):
     W and ``recurrent`` for V (from the column's neuron to the row's; (H, 0) for a layer without recurrence):
 
         I = rhu(W x + V z' + bias)        to the fractional bits of ``potential``: one exact sum, rounded once
+
+    What ``rise`` multiplies is I or what a second state makes of it. ``reset`` says what a spike does to u; primes are
+    of the step before, and v = rhu(alpha u' + rise I)::
+
+        zero            u^ = sat(v);                              z = [u^ > threshold];   u = u^ (1 - z)
+        subtract        u^ = sat(v);                              z = [u^ > threshold];   u = u^ - threshold z
+        late-zero       u^ = sat(v (1 - [u' > threshold]));       z = [u^ > threshold];   u = u^
+        late-subtract   u^ = sat(v - threshold [u' > threshold]); z = [u^ > threshold];   u = u^
+
+    Thresholds are not below 0 but with ``zero``, so that neurons are silent at the start, and u^ - threshold fits.
 
     Shapes: ``input`` (H, F); ``recurrent`` (H, H) or (H, 0); ``input_frac``, ``recurrent_frac``, ``bias``, ``alpha``,
     ``rise``, ``threshold`` (H,). ``bias`` lives at ``accumulator_frac``, ``threshold`` at ``potential.frac``;
@@ -51,6 +62,7 @@ class Neurons(NeuronLayer):
     alpha_frac: int
     rise: np.ndarray
     rise_frac: int
+    reset: str = ZERO
 
     @property
     def feed(self) -> np.ndarray:
@@ -78,9 +90,24 @@ class Neurons(NeuronLayer):
         return self.accumulator_frac - self.potential.frac
 
     @property
+    def kind(self) -> str:
+        """Which neurons they are: "lif", "cuba", or the order of the adaptation, "se" or "ef"."""
+        return "lif"
+
+    @property
+    def second(self) -> Format | None:
+        """The format of the second state, where there is one."""
+        return None
+
+    @property
     def drive_frac(self) -> int:
         """Fractional bits of what ``rise`` multiplies."""
         return self.potential.frac
+
+    @property
+    def rises(self) -> bool:
+        """Whether ``rise`` changes anything: it is not 1 for all."""
+        return self.rise_frac != 0 or bool(np.any(self.rise != 1))
 
     @property
     def potential_shifts(self) -> tuple[int, int, int]:
@@ -92,7 +119,8 @@ class Neurons(NeuronLayer):
     @property
     def detail(self) -> str:
         recurrent = f", {self.recurrent_width}-bit recurrent ones" if self.is_recurrent else ""
-        return f"u {self.potential}, {self.input_width}-bit weights{recurrent}"
+        reset = "" if self.reset == ZERO else f", {self.reset} reset"
+        return f"u {self.potential}, {self.input_width}-bit weights{recurrent}{reset}"
 
     def tensors(self) -> tuple[Tensor, ...]:
         current = register_bits(register(self.bounds()["the current"]))
@@ -101,7 +129,11 @@ class Neurons(NeuronLayer):
             Tensor("recurrent", self.recurrent, self.recurrent_width),
             biases("bias", self.bias, current),
             shared("threshold", self.threshold, self.potential.width),
-            *(whole(name, getattr(self, name), self.constant_width) for name in self.constants),
+            *(
+                whole(name, getattr(self, name), self.constant_width)
+                for name in self.constants
+                if name != "rise" or self.rises
+            ),
             *(shifts(name, exponents) for name, exponents in self._shifts().items()),
         )
 
@@ -132,8 +164,10 @@ class Neurons(NeuronLayer):
             self.require_range(what, codes, 0, 1 << 32)
             check_shift(self, f"{what}_frac", getattr(self, f"{what}_frac"))
         self.require(8 <= self.potential.width <= 32 and self.potential.signed, "u is signed, of 8 to 32 bits")
-        self.require_range("threshold", self.threshold, self.potential.min - 1, self.potential.max)
-        check_decay(self, "alpha", "a membrane")
+        self.require(self.reset in RESETS, f"reset {self.reset!r} is unknown; use one of {', '.join(RESETS)}")
+        lowest = self.potential.min - 1 if self.reset == ZERO else 0
+        self.require_range("threshold", self.threshold, lowest, self.potential.max)
+        check_decay(self, "alpha", "a membrane", most=1)
         for shift in (self.input_shift, self.recurrent_shift, self.current_shift, *self.potential_shifts):
             check_shift(self, "a shift", shift)
 
@@ -142,17 +176,28 @@ class Neurons(NeuronLayer):
         """Names of the constants that multiply states; each has its ``<name>_frac``."""
         return ("alpha", "rise")
 
-    def bounds(self) -> Mapping[str, int]:
+    def _sums(self) -> np.ndarray:
+        """Bounds of W x + V z + bias, (H,) object."""
         sums = magnitudes(self.bias)
         sums = sums + dot_bound(self.input, self.format.magnitude) * (1 << self.input_shift.astype(object))
         if self.is_recurrent:
             sums = sums + dot_bound(self.recurrent, 1) * (1 << self.recurrent_shift.astype(object))
-        current = max(_rounded(int(total), int(shift)) for total, shift in zip(sums, self.current_shift, strict=True))
+        return sums
+
+    def _current_bound(self) -> int:
+        """Bound of I."""
+        pairs = zip(self._sums(), self.current_shift, strict=True)
+        return max(_rounded(int(total), int(shift)) for total, shift in pairs)
+
+    def bounds(self) -> Mapping[str, int]:
+        sums = self._sums()
         left = np.maximum(-self.current_shift, 0).astype(object)
         decayed, driven, right = self.potential_shifts
-        drive = self._drive_bound(current)
+        drive = self._drive_bound(self._current_bound())
         potential = int(self.alpha.max()) * self.potential.magnitude << decayed
         potential += int(self.rise.max()) * drive << driven
+        if self.reset in SUBTRACTING and is_late(self.reset):
+            potential += largest(self.threshold) << right
         return {
             "the current": int(max(sums * (1 << left))) + rounding_term(self.current_shift),
             "the drive": drive,
@@ -169,11 +214,11 @@ class Neurons(NeuronLayer):
 class LIF(Neurons):
     """Leaky integrate-and-fire neurons (Baronig et al. 2024, without adaptation); I as in `Neurons`.
 
-        u^ = sat(rhu(alpha u' + rise I))      rise stands for 1 - alpha; one exact sum, rounded once
+        u^ = sat(rhu(alpha u' + rise I))      rise stands for 1 - alpha, or is 1; one exact sum, rounded once
         z  = [u^ > threshold]                 strict
-        u  = u^ (1 - z)
+        u  = u^ (1 - z)                       with ``reset`` "zero"; `Neurons` has the others
 
-    Output: the spikes z (H,). State: u (H,).
+    With alpha = 1 they do not leak. Output: the spikes z (H,). State: u (H,).
     """
 
     equation = "u = sat(rhu(alpha u + rise I)), I = rhu(W x + V z + bias), z = [u > threshold], u = 0 where z"
@@ -215,6 +260,14 @@ class AdaptiveLIF(Neurons):
         return ("alpha", "rise", "beta", "coupling", "jump")
 
     @property
+    def kind(self) -> str:
+        return self.order
+
+    @property
+    def second(self) -> Format:
+        return self.adaptation
+
+    @property
     def drive_frac(self) -> int:
         return max(self.potential.frac, self.adaptation.frac)
 
@@ -254,6 +307,7 @@ class AdaptiveLIF(Neurons):
         super().validate()
         self.require(self.order in ORDERS, f"order {self.order!r} is unknown; use one of {', '.join(ORDERS)}")
         self.require(8 <= self.adaptation.width <= 32 and self.adaptation.signed, "w is signed, of 8 to 32 bits")
+        check_decay(self, "alpha", "a membrane")
         check_decay(self, "beta", "an adaptation")
         for shift in (*self.drive_shifts, *self.adaptation_shifts):
             check_shift(self, "a shift", shift)

@@ -13,11 +13,14 @@ import numpy as np
 from ..errors import ProgramError
 from ..formats import Format
 from ..graph import Program
-from ..nodes import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Node, Readout
+from ..nodes import LIF, SPIKES, AdaptiveLIF, CubaLIF, LeakyIntegrator, Node, Readout
+from ..nodes.resets import RESETS
 from .programs import _codes, _signed, source
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "cell": ("lif", "se", "ef"),
+    "cell": ("lif", "cuba", "se", "ef"),
+    "reset": ("zero", "zero", *RESETS),
+    "leaky": (True, True, False),
     "layers": (1, 2, 3),
     "hidden": (1, 2, 3, 5, 9),
     "recurrent": (True, True, False),
@@ -31,7 +34,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "classes": (3,),
 }
 """What may be fixed, and what is drawn from where it is not. Widths are drawn for each tensor. ``input`` is the
-format of what the first layer reads, dense values or embedded tokens."""
+format of what the first layer reads, dense values or embedded tokens. Neurons that are not
+``leaky`` have alpha and rise 1."""
 
 INPUTS = {"counts": Format(8, False, 0), "ternary": Format(2, True, 0), "real": Format(8, True, 5)}
 
@@ -76,6 +80,8 @@ def _neurons(rng: np.random.Generator, pick: Any, name: str, cell: str, source: 
     potential = _signed(potential.width, _frac(potential.width) + int(rng.integers(-1, 2)))
     recurrent = (hidden, hidden if pick("recurrent") else 0)
     alpha, beta = np.exp(-1 / rng.uniform(1, 25, hidden)), np.exp(-1 / rng.uniform(5, 300, hidden))
+    reset, leaky = pick("reset"), pick("leaky") or cell in ("se", "ef")
+    rise = {"rise": np.ones(hidden, dtype=np.int64), "rise_frac": 0}
     shared = {
         "name": name,
         "inputs": (source.name,),
@@ -89,14 +95,20 @@ def _neurons(rng: np.random.Generator, pick: Any, name: str, cell: str, source: 
         "recurrent_frac": rng.integers(-1, 8, hidden),
         "bias": rng.integers(-200, 201, hidden),
         "potential": potential,
-        "threshold": rng.integers(-2, 1 << max(potential.frac, 2), hidden),
+        "threshold": np.maximum(
+            rng.integers(-2, 1 << max(potential.frac, 2), hidden), potential.min if reset == "zero" else 0
+        ),
         "constant_width": width,
-        **_constant("alpha", alpha, width),
-        **_constant("rise", 1 - alpha, width),
+        **_constant("alpha", alpha if leaky else np.ones(hidden), width),
+        **(_constant("rise", 1 - alpha, width) if leaky else rise),
+        "reset": reset,
     }
     if cell == "lif":
         return LIF(**shared)
     width_w = int(pick("state_width"))
+    if cell == "cuba":
+        synapse = _signed(width_w, _frac(width_w) + int(rng.integers(-2, 2)))
+        return CubaLIF(**shared, synapse=synapse, **_constant("beta", beta if leaky else np.ones(hidden), width))
     limit = (1 + alpha) * (1 + beta) if cell == "se" else 1 - alpha * beta
     coupling = rng.uniform(0, 0.8, hidden) * limit / (1 - alpha)
     return AdaptiveLIF(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arithmetic import round_half_up_shift
-from ..nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ..nodes import LIF, AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ..nodes.resets import SUBTRACTING, is_late
 
 if TYPE_CHECKING:
     from .batch import Batch, NodeFunction
@@ -21,12 +22,30 @@ def lif(node: LIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) ->
     spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
     states = np.zeros_like(spikes) if batch.trace else None
     for t in range(steps):
-        u = batch.store(node, potential(node, u, current(node, x[:, t], z)), node.potential, valid[:, t])
-        z = (u > node.threshold).astype(np.int64)
-        u = u * (1 - z)
+        raised = before_reset(node, u, potential(node, u, current(node, x[:, t], z)))
+        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]))
         spikes[:, t] = z
         if states is not None:
             states[:, t] = u
+    if states is not None:
+        batch.states[node.name] = states
+    return spikes
+
+
+def cuba_lif(node: CubaLIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) -> np.ndarray:
+    """Current-based leaky integrate-and-fire, step by step."""
+    x = inputs[0]
+    samples, steps, _ = x.shape
+    u = i = z = np.zeros((samples, node.neurons), dtype=np.int64)
+    spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
+    states = np.zeros((samples, steps, 2 * node.neurons), dtype=np.int64) if batch.trace else None
+    for t in range(steps):
+        i = batch.store(node, synapse(node, i, current(node, x[:, t], z)), node.synapse, valid[:, t])
+        raised = before_reset(node, u, potential(node, u, i))
+        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]))
+        spikes[:, t] = z
+        if states is not None:
+            states[:, t] = np.concatenate([u, i], axis=1)
     if states is not None:
         batch.states[node.name] = states
     return spikes
@@ -42,9 +61,8 @@ def adaptive_lif(node: AdaptiveLIF, inputs: list[np.ndarray], valid: np.ndarray,
     for t in range(steps):
         u_before, z_before = u, z
         drive = adapted_drive(node, current(node, x[:, t], z), w)
-        u = batch.store(node, potential(node, u, drive), node.potential, valid[:, t])
-        z = (u > node.threshold).astype(np.int64)
-        u = u * (1 - z)
+        raised = before_reset(node, u, potential(node, u, drive))
+        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]))
         seen = (u, z) if node.order == "se" else (u_before, z_before)
         w = batch.store(node, adaptation(node, w, *seen), node.adaptation, valid[:, t])
         spikes[:, t] = z
@@ -104,6 +122,29 @@ def potential(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
     return round_half_up_shift(total, right)
 
 
+def before_reset(node: Neurons, u: np.ndarray, raised: np.ndarray) -> np.ndarray:
+    """What a late reset leaves of the potential ``raised``, where u' tells of a spike; before it is saturated."""
+    if not is_late(node.reset):
+        return raised
+    spiked = (u > node.threshold).astype(np.int64)
+    return raised - node.threshold * spiked if node.reset in SUBTRACTING else raised * (1 - spiked)
+
+
+def fired(node: Neurons, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is kept of the potential u^, and the spikes."""
+    z = (u > node.threshold).astype(np.int64)
+    if is_late(node.reset):
+        return u, z
+    return u - node.threshold * z if node.reset in SUBTRACTING else u * (1 - z), z
+
+
+def synapse(node: CubaLIF, i: np.ndarray, arriving: np.ndarray) -> np.ndarray:
+    """``rhu(beta i' + I)``, before it is saturated."""
+    kept, left, right = node.synapse_shifts
+    total = np.left_shift(node.beta.astype(np.int64) * i, kept) + np.left_shift(arriving, left)
+    return round_half_up_shift(total, right)
+
+
 def driven_potential(node: DrivenLIF, u: np.ndarray, arriving: np.ndarray) -> np.ndarray:
     """``rhu(alpha u') + I``, before it is saturated."""
     return round_half_up_shift(node.alpha.astype(np.int64) * u, node.alpha_frac) + arriving
@@ -121,6 +162,7 @@ def adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray) -
 FUNCTIONS: dict[type[Node], NodeFunction] = {
     LIF: lif,
     AdaptiveLIF: adaptive_lif,
+    CubaLIF: cuba_lif,
     DrivenLIF: driven_lif,
     LeakyIntegrator: leaky_integrator,
 }

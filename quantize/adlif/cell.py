@@ -9,7 +9,7 @@ from torch import nn
 from ...models.adlif.cells import SpikingCell
 from ...models.modules import ModuleDict
 from ...program.formats import Format
-from ...program.nodes import LIF, AdaptiveLIF
+from ...program.nodes import Neurons
 from ..codes import SPARE_BITS, Floats
 from ..config import Widths
 from ..observers import Peak
@@ -70,13 +70,16 @@ class QuantCell(nn.Module):
         """Take the exponents of u and w from what calibration saw.
 
         u reaches the threshold at least, and w what one spike adds; w is no finer than what can still move a rounded u.
+        A synaptic current is what calibration saw.
         """
         quantizer = self.states["potential"]
         reached = potential.at_least(self.cell.spiking.threshold)
         u_frac = set_edge(quantizer, reached.frac(quantizer.width, headroom), f"{self.path}.potential")
         if "adaptation" in self.states:
             quantizer = self.states["adaptation"]
-            w_frac = adaptation.at_least(float(self.folded().constants["jump"].max())).frac(quantizer.width, headroom)
+            jump = self.folded().jump
+            reached = adaptation if jump is None else adaptation.at_least(float(jump.max()))
+            w_frac = reached.frac(quantizer.width, headroom)
             set_edge(quantizer, None if w_frac is None else min(w_frac, u_frac + SPARE_BITS), f"{self.path}.adaptation")
 
     def folded(self) -> FoldedCell[Floats]:
@@ -116,11 +119,10 @@ class QuantCell(nn.Module):
             input=self.weights["input"](folded.input),
             bias=quantize_bias(folded.bias, accumulator.to(like.device)),
             codes=NeuronCodes(recurrent, torch.from_numpy(threshold).to(like), **values),
-            slope=self.cell.spiking.slope,
-            scale=self.cell.spiking.scale,
+            spiking=self.cell.spiking,
         )
 
-    def node(self, edge: str, formats: CellFormats, frozen_scales: bool) -> LIF | AdaptiveLIF:
+    def node(self, edge: str, formats: CellFormats, frozen_scales: bool) -> Neurons:
         """The node of the program.
 
         Raises:
@@ -128,8 +130,8 @@ class QuantCell(nn.Module):
         """
         folded = self.folded()
         fracs = self.fracs(formats, None if frozen_scales else folded)
-        threshold = self.cell.spiking.threshold
-        return cell_node(cell_name(self.number), edge, self.cell.order, folded, threshold, formats, fracs, self.widths)
+        spiking, name, order = self.cell.spiking, cell_name(self.number), self.cell.order
+        return cell_node(name, edge, order, folded, spiking.threshold, formats, fracs, self.widths, spiking.reset)
 
     def clipped_weights(self) -> dict[str, int]:
         """How many entries of W and V lie beyond the range of their codes, at the exponents last set."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...program.formats import Format
 from ...program.nodes import SPIKES
+from ...program.nodes.neurons import ORDERS
 from ..codes import SPARE_BITS, Floats, largest_frac, rounded
 from ..config import Widths
 from ..exponents import row_fracs, useful_frac
@@ -25,9 +26,10 @@ def cell_fracs(folded: FoldedCell[Floats], formats: CellFormats, widths: Widths,
     None is finer than what could still move a rounded potential or adaptation.
     """
     u, w = formats.potential, formats.adaptation or formats.potential
+    driving = max(u, w, key=_range)
     limits = {
         "alpha": useful_frac(u, u),
-        "rise": useful_frac(max(u, w, key=_range), u),
+        "rise": 0 if np.all(folded.rise == 1) else useful_frac(driving, u),  # a code of 1 multiplies nothing
         "beta": useful_frac(w, w),
         "coupling": useful_frac(u, w),
         "jump": w.frac + SPARE_BITS,
@@ -67,8 +69,9 @@ def constant_codes(values: Floats, frac: int, width: int) -> Codes:
 
 
 def decay_codes(values: Floats, frac: int, width: int) -> Codes:
-    """Codes of decays, (n,): they stay below 1, so that what decays goes on to decay."""
-    return np.minimum(constant_codes(values, frac, width), (1 << max(frac, 0)) - 1)
+    """Codes of decays, (n,): they stay below 1, so that what decays goes on to decay, and 1 where nothing does."""
+    one = 1 << max(frac, 0)
+    return np.where(values < 1, np.minimum(constant_codes(values, frac, width), one - 1), one)
 
 
 def cell_codes(folded: FoldedCell[Floats], order: str, fracs: CellFracs, width: int) -> dict[str, Codes]:
@@ -80,7 +83,7 @@ def cell_codes(folded: FoldedCell[Floats], order: str, fracs: CellFracs, width: 
     for name, values in folded.constants.items():
         make = decay_codes if name in DECAYS else constant_codes
         codes[name] = make(values, fracs.constants[name], width)
-    if order != "lif":
+    if order in ORDERS:
         exact = folded.constants
         unstable = exact["rise"] * exact["coupling"] >= stability_limit(order, exact["alpha"], exact["beta"], 1)
         highest = _stable_coupling(order, codes, fracs.constants)

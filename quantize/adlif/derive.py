@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...program.formats import Format, smallest_dtype
-from ...program.nodes import LIF, SPIKES, AdaptiveLIF, LeakyIntegrator, Readout
+from ...program.nodes import LIF, SPIKES, AdaptiveLIF, CubaLIF, LeakyIntegrator, Neurons, Readout
 from ..codes import Floats, accumulator_codes, weight_codes
 from ..config import Widths
 from ..nodes import readout_node
@@ -31,18 +31,20 @@ def cell_node(
     formats: CellFormats,
     fracs: CellFracs,
     widths: Widths,
-) -> LIF | AdaptiveLIF:
+    reset: str,
+) -> Neurons:
     """A layer of neurons.
 
     Args:
         name: of the node.
         edge: what it reads.
-        order: "se", "ef" or "lif".
+        order: "se", "ef", "lif" or "cuba".
         folded: its weights, float64 arrays.
         threshold: of the membrane potential.
         formats: of its edges and states.
         fracs: exponents of its weights and constants.
         widths: bits of its weights and constants.
+        reset: what a spike does to the potential.
 
     Raises:
         ProgramError: unstable neurons, or an intermediate that does not fit; names the node.
@@ -69,9 +71,12 @@ def cell_node(
         "threshold": threshold_codes(threshold, u, len(folded.bias)),
         "constant_width": widths.constant,
         **constants,
+        "reset": reset,
     }
     if formats.adaptation is None:
         return LIF(**shared)
+    if order == "cuba":
+        return CubaLIF(**shared, synapse=formats.adaptation)
     return AdaptiveLIF(**shared, order=order, adaptation=formats.adaptation)
 
 

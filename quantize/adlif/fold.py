@@ -24,9 +24,9 @@ class FoldedCell(NamedTuple, Generic[Array]):
         bias: (H,).
         recurrent: V (H, H), or (H, 0).
         alpha: (H,) decay of the membrane potential.
-        rise: (H,) 1 - alpha.
-        beta: (H,) decay of the adaptation, None for LIF neurons, as are the next two.
-        coupling: (H,) (1 - beta) q a.
+        rise: (H,) 1 - alpha, or 1.
+        beta: (H,) decay of the second state, None for LIF neurons.
+        coupling: (H,) (1 - beta) q a, None without an adaptation, as is the next.
         jump: (H,) (1 - beta) q b.
     """
 
@@ -47,11 +47,11 @@ class FoldedCell(NamedTuple, Generic[Array]):
 
 
 class FoldedReadout(NamedTuple, Generic[Array]):
-    """Leaky integrators, 1 - kappa folded into weight and bias.
+    """Leaky integrators, 1 - kappa folded into weight and bias where they rise by that.
 
     Attributes:
-        weight: (1 - kappa) W_o, (C, H).
-        bias: (1 - kappa) b_o, (C,).
+        weight: (1 - kappa) W_o, or W_o, (C, H).
+        bias: (1 - kappa) b_o, or b_o, (C,).
         decay: kappa, (C,).
     """
 
@@ -62,15 +62,18 @@ class FoldedReadout(NamedTuple, Generic[Array]):
 
 def fold_cell(cell: SpikingCell) -> FoldedCell[Tensor]:
     """Fold a layer of neurons."""
-    recurrent, alpha, *adaptation = cell.constants()
-    beta, coupling, jump = (None, None, None) if cell.order == "lif" else adaptation
-    return FoldedCell(cell.input.weight, cell.input.bias, recurrent, alpha, 1 - alpha, beta, coupling, jump)
+    recurrent, alpha, beta, coupling, jump, rise = cell.constants()
+    rise = 1 - alpha if rise is None else rise
+    shared = cell.input.weight, cell.input.bias, recurrent, alpha, rise
+    if cell.order in ("lif", "cuba"):
+        return FoldedCell(*shared, beta if cell.order == "cuba" else None, None, None)
+    return FoldedCell(*shared, beta, coupling, jump)
 
 
 def fold_readout(readout: LeakyIntegrator) -> FoldedReadout[Tensor]:
     """Fold the read-out."""
     decay = readout.tau.decay()
-    rise = 1 - decay
+    rise = readout.risen(decay)
     return FoldedReadout(rise.unsqueeze(1) * readout.linear.weight, rise * readout.linear.bias, decay)
 
 

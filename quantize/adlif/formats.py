@@ -15,7 +15,7 @@ class CellFormats:
     Attributes:
         input: what the layer reads: the network's input, or spikes.
         potential: u.
-        adaptation: w; None for LIF neurons.
+        adaptation: w, or the synaptic current of current-based neurons; None for LIF neurons.
     """
 
     input: Format

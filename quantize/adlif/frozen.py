@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ...models.adlif.blocks import aggregate
-from ...program.nodes import AdaptiveLIF, DenseInput, LeakyIntegrator, Neurons, Node
+from ...models.scan.neuron_step import Spiking
+from ...program.nodes import DenseInput, LeakyIntegrator, Neurons, Node
 from ...train.data.inputs import Inputs
 from ..frozen import FrozenModel, NodeTable, values_of
 from ..nodes import DENSE
@@ -65,8 +66,8 @@ def _quantized_cell(node: Neurons, device: torch.device) -> QuantizedCell:
     constants = {name: values_of(getattr(node, name), getattr(node, f"{name}_frac"), device) for name in node.constants}
     unused = torch.zeros(node.neurons, dtype=torch.float64, device=device)
     return QuantizedCell(
-        order=node.order if isinstance(node, AdaptiveLIF) else "lif",
-        formats=CellFormats(node.format, node.potential, node.adaptation if isinstance(node, AdaptiveLIF) else None),
+        order=node.kind,
+        formats=CellFormats(node.format, node.potential, node.second),
         input=values_of(node.input, node.input_frac, device),
         bias=values_of(node.bias, node.accumulator_frac, device),
         codes=NeuronCodes(
@@ -74,4 +75,5 @@ def _quantized_cell(node: Neurons, device: torch.device) -> QuantizedCell:
             threshold=values_of(node.threshold, node.potential.frac, device),
             **{"beta": unused, "coupling": unused, "jump": unused, **constants},
         ),
+        spiking=Spiking(reset=node.reset),
     )

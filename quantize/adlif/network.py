@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import dropout, linear
 
+from ...models.scan.neuron_step import Spiking, remaining
 from ...program.formats import Format
 from ...program.nodes import SPIKES
 from ..nodes import DENSE
@@ -22,11 +23,11 @@ class QuantizedCell:
     """Quantized weights of one layer of H neurons, as values.
 
     Attributes:
-        order: "se", "ef" or "lif".
+        order: "se", "ef", "lif" or "cuba".
         formats: of its edges and states.
         input, bias: (H, F), (H,).
         codes: V, threshold and constants.
-        slope, scale: of the surrogate gradient.
+        spiking: the reset, and the surrogate gradient.
     """
 
     order: str
@@ -34,8 +35,7 @@ class QuantizedCell:
     input: Tensor
     bias: Tensor
     codes: NeuronCodes
-    slope: float = 5.0
-    scale: float = 0.4
+    spiking: Spiking
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +84,18 @@ def run_network(
 def _run_cell(cell: QuantizedCell, x: Tensor, name: str, record: Recorder) -> Tensor:
     formats = cell.formats
     drive = linear(x, cell.input, cell.bias)
+    _, slope, scale, reset = cell.spiking
     found = quantized_neuron_scan(
-        cell.order, drive, cell.codes, formats.potential, formats.adaptation, slope=cell.slope, scale=cell.scale
+        cell.order,
+        drive,
+        cell.codes,
+        formats.potential,
+        formats.adaptation,
+        slope=slope,
+        scale=scale,
+        reset=reset,
     )
-    states = [(found.u_pre * (1 - found.z), formats.potential)]
+    states = [(remaining(found.u_pre, found.z, reset, cell.codes.threshold), formats.potential)]
     if formats.adaptation is not None:
         states.append((found.w, formats.adaptation))
     record.states(name, states)

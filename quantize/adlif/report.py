@@ -15,7 +15,9 @@ from ..spiking import cell_name
 from .codes import stability_limit
 from .model import QuantAdLIF
 
-STATES = DecayingStates({"u": "potential", "w": "adaptation", "": "residual"}, "train with shorter time constants")
+STATES = DecayingStates(
+    {"u": "potential", "w": "adaptation", "i": "adaptation", "": "residual"}, "train with shorter time constants"
+)
 
 
 class NeuronZone(TypedDict):
@@ -87,8 +89,8 @@ def _lines(named: dict[str, str]) -> str:
 def _formats(node: Node) -> dict[str, str]:
     if isinstance(node, Neurons):
         states = {"input": node.format, "potential": node.potential}
-        if isinstance(node, AdaptiveLIF):
-            states["adaptation"] = node.adaptation
+        if node.second is not None:
+            states["current" if node.kind == "cuba" else "adaptation"] = node.second
         return {name: str(format) for name, format in states.items()}
     return {"potential": str(node.output)}
 

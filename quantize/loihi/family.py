@@ -20,7 +20,7 @@ from ..nodes import DENSE
 from ..spiking import cell_name
 from ..spiking_family import SpikingFamily
 from .frozen import FrozenLoihi
-from .model import QuantLoihi, cell_refusal
+from .model import QuantLoihi, neuron_refusal
 from .report import report
 
 ELSE = "use another preset, such as quantize=w8a8"
@@ -40,8 +40,9 @@ class LoihiFamily(SpikingFamily[QuantLoihi, FrozenLoihi]):
         family, cell = config["model"].get("family"), config["model"].get("cell")
         if family != "adlif":
             return f"model.family={family} has no LIF neurons, which Loihi's arithmetic is made of; {ELSE}"
-        if cell != "lif":
-            return cell_refusal(cell)
+        refusal = neuron_refusal(str(cell), config["model"].get("reset", "zero"))
+        if refusal:
+            return refusal
         task = KINDS.get(config["task"].get("kind"))
         if task is not None and task.regression:
             return f"task {config['task'].get('name')} predicts values, of which spikes are none; {ELSE}"

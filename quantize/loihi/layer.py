@@ -27,12 +27,16 @@ STEPS_AN_OCTAVE = 2
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The float parameters of a layer of H neurons: W (H, F), bias (H,), V (H, H) or (H, 0), and decays (H,)."""
+    """The float parameters of a layer of H neurons: W (H, F), bias (H,), V (H, H) or (H, 0), and decays (H,).
+
+    ``leaks``: what they make enters the potential times 1 - decay, otherwise as it is.
+    """
 
     weight: Tensor
     bias: Tensor
     recurrent: Tensor
     decay: Tensor
+    leaks: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,8 @@ class QuantLoihiLayer(nn.Module):
         loss, one = 1 - _floats(source.decay), 1 << DECAY_BITS
         codes = np.full(len(loss), round(one * float(loss.mean()))) if self.shared else np.rint(one * loss)
         codes = np.clip(codes, 0, one - 1).astype(np.int64)
-        relative = (loss if self.shared else codes / one) / threshold
+        rise = (loss if self.shared else codes / one) if source.leaks else np.ones(len(loss))
+        relative = rise / threshold
         rows = np.hstack([_floats(source.weight), _floats(source.recurrent)]) * relative[:, None]
         scales = np.array([_scale(part, self.bits, method) for part in ([rows] if self.shared else rows[:, None])])
         highest = min(THRESHOLD_LIMIT, STATE_LIMIT / (2 << ALIGNMENT) / max(peak, 1.0))  # half the state is spare

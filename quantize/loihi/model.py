@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -62,8 +62,9 @@ class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
 
     def __init__(self, model: AdLIFNetwork, config: QuantizationConfig, timing: Timing) -> None:
         super().__init__(model, config, timing)
-        if model.config.cell != "lif":
-            raise PumiceError(cell_refusal(model.config.cell))
+        refusal = neuron_refusal(model.config.cell, model.config.reset)
+        if refusal:
+            raise PumiceError(refusal)
         self.paths = paths = [*(cell_path(number) for number in range(len(model.cells))), READOUT]
         self.has_layers(dict.fromkeys(paths, ("synapses",)))
         widths = [*model.config.widths, model.config.num_classes]
@@ -99,9 +100,12 @@ class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
         """The float parameters of the layers, the read-out last."""
         readout = self.model.readout
         cells = spiking_cells(self.model)
-        sources = [Source(cell.input.weight, cell.input.bias, cell.recurrent, cell.tau_u.decay()) for cell in cells]
+        leaks = self.model.config.rise == "leak"
+        sources = [
+            Source(cell.input.weight, cell.input.bias, cell.recurrent, cell.tau_u.decay(), leaks) for cell in cells
+        ]
         none = readout.linear.weight[:, :0]
-        return [*sources, Source(readout.linear.weight, readout.linear.bias, none, readout.tau.decay())]
+        return [*sources, Source(readout.linear.weight, readout.linear.bias, none, readout.tau.decay(), leaks)]
 
     @property
     def _spiking(self) -> Spiking:
@@ -156,10 +160,23 @@ class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
         return FrozenLoihi(nodes)
 
 
-def cell_refusal(cell: str) -> str:
-    """Why a cell that is not "lif" cannot run in Loihi's arithmetic."""
-    what = "is no spiking neuron" if cell == "lstm" else "has an adaptation, which Loihi's LIF neurons lack"
-    return f"model.cell={cell} {what}; train model.cell=lif, or quantize with a preset other than loihi"
+LACKS = {
+    "lstm": "is no spiking neuron",
+    "cuba-lif": "has a synaptic current, which Loihi's LIF neurons are given none of here",
+}
+
+
+def neuron_refusal(cell: str, reset: str | Sequence[str]) -> str | None:
+    """Why neurons cannot run in Loihi's arithmetic; None where they can."""
+    if cell != "lif":
+        what = LACKS.get(cell, "has an adaptation, which Loihi's LIF neurons lack")
+        return f"model.cell={cell} {what}; train model.cell=lif, or quantize with a preset other than loihi"
+    if {*([reset] if isinstance(reset, str) else reset)} != {"zero"}:
+        return (
+            f"model.reset={reset}, and Loihi's LIF neurons reset to zero at once; train model.reset=zero, or quantize "
+            "with a preset other than loihi"
+        )
+    return None
 
 
 def count_format(observer: SpikingObserver) -> Format:

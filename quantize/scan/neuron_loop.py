@@ -51,8 +51,8 @@ class NeuronCodes(NamedTuple):
         recurrent: V (H, H), from the column's neuron to the row's; (H, 0) without recurrence.
         threshold: (H,), at the potential's fractional bits.
         alpha: (H,) decay of the membrane potential.
-        rise: (H,) stands for 1 - alpha.
-        beta: (H,) decay of the adaptation; unused with order "lif", as are the next two.
+        rise: (H,) stands for 1 - alpha, or is 1.
+        beta: (H,) decay of the adaptation, or with order "cuba" of the synaptic current; unused with order "lif".
         coupling: (H,) (1 - beta) q a, from potential to adaptation.
         jump: (H,) (1 - beta) q b, from spike to adaptation.
     """
@@ -68,7 +68,7 @@ class NeuronCodes(NamedTuple):
     @property
     def constants(self) -> NeuronConstants:
         """What a float layer would have of it."""
-        return NeuronConstants(self.recurrent, self.alpha, self.beta, self.coupling, self.jump)
+        return NeuronConstants(self.recurrent, self.alpha, self.beta, self.coupling, self.jump, self.rise)
 
 
 def neuron_loop(
@@ -80,6 +80,7 @@ def neuron_loop(
     adaptation: Format,
     slope: float,
     scale: float,
+    reset: str,
 ) -> tuple[Tensor, ...]:
     """`quantized_neuron_scan`: spikes, u and w after the last step, the traces of u^ and w, and the clipped stores."""
     store = Stores(len(drive), drive.device)
@@ -93,7 +94,7 @@ def neuron_loop(
             constants,
             before,
             lambda u_pre: spike(u_pre, codes.threshold, slope, scale),
-            codes.rise,
+            (reset, codes.threshold),
             lambda u: store(u, potential),
             lambda w: store(w, adaptation),
         )

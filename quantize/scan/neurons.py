@@ -1,4 +1,4 @@
-"""`quantized_neuron_scan`: layers of LIF and AdaptiveLIF nodes on floats, with a straight-through gradient."""
+"""`quantized_neuron_scan`: layers of LIF, CubaLIF and AdaptiveLIF nodes on floats, with a straight-through gradient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...errors import PumiceError
 from ...models.scan.choice import choose
-from ...models.scan.neuron_step import NeuronState
+from ...models.scan.neuron_step import RESETS, NeuronState
 from ...models.scan.neurons import ORDERS
 from ...program.formats import Format
 from .kernels.neurons import neuron_scan_numba
@@ -41,9 +41,10 @@ def quantized_neuron_scan(
     *,
     slope: float = 5.0,
     scale: float = 0.4,
+    reset: str = "zero",
     implementation: str | None = None,
 ) -> QuantizedTrace:
-    """Run the recurrence of `LIF` and `AdaptiveLIF` over a batch (program/nodes/neurons.py has the equations).
+    """Run the recurrence of `LIF`, `CubaLIF`, `AdaptiveLIF` over a batch (program/nodes/ has the equations).
 
     Everything is a value, not a code: u^ and I are multiples of ``potential.scale``, w of ``adaptation.scale``. In
     float64 the result is that of the integers, exactly; float32 is for training.
@@ -53,23 +54,26 @@ def quantized_neuron_scan(
     to the drive, V, alpha, rise, beta, coupling, jump and the state; rise is a constant of its own here.
 
     Args:
-        order: "se", "ef" or "lif".
+        order: "se", "ef", "lif" or "cuba".
         drive: (B, T, H), W x + bias at every step, not rounded.
         codes: of the layer.
         potential: format of u^, u and I.
-        adaptation: format of w; None with order "lif".
+        adaptation: format of w, or of the synaptic current; None with order "lif".
         state: before the first step, values of codes; zero if not given.
         slope: of the surrogate.
         scale: of the surrogate.
+        reset: what a spike does to the potential.
         implementation: "numba" (compiled, on the CPU), "torch" (any device), or None for the faster one that fits.
 
     Raises:
-        PumiceError: an unknown order or implementation, or one that does not fit the tensors.
+        PumiceError: an unknown order, reset or implementation, or one that does not fit the tensors.
     """
     if order not in ORDERS:
         raise PumiceError(f"neuron order '{order}' is unknown; choose one of {', '.join(ORDERS)}")
+    if reset not in RESETS:
+        raise PumiceError(f"reset '{reset}' is unknown; choose one of {', '.join(RESETS)}")
     if adaptation is None and order != "lif":
-        raise PumiceError(f"neurons of order '{order}' need the format of their adaptation")
+        raise PumiceError(f"neurons of order '{order}' need the format of their second state")
     scan = choose(IMPLEMENTATIONS, implementation, drive.device.type == "cpu")
     codes = NeuronCodes(*(values.to(drive.dtype) for values in codes))
     if not codes.recurrent.shape[1]:  # the kernels add a column of V a spike
@@ -77,7 +81,7 @@ def quantized_neuron_scan(
     zero = drive.new_zeros(drive.shape[0], drive.shape[2])
     state = NeuronState(zero, zero, zero) if state is None else NeuronState(*(part.to(drive.dtype) for part in state))
     z, u, w, u_pre, w_trace, saturations = scan(
-        order, drive, codes, state, potential, adaptation or potential, slope, scale
+        order, drive, codes, state, potential, adaptation or potential, slope, scale, reset
     )
     last = z[:, -1] if drive.shape[1] else state.z
     return QuantizedTrace(z, NeuronState(u, w, last), u_pre, w_trace, saturations)

@@ -196,7 +196,7 @@ def test_limits_of_sums_and_the_clock_of_decays_by_hand():
 def test_every_node_type_says_what_it_computes():
     equations = [kind.equation for kind in REGISTRY.values()]
     assert all(equations)
-    assert len(set(equations)) == len(equations) == 19
+    assert len(set(equations)) == len(equations) == 20
 
 
 @pytest.mark.parametrize(

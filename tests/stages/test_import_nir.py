@@ -40,7 +40,7 @@ def test_a_file_goes_through_the_chain_with_its_weights(tmp_path, capsys):
         np.testing.assert_array_equal(values.numpy(), found[name].numpy())
     record = json.loads((folder / "stages/train.json").read_text())["figures"]["imported"]
     assert record["format"] == "nir"
-    assert "reset to zero" in record["understood"][0]
+    assert record["understood"] == ["written by Pumice: reset zero, as it says"]
     for verb in (["quantize"], ["simulate"], ["export", "target=onnx"]):
         assert call(*verb, *QUICK, f"run_dir={folder}") == 0, capsys.readouterr().err
     check_same_integers(folder)
@@ -51,7 +51,7 @@ def test_files_that_do_not_fit_leave_nothing(tmp_path, capsys):
     write_nir(build_model("adlif/bsd-lif", num_classes=3, in_features=4, hidden=5), source)
     for words, sentence in (
         ([], "cells.0.input.weight"),
-        (["nir.reset=subtract"], "nir.reset=subtract: Pumice's LIF neurons reset to zero"),
+        (["nir.reset=half"], "nir.reset=half is unknown; use one of: zero, subtract, late-zero, late-subtract"),
         (["nir.dt=soon"], "nir.dt=soon are no seconds"),
     ):
         assert call("import", "nir", str(source), *QUICK, *words, f"run_dir={tmp_path / 'run'}") == 2

@@ -15,6 +15,7 @@ from ....program.nodes import (
     WEIGHT,
     AdaptiveLIF,
     ChannelSSM,
+    CubaLIF,
     DiagonalSSM,
     DrivenLIF,
     EventPool,
@@ -22,7 +23,7 @@ from ....program.nodes import (
     Node,
     Readout,
 )
-from .neurons import AdaptiveState, DrivenState, IntegratorState, NeuronState
+from .neurons import AdaptiveState, CubaState, DrivenState, IntegratorState, NeuronState
 from .ssm import ChannelState, SsmState
 from .stateless import STATELESS
 from .windows import PoolState, ReadoutState
@@ -30,6 +31,7 @@ from .windows import PoolState, ReadoutState
 STATEFUL: Mapping[type[Node], Callable[[Any], Any]] = {
     AdaptiveLIF: AdaptiveState,
     ChannelSSM: ChannelState,
+    CubaLIF: CubaState,
     DiagonalSSM: SsmState,
     DrivenLIF: DrivenState,
     EventPool: PoolState,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ....program.arithmetic import round_half_up_shift, saturate
-from ....program.nodes import AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons
+from ....program.nodes import AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons
+from ....program.nodes.resets import SUBTRACTING, is_late
 
 
 class NeuronState:
@@ -46,9 +47,17 @@ class NeuronState:
         """Potentials after the reset, and spikes."""
         node, (decayed, driven, right) = self.node, self.node.potential_shifts
         total = (self._constants["alpha"] * self._u << decayed) + (self._constants["rise"] * drive << driven)
-        u = saturate(round_half_up_shift(total, right), node.potential)[0]
-        fired = u > node.threshold
-        return np.where(fired, 0, u), fired.astype(np.int64)
+        raised, late = round_half_up_shift(total, right), is_late(node.reset)
+        if late:
+            raised = self._fall(raised, self._u > node.threshold)
+        u = saturate(raised, node.potential)[0]
+        spiked = u > node.threshold
+        return (u if late else self._fall(u, spiked)), spiked.astype(np.int64)
+
+    def _fall(self, u: np.ndarray, spiked: np.ndarray) -> np.ndarray:
+        """What the reset leaves of potentials."""
+        left = u - self.node.threshold if self.node.reset in SUBTRACTING else 0
+        return np.where(spiked, left, u)
 
     def _adapt(self, u: np.ndarray, z: np.ndarray) -> None:
         """What else changes in a step, from its potentials and spikes."""
@@ -79,6 +88,27 @@ class AdaptiveState(NeuronState):
         total = self._constants["beta"] * self._w << kept
         total = total + (self._constants["coupling"] * u << coupled) + (self._constants["jump"] * z << jumped)
         self._w = saturate(round_half_up_shift(total, right), self.node.adaptation)[0]
+
+
+class CubaState(NeuronState):
+    """Current-based neurons: synaptic currents i (H,) int64 beside u and z."""
+
+    node: CubaLIF
+
+    def __init__(self, node: CubaLIF) -> None:
+        super().__init__(node)
+        self._i = np.zeros(node.neurons, dtype=np.int64)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """u, then i."""
+        return np.concatenate([self._u, self._i])
+
+    def _drive(self, current: np.ndarray) -> np.ndarray:
+        kept, arriving, right = self.node.synapse_shifts
+        total = (self._constants["beta"] * self._i << kept) + (current << arriving)
+        self._i = saturate(round_half_up_shift(total, right), self.node.synapse)[0]
+        return self._i
 
 
 class DrivenState:

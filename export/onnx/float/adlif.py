@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ....errors import PumiceError
-from ....models.adlif.cells import AdaptiveCell, SpikingCell
+from ....models.adlif.cells import AdaptiveCell, CubaLIFCell, SpikingCell
 from ....models.adlif.network import AdLIFNetwork
 from ....models.adlif.readout import LeakyIntegrator
 from ..event import AFTER, Carried, EventGraph
@@ -94,9 +94,10 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
     """The equations of ``models.scan.neurons.neuron_step``, in their order of operations; gives the spikes (B, H)."""
     graph = event.graph
     constants = cell.constants()
+    risen = 1 - constants.alpha if constants.rise is None else constants.rise
     alpha, rise, beta, coupling, jump = (
         constant(graph, tensor)
-        for tensor in (constants.alpha, 1 - constants.alpha, constants.beta, constants.coupling, constants.jump)
+        for tensor in (constants.alpha, risen, constants.beta, constants.coupling, constants.jump)
     )
     u, z = (event.open(Carried(f"{path}/{name}", (cell.hidden,), dtype)) for name in "uz")
     current = affine(graph, x, cell.input.weight, cell.input.bias)
@@ -105,9 +106,20 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
     if isinstance(cell, AdaptiveCell):
         w = event.open(Carried(f"{path}/w", (cell.hidden,), dtype))
         current = graph.op("Sub", current, w)
+    elif isinstance(cell, CubaLIFCell):
+        synapse = event.open(Carried(f"{path}/i", (cell.hidden,), dtype))
+        current = graph.op("Add", graph.op("Mul", synapse, beta), current)
+        event.keep_unless_valid(f"{path}/i", current, 1)
     reached = graph.op("Add", graph.op("Mul", u, alpha), graph.op("Mul", current, rise))
-    spiked = graph.op("Greater", reached, graph.like(cell.spiking.threshold, reached))
-    spikes, rest = graph.cast(spiked, dtype), graph.op("Where", spiked, graph.like(0, reached), reached)
+    reset, threshold = cell.spiking.reset, graph.like(cell.spiking.threshold, reached)
+    if reset in ("late-zero", "late-subtract"):
+        left = graph.like(0, reached) if reset == "late-zero" else graph.op("Sub", reached, threshold)
+        reached = graph.op("Where", graph.cast(z, bool), left, reached)
+    spiked = graph.op("Greater", reached, threshold)
+    spikes, rest = graph.cast(spiked, dtype), reached
+    if reset in ("zero", "subtract"):
+        left = graph.like(0, reached) if reset == "zero" else graph.op("Sub", reached, threshold)
+        rest = graph.op("Where", spiked, left, reached)
     if isinstance(cell, AdaptiveCell):
         seen_u, seen_z = (rest, spikes) if cell.order == "se" else (u, z)
         kept = graph.op("Add", graph.op("Mul", w, beta), graph.op("Mul", seen_u, coupling))
@@ -120,7 +132,8 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
 def _write_readout(event: EventGraph, readout: LeakyIntegrator, x: str, dtype: np.dtype) -> str:
     graph, kappa = event.graph, readout.tau.decay()
     old = event.open(Carried("readout", (readout.linear.out_features,), dtype))
-    driven = graph.op("Mul", affine(graph, x, readout.linear.weight, readout.linear.bias), constant(graph, 1 - kappa))
+    rise = constant(graph, readout.risen(kappa))
+    driven = graph.op("Mul", affine(graph, x, readout.linear.weight, readout.linear.bias), rise)
     new = graph.op("Add", graph.op("Mul", old, constant(graph, kappa)), driven)
     return event.keep_unless_valid("readout", new, 1)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes import LIF, AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes.resets import SUBTRACTING, ZERO, is_late
 from ..arithmetic import saturate, shift_left
 from ..dialect import Writer
 from ..event import Carried, ProgramEvent
@@ -19,8 +20,23 @@ def write_lif(event: ProgramEvent, node: LIF) -> str:
     (x,) = event.inputs_of(node)
     u = _open(event, node, "u", _CODES)
     z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
-    rest, spiked = _fire(event, node, _integrate(event, node, u, *_current(event, node, x, z)))
+    rest, spiked = _fire(event, node, _integrate(event, node, u, *_current(event, node, x, z)), node.reset)
     _keep(event, node, u=rest)
+    return _spikes(event, node, spiked)
+
+
+def write_cuba_lif(event: ProgramEvent, node: CubaLIF) -> str:
+    """As ``write_lif``, of the synaptic current, which is a state as well."""
+    (x,) = event.inputs_of(node)
+    u, i = _open(event, node, "u", _CODES), _open(event, node, "i", _CODES)
+    z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
+    kept, raised, right = node.synapse_shifts
+    current, bound = _current(event, node, x, z)
+    one = np.ones_like(node.beta)
+    terms = [Term(i, node.beta, kept, node.synapse.magnitude), Term(current, one, raised, bound)]
+    i = store_sum(event.graph, terms, 0, right, node.synapse)
+    rest, spiked = _fire(event, node, _integrate(event, node, u, i, node.synapse.magnitude), node.reset)
+    _keep(event, node, u=rest, i=i)
     return _spikes(event, node, spiked)
 
 
@@ -31,7 +47,7 @@ def write_adaptive_lif(event: ProgramEvent, node: AdaptiveLIF) -> str:
     u, w = _open(event, node, "u", _CODES), _open(event, node, "w", _CODES)
     z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
     drive = _adapted(event, node, *_current(event, node, x, z), w)
-    rest, spiked = _fire(event, node, _integrate(event, node, u, *drive))
+    rest, spiked = _fire(event, node, _integrate(event, node, u, *drive), node.reset)
     seen = (rest, spiked) if node.order == "se" else (u, graph.cast(z, bool))
     _keep(event, node, u=rest, w=_adapt(event, node, w, *seen))
     return _spikes(event, node, spiked)
@@ -91,18 +107,30 @@ def _adapted(event: ProgramEvent, node: AdaptiveLIF, current: str, bound: int, w
 
 
 def _integrate(event: ProgramEvent, node: Neurons, u: str, drive: str, bound: int) -> str:
-    """``sat(rhu(alpha u + rise drive))``."""
-    decayed, driven, right = node.potential_shifts
+    """``sat(rhu(alpha u + rise drive))``, after a late reset where u tells of a spike."""
+    graph, (decayed, driven, right) = event.graph, node.potential_shifts
     terms = [Term(u, node.alpha, decayed, node.potential.magnitude), Term(drive, node.rise, driven, bound)]
-    return store_sum(event.graph, terms, 0, right, node.potential)
+    if not is_late(node.reset):
+        return store_sum(graph, terms, 0, right, node.potential)
+    spiked = graph.op("Greater", u, graph.like(node.threshold, u))
+    if node.reset in SUBTRACTING:
+        terms.append(Term(spiked, -node.threshold.astype(np.int64), right, 1))
+        return store_sum(graph, terms, 0, right, node.potential)
+    raised = store_sum(graph, terms, 0, right, node.potential)
+    return graph.op("Where", spiked, graph.like(0, raised), raised)
 
 
-def _fire(event: ProgramEvent, node: Neurons | DrivenLIF, reached: str) -> tuple[str, str]:
+def _fire(event: ProgramEvent, node: Neurons | DrivenLIF, reached: str, reset: str = ZERO) -> tuple[str, str]:
     """Potentials after the reset, and where neurons spiked, (B, H) bool."""
     graph = event.graph
     compared = graph.cast(reached, np.int64) if node.threshold.min() < np.iinfo(_CODES).min else reached
     spiked = graph.op("Greater", compared, graph.like(node.threshold, compared))
-    return graph.op("Where", spiked, graph.like(0, reached), reached), spiked
+    if is_late(reset):
+        return reached, spiked
+    rest = graph.like(0, reached)
+    if reset in SUBTRACTING:
+        rest = graph.op("Sub", reached, graph.like(node.threshold, reached))
+    return graph.op("Where", spiked, rest, reached), spiked
 
 
 def _spikes(event: ProgramEvent, node: Neurons, spiked: str) -> str:
@@ -127,6 +155,7 @@ def _adapt(event: ProgramEvent, node: AdaptiveLIF, w: str, u: str, spiked: str) 
 WRITERS: dict[type[Node], Writer] = {
     LIF: write_lif,
     AdaptiveLIF: write_adaptive_lif,
+    CubaLIF: write_cuba_lif,
     DrivenLIF: write_driven_lif,
     LeakyIntegrator: write_leaky_integrator,
 }

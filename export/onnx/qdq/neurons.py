@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes import LIF, AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes.resets import SUBTRACTING, ZERO, is_late
 from ..dialect import Writer
 from ..event import Carried, ProgramEvent
 from ..graph import Graph
@@ -18,6 +19,17 @@ def write_lif(event: ProgramEvent, node: LIF) -> str:
     u, z = (_open(event, node, name) for name in "uz")
     rest, spikes = _fire(event, node, u, _drive(event, node, z))
     _keep(event, node, u=rest, z=spikes)
+    return spikes
+
+
+def write_cuba_lif(event: ProgramEvent, node: CubaLIF) -> str:
+    """As ``write_lif``, of the synaptic current, which is rounded as well."""
+    graph = event.graph
+    u, z, i = (_open(event, node, name) for name in "uzi")
+    summed = graph.op("Add", _times(event, node, "beta", i), _drive(event, node, z))
+    synapse = quantize(graph, summed, node.synapse)
+    rest, spikes = _fire(event, node, u, synapse)
+    _keep(event, node, i=synapse, u=rest, z=spikes)
     return spikes
 
 
@@ -83,12 +95,22 @@ def _fire(event: ProgramEvent, node: Neurons, u: str, drive: str) -> tuple[str, 
     """Potentials after the reset, and spikes."""
     graph = event.graph
     driven = graph.op("Add", _times(event, node, "alpha", u), _times(event, node, "rise", drive))
-    return _spike(graph, quantize(graph, driven, node.potential), node)
+    if not is_late(node.reset):
+        return _spike(graph, quantize(graph, driven, node.potential), node, node.reset)
+    threshold = real(graph, node.threshold * node.potential.scale)
+    left = graph.op("Sub", driven, threshold) if node.reset in SUBTRACTING else graph.like(0, driven)
+    raised = graph.op("Where", graph.op("Greater", u, threshold), left, driven)
+    return _spike(graph, quantize(graph, raised, node.potential), node, node.reset)
 
 
-def _spike(graph: Graph, reached: str, node: Neurons | DrivenLIF) -> tuple[str, str]:
-    spiked = graph.op("Greater", reached, real(graph, node.threshold * node.potential.scale))
-    return graph.op("Where", spiked, graph.like(0, reached), reached), graph.cast(spiked, _FLOAT)
+def _spike(graph: Graph, reached: str, node: Neurons | DrivenLIF, reset: str = ZERO) -> tuple[str, str]:
+    threshold = real(graph, node.threshold * node.potential.scale)
+    spiked = graph.op("Greater", reached, threshold)
+    spikes = graph.cast(spiked, _FLOAT)
+    if is_late(reset):
+        return reached, spikes
+    rest = graph.op("Sub", reached, threshold) if reset in SUBTRACTING else graph.like(0, reached)
+    return graph.op("Where", spiked, rest, reached), spikes
 
 
 def _affine(
@@ -109,6 +131,7 @@ def _affine(
 WRITERS: dict[type[Node], Writer] = {
     LIF: write_lif,
     AdaptiveLIF: write_adaptive_lif,
+    CubaLIF: write_cuba_lif,
     DrivenLIF: write_driven_lif,
     LeakyIntegrator: write_leaky_integrator,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes import LIF, AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes.resets import SUBTRACTING
 from ..edges import Edges
 from ..records import Tally
 from .rule import FloatRule, op, update_states
@@ -13,6 +14,15 @@ from .rule import FloatRule, op, update_states
 def lif(node: LIF, edges: Edges, tally: Tally) -> None:
     """W x + V z + bias; two products for the potential, with constants of each neuron."""
     _integrate(node, edges, tally)
+    update_states(node, len(edges.output(node)), numbers(node), tally)
+
+
+def cuba_lif(node: CubaLIF, edges: Edges, tally: Tally) -> None:
+    """As ``lif``, and a product and a sum for the synaptic current."""
+    count = edges.output(node).size
+    _integrate(node, edges, tally)
+    op(tally, "multiply", "synapse", count)
+    op(tally, "add", "synapse", count)
     update_states(node, len(edges.output(node)), numbers(node), tally)
 
 
@@ -56,7 +66,7 @@ def numbers(node: Neurons) -> int:
     """Weights, biases that are not zero, constants, and thresholds: a single one where all agree."""
     kept = {tensor.name: tensor.codes.size for tensor in node.tensors()}
     weights = node.input.size + node.recurrent.size + int(np.count_nonzero(node.bias))
-    return weights + len(node.constants) * node.neurons + kept["threshold"]
+    return weights + (len(node.constants) - (not node.rises)) * node.neurons + kept["threshold"]
 
 
 def integrator_numbers(node: LeakyIntegrator) -> int:
@@ -69,15 +79,16 @@ def _integrate(node: Neurons, edges: Edges, tally: Tally) -> None:
     op(tally, "mac", "W", runs * node.input.size)
     op(tally, "mac", "V", runs * node.recurrent.size)
     op(tally, "add", "bias", runs * int(np.count_nonzero(node.bias)))
-    op(tally, "multiply", "potential", 2 * count)
+    op(tally, "multiply", "potential", (1 + node.rises) * count)
     op(tally, "add", "potential", count)
     op(tally, "compare", "threshold", count)
-    op(tally, "reset", "potential", count)
+    op(tally, "add" if node.reset in SUBTRACTING else "reset", "potential", count)
 
 
 RULES: dict[type[Node], FloatRule] = {
     LIF: FloatRule(lif, numbers),
     AdaptiveLIF: FloatRule(adaptive_lif, numbers),
+    CubaLIF: FloatRule(cuba_lif, numbers),
     DrivenLIF: FloatRule(driven_lif, driven_numbers),
     LeakyIntegrator: FloatRule(leaky_integrator, integrator_numbers),
 }

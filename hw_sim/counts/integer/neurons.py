@@ -7,8 +7,18 @@ import numpy as np
 from ....program import ProgramError
 from ....program.arithmetic import saturate
 from ....program.bounds import register, register_bits
-from ....program.nodes import LIF, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
-from ....program.reference.neurons import adaptation, adapted_drive, current, driven_potential, potential
+from ....program.nodes import LIF, AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes.resets import SUBTRACTING, is_late
+from ....program.reference.neurons import (
+    adaptation,
+    adapted_drive,
+    before_reset,
+    current,
+    driven_potential,
+    fired,
+    potential,
+    synapse,
+)
 from ..edges import Edges, NodeCounter
 from ..records import Tally
 from .stateless import matrix_products, read_fixed
@@ -21,7 +31,24 @@ def lif(node: LIF, edges: Edges, tally: Tally) -> None:
     _synapses(node, x, z, tally)
     _potential(node, before(u), drive, z, tally)
     update_states(node, z, tally)
-    _require_same(node, u, z, _integrated(node, before(u), drive))
+    _require_same(node, u, z, *fired(node, _integrated(node, before(u), drive)))
+
+
+def cuba_lif(node: CubaLIF, edges: Edges, tally: Tally) -> None:
+    """As ``lif``, of the synaptic current, which decays and takes what arrives."""
+    x, z, states = edges.inputs(node)[0], edges.output(node), edges.states(node)
+    u, i = states[:, : node.neurons], states[:, node.neurons :]
+    arriving = current(node, x, before(z))
+    _synapses(node, x, z, tally)
+    result, width = register_bits(register(node.bounds()["the synapse"])), node.synapse.width
+    tally.add("multiply", "beta", (node.constant_width, width), result, z.size, np.count_nonzero(before(i) * node.beta))
+    tally.add("add", "synapse", (result, result), result, z.size)
+    tally.add("round", "synapse", (result, 0), width, z.size * (node.synapse_shifts[-1] > 0))
+    _potential(node, before(u), i, z, tally)
+    update_states(node, z, tally)
+    _require_same(node, u, z, *fired(node, _integrated(node, before(u), i)))
+    if not np.array_equal(i, saturate(synapse(node, before(i), arriving), node.synapse)[0]):
+        raise stale(node)
 
 
 def adaptive_lif(node: AdaptiveLIF, edges: Edges, tally: Tally) -> None:
@@ -36,7 +63,7 @@ def adaptive_lif(node: AdaptiveLIF, edges: Edges, tally: Tally) -> None:
     seen = (u, z) if node.order == "se" else (before(u), before(z))
     _adaptation(node, before(w), *seen, tally)
     update_states(node, z, tally)
-    _require_same(node, u, z, _integrated(node, before(u), drive))
+    _require_same(node, u, z, *fired(node, _integrated(node, before(u), drive)))
     if not np.array_equal(w, saturate(adaptation(node, before(w), *seen), node.adaptation)[0]):
         raise stale(node)
 
@@ -54,7 +81,9 @@ def driven_lif(node: DrivenLIF, edges: Edges, tally: Tally) -> None:
     tally.add("compare", "threshold", (width, width), node.output.width, z.size)
     tally.add("reset", "potential", (width, 0), width, z.size, np.count_nonzero(z))
     update_states(node, z, tally)
-    _require_same(node, u, z, saturate(driven_potential(node, before(u), arriving), node.potential)[0])
+    raised = saturate(driven_potential(node, before(u), arriving), node.potential)[0]
+    spikes = raised > node.threshold
+    _require_same(node, u, z, np.where(spikes, 0, raised), spikes)
 
 
 def leaky_integrator(node: LeakyIntegrator, edges: Edges, tally: Tally) -> None:
@@ -88,11 +117,20 @@ def _potential(node: Neurons, u: np.ndarray, drive: np.ndarray, z: np.ndarray, t
     bounds, width = node.bounds(), node.potential.width
     result, driven = register_bits(register(bounds["the potential"])), bounds["the drive"].bit_length() + 1
     tally.add("multiply", "alpha", (node.constant_width, width), result, z.size, np.count_nonzero(u * node.alpha))
-    tally.add("multiply", "rise", (node.constant_width, driven), result, z.size, np.count_nonzero(drive * node.rise))
+    if node.rises:
+        rising = np.count_nonzero(drive * node.rise)
+        tally.add("multiply", "rise", (node.constant_width, driven), result, z.size, rising)
     tally.add("add", "potential", (result, result), result, z.size)
     tally.add("round", "potential", (result, 0), width, z.size * (node.potential_shifts[-1] > 0))
     tally.add("compare", "threshold", (width, width), node.output.width, z.size)
-    tally.add("reset", "potential", (width, 0), width, z.size, np.count_nonzero(z))
+    spikes = z
+    if is_late(node.reset):  # whether there was a spike is read off the potential of before
+        spikes = before(z)
+        tally.add("compare", "reset", (width, width), node.output.width, z.size)
+    if node.reset in SUBTRACTING:
+        tally.add("add", "reset", (width, width), width, z.size, np.count_nonzero(spikes))
+    else:
+        tally.add("reset", "potential", (width, 0), width, z.size, np.count_nonzero(spikes))
 
 
 def _adaptation(node: AdaptiveLIF, w: np.ndarray, u: np.ndarray, z: np.ndarray, tally: Tally) -> None:
@@ -115,13 +153,12 @@ def update_states(node: Node, output: np.ndarray, tally: Tally) -> None:
 
 
 def _integrated(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
-    return saturate(potential(node, u, drive), node.potential)[0]
+    return saturate(before_reset(node, u, potential(node, u, drive)), node.potential)[0]
 
 
-def _require_same(node: Neurons | DrivenLIF, u: np.ndarray, z: np.ndarray, integrated: np.ndarray) -> None:
-    """The traced spikes and potentials have to follow from the step before them."""
-    spikes = integrated > node.threshold
-    if not (np.array_equal(spikes, z) and np.array_equal(np.where(spikes, 0, integrated), u)):
+def _require_same(node: Node, u: np.ndarray, z: np.ndarray, rest: np.ndarray, spikes: np.ndarray) -> None:
+    """The traced potentials and spikes have to be what follows from the step before them, ``rest`` and ``spikes``."""
+    if not (np.array_equal(spikes, z) and np.array_equal(rest, u)):
         raise stale(node)
 
 
@@ -133,6 +170,7 @@ def stale(node: Node) -> ProgramError:
 COUNTERS: dict[type[Node], NodeCounter] = {
     LIF: lif,
     AdaptiveLIF: adaptive_lif,
+    CubaLIF: cuba_lif,
     DrivenLIF: driven_lif,
     LeakyIntegrator: leaky_integrator,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..compiled import kernel
+from ..opcodes import RESET_LATE_SUBTRACT, RESET_LATE_ZERO, RESET_SUBTRACT, RESET_ZERO
 from ..vectors import LANES, cast, choose, load, maximum, minimum, splat, squeeze, tally
 from .plain import clear
 from .rows import add_long_rows, add_rows, add_scaled_rows
@@ -42,18 +43,39 @@ def product(x, u, inputs, spikes, matrix, w, size, group, places, p, accs, a):
 
 
 @kernel
-def lif(drive, u, alpha, rise, threshold, half, right, least, most, clipped, like, long):
+def lif(drive, u, alpha, rise, threshold, half, right, least, most, clipped, reset, like, long):
     """One step of LIF neurons, in the type of ``like``: ``u`` and the spikes of this step, and what was clipped.
 
     ``half`` and ``right`` are the shift's of alpha u + rise I, which is summed in int64, the type of ``long``.
     """
+    nothing = splat(0, like)
     total = cast(alpha, long) * cast(u, long) + cast(rise, long) * cast(drive, long)
     v = cast((total + half) >> right, like)
+    if reset == RESET_LATE_SUBTRACT:
+        v = v - choose(u > threshold, threshold, nothing)
+    elif reset == RESET_LATE_ZERO:
+        v = choose(u > threshold, nothing, v)
     s = minimum(maximum(v, least), most)
     clipped = clipped + tally(s != v, LANES, like)
     fired = s > threshold
-    nothing = splat(0, like)
-    return choose(fired, nothing, s), choose(fired, splat(1, like), nothing), clipped
+    rest = s
+    if reset == RESET_ZERO:
+        rest = choose(fired, nothing, s)
+    elif reset == RESET_SUBTRACT:
+        rest = choose(fired, s - threshold, s)
+    return rest, choose(fired, splat(1, like), nothing), clipped
+
+
+@kernel
+def synapse(i, arriving, beta, left, half, right, least, most, clipped, like, long):
+    """One step of synaptic currents ``i``, and what was clipped; types as ``lif``.
+
+    ``half`` and ``right`` are the shift's of beta i + (I << left).
+    """
+    total = cast(beta, long) * cast(i, long) + (cast(arriving, long) << left)
+    v = cast((total + half) >> right, like)
+    s = minimum(maximum(v, least), most)
+    return s, clipped + tally(s != v, LANES, like)
 
 
 @kernel

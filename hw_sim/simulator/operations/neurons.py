@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from ..kernels import neurons as tier
 from ..kernels.plain import copy
-from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, IS_LIF, IS_SE, LOW, OUT, OUT_CHANNELS, SATURATIONS
+from ..opcodes import (
+    BODY,
+    HIGH,
+    IN,
+    IN_CHANNELS,
+    IN_ROWS,
+    IS_CUBA,
+    IS_LIF,
+    IS_SE,
+    LOW,
+    OUT,
+    OUT_CHANNELS,
+    SATURATIONS,
+)
 from ..vectors import LANES, load, maximum, minimum, splat, store, tally, total
 from .calls import fields, opened, operation
 
@@ -16,19 +29,20 @@ from .calls import fields, opened, operation
 @operation
 def neurons(at, x, y, z, a32, a64):
     """S, places (scratch), whether the input is spikes, group, W (F, S), its shift, sum (scratch); whether recurrent, V
-    (H, S), its shift, sum (scratch); start of the current's sum, right; kind; z, u, lowest and highest u, alpha, rise,
-    threshold, left shifts of I and of w, half and right of u; w, lowest and highest w, beta, coupling, jump, half and
-    right of w; state trace or -1.
+    (H, S), its shift, sum (scratch); start of the current's sum, right; kind, reset; z, u, lowest and highest u, alpha,
+    rise, threshold, left shifts of I and of w, half and right of u; w, lowest and highest w, beta, coupling, jump, half
+    and right of w; state trace or -1. Of current-based neurons w is the synaptic current.
     """
     record, values, weights, accs, a32, a64 = opened(at, x, y, z, a32, a64)
     size, places, spikes, group, feed, shift, driven, recurrent, matrix, back_shift, back = fields(record, BODY, 11)
-    start, right, kind = fields(record, BODY + 11, 3)
-    z_at, u_at, low, high, alpha, rise, threshold, own_left, w_left, u_half, u_right = fields(record, BODY + 14, 11)
-    w_at, w_low, w_high, beta, coupling, jump, w_half, w_right, trace = fields(record, BODY + 25, 9)
+    start, right, kind, reset = fields(record, BODY + 11, 4)
+    z_at, u_at, low, high, alpha, rise, threshold, own_left, w_left, u_half, u_right = fields(record, BODY + 15, 11)
+    w_at, w_low, w_high, beta, coupling, jump, w_half, w_right, trace = fields(record, BODY + 26, 9)
     inputs, own = record[IN_CHANNELS], record[OUT_CHANNELS]
     least, most, w_least, w_most = splat(low, accs), splat(high, accs), splat(w_low, accs), splat(w_high, accs)
     up, w_up, added, down = splat(own_left, accs), splat(w_left, accs), splat(u_half, a64), splat(u_right, a64)
-    w_added, w_down = splat(w_half, a64), splat(w_right, a64)
+    w_added, w_down, raised = splat(w_half, a64), splat(w_right, a64), splat(own_left, a64)
+    adaptive = kind != IS_LIF and kind != IS_CUBA
     clipped = splat(0, accs)
     for t in range(a64[record[IN_ROWS]]):
         source, out = record[IN] + t * inputs, record[OUT] + t * own
@@ -42,12 +56,20 @@ def neurons(at, x, y, z, a32, a64):
             drive = drive >> load(accs, right + i, accs)
             u, by, onto = load(a32, u_at + i, accs), load(accs, alpha + i, accs), load(accs, rise + i, accs)
             w, seen_u, seen_z = splat(0, accs), u, splat(0, accs)
-            if kind != IS_LIF:
+            if adaptive:
                 w, seen_z = load(a32, w_at + i, accs), load(values, z_at + i, accs)
                 drive = (drive << up) - (w << w_up)
+            elif kind == IS_CUBA:
+                w, keeps = load(a32, w_at + i, accs), load(accs, beta + i, accs)
+                drive, clipped = tier.synapse(
+                    w, drive, keeps, raised, w_added, w_down, w_least, w_most, clipped, accs, a64
+                )
+                store(a32, w_at + i, drive, LANES)
             firing = load(accs, threshold + i, accs)
-            u, fired, clipped = tier.lif(drive, u, by, onto, firing, added, down, least, most, clipped, accs, a64)
-            if kind != IS_LIF:
+            u, fired, clipped = tier.lif(
+                drive, u, by, onto, firing, added, down, least, most, clipped, reset, accs, a64
+            )
+            if adaptive:
                 if kind == IS_SE:
                     seen_u, seen_z = u, fired
                 by, onto, jumps = load(accs, beta + i, accs), load(accs, coupling + i, accs), load(accs, jump + i, accs)

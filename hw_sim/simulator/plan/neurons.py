@@ -14,21 +14,28 @@ from typing import SupportsInt
 import numpy as np
 
 from ....program.bounds import I32_LIMIT, dot_bound, largest
-from ....program.nodes import LIF, SPIKES, AdaptiveLIF, DrivenLIF, LeakyIntegrator, Node
+from ....program.nodes import LIF, SPIKES, AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
+from ....program.nodes.resets import RESETS
 from .. import opcodes as o
 from ..arenas import A8, A16, A64, Arena, fits_16
 from ..kernels.rows import BLOCK
 from ..vectors.plain import LANES
 from .planner import NodePlanner, Planner, arena_for, left_shift, rounding
 
+KINDS = {"lif": o.IS_LIF, "se": o.IS_SE, "ef": o.IS_EF, "cuba": o.IS_CUBA}
 
-def plan_neurons(planner: Planner, node: LIF | AdaptiveLIF) -> None:
-    """One record for a layer, adaptive or not."""
+
+def plan_neurons(planner: Planner, node: Neurons) -> None:
+    """One record for a layer, whatever its kind."""
     bounds = node.bounds()
     own, adapted, adaptation = 0, 0, [0] * 8
     decayed, driven, right = node.potential_shifts
     constants = [left_shifted(node.alpha, decayed), left_shifted(node.rise, driven), node.threshold]
     after = [bounds["the potential"] >> right]
+    if isinstance(node, CubaLIF):
+        kept, own, w_right = node.synapse_shifts
+        constants += [left_shifted(node.beta, kept), *2 * [np.zeros_like(node.beta)]]  # no coupling, no jump
+        after.append(bounds["the synapse"] >> w_right)
     if isinstance(node, AdaptiveLIF):
         own, adapted = node.drive_shifts
         lefts, w_right = node.adaptation_shifts[:-1], node.adaptation_shifts[-1]
@@ -51,16 +58,16 @@ def plan_neurons(planner: Planner, node: LIF | AdaptiveLIF) -> None:
     body += [put_padded(accs, part, size) for part in (start, down)]
 
     z, u = planner.reserve_state(values, size), planner.reserve_state(a32, size)
-    kind, states = o.IS_LIF, [u]
+    states = [u]
     alpha, rise, threshold, *rest = (put_padded(accs, codes, size) for codes in constants)
-    if isinstance(node, AdaptiveLIF):
-        kind = o.IS_SE if node.order == "se" else o.IS_EF
+    if node.second is not None:
         states.append(planner.reserve_state(a32, size))
-        adaptation = [states[1], node.adaptation.min, node.adaptation.max, *rest, 1 << w_right >> 1, w_right]
+        adaptation = [states[1], node.second.min, node.second.max, *rest, 1 << w_right >> 1, w_right]
     out = planner.place(node, arena)
-    body += [kind, z, u, node.potential.min, node.potential.max, alpha, rise, threshold]
+    body += [KINDS[node.kind], RESETS.index(node.reset), z, u, node.potential.min, node.potential.max]
     body += [
-        *(int(left_shift(shift, wide)) for shift in (own, adapted)),
+        *(alpha, rise, threshold),
+        *(int(left_shift(shift, wide or node.kind == "cuba")) for shift in (own, adapted)),
         1 << right >> 1,
         right,
         *adaptation,
@@ -109,7 +116,7 @@ def plan_integrators(planner: Planner, node: LeakyIntegrator) -> None:
     planner.emit(o.INTEGRATE, node, wide, source, out, body, arenas=(arena, weights, accs.number))
 
 
-def _is_wide(node: LIF | AdaptiveLIF | LeakyIntegrator, sums: int, *widths: int) -> bool:
+def _is_wide(node: Neurons | LeakyIntegrator, sums: int, *widths: int) -> bool:
     """Whether the inputs, the weights (int16) or the sums of weights (int32) need more."""
     return sums >= I32_LIMIT or not fits_16(node.format) or max(widths) > 16
 
@@ -144,6 +151,7 @@ def by_input(planner: Planner, arena: int, matrix: np.ndarray, size: int) -> int
 FUNCTIONS: dict[type[Node], NodePlanner] = {
     LIF: plan_neurons,
     AdaptiveLIF: plan_neurons,
+    CubaLIF: plan_neurons,
     DrivenLIF: plan_driven,
     LeakyIntegrator: plan_integrators,
 }

@@ -7,6 +7,10 @@ the gradient of x, and primes for the step before:
     g_u^ = g_u (1 - z) + g_z s
     g_I = (1 - alpha) g_u^;   g_u' = alpha g_u^;   g_w' = beta g_w - g_I;   g_z' += V^T g_I
     grad alpha += g_u^ (u' - u^) / (1 - alpha), for I - w' = (u^ - alpha u') / (1 - alpha)
+    CUBA: g_w += (1 - alpha) g_u^;  g_I = g_w;  g_w' = beta g_w
+
+Of other resets than to zero at once, g_u^ = g_u + g_z s, and none of it where a late one makes u^ zero. With a rise of
+its own in place of 1 - alpha, grad alpha += g_u^ u'.
 
 Backward, samples go through time in groups, so that V is read once a group; each sample's sums are its own and run over
 time in order: results do not depend on groups and threads. (The gradient of V is a product by torch.)
@@ -22,19 +26,28 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from ..neuron_step import NeuronConstants, NeuronState, Spiking
+from ..neuron_step import RESETS, NeuronConstants, NeuronState, Spiking
 from ..surrogate import surrogate_slope
 from .products import GROUP, add_spikes, group_product, outer_products, padded
 from .threads import compile_kernel, run_tasks
 
-ORDERS = ("lif", "ef", "se")
-LIF, EF, SE = range(3)  # numbers of ORDERS
+ORDERS = ("lif", "ef", "se", "cuba")
+LIF, EF, SE, CUBA = range(4)  # numbers of ORDERS
+ZERO, SUBTRACT, LATE_ZERO, LATE_SUBTRACT = range(4)  # of RESETS
+
+
+@compile_kernel
+def remaining(reset, u_pre, z, theta):
+    """What is kept of the potential ``u_pre`` after the step, where z is its spike, 0 or 1."""
+    if reset == ZERO:
+        return u_pre - u_pre * z
+    return u_pre - theta * z if reset == SUBTRACT else u_pre
 
 
 @compile_kernel
 def _forward(
-    order, threshold, drive, columns, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, u_end, w_end,
-    start, stop,
+    order, reset, threshold, drive, columns, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, u_end,
+    w_end, start, stop,
 ):  # fmt: skip
     steps, width = drive.shape[1:]
     dtype = drive.dtype
@@ -47,28 +60,30 @@ def _forward(
             current[:width] = drive[b, t]
             add_spikes(columns, z, zero, spiking, current)
             potential, spikes, adaptation = u_out[b, t], z_out[b, t], w_out[b, t]
-            if order == LIF:
+            if order == CUBA:
                 for i in range(width):
-                    u_pre = alpha[i] * u[i] + rise[i] * current[i]
-                    potential[i] = u_pre
-                    spikes[i] = one if u_pre > theta else zero
-                    u[i] = zero if u_pre > theta else u_pre
+                    w[i] = beta[i] * w[i] + current[i]
+                    current[i] = w[i]
             elif order == EF:
                 for i in range(width):
-                    u_pre = alpha[i] * u[i] + rise[i] * (current[i] - w[i])
+                    current[i] = current[i] - w[i]
                     w[i] = beta[i] * w[i] + coupling[i] * u[i] + jump[i] * z[i]
-                    potential[i] = u_pre
-                    spikes[i] = one if u_pre > theta else zero
-                    u[i] = zero if u_pre > theta else u_pre
-            else:
+            elif order == SE:
                 for i in range(width):
-                    u_pre = alpha[i] * u[i] + rise[i] * (current[i] - w[i])
-                    s = one if u_pre > theta else zero
-                    u_new = zero if u_pre > theta else u_pre
-                    w[i] = beta[i] * w[i] + coupling[i] * u_new + jump[i] * s
-                    potential[i] = u_pre
-                    spikes[i] = s
-                    u[i] = u_new
+                    current[i] = current[i] - w[i]
+            for i in range(width):
+                u_pre = alpha[i] * u[i] + rise[i] * current[i]
+                if reset == LATE_ZERO:
+                    u_pre = u_pre - u_pre * z[i]
+                elif reset == LATE_SUBTRACT:
+                    u_pre = u_pre - theta * z[i]
+                potential[i] = u_pre
+                s = one if u_pre > theta else zero
+                spikes[i] = s
+                u[i] = remaining(reset, u_pre, s, theta)
+            if order == SE:
+                for i in range(width):
+                    w[i] = beta[i] * w[i] + coupling[i] * u[i] + jump[i] * spikes[i]
             adaptation[:] = w
             z = spikes
         u_end[b] = u
@@ -77,16 +92,18 @@ def _forward(
 
 @compile_kernel
 def _backward(
-    order, matrix, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, grad_z, grad_u_end, grad_w_end,
+    order, reset, leaks, threshold, matrix,
+    alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, grad_z, grad_u_end, grad_w_end,
     grad_drive, grad_alpha, grad_beta, grad_coupling, grad_jump, grad_u0, grad_w0, grad_z0, start, stop,
 ):  # fmt: skip
     """Of groups ``start`` to ``stop``; the last group of the batch may have fewer samples.
 
     ``grad_drive`` holds the surrogate's slope on entry; the state before each step is taken from the traces. Arrays are
-    indexed by element where they can be: each view taken costs as much as a dozen neurons.
+    indexed by element where they can be: each view taken costs as much as a dozen neurons. ``leaks``: rise is
+    1 - alpha.
     """
     batch, steps, width = grad_drive.shape
-    dtype = grad_drive.dtype
+    dtype, theta = grad_drive.dtype, threshold[2]
     g_u, g_w = np.empty((GROUP, width), dtype), np.empty((GROUP, width), dtype)
     u_before = np.empty(width, dtype)
     for group in range(start, stop):
@@ -104,22 +121,34 @@ def _backward(
                     w_before, z_before = w_out[b, t - 1], z_out[b, t - 1]
                     u_last = u_out[b, t - 1]
                     for i in range(width):
-                        u_before[i] = u_last[i] - u_last[i] * z_before[i]
+                        u_before[i] = remaining(reset, u_last[i], z_before[i], theta)
                 else:
                     u_before[:] = u0[b]
                 if order == SE:
                     for i in range(width):
-                        u = u_out[b, t, i] - u_out[b, t, i] * z_out[b, t, i]
+                        u = remaining(reset, u_out[b, t, i], z_out[b, t, i], theta)
                         grad_beta[b, i] += g_w[k, i] * w_before[i]
                         grad_coupling[b, i] += g_w[k, i] * u
                         grad_jump[b, i] += g_w[k, i] * z_out[b, t, i]
                         g_u[k, i] += coupling[i] * g_w[k, i]
                         back[k, i] += jump[i] * g_w[k, i]
                 for i in range(width):
-                    g_z = grad_z[b, t, i] + back[k, i]
-                    g_pre = g_u[k, i] - g_u[k, i] * z_out[b, t, i] + g_z * grad_drive[b, t, i]
-                    grad_alpha[b, i] += g_pre * (u_before[i] - u_out[b, t, i])
-                    g_I[k, i] = grad_drive[b, t, i] = rise[i] * g_pre
+                    g_z, risen = grad_z[b, t, i] + back[k, i], u_out[b, t, i]
+                    kept = g_u[k, i]
+                    if reset == ZERO:
+                        kept = kept - kept * z_out[b, t, i]
+                    g_pre = kept + g_z * grad_drive[b, t, i]
+                    if reset == LATE_ZERO:
+                        g_pre = g_pre - g_pre * z_before[i]
+                    elif reset == LATE_SUBTRACT:
+                        risen = risen + theta * z_before[i]
+                    grad_alpha[b, i] += g_pre * (u_before[i] - risen if leaks else u_before[i])
+                    g_in = rise[i] * g_pre
+                    if order == CUBA:
+                        g_in = g_w[k, i] + g_in
+                        g_w[k, i] = g_in
+                        grad_beta[b, i] += g_in * w_before[i]
+                    g_I[k, i] = grad_drive[b, t, i] = g_in
                     g_u[k, i] = alpha[i] * g_pre
                 if order == EF:
                     for i in range(width):
@@ -132,14 +161,19 @@ def _backward(
                 for k in range(members):
                     for i in range(width):
                         back[k, i] += jump[i] * g_w[k, i]
-            if order != LIF:
+            if order == CUBA:
+                for k in range(members):
+                    for i in range(width):
+                        g_w[k, i] = beta[i] * g_w[k, i]
+            elif order != LIF:
                 for k in range(members):
                     for i in range(width):
                         g_w[k, i] = beta[i] * g_w[k, i] - g_I[k, i]
         for k in range(members):
             b = first + k
             for i in range(width):
-                grad_alpha[b, i] /= rise[i]
+                if leaks:
+                    grad_alpha[b, i] /= rise[i]
             grad_u0[b] = g_u[k]
             grad_w0[b] = g_w[k]
             grad_z0[b] = back[k, :width]
@@ -151,19 +185,22 @@ class _NeuronScan(Function):
     @staticmethod
     def forward(
         ctx: Any, order: int, drive: Tensor, recurrent: Tensor, alpha: Tensor, beta: Tensor, coupling: Tensor,
-        jump: Tensor, u0: Tensor, w0: Tensor, z0: Tensor, threshold: float, slope: float, scale: float,
+        jump: Tensor, rise: Tensor | None, u0: Tensor, w0: Tensor, z0: Tensor, spiking: Spiking,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         batch, _, width = drive.shape
-        constants = [tensor.detach().contiguous() for tensor in (alpha, 1 - alpha, beta, coupling, jump)]
+        rises = 1 - alpha if rise is None else rise
+        constants = [tensor.detach().contiguous() for tensor in (alpha, rises, beta, coupling, jump)]
         initial = [tensor.detach().contiguous() for tensor in (u0, w0, z0)]
         z, u_pre, w = (torch.empty_like(drive, memory_format=torch.contiguous_format) for _ in range(3))
         u_end, w_end = drive.new_empty(batch, width), drive.new_empty(batch, width)
+        threshold = np.array([0, 1, spiking.threshold], z.numpy().dtype)
         run_tasks(
             _forward,
             batch,
             drive.numel(),
             order,
-            np.array([0, 1, threshold], z.numpy().dtype),
+            RESETS.index(spiking.reset),
+            threshold,
             drive,
             padded(recurrent.t()),
             *constants,
@@ -175,7 +212,7 @@ class _NeuronScan(Function):
             w_end,
         )
         ctx.save_for_backward(recurrent, *constants, *initial, z, u_pre, w)
-        ctx.settings = order, threshold, slope, scale
+        ctx.settings = order, rise is None, threshold, spiking
         ctx.mark_non_differentiable(u_pre, w)
         ctx.set_materialize_grads(False)
         return z, u_end, w_end, u_pre, w
@@ -183,13 +220,13 @@ class _NeuronScan(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_z: Tensor | None, grad_u: Tensor | None, grad_w: Tensor | None, *_: None) -> tuple:
-        order, *spiking = ctx.settings
+        order, leaks, threshold, spiking = ctx.settings
         recurrent, *saved = ctx.saved_tensors
         z0, z, u_pre = saved[7:10]
         batch, _, width = z.shape
         grad_z = torch.zeros_like(z) if grad_z is None else grad_z
         grad_u, grad_w = (z.new_zeros(batch, width) if grad is None else grad for grad in (grad_u, grad_w))
-        grad_drive = surrogate_slope(u_pre, *spiking)
+        grad_drive = surrogate_slope(u_pre, *spiking.surrogate)
         sums = [z.new_zeros(batch, width) for _ in range(4)]
         initial = [z.new_empty(batch, width) for _ in range(3)]
         run_tasks(
@@ -197,6 +234,9 @@ class _NeuronScan(Function):
             -(-batch // GROUP),
             z.numel() * width,
             order,
+            RESETS.index(spiking.reset),
+            leaks,
+            threshold,
             padded(recurrent),
             *saved,
             grad_z,
@@ -208,11 +248,11 @@ class _NeuronScan(Function):
         )
         grad_alpha, *grads = (total.sum(0) for total in sums)
         grad_recurrent = outer_products(grad_drive, z0, z)
-        return None, grad_drive, grad_recurrent, grad_alpha, *grads, *initial, None, None, None
+        return None, grad_drive, grad_recurrent, grad_alpha, *grads, None, *initial, None
 
 
 def neuron_scan_numba(
     order: str, drive: Tensor, constants: NeuronConstants, state: NeuronState, spiking: Spiking
 ) -> tuple[Tensor, ...]:
     """`neuron_scan` by compiled loops: spikes, u and w after the last step, and the traces of u^ and w."""
-    return _NeuronScan.apply(ORDERS.index(order), drive, *constants, *state, *spiking)
+    return _NeuronScan.apply(ORDERS.index(order), drive, *constants, *state, spiking)

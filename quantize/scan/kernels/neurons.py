@@ -9,6 +9,9 @@ step before:
     g_u^ = m_u (g_u (1 - z) + g_z s)
     g_I = rise g_u^;   g_u' = alpha g_u^;   g_w' = beta g_w - g_I;   g_z' += V^T g_I
     grad alpha += g_u^ u';   grad rise += g_u^ (I - w'), which the forward pass keeps
+    CUBA: g_w = m_w (g_w + rise g_u^);  g_I = g_w;  g_w' = beta g_w;  grad rise += g_u^ w
+
+Of other resets than to zero at once, g_u^ = m_u (g_u + g_z s), and none of it where a late one makes u^ zero.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from ....models.scan.kernels.neurons import EF, LIF, ORDERS, SE
+from ....models.scan.kernels.neurons import CUBA, EF, LATE_SUBTRACT, LATE_ZERO, LIF, ORDERS, SE, ZERO, remaining
 from ....models.scan.kernels.products import GROUP, add_spikes, group_product, outer_products, padded
 from ....models.scan.kernels.threads import compile_kernel, run_tasks
-from ....models.scan.neuron_step import NeuronState
+from ....models.scan.neuron_step import RESETS, NeuronState
 from ....models.scan.surrogate import surrogate_slope
 from ....program.formats import Format
 from ..neuron_loop import NeuronCodes
@@ -37,10 +40,10 @@ def store_settings(format: Format, dtype: torch.dtype) -> Tensor:
 
 @compile_kernel
 def _forward(
-    order, u_store, w_store, drive, columns, threshold, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out,
-    w_out, driven_out, u_end, w_end, clipped, start, stop,
+    order, reset, u_store, w_store, drive, columns, threshold, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out,
+    u_out, w_out, driven_out, u_end, w_end, clipped, start, stop,
 ):  # fmt: skip
-    """``driven_out`` receives what rise multiplies, I - w'."""
+    """``driven_out`` receives what rise multiplies, I - w' or the synaptic current."""
     steps, width = drive.shape[1:]
     dtype = drive.dtype
     zero, one, half = u_store[4], u_store[5], u_store[6]
@@ -58,21 +61,34 @@ def _forward(
             potential, spikes, adaptation, driven = u_out[b, t], z_out[b, t], w_out[b, t], driven_out[b, t]
             for i in range(width):
                 rounded = np.floor(current[i] * u_scale + half) * u_unit
-                driven[i] = rounded if order == LIF else rounded - w[i]
-            if order == EF:
+                driven[i] = rounded - w[i] if order in (EF, SE) else rounded
+            if order == CUBA:
+                for i in range(width):
+                    free = np.floor((beta[i] * w[i] + driven[i]) * w_scale + half)
+                    code = min(max(free, w_low), w_high)
+                    lost[i] += one if code != free else zero
+                    w[i] = code * w_unit
+                    driven[i] = w[i]
+            elif order == EF:
                 for i in range(width):
                     free = np.floor((beta[i] * w[i] + coupling[i] * u[i] + jump[i] * z[i]) * w_scale + half)
                     code = min(max(free, w_low), w_high)
                     lost[i] += one if code != free else zero
                     w[i] = code * w_unit
             for i in range(width):
-                free = np.floor((alpha[i] * u[i] + rise[i] * driven[i]) * u_scale + half)
+                v = alpha[i] * u[i] + rise[i] * driven[i]
+                if reset == LATE_ZERO:
+                    v = v - v * z[i]
+                elif reset == LATE_SUBTRACT:
+                    v = v - threshold[i] * z[i]
+                free = np.floor(v * u_scale + half)
                 code = min(max(free, u_low), u_high)
                 lost[i] += one if code != free else zero
                 u_pre = code * u_unit
                 potential[i] = u_pre
-                spikes[i] = one if u_pre > threshold[i] else zero
-                u[i] = zero if u_pre > threshold[i] else u_pre
+                s = one if u_pre > threshold[i] else zero
+                spikes[i] = s
+                u[i] = remaining(reset, u_pre, s, threshold[i])
             if order == SE:
                 for i in range(width):
                     free = np.floor((beta[i] * w[i] + coupling[i] * u[i] + jump[i] * spikes[i]) * w_scale + half)
@@ -89,9 +105,9 @@ def _forward(
 
 @compile_kernel
 def _backward(
-    order, u_store, w_store, matrix, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, driven,
-    grad_z, grad_u_end, grad_w_end, grad_drive, grad_alpha, grad_rise, grad_beta, grad_coupling, grad_jump, grad_u0,
-    grad_w0, grad_z0, start, stop,
+    order, reset, u_store, w_store, threshold, matrix, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out,
+    w_out, driven, grad_z, grad_u_end, grad_w_end, grad_drive, grad_alpha, grad_rise, grad_beta, grad_coupling,
+    grad_jump, grad_u0, grad_w0, grad_z0, start, stop,
 ):  # fmt: skip
     """Of groups ``start`` to ``stop``; ``grad_drive`` holds the surrogate's slope on entry."""
     batch, steps, width = grad_drive.shape
@@ -116,27 +132,38 @@ def _backward(
                     w_before, z_before = w_out[b, t - 1], z_out[b, t - 1]
                     u_last = u_out[b, t - 1]
                     for i in range(width):
-                        u_before[i] = u_last[i] - u_last[i] * z_before[i]
+                        u_before[i] = remaining(reset, u_last[i], z_before[i], threshold[i])
                 else:
                     u_before[:] = u0[b]
-                if order != LIF:
+                if order != LIF and order != CUBA:
                     for i in range(width):
                         g_w[k, i] = g_w[k, i] if w_lowest < w_out[b, t, i] < w_highest else zero
                         grad_beta[b, i] += g_w[k, i] * w_before[i]
                 if order == SE:
                     for i in range(width):
-                        u = u_out[b, t, i] - u_out[b, t, i] * z_out[b, t, i]
+                        u = remaining(reset, u_out[b, t, i], z_out[b, t, i], threshold[i])
                         grad_coupling[b, i] += g_w[k, i] * u
                         grad_jump[b, i] += g_w[k, i] * z_out[b, t, i]
                         g_u[k, i] += coupling[i] * g_w[k, i]
                         back[k, i] += jump[i] * g_w[k, i]
                 for i in range(width):
                     g_z = grad_z[b, t, i] + back[k, i]
-                    g_pre = g_u[k, i] - g_u[k, i] * z_out[b, t, i] + g_z * grad_drive[b, t, i]
+                    kept = g_u[k, i]
+                    if reset == ZERO:
+                        kept = kept - kept * z_out[b, t, i]
+                    g_pre = kept + g_z * grad_drive[b, t, i]
                     g_pre = g_pre if u_lowest < u_out[b, t, i] < u_highest else zero
+                    if reset == LATE_ZERO:
+                        g_pre = g_pre - g_pre * z_before[i]
                     grad_alpha[b, i] += g_pre * u_before[i]
                     grad_rise[b, i] += g_pre * driven[b, t, i]
-                    g_I[k, i] = grad_drive[b, t, i] = rise[i] * g_pre
+                    g_in = rise[i] * g_pre
+                    if order == CUBA:
+                        g_in = g_w[k, i] + g_in
+                        g_in = g_in if w_lowest < w_out[b, t, i] < w_highest else zero
+                        g_w[k, i] = g_in
+                        grad_beta[b, i] += g_in * w_before[i]
+                    g_I[k, i] = grad_drive[b, t, i] = g_in
                     g_u[k, i] = alpha[i] * g_pre
                 if order == EF:
                     for i in range(width):
@@ -148,7 +175,11 @@ def _backward(
                 for k in range(members):
                     for i in range(width):
                         back[k, i] += jump[i] * g_w[k, i]
-            if order != LIF:
+            if order == CUBA:
+                for k in range(members):
+                    for i in range(width):
+                        g_w[k, i] = beta[i] * g_w[k, i]
+            elif order != LIF:
                 for k in range(members):
                     for i in range(width):
                         g_w[k, i] = beta[i] * g_w[k, i] - g_I[k, i]
@@ -166,7 +197,7 @@ class _NeuronScan(Function):
     def forward(
         ctx: Any, order: int, drive: Tensor, recurrent: Tensor, threshold: Tensor, alpha: Tensor, rise: Tensor,
         beta: Tensor, coupling: Tensor, jump: Tensor, u0: Tensor, w0: Tensor, z0: Tensor, potential: Format,
-        adaptation: Format, slope: float, scale: float,
+        adaptation: Format, slope: float, scale: float, reset: int,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         batch, _, width = drive.shape
         constants = [tensor.detach().contiguous() for tensor in (alpha, rise, beta, coupling, jump)]
@@ -180,6 +211,7 @@ class _NeuronScan(Function):
             batch,
             drive.numel(),
             order,
+            reset,
             *stores,
             drive,
             padded(recurrent.t()),
@@ -195,7 +227,7 @@ class _NeuronScan(Function):
             clipped,
         )
         ctx.save_for_backward(recurrent, threshold, *stores, *constants, *initial, z, u_pre, w, driven)
-        ctx.settings = order, slope, scale
+        ctx.settings = order, reset, slope, scale
         ctx.mark_non_differentiable(u_pre, w, clipped)
         ctx.set_materialize_grads(False)
         return z, u_end, w_end, u_pre, w, clipped
@@ -203,7 +235,7 @@ class _NeuronScan(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_z: Tensor | None, grad_u: Tensor | None, grad_w: Tensor | None, *_: None) -> tuple:
-        order, *surrogate = ctx.settings
+        order, reset, *surrogate = ctx.settings
         recurrent, threshold, *saved = ctx.saved_tensors
         z0, z, u_pre = saved[9:12]
         batch, _, width = z.shape
@@ -217,7 +249,9 @@ class _NeuronScan(Function):
             -(-batch // GROUP),
             z.numel() * width,
             order,
+            reset,
             *saved[:2],
+            threshold,
             padded(recurrent),
             *saved[2:],
             grad_z,
@@ -229,7 +263,7 @@ class _NeuronScan(Function):
         )
         grad_recurrent = outer_products(grad_drive, z0, z)
         constants = [total.sum(0) for total in sums]
-        return None, grad_drive, grad_recurrent, None, *constants, *initial, None, None, None, None
+        return None, grad_drive, grad_recurrent, None, *constants, *initial, None, None, None, None, None
 
 
 def neuron_scan_numba(
@@ -241,6 +275,8 @@ def neuron_scan_numba(
     adaptation: Format,
     slope: float,
     scale: float,
+    reset: str,
 ) -> tuple[Tensor, ...]:
     """The same as `neuron_loop`, by compiled loops on the CPU."""
-    return _NeuronScan.apply(ORDERS.index(order), drive, *codes, *state, potential, adaptation, slope, scale)
+    number = RESETS.index(reset)
+    return _NeuronScan.apply(ORDERS.index(order), drive, *codes, *state, potential, adaptation, slope, scale, number)

@@ -23,7 +23,7 @@ PROGRAMS = {
     "tokens": random_program(3, **SMALL, value="token", pairing="causal", stride=2, readout="time"),
     "next": random_program(4, **SMALL, value="token", pairing="next", stride=1, readout="mean"),
     "dense": random_program(5, **SMALL, value="dense", pairing="next", stride=1, readout="last"),
-    "steps": random_network(6, value="dense", input="ternary", layers=1),
+    "steps": random_network(15, value="dense", input="ternary", layers=1),
 }
 LENGTHS = (30, 1, 17)
 

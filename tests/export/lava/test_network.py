@@ -52,6 +52,14 @@ NETWORKS = [
     for cell, kind, layers, bits in (("se", "ternary", 2, 12), ("ef", "real", 1, 8), ("lif", "counts", 3, 4))
     for recurrent in (True, False)
 ]
+NETWORKS += [
+    {"cell": cell, "recurrent": recurrent, "reset": reset, "leaky": leaky, "input": "counts", "layers": 2}
+    for cell, recurrent, reset, leaky in (
+        ("cuba", False, "late-subtract", True),
+        ("cuba", True, "late-zero", False),
+        ("lif", False, "subtract", False),
+    )
+]
 CASES = [
     *((random_program(17, **choices), parts) for choices in S5 for parts in ("layers", "fused")),
     *((random_network(31, value="dense", **choices), parts) for choices in NETWORKS for parts in PARTS),

@@ -29,11 +29,22 @@ def potentials(model, x):
         return model.sequence(torch.from_numpy(x)[None])[0][0].numpy()
 
 
-def test_spikes_of_snntorch_come_back_and_stay_at_16_bits():
-    x, spikes = given("leaky_zero")
-    model = pumice.import_nir(GOLDEN / "snntorch_leaky_zero.nir", reset="zero")
+@pytest.mark.parametrize(
+    ("name", "reset", "found"),
+    [
+        ("leaky_zero", "zero", "zero"),
+        ("leaky_subtract", None, "late-subtract"),
+        ("leaky_subtract", "late-subtract", "late-subtract"),
+        ("synaptic", "zero", ("late-zero", "zero")),
+    ],
+)
+def test_spikes_of_snntorch_come_back_and_stay_at_16_bits(name, reset, found):
+    x, spikes = given(name)
+    model = pumice.import_nir(GOLDEN / f"snntorch_{name}.nir", reset=reset)
     assert model.config.hidden == (20, 4)
     assert not model.config.recurrent
+    assert model.config.reset == found
+    assert spikes.sum() > 100
     np.testing.assert_array_equal(potentials(model, x), spikes)
     qat = prepare(model, QuantizationConfig(widths=Widths(synapses=16, decoder=16), max_dead_zone=1.0))
     program = lower(calibrate(qat, [Inputs(torch.from_numpy(x)[None], None, torch.tensor([200]))]), tuple("abcd"))
@@ -42,23 +53,47 @@ def test_spikes_of_snntorch_come_back_and_stay_at_16_bits():
     assert np.mean((trace.series > 0) != spikes) <= 0.01
 
 
-def test_another_reset_is_told_and_refused():
+def test_the_reset_is_told_and_another_gives_other_spikes():
     x, spikes = given("leaky_subtract")
     path = GOLDEN / "snntorch_leaky_subtract.nir"
-    assert np.sum(potentials(pumice.import_nir(path), x) != spikes) == 200
-    assert any("does not record the reset" in note for note in read_imported(path).notes)
+    for reset in ("zero", "subtract", "late-zero"):
+        wrong = np.sum(potentials(pumice.import_nir(path, reset=reset, writer="other"), x) != spikes)
+        assert wrong > 50, reset
+    notes = read_imported(path).notes
+    assert notes[0].startswith("neurons reset by their threshold in the step after the spike; a step is 0.0001 s")
+    assert "written by snnTorch, as its r = tau / 0.1 ms tells" in notes[1]
+    assert "does not record the reset of its training; subtract, snnTorch's default, was taken" in notes[2]
     assert not any("does not record" in note for note in read_imported(path, "zero").notes)
-    with pytest.raises(PumiceError, match="reset=subtract: Pumice's LIF neurons reset to zero"):
-        pumice.import_nir(path, reset="subtract")
-    with pytest.raises(PumiceError, match="reset=later is unknown"):
+    other = read_imported(path, writer="other").notes
+    assert "zero, NIR's own equation, was taken" in other[1]
+    assert not any("snnTorch" in note for note in other)
+    assert "layer 0: to zero in the step after" in read_imported(GOLDEN / "snntorch_synaptic.nir", "zero").notes[0]
+    with pytest.raises(PumiceError, match="reset=later is unknown; use one of: zero, subtract, late-zero"):
         pumice.import_nir(path, reset="later")
-    with pytest.raises(PumiceError, match=r"node 1 \(CubaLIF\) has a second state"):
-        pumice.import_nir(GOLDEN / "snntorch_synaptic.nir")
+    with pytest.raises(PumiceError, match="writer=norse is unknown; use one of: snntorch, other"):
+        pumice.import_nir(path, writer="norse")
 
 
 def lif(count, **changes):
     values = {"tau": 5e-4, "r": 5.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, **changes}
     return nir.LIF(**{name: np.broadcast_to(value, count).astype(float) for name, value in values.items()})
+
+
+def cuba_lif(count, **changes):
+    values = {
+        "tau_syn": 5e-4,
+        "tau_mem": 1e-3,
+        "r": 10.0,
+        "w_in": 5.0,
+        "v_leak": 0.0,
+        "v_threshold": 1.0,
+        "v_reset": 0.0,
+    }
+    values |= changes
+    return nir.CubaLIF(**{name: np.broadcast_to(value, count).astype(float) for name, value in values.items()})
+
+
+CUBALI = nir.CubaLI(tau_syn=np.ones(3), tau_mem=np.ones(3), r=np.ones(3), v_leak=np.zeros(3))
 
 
 def chain(*nodes, width=6, back=()):
@@ -111,6 +146,7 @@ def test_a_recurrent_graph_is_what_a_plain_loop_gives(nested, tmp_path):
     nir.write(tmp_path / "net.nir", graph)
     model = pumice.import_nir(tmp_path / "net.nir")
     assert model.config.recurrent
+    assert model.config.reset == "zero"
     x = (rng.random((400, 6)) < 0.4).astype(np.float32)
     v, z, o, right = np.zeros(5), np.zeros(5), np.zeros(3), []
     for row in x:
@@ -124,6 +160,47 @@ def test_a_recurrent_graph_is_what_a_plain_loop_gives(nested, tmp_path):
     np.testing.assert_allclose(potentials(model, x), right, atol=1e-5)
 
 
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_neurons_without_leak_and_with_a_current_are_what_a_plain_loop_gives(reset, tmp_path):
+    """IF, then CubaLIF with gains and thresholds of its own and a recurrence, then LIF, then I; in one chain."""
+    rng = np.random.default_rng(2)
+    first, second, third, out = (rng.normal(size=size) for size in ((8, 6), (7, 8), (5, 7), (3, 5)))
+    back = rng.normal(size=(7, 7)) * 0.3
+    rate, threshold, gain = rng.uniform(2e3, 9e3, 8), rng.uniform(0.5, 1.5, 7), rng.uniform(1, 3, 7)
+    synapse, membrane = rng.uniform(2e-4, 8e-4, 7), rng.uniform(4e-4, 2e-3, 7)
+    end = rng.uniform(10, 90, 3)
+    cuba = {"tau_syn": synapse, "tau_mem": membrane, "r": 4 * np.ones(7), "w_in": gain, "v_leak": np.zeros(7)}
+    cells = [
+        ("1", nir.IF(r=rate, v_threshold=np.ones(8), v_reset=np.zeros(8))),
+        ("3", nir.CubaLIF(**cuba, v_threshold=threshold, v_reset=np.zeros(7))),
+        ("5", lif(5, v_threshold=0.8)),
+        ("7", nir.I(r=end)),
+    ]
+    products = [(str(2 * at), nir.Linear(weight=weight)) for at, weight in enumerate((first, second, third, out))]
+    nodes = [node for pair in zip(products, cells, strict=True) for node in pair]
+    nir.write(tmp_path / "net.nir", chain(*nodes, back=[("w", "3", nir.Linear(weight=back))]))
+    model = pumice.import_nir(tmp_path / "net.nir", reset=reset)
+    assert (model.config.cell, model.config.reset, model.config.tau_u[1]) == ("cuba-lif", reset, np.inf)
+    x = (rng.random((300, 6)) < 0.4).astype(np.float32)
+    u, i, v, o, z = np.zeros(8), np.zeros(7), np.zeros(7), np.zeros(3), np.zeros(7)
+    w, spikes, right = np.zeros(5), np.zeros(3), []
+
+    def fired(potential, limit):
+        s = (potential > limit).astype(float)
+        return s, potential * (1 - s) if reset == "zero" else potential - limit * s
+
+    for row in x:
+        s, u = fired(u + DT * rate * (first @ row), 1.0)
+        i = i + DT / synapse * (gain * (second @ s + back @ z) - i)
+        z, v = fired(v + DT / membrane * (4 * i - v), threshold)
+        y, w = fired(w + DT / 5e-4 * (5 * (third @ z) - w), 0.8)
+        o = o + DT * end * (out @ y)
+        spikes += [s.mean(), z.mean(), y.mean()]
+        right.append(o)
+    assert (spikes / len(x) > 0.03).all()
+    np.testing.assert_allclose(potentials(model.double(), x.astype(float)), right, atol=1e-5)
+
+
 LAYER = ("0", nir.Linear(weight=np.ones((3, 6))))
 
 
@@ -132,13 +209,17 @@ LAYER = ("0", nir.Linear(weight=np.ones((3, 6))))
     [
         ([LAYER, ("s", nir.Scale(scale=np.ones(3))), ("1", lif(3))], [], r"node s \(Scale\) scales each value"),
         ([LAYER, ("d", nir.Delay(delay=np.ones(3))), ("1", lif(3))], [], r"node d \(Delay\) delays its input"),
-        ([LAYER, ("1", nir.I(r=np.ones(3)))], [], r"node 1 \(I\) has no leak"),
+        ([LAYER, ("1", nir.I(r=np.ones(3)))], [], "has no LIF neurons"),
+        ([LAYER, ("1", nir.I(r=np.ones(3))), ("2", lif(3))], [], "node 1 is an I node before others"),
+        ([LAYER, ("1", CUBALI)], [], r"node 1 \(CubaLI\) has a second state"),
+        ([LAYER, ("1", cuba_lif(3, v_leak=0.1))], [], "node 1 leaks to other values than 0"),
+        ([LAYER, ("1", cuba_lif(3, tau_syn=5e-5))], [], "a time constant of 5e-05 s, not above a step"),
         ([LAYER, ("1", lif(3, v_reset=0.1))], [], "node 1 resets to other values than 0"),
         ([LAYER, ("1", lif(3, v_threshold=0.0))], [], "a threshold is 0"),
         ([LAYER, ("1", lif(3, tau=1e-4))], [], "not above a step of 0.0001 s; check nir.dt"),
         ([LAYER, ("1", lif(3, tau=-1.0))], [], "a time constant of -1 s"),
         ([LAYER, ("1", lif(3, tau=np.nan))], [], "values of tau that are not finite"),
-        ([LAYER, ("1", lif(4))], [], "has 4 values of tau for 3 neurons"),
+        ([LAYER, ("1", lif(4))], [], "has 4 values of r for 3 neurons"),
         ([LAYER], [], "reads a product and no neurons"),
         ([("0", nir.Linear(weight=np.ones((3, 5)))), ("1", lif(3))], [], r"weights of shape \(3, 5\) for 6 inputs"),
         ([LAYER, ("1", lif(3))], [("w", "1", lif(3))], "node w leads back to where it comes from"),

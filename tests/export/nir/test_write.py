@@ -96,6 +96,63 @@ def test_weights_come_back_bit_for_bit(written):
         assert torch.equal(values, found.state_dict()[name]), name
 
 
+INF = float("inf")
+OTHERS = {
+    "currents": {"cell": "cuba-lif", "reset": "late-subtract", "rise": "one", "tau_u": (3.0, 9.0)},
+    "currents, folded": {"cell": "cuba-lif", "recurrent": False},
+    "subtraction": {"reset": ("subtract", "late-zero")},
+    "no leak": {"rise": "one", "tau_u": (INF, INF), "tau_out": (INF, INF), "reset": "subtract"},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_neurons_and_resets_are_what_a_plain_loop_over_the_file_gives(name, lif_network, rows, tmp_path):
+    network, path = lif_network(seed=2, **{"threshold": 0.9, **OTHERS[name]}), tmp_path / "net.nir"
+    with torch.no_grad():
+        for cell in network.cells:
+            cell.input.weight.mul_({"currents": 2, "no leak": 0.01, "currents, folded": 8}.get(name, 1))
+            if cell.recurrent.shape[1]:
+                cell.recurrent.mul_(0.1)
+    figures = export_nir(network, path, rows(2, 200))
+    assert 0.03 < figures["spikes"] / figures["neuron_steps"] < 0.6
+    vectors, graph, dt = dict(np.load(vectors_path(path))), nir.read(path), 1e-4
+    wrong = 0
+    for sample in range(2):
+        series = vectors[f"x.{sample}"]
+        for layer, reset in enumerate(network.config.resets):
+            drive, cell = (graph.nodes[f"cells_{layer}{part}"] for part in ("_input", ".lif"))
+            back = graph.nodes.get(f"cells_{layer}.w_rec")
+            v, z, i, out, theta = np.zeros(40), np.zeros(40), np.zeros(40), [], cell.v_threshold
+            for row in series:
+                arriving = drive.weight @ row + drive.bias + (back.weight @ z if back is not None else 0)
+                if isinstance(cell, nir.CubaLIF):
+                    arriving = i = i + dt / cell.tau_syn * (cell.w_in * arriving - i)
+                tau = getattr(cell, "tau", getattr(cell, "tau_mem", None))
+                v = v + dt * cell.r * arriving if tau is None else v + dt / tau * (cell.r * arriving - v)
+                if reset.startswith("late"):
+                    v = np.where(z == 1, 0 if reset == "late-zero" else v - theta, v)
+                z = (v > theta).astype(float)
+                v = np.where(z == 1, {"zero": 0 * v, "subtract": v - theta}.get(reset, v), v)
+                out.append(z)
+            series = np.array(out)
+            wrong += int((series != vectors[f"spikes.{sample}.cells_{layer}.lif"]).sum())
+    assert wrong == 0
+    kinds = {type(node).__name__ for node in graph.nodes.values()} - {"Input", "Output", "Affine", "Linear"}
+    expected = {"currents": {"CubaLIF", "LI"}, "currents, folded": {"CubaLIF", "LI"}, "no leak": {"IF", "I"}}
+    assert kinds == expected.get(name, {"LIF", "LI"})
+    told = graph.metadata["pumice"]["reset"]
+    said = {"subtraction": "layer 0: by subtraction, at once", "currents, folded": "to v_reset = 0, at once"}
+    assert told.startswith(said.get(name, "by subtraction"))
+
+
+def test_layers_of_which_some_neurons_leak_are_refused(lif_network, tmp_path):
+    network = lif_network(rise="one", tau_u=(5.0, INF))
+    with torch.no_grad():
+        network.cells[1].tau_u.p[:2] = 1.0
+    with pytest.raises(PumiceError, match=r"cells.1: some neurons leak and others do not, which no NIR node has"):
+        write_nir(network, tmp_path / "net.nir")
+
+
 def test_the_file_says_its_reset_rounding_units_and_codes(lif_network, rows, tmp_path):
     network, samples = lif_network(), rows(2, 60)
     qat = prepare(network, QuantizationConfig(max_dead_zone=1.0))
@@ -130,7 +187,7 @@ def test_the_file_says_its_reset_rounding_units_and_codes(lif_network, rows, tmp
         ({"cell": "lstm"}, "cells/0: its cells have gates"),
         ("s5", "encoder/0: its modes are complex"),
         ("spiking", "encoder/0: its modes are complex"),
-        ("real", "encoder/0: it has a gate and a norm"),
+        ("real", r"encoder/0: its real modes would be LI nodes, but the product of its outputs with a sigmoid"),
     ],
     ids=str,
 )

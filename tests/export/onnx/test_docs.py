@@ -43,7 +43,7 @@ def test_lines_run_as_written(lowered, tmp_path, settings):
 
 @pytest.mark.parametrize("kind", ["real", "counts"])
 def test_lines_for_spiking_networks_run_as_written(tmp_path, kind):
-    program = random_network(6, value="dense", input=kind, layers=1)
+    program = random_network(12, value="dense", input=kind, layers=1)
     values, times = random_sample(program, 3, 40)
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx" / "sequence.onnx").write_bytes(build_sequence(program).SerializeToString())
@@ -58,7 +58,7 @@ def test_lines_for_spiking_networks_run_as_written(tmp_path, kind):
 
 
 def test_float32_just_below_a_half_is_rounded_as_the_program_rounds_it(tmp_path):
-    program = random_network(6, value="dense", input="real", layers=1)
+    program = random_network(12, value="dense", input="real", layers=1)
     values, times = random_sample(program, 3, 40)
     unit = 2.0**-program.value_input.output.frac
     values = (np.round(values / unit) + np.nextafter(np.float32(0.5), np.float32(0))).astype(np.float32) * unit

@@ -96,7 +96,7 @@ def test_step_by_step(make_samples, open_session, cell, recurrent, value):
             np.testing.assert_array_equal(out["logits"][row], trace.values["logits"][now])
             np.testing.assert_array_equal(states["state/readout"][row], trace.series[now])
             for name in ("cells/0", "cells/1"):
-                parts = [states[f"state/{name}/{part}"][row] for part in ("u" if cell == "lif" else "uw")]
+                parts = [states[f"state/{name}/{part}"][row] for part in {"lif": "u", "cuba": "ui"}.get(cell, "uw")]
                 np.testing.assert_array_equal(np.concatenate(parts), trace.states[name][now])
                 if now == step:
                     np.testing.assert_array_equal(out[f"trace/{name}"][row], trace.values[name][now])

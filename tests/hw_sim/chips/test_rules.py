@@ -132,6 +132,7 @@ def test_features_follow_from_the_kinds_of_nodes():
         "LIF": "leaky integrate-and-fire neurons",
         "AdaptiveLIF": "adaptive neurons",
         "LoihiLIF": "current-based neurons",
+        "CubaLIF": "current-based neurons",
         "BatchNorm": "a multiplier a channel",
     }
     programs = [make(seed) for make in (random_program, random_network, random_loihi) for seed in range(12)]

@@ -227,7 +227,7 @@ def readout(node, sources, inputs, runs):
 def neurons(node, sources, inputs, runs):
     e, bounds, c, w = Expected(), node.bounds(), node.constant_width, node.potential.width
     current, potential = reg(bounds["the current"]), reg(bounds["the potential"])
-    adaptive, n = hasattr(node, "beta"), node.neurons
+    cuba, adaptive, n = hasattr(node, "synapse"), hasattr(node, "adaptation"), node.neurons
     e.op("mac", "W", node.input_width, sources[0].output.width, current)
     e.op("mac", "V", node.recurrent_width, 1, current)
     e.op("add", "bias", current, current, current)
@@ -237,14 +237,21 @@ def neurons(node, sources, inputs, runs):
     e.op("add", "potential", potential, potential, potential)
     e.op("round", "potential", potential, 0, w)
     e.op("compare", "threshold", w, w, 1)
+    e.op("compare", "reset", w, w, 1)
     e.op("reset", "potential", w, 0, w)
+    e.op("add", "reset", w, w, w)
+    if cuba:
+        total, i = reg(bounds["the synapse"]), node.synapse.width
+        e.op("multiply", "beta", c, i, total)
+        e.op("add", "synapse", total, total, total)
+        e.op("round", "synapse", total, 0, i)
     spikes = node.is_recurrent or (adaptive and node.order == "ef")
-    e.states = n * (w + (node.adaptation.width if adaptive else 0) + spikes)
+    e.states = n * (w + (node.adaptation.width if adaptive else 0) + (node.synapse.width if cuba else 0) + spikes)
     if adaptive:
         drive, total, a = reg(bounds["the drive"]), reg(bounds["the adaptation"]), node.adaptation.width
         e.op("add", "difference", drive, drive, drive)
-        e.op("multiply", "beta", c, a, total)
-        e.op("multiply", "coupling", c, w, total)
+        for what, width in (("beta", a), ("coupling", w)):
+            e.op("multiply", what, c, width, total)
         for what in ("adaptation", "jump"):
             e.op("add", what, total, total, total)
         e.op("round", "adaptation", total, 0, a)
@@ -291,12 +298,11 @@ RULES = {
     "LayerNorm": layer_norm,
     "EventPool": pool,
     "Readout": readout,
-    "LIF": neurons,
-    "AdaptiveLIF": neurons,
+    **dict.fromkeys(("LIF", "AdaptiveLIF", "CubaLIF"), neurons),
     "LeakyIntegrator": integrator,
     "LoihiLIF": loihi,
 }
-WEIGHTS_ELSEWHERE = ("LIF", "AdaptiveLIF", "LeakyIntegrator", "LoihiLIF")
+WEIGHTS_ELSEWHERE = ("LIF", "AdaptiveLIF", "CubaLIF", "LeakyIntegrator", "LoihiLIF")
 """Their parameters are in test_counts_neurons.py."""
 
 

@@ -123,18 +123,20 @@ def neurons(f, node, kind, runs):
         f.held(n, runs * n, runs * n)
         return
     bias = int((node.bias != 0).sum())
-    loihi, adaptive = kind == "LoihiLIF", kind == "AdaptiveLIF"
+    loihi, adaptive, cuba = (kind == name for name in ("LoihiLIF", "AdaptiveLIF", "CubaLIF"))
     matrices = (node.weight if loihi else node.input).size + node.recurrent.size
-    f.add(mac=runs * matrices, compare=runs * n, reset=runs * n)
+    taken = not loihi and "subtract" in node.reset
+    f.add(mac=runs * matrices, compare=runs * n, **{"add" if taken else "reset": runs * n})
     if loihi:
         f.add(add=runs * (bias + 2 * n), multiply=runs * 2 * n)
         alike = [np.unique(np.broadcast_to(value, n)).size == 1 for value in (node.du, node.dv, node.vth)]
         constants = sum(1 if same else n for same in alike)
         states = n * (2 + node.is_recurrent)
     else:
-        f.add(add=runs * (bias + n + 3 * n * adaptive), multiply=runs * n * (5 if adaptive else 2))
-        constants = n * (5 if adaptive else 2) + (1 if len(set(node.threshold.tolist())) == 1 else n)
-        states = n * (1 + adaptive + (node.is_recurrent or (adaptive and node.order == "ef")))
+        products = (5 if adaptive else 3 if cuba else 2) - (node.rise_frac == 0 and set(node.rise.tolist()) == {1})
+        f.add(add=runs * (bias + n + 3 * n * adaptive + n * cuba), multiply=runs * n * products)
+        constants = n * products + (1 if len(set(node.threshold.tolist())) == 1 else n)
+        states = n * (1 + adaptive + cuba + (node.is_recurrent or (adaptive and node.order == "ef")))
     f.kept(matrices + bias + constants, runs * (matrices + bias + constants))
     f.held(states, runs * states, runs * states)
 

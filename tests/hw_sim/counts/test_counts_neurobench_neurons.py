@@ -13,11 +13,11 @@ from neurobench.models import TorchModel
 from pumice.hw_sim.counts import count, neurobench
 from pumice.program import reference
 from pumice.program.arithmetic import round_half_up_shift, saturate
-from pumice.program.nodes import AdaptiveLIF, LoihiLIF, Neurons
+from pumice.program.nodes import AdaptiveLIF, CubaLIF, LoihiLIF, Neurons
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_sample
-from pumice.program.reference.neurons import adaptation, adapted_drive, potential
+from pumice.program.reference.neurons import adaptation, adapted_drive, before_reset, fired, potential, synapse
 from torch import nn
 
 
@@ -46,9 +46,11 @@ class Spiking(nn.Module):
         adaptive, u, z = isinstance(node, AdaptiveLIF), self.u, self.z
         if adaptive:
             drive = adapted_drive(node, drive, self.w)
-        integrated, _ = saturate(potential(node, u, drive), node.potential)
-        self.z = (integrated > node.threshold).astype(np.int64)
-        self.u = integrated * (1 - self.z)
+        elif isinstance(node, CubaLIF):
+            self.w, _ = saturate(synapse(node, self.w, drive), node.synapse)
+            drive = self.w
+        integrated, _ = saturate(before_reset(node, u, potential(node, u, drive)), node.potential)
+        self.u, self.z = fired(node, integrated)
         if adaptive:
             seen = (self.u, self.z) if node.order == "se" else (u, z)
             self.w, _ = saturate(adaptation(node, self.w, *seen), node.adaptation)
@@ -111,7 +113,10 @@ def measured(program, traces):
 
 
 CASES = [
-    (cell, kind, seed) for cell in ("lif", "se", "ef") for kind in ("ternary", "counts", "real") for seed in (1, 2)
+    (cell, kind, seed)
+    for cell in ("lif", "cuba", "se", "ef")
+    for kind in ("ternary", "counts", "real")
+    for seed in (1, 2)
 ]
 
 
@@ -166,7 +171,7 @@ def test_the_cases_cover_macs_and_spikes_of_every_kind():
             spiking.add((cell, kind))
         if found["Effective_MACs"]:
             multiplied.add(kind)
-    assert len(spiking) == 9
+    assert len(spiking) == 12
     assert silent < 4
     assert multiplied >= {"counts", "real"}
     assert {

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pumice.hw_sim.counts import count, count_float, neurobench, print_counts
 from pumice.hw_sim.energy import energy, load_profile, print_energy
 from pumice.program import ProgramError, reference
-from pumice.program.nodes import LIF, AdaptiveLIF, LeakyIntegrator, LoihiLIF
+from pumice.program.nodes import LIF, AdaptiveLIF, CubaLIF, LeakyIntegrator, LoihiLIF
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
@@ -58,8 +58,9 @@ class Brute:
 
 
 def brute_neurons(brute, node, rows):
-    """Spikes and states of a LIF or AdaptiveLIF node, step by step."""
-    neurons, adaptive = range(node.neurons), isinstance(node, AdaptiveLIF)
+    """Spikes and states of a LIF, CubaLIF or AdaptiveLIF node, step by step."""
+    neurons, adaptive, late = range(node.neurons), isinstance(node, AdaptiveLIF), node.reset.startswith("late")
+    taken = "subtract" in node.reset
     u, w, z = ([0] * node.neurons for _ in range(3))
     spikes, states = [], []
     for x in rows:
@@ -80,15 +81,26 @@ def brute_neurons(brute, node, rows):
             if adaptive:
                 drive -= real(w_old[i], node.adaptation.frac)
                 brute.op(node, "add", "difference")
+            elif isinstance(node, CubaLIF):
+                kept = real(node.beta[i], node.beta_frac) * real(w_old[i], node.synapse.frac)
+                brute.op(node, "multiply", "beta", kept != 0)
+                brute.op(node, "add", "synapse")
+                w.append(stored(kept + drive, node.synapse))
+                drive = real(w[i], node.synapse.frac)
             alpha, rise = real(node.alpha[i], node.alpha_frac), real(node.rise[i], node.rise_frac)
             brute.op(node, "multiply", "alpha", alpha * u_old[i] != 0)
-            brute.op(node, "multiply", "rise", rise * drive != 0)
-            code = stored(alpha * real(u_old[i], node.potential.frac) + rise * drive, node.potential)
-            spike = int(code > node.threshold[i])
+            if rise != 1 or node.rise_frac or set(node.rise.tolist()) != {1}:
+                brute.op(node, "multiply", "rise", rise * drive != 0)
+            raised, theta = alpha * real(u_old[i], node.potential.frac) + rise * drive, int(node.threshold[i])
+            if late and z_old[i]:
+                raised = raised - real(theta, node.potential.frac) if taken else 0
+            code = stored(raised, node.potential)
+            spike = int(code > theta)
             brute.op(node, "add", "potential")
-            brute.op(node, "compare", "threshold")
-            brute.op(node, "reset", "potential", spike)
-            u.append(0 if spike else code)
+            for what in ("threshold", "reset") if late else ("threshold",):
+                brute.op(node, "compare", what)
+            brute.op(node, *(("add", "reset") if taken else ("reset", "potential")), z_old[i] if late else spike)
+            u.append(code if late or not spike else code - theta if taken else 0)
             z.append(spike)
             if adaptive:
                 seen = (u[i], z[i]) if node.order == "se" else (u_old[i], z_old[i])
@@ -188,6 +200,8 @@ def rounded_states(node):
     shifts = {"potential": node.potential_shifts[-1]}
     if isinstance(node, AdaptiveLIF):
         shifts["adaptation"] = node.adaptation_shifts[-1]
+    if isinstance(node, CubaLIF):
+        shifts["synapse"] = node.synapse_shifts[-1]
     return {what for what, shift in shifts.items() if shift > 0}
 
 
@@ -198,7 +212,7 @@ def test_equals_brute_force(seed, steps):
     (trace,) = reference.run(program, [random_sample(program, seed, steps)])
     counts, brute = count(program, [trace]), Brute()
     for node in program:
-        if isinstance(node, (LIF, AdaptiveLIF)):
+        if isinstance(node, (LIF, AdaptiveLIF, CubaLIF)):
             spikes, states = brute_neurons(brute, node, trace.values[node.inputs[0]].tolist())
             assert spikes == trace.values[node.name].tolist()
             assert states == trace.states[node.name].tolist()
@@ -262,9 +276,8 @@ def test_samples_add_up(seed):
 
 def small(cell="se", **changes):
     fixed = {"hidden": 3, "inputs": 2, "layers": 1, "weight_width": 4, "constant_width": 12, "state_width": 16}
-    return random_network(
-        2, value="dense", cell=cell, recurrent=True, input="ternary", extreme=False, **{**fixed, **changes}
-    )
+    fixed |= {"reset": "zero", "leaky": True, "recurrent": True, "input": "ternary", "extreme": False, **changes}
+    return random_network(2, value="dense", cell=cell, **fixed)
 
 
 @pytest.mark.parametrize(("cell", "constants", "states"), [("lif", 2, 1), ("se", 5, 2), ("ef", 5, 2)])

@@ -76,9 +76,8 @@ def test_wide_weights(assert_equal, weight_width):
 @pytest.mark.parametrize("weight_width", [12, 13, 14])
 def test_sums_of_the_largest_weights_where_everything_spikes(assert_equal, weight_width):
     """At 13 bits, eight weights just fit int16."""
-    program = random_network(
-        4, value="dense", cell="lif", hidden=40, inputs=40, weight_width=weight_width, layers=2, recurrent=True
-    )
+    fixed = {"weight_width": weight_width, "layers": 2, "recurrent": True, "reset": "zero", "leaky": True}
+    program = random_network(4, value="dense", cell="lif", hidden=40, inputs=40, **fixed)
     top = (1 << (weight_width - 1)) - 1
     for sign in (-1, 1):
         square = np.full((40, 40), sign * top)
@@ -93,7 +92,7 @@ def test_sums_of_the_largest_weights_where_everything_spikes(assert_equal, weigh
 @pytest.mark.parametrize("state_width", [8, 16, 32])
 @pytest.mark.parametrize("cell", ["lif", "se"])
 def test_thresholds_at_the_ends_of_the_range(assert_equal, state_width, cell):
-    program = random_network(5, value="dense", state_width=state_width, cell=cell, hidden=6, layers=1)
+    program = random_network(5, value="dense", state_width=state_width, cell=cell, hidden=6, layers=1, reset="zero")
     potential = program["cells/0"].potential
     for threshold in (potential.min - 1, potential.min, potential.max - 1, potential.max):
         at_edge = changed(program, threshold=np.full(6, threshold))
@@ -204,9 +203,8 @@ def test_a_refused_step_changes_nothing():
 def test_a_long_run_stays_bounded_and_blocks_equal_steps(cell, seed):
     """100,000 steps of a stable network: spikes to the end, and no state ever clips."""
     steps = 100_000
-    program = random_network(
-        seed, value="dense", cell=cell, layers=2, hidden=9, recurrent=True, state_width=24, input="ternary"
-    )
+    fixed = {"recurrent": True, "state_width": 24, "input": "ternary", "reset": "zero", "leaky": True}
+    program = random_network(seed, value="dense", cell=cell, layers=2, hidden=9, **fixed)
     program = changed(program, threshold=lambda node: np.full(9, 1 << node.potential.frac))
     values = np.random.default_rng(0).integers(-1, 2, (steps, program.value_input.channels)).astype(np.float64)
     times = 1000 * np.arange(steps)

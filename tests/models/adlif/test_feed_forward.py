@@ -41,7 +41,14 @@ def test_it_is_a_layer_with_v_of_zeros(cell, implementation):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"hidden": [9]}, r"hidden=\[9\] has 1 numbers for layers=2"),
+        ({"hidden": [9]}, r"hidden=\[9\] has 1 entries for layers=2"),
+        ({"reset": ["zero"] * 3}, r"reset=\['zero', 'zero', 'zero'\] has 3 entries for layers=2"),
+        ({"reset": ["zero", "half"]}, "reset=half is unknown; choose one of zero, subtract, late-zero"),
+        ({"reset": "subtract", "cell": "lstm"}, "cell=lstm has no spikes that reset it"),
+        ({"rise": "two"}, "rise=two is unknown; choose one of leak, one"),
+        ({"tau_u": [5, float("inf")]}, r"tau_u=\[5, inf\] has no leak, which nothing rises by; set rise=one"),
+        ({"tau_w": [5, float("inf")], "cell": "ef-adlif"}, "has no leak, which ef-adlif needs to be stable"),
+        ({"tau_i": [0, 5], "cell": "cuba-lif"}, "tau_i"),
         ({"hidden": [9, 0]}, "hidden=0 must be an integer of at least 1"),
         ({"hidden": True}, "hidden=True must be an integer of at least 1"),
         ({"recurrent": 1}, "recurrent"),

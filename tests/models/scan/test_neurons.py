@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
-from pumice.models.scan.neuron_step import NeuronConstants, NeuronState, Spiking, neuron_step
+from pumice.models.scan.neuron_step import RESETS, NeuronConstants, NeuronState, Spiking, neuron_step
 from pumice.models.scan.neurons import ORDERS, neuron_scan
 from pumice.models.scan.surrogate import spike, surrogate_slope
 
@@ -24,10 +24,10 @@ def problem(batch, steps, width, seed=0, dtype=torch.float64):
     return [tensor.requires_grad_() for tensor in (drive, recurrent, alpha, beta, coupling, jump, u, w, z)]
 
 
-def run(order, leaves, implementation, spiking=SPIKING):
+def run(order, leaves, implementation, spiking=SPIKING, rise=None):
     drive, *constants, u, w, z = leaves
-    state = NeuronState(u, w, z)
-    return neuron_scan(order, drive, NeuronConstants(*constants), state, spiking, implementation=implementation)
+    state, constants = NeuronState(u, w, z), NeuronConstants(*constants, rise)
+    return neuron_scan(order, drive, constants, state, spiking, implementation=implementation)
 
 
 def gradients(trace, leaves, seed=1):
@@ -41,14 +41,17 @@ def gradients(trace, leaves, seed=1):
 @settings(deadline=None, max_examples=40)
 @given(
     order=st.sampled_from(ORDERS),
+    reset=st.sampled_from(RESETS),
+    leaks=st.booleans(),
     batch=st.integers(1, 4),
     steps=st.integers(1, 30),
     width=st.integers(1, 11),
     seed=st.integers(0, 10**6),
 )
-def test_both_implementations_agree(order, batch, steps, width, seed):
+def test_both_implementations_agree(order, reset, leaks, batch, steps, width, seed):
     leaves = problem(batch, steps, width, seed)
-    plain, compiled = (run(order, leaves, name) for name in ("torch", "numba"))
+    spiking, rise = SPIKING._replace(reset=reset), None if leaks else torch.full((width,), 0.75, dtype=torch.float64)
+    plain, compiled = (run(order, leaves, name, spiking, rise) for name in ("torch", "numba"))
     assert torch.equal(plain.z, compiled.z)
     torch.testing.assert_close(plain.u_pre, compiled.u_pre, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(plain.w, compiled.w, rtol=1e-10, atol=1e-10)
@@ -61,9 +64,10 @@ def test_both_implementations_agree(order, batch, steps, width, seed):
 
 @pytest.mark.parametrize("implementation", ["torch", "numba"])
 @pytest.mark.parametrize("order", ORDERS)
-def test_against_a_plain_loop(order, implementation):
+@pytest.mark.parametrize("reset", RESETS)
+def test_against_a_plain_loop(order, reset, implementation):
     leaves = problem(2, 25, 5)
-    trace = run(order, leaves, implementation)
+    trace = run(order, leaves, implementation, SPIKING._replace(reset=reset))
     drive, V, alpha, beta, coupling, jump, u, w, z = (leaf.detach().tolist() for leaf in leaves)
     spikes = 0
     for b in range(2):
@@ -71,10 +75,15 @@ def test_against_a_plain_loop(order, implementation):
             current = [drive[b][t][i] + sum(V[i][j] * z[b][j] for j in range(5)) for i in range(5)]
             before = list(zip(u[b], w[b], z[b], strict=True))
             for i, (u_old, w_old, z_old) in enumerate(before):
-                adaptation = 0.0 if order == "lif" else w_old
-                u_pre = alpha[i] * u_old + (1 - alpha[i]) * (current[i] - adaptation)
+                if order == "cuba":
+                    w[b][i] = beta[i] * w_old + current[i]
+                driven = {"lif": current[i], "cuba": w[b][i]}.get(order, current[i] - w_old)
+                u_pre = alpha[i] * u_old + (1 - alpha[i]) * driven
+                if z_old and reset.startswith("late"):
+                    u_pre = 0.0 if reset == "late-zero" else u_pre - 1
                 z[b][i] = float(u_pre > 1)
-                u[b][i] = 0.0 if u_pre > 1 else u_pre
+                after = {"zero": 0.0, "subtract": u_pre - 1}.get(reset, u_pre)
+                u[b][i] = after if u_pre > 1 else u_pre
                 if order == "se":
                     w[b][i] = beta[i] * w_old + coupling[i] * u[b][i] + jump[i] * z[b][i]
                 elif order == "ef":
@@ -83,7 +92,7 @@ def test_against_a_plain_loop(order, implementation):
                 assert trace.w[b, t, i].item() == pytest.approx(w[b][i], abs=1e-12)
             assert trace.z[b, t].tolist() == z[b]
             spikes += sum(z[b])
-    assert 20 < spikes < 200
+    assert 20 < spikes < 240
 
 
 @pytest.mark.parametrize("implementation", ["torch", "numba"])

@@ -141,11 +141,19 @@ class Literal:
 
         new_u, new_w, new_z = [], [], []
         for r, drive in enumerate(self.current(node, x, [int(v) for v in z])):
-            pre = constant("alpha", r) * u[r] + constant("rise", r) * (drive - w[r])
-            pre = stored(pre, node.potential)
-            new_z.append(int(pre * unit_u > int(node.threshold[r])))
-            new_u.append(Fraction(0) if new_z[-1] else pre)
+            theta = Fraction(int(node.threshold[r])) / unit_u
+            if order == "cuba":  # w stands for its synaptic current i
+                new_w.append(stored(constant("beta", r) * w[r] + drive, node.synapse))
+            driven = new_w[r] if order == "cuba" else drive - w[r]
+            pre = constant("alpha", r) * u[r] + constant("rise", r) * driven
+            taken = theta if node.reset == "late-subtract" and z[r] else 0
+            pre = Fraction(0) if node.reset == "late-zero" and z[r] else stored(pre - taken, node.potential)
+            new_z.append(int(pre > theta))
+            left = {"zero": Fraction(0), "subtract": pre - theta}.get(node.reset, pre)
+            new_u.append(left if new_z[-1] else pre)
         for r in range(size):
+            if order == "cuba":
+                continue
             if order == "lif":
                 new_w.append(Fraction(0))
                 continue
@@ -155,12 +163,16 @@ class Literal:
         memory.update(u=new_u, w=new_w, z=new_z)
         state = [int(v * unit_u) for v in new_u]
         if order != "lif":
-            state += [int(v * Fraction(2) ** node.adaptation.frac) for v in new_w]
+            second = node.synapse if order == "cuba" else node.adaptation
+            state += [int(v * Fraction(2) ** second.frac) for v in new_w]
         self.states[node.name].append(state)
         return new_z
 
     def LIF(self, node, x):
         return self.neurons(node, x, "lif")
+
+    def CubaLIF(self, node, x):
+        return self.neurons(node, x, "cuba")
 
     def AdaptiveLIF(self, node, x):
         return self.neurons(node, x, node.order)

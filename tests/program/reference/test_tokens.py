@@ -48,6 +48,7 @@ def test_exactly_the_edges_that_nothing_but_the_token_can_move_have_one(maker, s
         "EventPool",
         "LIF",
         "AdaptiveLIF",
+        "CubaLIF",
         "LeakyIntegrator",
         "LoihiLIF",
         "Readout",

@@ -25,7 +25,10 @@ from pumice.quantize.weights import load_frozen, save_frozen
 from pumice.train.data.inputs import Inputs
 
 STEP_US = 4000
-CELLS = ("se-adlif", "ef-adlif", "lif")
+CELLS = ("se-adlif", "ef-adlif", "lif", "cuba-lif")
+INF = float("inf")
+RISING = {"rise": "one", "tau_u": (5.0, INF), "tau_i": (2.0, INF), "tau_out": (INF, INF)}
+"""Neurons and integrators that leak little or nothing."""
 WIDTHS = {
     "defaults": {},
     "w4": {"synapses": 4},
@@ -78,6 +81,40 @@ def test_frozen_model_gives_the_integers_of_the_reference(build_spiking, cell, l
     trace = frozen.trace(made.batch.padded())[1]
     rates = [float(trace[f"cells/{layer}"].double().mean()) for layer in range(layers)]
     assert all(0.003 < rate < 0.6 for rate in rates), rates
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "late-zero", "late-subtract"])
+@pytest.mark.parametrize(
+    ("cell", "settings"),
+    [
+        *((cell, {}) for cell in CELLS),
+        ("lif", RISING),
+        ("cuba-lif", RISING),
+        ("se-adlif", {"rise": "one", "q": 2.0}),
+    ],
+    ids=[*CELLS, "if", "cuba-if", "se-one"],
+)
+def test_every_reset_and_rise_gives_the_integers_of_the_reference(build_spiking, cell, settings, reset):
+    made = build_spiking({"cell": cell, "layers": 2, "reset": reset, "threshold": 0.9, **settings})
+    if settings is RISING:
+        with torch.no_grad():
+            for layer in made.qat.model.cells:
+                layer.input.weight.mul_(0.05)
+                layer.tau_u.p[:3] = 1.0
+        calibrate(made.qat, [made.batch.padded()])
+    frozen = made.qat.freeze()
+    program = lowered(frozen)
+    assert differing(frozen, program, made.batch.inputs)[1] == 0
+    node = program["cells/1"]
+    assert node.reset == reset
+    assert node.rises == ("rise" not in settings)
+    if settings is RISING:
+        assert (node.alpha[:3] == 1 << node.alpha_frac).all()
+        assert (node.alpha[3:] < 1 << node.alpha_frac).all()
+        assert (program["readout"].decay == 1 << program["readout"].decay_frac).all()
+    trace = frozen.trace(made.batch.padded())[1]
+    rates = [float(trace[f"cells/{layer}"].double().mean()) for layer in range(2)]
+    assert all(0.003 < rate < 0.7 for rate in rates), rates
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -1,5 +1,7 @@
 """Networks for Loihi: the scan against the reference, and the way from a float model to a program."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -199,6 +201,10 @@ def test_what_cannot_run_on_loihi_is_refused_by_name():
         prepare(float_model(cell="se-adlif"), LOIHI)
     with pytest.raises(PumiceError, match="cell=lstm is no spiking neuron"):
         prepare(float_model(cell="lstm"), LOIHI)
+    with pytest.raises(PumiceError, match="cell=cuba-lif has a synaptic current"):
+        prepare(float_model(cell="cuba-lif"), LOIHI)
+    with pytest.raises(PumiceError, match="reset=subtract, and Loihi's LIF neurons reset to zero at once"):
+        prepare(float_model(reset="subtract"), LOIHI)
     with pytest.raises(PumiceError, match="synapses of 12 bits, Loihi's have up to 8"):
         prepare(float_model(), QuantizationConfig(arithmetic="loihi", widths=Widths(synapses=12)))
     with pytest.raises(PumiceError, match="the input holds fractions"):
@@ -238,6 +244,31 @@ def test_neurons_under_a_drive_that_lasts_spike_as_in_float():
     spikes, layer, source = driven_spikes(shared=False)
     assert spikes == FLOAT_SPIKES
     assert layer.slower(source) == 0
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_currents_that_enter_as_they_are_keep_their_strength(shared):
+    """The same neuron written with 1 - a in its weights and with ``rise`` one: the same codes."""
+    batch = make_batch(np.random.default_rng(3))
+    leaking, rising = float_model(), float_model(rise="one")
+    rising.load_state_dict(leaking.state_dict())
+    with torch.no_grad():
+        for layer in (*rising.cells, rising.readout):
+            linear = layer.linear if layer is rising.readout else layer.input
+            loss = 1 - (layer.tau if layer is rising.readout else layer.tau_u).decay()
+            for values in (linear.weight, linear.bias, *([] if layer is rising.readout else [layer.recurrent])):
+                values.mul_(loss.reshape(-1, *[1] * (values.ndim - 1)))
+    settings = replace(LOIHI, shared_param=shared)
+    found = []
+    for model in (leaking, rising):
+        qat = prepare(model, settings).eval()
+        calibrate(qat, [batch.padded()])
+        found.append(qat.freeze().nodes())
+    for one, two in zip(*found, strict=True):
+        if isinstance(one, LoihiLIF):
+            np.testing.assert_array_equal(one.each("dv"), two.each("dv"))
+            np.testing.assert_allclose(one.each("vth"), two.each("vth"), rtol=0.01)
+            assert np.abs(one.weight.astype(int) - two.weight).max() <= 4
 
 
 def test_a_shared_decay_says_whom_it_silences():

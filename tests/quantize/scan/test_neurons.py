@@ -7,7 +7,7 @@ from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.errors import PumiceError
-from pumice.models.scan.neuron_step import NeuronConstants, NeuronState, Spiking
+from pumice.models.scan.neuron_step import RESETS, NeuronConstants, NeuronState, Spiking
 from pumice.models.scan.neurons import ORDERS, neuron_scan
 from pumice.program import Format, reference
 from pumice.program.nodes import LeakyIntegrator, Neurons
@@ -35,16 +35,15 @@ def run_node(node, x, implementation):
     recurrent = torch.zeros(node.neurons, node.neurons, dtype=torch.float64)
     if node.is_recurrent:
         recurrent = values(node.recurrent, node.recurrent_frac[:, None])
-    order = getattr(node, "order", "lif")
-    names = ("alpha", "rise", "beta", "coupling", "jump") if order != "lif" else ("alpha", "rise")
-    constants = [values(getattr(node, name), getattr(node, f"{name}_frac")) for name in names]
+    constants = [values(getattr(node, name), getattr(node, f"{name}_frac")) for name in node.constants]
     constants += [torch.zeros(node.neurons)] * (5 - len(constants))
     return quantized_neuron_scan(
-        order,
+        node.kind,
         linear_drive(node, node.input, node.input_frac, x),
         NeuronCodes(recurrent, values(node.threshold, node.potential.frac), *constants),
         node.potential,
-        getattr(node, "adaptation", None),
+        node.second,
+        reset=node.reset,
         implementation=implementation,
     )
 
@@ -57,11 +56,14 @@ def check_program(program, seed, implementation):
         if isinstance(node, Neurons):
             found = run_node(node, trace.values[node.inputs[0]], implementation)
             assert torch.equal(found.z[0], torch.from_numpy(trace.values[node.name]).double())
-            state = found.u_pre[0] * (1 - found.z[0]) * 2.0**node.potential.frac
-            if hasattr(node, "adaptation"):
-                state = torch.cat([state, found.w[0] * 2.0**node.adaptation.frac], dim=1)
+            threshold = values(node.threshold, node.potential.frac)
+            kept = {"zero": found.u_pre * (1 - found.z), "subtract": found.u_pre - threshold * found.z}
+            rest = kept.get(node.reset, found.u_pre)
+            state = rest[0] * 2.0**node.potential.frac
+            if node.second is not None:
+                state = torch.cat([state, found.w[0] * 2.0**node.second.frac], dim=1)
             assert torch.equal(state, torch.from_numpy(trace.states[node.name]).double())
-            assert torch.equal(found.state.u, found.u_pre[:, -1] * (1 - found.z[:, -1]))
+            assert torch.equal(found.state.u, rest[:, -1])
             assert torch.equal(found.state.w, found.w[:, -1])
             spikes += int(found.z.sum())
         elif isinstance(node, LeakyIntegrator):
@@ -124,12 +126,11 @@ def problem(seed, batch, steps, width, potential, adaptation, magnitude=2.5, dty
     return [leaf.to(dtype).requires_grad_() for leaf in leaves], on_grid(uniform(width, low=0.8, high=1.2), 3).to(dtype)
 
 
-def run_problem(order, leaves, threshold, potential, adaptation, implementation):
+def run_problem(order, leaves, threshold, potential, adaptation, implementation, reset="zero"):
     drive, recurrent, alpha, rise, beta, coupling, jump, u, w, z = leaves
     constants = NeuronCodes(recurrent, threshold, alpha, rise, beta, coupling, jump)
-    return quantized_neuron_scan(
-        order, drive, constants, potential, adaptation, NeuronState(u, w, z), slope=4, implementation=implementation
-    )
+    state, how = NeuronState(u, w, z), {"slope": 4, "reset": reset, "implementation": implementation}
+    return quantized_neuron_scan(order, drive, constants, potential, adaptation, state, **how)
 
 
 def weighted(outputs, seed=1):
@@ -152,7 +153,7 @@ def store(x, fmt):
     return straight_through(x if fmt.min < code < fmt.max else 0 * x, torch.tensor(code * fmt.scale, dtype=x.dtype))
 
 
-def scalar_loop(order, leaves, threshold, potential, adaptation, slope=4, scale=0.4):
+def scalar_loop(order, leaves, threshold, potential, adaptation, reset, slope=4, scale=0.4):
     """One sample and one neuron at a time, gradients by autograd; returns spikes and the last state."""
     drive, recurrent, alpha, rise, beta, coupling, jump, *state = leaves
     samples, spikes = [], []
@@ -166,12 +167,20 @@ def scalar_loop(order, leaves, threshold, potential, adaptation, slope=4, scale=
                 u_old, w_old, z_old = (part[i] for part in before)
                 total = drive[b, t, i] + sum(recurrent[i, j] * before[2][j] for j in range(drive.shape[2]))
                 current = straight_through(total, torch.floor(total * 2.0**potential.frac + 0.5) * potential.scale)
-                current = current if order == "lif" else current - w_old
-                u_pre = store(alpha[i] * u_old + rise[i] * current, potential)
+                if order == "cuba":
+                    w.append(store(beta[i] * w_old + current, adaptation))
+                current = {"lif": current, "cuba": w[-1] if w else None}.get(order, current - w_old)
+                free = alpha[i] * u_old + rise[i] * current
+                if reset.startswith("late") and z_old > 0:
+                    free = 0 * free if reset == "late-zero" else free - threshold[i]
+                u_pre = store(free, potential)
                 distance = u_pre.detach() - threshold[i]
                 surrogate = scale * slope / 2 * torch.exp(-slope * distance.abs())
                 z.append(straight_through(surrogate * u_pre, (distance > 0).to(u_pre.dtype)))
-                u.append(u_pre * (1 - z[i].detach()))
+                left = {"zero": 0 * u_pre, "subtract": u_pre - threshold[i]}.get(reset, u_pre)
+                u.append(left if distance > 0 else u_pre)
+                if order == "cuba":
+                    continue
                 seen = (u[i], z[i]) if order == "se" else (u_old, z_old)
                 adapted = beta[i] * w_old + coupling[i] * seen[0] + jump[i] * seen[1]
                 w.append(w_old if order == "lif" else store(adapted, adaptation))
@@ -186,11 +195,12 @@ NAMES = ("drive", "V", "alpha", "rise", "beta", "coupling", "jump", "u", "w", "z
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("order", ORDERS)
-def test_values_and_gradients_are_those_of_scalars(order, implementation):
+@pytest.mark.parametrize("reset", RESETS)
+def test_values_and_gradients_are_those_of_scalars(order, reset, implementation):
     potential, adaptation = Format(8, True, 5), Format(8, True, 4)
     leaves, threshold = problem(3, 2, 15, 3, potential, adaptation, magnitude=8)
-    trace = run_problem(order, leaves, threshold, potential, adaptation, implementation)
-    spikes, *state = expected = scalar_loop(order, leaves, threshold, potential, adaptation)
+    trace = run_problem(order, leaves, threshold, potential, adaptation, implementation, reset)
+    spikes, *state = expected = scalar_loop(order, leaves, threshold, potential, adaptation, reset)
     assert torch.equal(trace.z, spikes)
     for one, two in zip(trace.state, state, strict=True):
         assert torch.equal(one, two)
@@ -203,6 +213,7 @@ def test_values_and_gradients_are_those_of_scalars(order, implementation):
 @settings(deadline=None, max_examples=examples(60))
 @given(
     order=st.sampled_from(ORDERS),
+    reset=st.sampled_from(RESETS),
     batch=st.integers(1, 6),
     steps=st.integers(0, 30),
     width=st.integers(1, 11),
@@ -210,11 +221,11 @@ def test_values_and_gradients_are_those_of_scalars(order, implementation):
     magnitude=st.sampled_from([2.5, 30.0]),
     seed=st.integers(0, 10**6),
 )
-def test_both_implementations_agree(order, batch, steps, width, bits, magnitude, seed):
+def test_both_implementations_agree(order, reset, batch, steps, width, bits, magnitude, seed):
     potential, adaptation = Format(bits[0], True, bits[1]), Format(bits[0], True, bits[1] - 1)
     leaves, threshold = problem(seed, batch, steps, width, potential, adaptation, magnitude)
     plain, compiled = (
-        run_problem(order, leaves, threshold, potential, adaptation, name) for name in ("torch", "numba")
+        run_problem(order, leaves, threshold, potential, adaptation, name, reset) for name in ("torch", "numba")
     )
     for one, two in zip(*([trace.z, *trace.state, *trace[2:]] for trace in (plain, compiled)), strict=True):
         assert torch.equal(one, two)
@@ -224,15 +235,15 @@ def test_both_implementations_agree(order, batch, steps, width, bits, magnitude,
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("order", ORDERS)
-def test_fine_states_have_the_gradients_of_the_float_scan(order, implementation):
+@pytest.mark.parametrize("reset", RESETS)
+def test_fine_states_have_the_gradients_of_the_float_scan(order, reset, implementation):
     leaves, _ = problem(5, 3, 40, 7, WIDE, WIDE)
     drive, recurrent, alpha, _, beta, coupling, jump, *state = leaves
     free = [leaf for index, leaf in enumerate(leaves) if index != 3]
-    expected = neuron_scan(
-        order, drive, NeuronConstants(recurrent, alpha, beta, coupling, jump), NeuronState(*state), Spiking(1.0, 4, 0.4)
-    )
+    constants, spiking = NeuronConstants(recurrent, alpha, beta, coupling, jump), Spiking(1.0, 4, 0.4, reset)
+    expected = neuron_scan(order, drive, constants, NeuronState(*state), spiking)
     leaves[3] = 1 - alpha
-    found = run_problem(order, leaves, torch.ones(7), WIDE, WIDE, implementation)
+    found = run_problem(order, leaves, torch.ones(7), WIDE, WIDE, implementation, reset)
     assert torch.equal(found.z, expected.z)
     assert 50 < found.z.sum() < 800
     torch.testing.assert_close(found.u_pre, expected.u_pre, rtol=0, atol=1e-10)
@@ -318,5 +329,7 @@ def test_refusals():
         run_problem("rk4", leaves, threshold, WIDE, WIDE, None)
     with pytest.raises(PumiceError, match="'cuda' is unknown"):
         run_problem("se", leaves, threshold, WIDE, WIDE, "cuda")
-    with pytest.raises(PumiceError, match="need the format of their adaptation"):
+    with pytest.raises(PumiceError, match="reset 'half' is unknown; choose one of zero, subtract"):
+        run_problem("se", leaves, threshold, WIDE, WIDE, None, "half")
+    with pytest.raises(PumiceError, match="need the format of their second state"):
         run_problem("ef", leaves, threshold, WIDE, None, None)
