@@ -37,6 +37,7 @@ from .comparison import SimulateSettings, first, prepare
 from .early import early
 from .folder import RunFolder
 from .invariants import check_figures
+from .mistakes import encoding_of, mistakes
 from .shard import merged
 
 
@@ -56,7 +57,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     ``simulate.npz`` holds ``labels`` (M,), the logits ``float`` and ``scores``, the oracle's, (M, C) of every decision:
     one a sample, or one a labelled block; every backend's last integer logits ``<name>`` (samples, C), with
     ``<name>_samples`` (samples,), numbers in the test set, where these are not all or the first; and of one sample
-    ``example_values``, ``example_times`` (L,) in us and ``example_logits`` (L, C) after each event.
+    ``example_values``, ``example_times`` (L,) in us and ``example_logits`` (L, C) after each event; and ``marks``, see
+    `mistakes.mistakes`.
 
     Raises:
         ParityError: a value differs; simulate.json says where.
@@ -69,6 +71,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     model = load_model(config, data, read_weights(folder.path / "weights.safetensors"))
     floats = _float_logits(folder.path / "predictions.npz", labels, model, data)
     heard = early(program, tests, data, model, made.system.threads)
+    looked, marks = mistakes(program, tests, floats, scores[oracle], *encoding_of(data.task))
     rates = spike_rates(program, samples, made.system.threads)
     looks = health(program, samples, _counters(verdicts, "saturations"), rates, scores[oracle])
     result = {
@@ -95,6 +98,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "spike_rates": rates,
         "duration_s": duration_s(program, samples),
         "early": heard,
+        "mistakes": looked,
         "latency": latency(program, samples[settings.example]),
         "health": asdict(looks),
         "notes": looks.lines(),
@@ -104,7 +108,13 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             "logits_frac": program[program.logits].output.frac,
         },
     }
-    arrays = {"labels": labels, "float": floats, "scores": scores[oracle], **compared.logits}
+    arrays: dict[str, NDArray[Any]] = {
+        "labels": labels,
+        "float": floats,
+        "scores": scores[oracle],
+        "marks": marks,
+        **compared.logits,
+    }
     arrays |= {
         f"{name}_samples": np.array(shares[name]) for name in verdicts if shares[name] != first(len(shares[name]))
     }

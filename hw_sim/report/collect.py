@@ -55,6 +55,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "errors": errors,
         "parity": _parity(simulated),
         "early": early.early(simulated),
+        "looked": simulated and {key: simulated[key] for key in ("mistakes", "class_names") if key in simulated},
         "speed": early.speed(simulated),
         "notes": (simulated or figures.get("quantize") or {}).get("notes", []),
         "onnx": exported and {name: exported[name] for name in ("sequence", "step", "qdq", "float", "onnxruntime")},

@@ -36,7 +36,7 @@ def listed(found: tuple[np.ndarray, np.ndarray, np.ndarray] | None, names: Seque
     differing = np.flatnonzero(answers[0] != answers[1])
     rows = []
     for number in differing[:MOST].tolist():
-        shares = [_softmax(logits[number]) for logits in (floats, scores)]
+        shares = [softmax(logits[number]) for logits in (floats, scores)]
         said = [int(answer[number]) for answer in answers]
         rows.append(
             {
@@ -52,6 +52,7 @@ def listed(found: tuple[np.ndarray, np.ndarray, np.ndarray] | None, names: Seque
     return {"differing": len(differing), "decisions": len(labels), "rows": rows}
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Shares (C,) of logits (C,): how sure a model is."""
     shares = np.exp(logits - logits.max())
     return shares / shares.sum()

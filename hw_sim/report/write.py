@@ -18,6 +18,7 @@ from .collect import collect
 from .disagreements import decisions
 from .formats import by_layer
 from .graph import picture, rate_text
+from .mistakes import mistakes
 from .strange import results_of
 from .tables import TABLES
 from .widths import heat_map
@@ -50,6 +51,7 @@ def write_report(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
             charts=drawn,
             matrix=matrix,
             heat=heat,
+            mistakes=None if data["errors"] else mistakes(folder, data["looked"]),
             graph=picture(load(folder / "program.npz")) if data["formats"] else None,
             by_layer=by_layer(data["formats"] or (), data["parity"] and data["parity"]["events"]),
         )

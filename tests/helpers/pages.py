@@ -57,7 +57,7 @@ class Reading(HTMLParser):
     def __init__(self, page):
         super().__init__()
         self.tables, self.text, self.facts, self.source = {}, {}, {}, page
-        self._heading, self._cell, self._shown, self._fact = "", None, True, []
+        self._heading, self._cell, self._hidden, self._fact = "", None, 0, []
         self.feed(page)
         self.text = {name: " ".join(text.split()) for name, text in self.text.items()}
 
@@ -72,7 +72,7 @@ class Reading(HTMLParser):
         elif tag in ("td", "th"):
             self._cell = []
         elif tag in ("style", "title", "svg"):
-            self._shown = False
+            self._hidden += 1
         elif tag == "div" and ("class", "facts") in attributes:
             self._heading = "facts"
 
@@ -83,14 +83,14 @@ class Reading(HTMLParser):
         elif tag in ("h1", "h2", "h3"):
             self._heading, self._cell = " ".join("".join(self._cell[1:]).split()), None
         elif tag in ("style", "title", "svg"):
-            self._shown = True
+            self._hidden -= 1
         elif self._heading == "facts" and tag in ("b", "span"):
             self._fact.append(self.text.pop("facts").strip())
             if tag == "span":
                 self.facts[self._fact[-1]] = self._fact[-2]
 
     def handle_data(self, data):
-        if self._shown:
+        if not self._hidden:
             self.text[self._heading] = self.text.get(self._heading, "") + data
             if self._cell is not None:
                 self._cell.append(data)
