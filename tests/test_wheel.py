@@ -44,6 +44,25 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert {f"pumice/train/data/spoken_digits/{split}.h5.xz" for split in ("train", "test")} <= set(names)
 
 
+DATA = {".yaml", ".j2", ".c", ".xz", ".json", ".safetensors", ".typed", ".txt", ""}
+"""Settings, pages, C sources, the embedded set, two small networks, requirements of Lava; a Makefile has no ending."""
+MOST_BYTES = 9_000_000
+"""Of which the embedded set is 7.4 million."""
+
+
+def test_wheel_has_no_data_that_it_does_not_need(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        files = [entry for entry in archive.infolist() if ".dist-info/" not in entry.filename]
+        (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        about = archive.read(metadata).decode()
+    assert {Path(entry.filename).suffix for entry in files} - {".py"} == DATA
+    large = {Path(entry.filename).name: entry.file_size for entry in files if entry.file_size > 50_000}
+    assert set(large) == {"train.h5.xz", "test.h5.xz"}
+    assert wheel.stat().st_size < MOST_BYTES
+    assert "Description-Content-Type: text/markdown" in about
+    assert "# Pumice" in about.partition("\n\n")[2]
+
+
 def test_every_package_of_the_tree_is_in_the_wheel(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for init in SOURCE.rglob("__init__.py"):
