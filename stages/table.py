@@ -68,8 +68,8 @@ STAGES: tuple[Stage, ...] = (
         help=(
             "Reads program.npz and weights.safetensors; writes onnx/step.onnx and onnx/sequence.onnx (exact),\n"
             "onnx/float.onnx (the float model), onnx/qdq.onnx (an approximation), onnx/export.json and\n"
-            "onnx/check.py, which tries the exact models in any runtime, and onnx/run.py, which with numpy and\n"
-            "onnxruntime alone turns recordings into classes.\n"
+            "onnx/check.py, which tries the exact models in any runtime, and onnx/run.py with encode.py, which with\n"
+            "numpy and onnxruntime alone turn recordings into classes.\n"
             "Ends with exit code 1 if a single value differs from the program's."
         ),
         module="export_onnx",
@@ -85,6 +85,7 @@ STAGES: tuple[Stage, ...] = (
             "onnx/qdq.onnx",
             "onnx/check.py",
             "onnx/run.py",
+            "onnx/encode.py",
             "onnx/examples.npz",
             "onnx/export.json",
         ),

@@ -7,18 +7,19 @@ import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...errors import PumiceError
-from ...files import PARTIAL
+from ...files import PARTIAL, write_json
 from ...program import Program, save
-from ...program.samples import Sample, codes
+from ...program.samples import Sample
+from ..about import about_input, copy_encoder
 from .readme import readme
-from .runtime.head import RESET, VALID
-from .runtime.parts import split
+from .runtime.sending import source_arrays
 
+ENCODING = "encoding.json"
+"""What the program says of its input, for recordings of one's own."""
 PACKAGES = ("program", "export/lava/runtime")
 """What a bundle copies of this package; it keeps its place, so that imports read the same."""
 
@@ -26,7 +27,8 @@ PACKAGES = ("program", "export/lava/runtime")
 def write_bundle(
     program: Program, samples: Sequence[Sample], folder: str | Path, logits: np.ndarray | None = None
 ) -> Path:
-    """Write ``program.npz``, ``inputs.npz``, the modules that run them, ``run.py`` and ``README.md``; all or nothing.
+    """Write ``program.npz``, ``inputs.npz``, the modules that run them, ``run.py`` with what it needs to read
+    recordings, and ``README.md``; all or nothing.
 
     Args:
         program: what the network computes.
@@ -47,6 +49,8 @@ def write_bundle(
             fresh = Path(temporary) / "bundle"
             _copy_modules(fresh)
             (fresh / "README.md").write_text(text, encoding="utf-8")
+            copy_encoder(fresh)
+            write_json(fresh / ENCODING, about_input(program))
             np.savez(fresh / "inputs.npz", **arrays)
             if logits is not None:
                 np.savez(fresh / "expected.npz", logits=np.asarray(logits, dtype=np.int64))
@@ -73,22 +77,3 @@ def _copy_modules(folder: Path) -> None:
             ignore = shutil.ignore_patterns("__pycache__", "run.py", "random")  # random programs are for tests
             shutil.copytree(source, folder.joinpath("pumice", *parts), ignore=ignore)
     (folder / "run.py").write_bytes(root.joinpath(*PACKAGES[1].split("/"), "run.py").read_bytes())
-
-
-def source_arrays(program: Program, samples: Sequence[Sample]) -> dict[str, Any]:
-    """What the Source process sends: all samples in turn, each led by a step that resets and carries no event."""
-    decay_gap = split(program)[0].gap_in
-    rows: dict[str, list[np.ndarray]] = {"values": [], "gaps": [], "pool_gaps": [], "flags": []}
-    for index, sample in enumerate(samples):
-        values, between = codes(program, sample, index)
-        zeros = np.zeros((len(values), 1), dtype=np.int64)
-        pool_gap = next((between[name] for name in between if name != decay_gap), between.get(decay_gap, zeros))
-        rows["values"].append(_led(values, 0))
-        rows["gaps"].append(_led(between.get(decay_gap, zeros), 0))
-        rows["pool_gaps"].append(_led(pool_gap, 0))
-        rows["flags"].append(_led(zeros + VALID, RESET))
-    return {name: np.concatenate(arrays) for name, arrays in rows.items()}
-
-
-def _led(rows: np.ndarray, first: int) -> np.ndarray:
-    return np.concatenate([np.full((1, rows.shape[1]), first, dtype=np.int64), rows])

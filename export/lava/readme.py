@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 
 from ...program import Program, ProgramError
 from ...program.nodes import HIDDEN, OUTPUT, Node
+from ..about import about_input
 from .runtime.parts import FUSED, STOCK, Part, split
 from .runtime.synapses import check_parts, synapses
 
@@ -16,6 +18,7 @@ An integer program of Pumice, ready to run in lava-nc 0.10.0. It needs Python 3.
 
     uv run run.py                    # fetches what it needs
     python3.10 run.py                # where lava-nc is installed{variants}
+    python3.10 run.py RECORDING ...  # events of your own (below)
 
 {told}
 
@@ -27,6 +30,8 @@ An integer program of Pumice, ready to run in lava-nc 0.10.0. It needs Python 3.
 | `inputs.npz` | what the source sends: `values`, `gaps`, `pool_gaps`, `flags`; one row a step, int64 |
 | `expected.npz` | `logits` (samples, classes) of the simulator, if it was there |
 | `run.py` | loads both, runs, compares |
+| `encode.py` | from recordings to what the program reads, with numpy alone |
+| `encoding.json` | the sensor, the order of tokens, ticks, formats and ranges, class names |
 | `pumice/export/lava/runtime/` | the processes and their models, one folder each; `{module}` connects them |
 | `pumice/program/` | the program: nodes, their arithmetic and reference, its file format |
 | `outputs/` | after a run: `<process>.value.npy`, `.flag.npy`, `.state.npy`, (steps, channels) int64 |
@@ -58,6 +63,30 @@ What each type computes; docs/numerics.md of Pumice says it in full:
 {equations}
 ```
 {stock}
+## Events of your own
+
+    python3.10 run.py recording.npy other.csv
+
+{own}
+A line tells the class and the score of each, another how many logits differ from the program's own reference in
+`pumice/program/` (0 is right). What cannot be a recording is refused by a sentence, exit code 2.
+
+In Python, `Encoder` of `encode.py` gives what the program reads, and `source_arrays` the rows that the source sends:
+
+```python
+import json
+
+import numpy as np
+
+from encode import Encoder, read
+from pumice.export.lava.runtime.sending import source_arrays
+from pumice.program import load
+
+encoder = Encoder(json.load(open("encoding.json")))
+sample = encoder.sample(read("recording.npy"), "recording.npy")
+np.savez("inputs.npz", **source_arrays(load("program.npz"), [sample]))  # then run.py; remove expected.npz
+```
+
 ## Changing it
 
 Copy the folder first. Then change `inputs.npz` (any number of steps), a process model under
@@ -69,6 +98,14 @@ with its traceback. {rounding}
 _TOLD = (
     "It sends {samples} samples, {steps} steps, through the network and prints the class of the largest logit of each, "
     "and how many logits differ from those of Pumice's simulator where `expected.npz` holds them (0 is right)."
+)
+_EVENTS = (
+    "A recording is a `.npy`, `.npz` or `.csv` file with a row an event: t in microseconds, x, and of a camera y and p "
+    "(0 and 1, or -1 and 1), by name or in this order. `encoding.json` tells the sensor and the order of tokens."
+)
+_ROWS = (
+    "A recording is a `.npy`, `.npz` or `.csv` file of an array (steps, {width}): a row of values a step. "
+    "`encoding.json` tells their width and fractional bits; they are rounded half up and clipped to that."
 )
 _DECISION = " Sequence tasks decide by what comes out at every step, which is in `outputs/`."
 _OURS = "`Source` sends rows of `inputs.npz`; a recorder takes what each process sends."
@@ -143,6 +180,7 @@ def readme(program: Program, samples: int, steps: int) -> str:
         classes=len(program.class_names),
         told=textwrap.fill(_TOLD.format(samples=samples, steps=steps) + decision, 120),
         variants="".join(_variants(program)),
+        own=textwrap.fill(_own(program), 120),
         steps_are=textwrap.fill(" ".join(sentences), 120),
         graph="\n".join(_lines(program, parts)),
         nodes="\n".join(f"{part.name}\n" + "\n".join(_nodes(part)) for part in parts),
@@ -152,6 +190,13 @@ def readme(program: Program, samples: int, steps: int) -> str:
         recorded=textwrap.fill(_LAVAS if own else _OURS, 120),
         rounding=_LOIHI if own else _ROUNDING,
     )
+
+
+def _own(program: Program) -> str:
+    """What a recording is to this program, as `encode.Encoder.sample` takes it."""
+    task = json.loads(about_input(program).get("task", "{}"))
+    events = not program.value_input.event_shape or task.get("kind") == "binned"
+    return _EVENTS if events else _ROWS.format(width=program.value_input.channels)
 
 
 def _takes(program: Program, parts: str) -> bool:

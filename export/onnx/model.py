@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import onnx
 from onnx import helper
 
 from ...program import Program, digest
 from ...version import __version__
+from ..about import about_input
 from .describe import node_docs, tensor_docs
 from .graph import Graph
-from .inputs import input_ranges
 from .known import known_answer
 from .opset import choose_opset, ir_version, operations
 from .wide import beyond_24_bits, wide
@@ -74,38 +73,14 @@ def finish_program(
     return finish(graph, properties, doc, tensor_docs(program), node_docs(program), opset)
 
 
-TASK = (
-    *("name", "kind", "sensor", "token", "downsample", "max_ms", "max_events"),
-    *("channels", "group", "bin_ms", "fewest_bins", "most_bins"),
-)
-"""Settings of a task that say how events become what a model reads."""
-
-
-def _task(program: Program) -> dict[str, Any]:
-    """Those of `TASK` that the program tells of its making."""
-    config = program.provenance.get("config")
-    task = config.get("task") if isinstance(config, Mapping) else None
-    return {key: task[key] for key in TASK if key in task} if isinstance(task, Mapping) else {}
-
-
 def metadata(program: Program) -> dict[str, str]:
-    """What the graph does not say: class names, the units of the gaps in microseconds, widths and scales."""
+    """What the graph does not say: what its input is (`about_input`), formats and scales."""
     properties = {
         "program_digest": digest(program),
-        "class_names": json.dumps(list(program.class_names)),
-        "gap_units_us": json.dumps({node.name: node.unit_us for node in program.gap_inputs}),
-        "pairing": program.pairing,
         "logits_frac": str(program[program.logits].output.frac),
         "edge_formats": json.dumps({node.name: str(node.output) for node in program}),
-        "input_ranges": json.dumps(input_ranges(program)),
+        **about_input(program),
     }
-    if task := _task(program):
-        properties["task"] = json.dumps(task)
-    if program.step_us is not None:
-        properties["step_us"] = str(program.step_us)
     if program.series is not None:
         properties["series_frac"] = str(program[program.series].output.frac)
-    if program.value_input.event_shape:
-        format = program.value_input.output
-        properties["value_format"] = json.dumps({"width": format.width, "signed": format.signed, "frac": format.frac})
     return properties

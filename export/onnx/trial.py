@@ -12,6 +12,7 @@ import numpy as np
 from ...archives import save_arrays
 from ...errors import ParityError, PumiceError
 from ...files import atomic_path
+from ..about import copy_encoder
 
 NAME = "check.py"
 RUN, EXAMPLES = "run.py", "examples.npz"
@@ -27,7 +28,7 @@ def write_check(folder: Path) -> Path:
 
 
 def write_run(folder: Path, recordings: Sequence[Mapping[str, np.ndarray]], logits: np.ndarray) -> Path:
-    """Write the script that turns recordings into classes (``run.py``), and some to try it on (``examples.npz``).
+    """Write what turns recordings into classes (``run.py``, ``encode.py``), and some to try it on (``examples.npz``).
 
     Args:
         folder: of the models.
@@ -39,6 +40,7 @@ def write_run(folder: Path, recordings: Sequence[Mapping[str, np.ndarray]], logi
     """
     arrays = {f"{number}_{name}": column for number, found in enumerate(recordings) for name, column in found.items()}
     script = _write_script(folder, RUN)
+    copy_encoder(folder)
     save_arrays(folder / EXAMPLES, {**arrays, "logits": logits})
     return script
 

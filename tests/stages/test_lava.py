@@ -92,6 +92,32 @@ def test_the_bundle_runs_as_it_is(interpreter, run_dir):
     assert "0 of 40 logits differ from the simulator's" in done.stdout
 
 
+def test_events_of_your_own(interpreter, run_dir, tmp_path):
+    """As on a machine without Pumice: files of events in, classes out, and what is no recording is a sentence."""
+    task = json.loads((run_dir / "stages" / "train.json").read_text())["settings"]["task"]
+    data, program = pumice.load_data(task), load(run_dir / "program.npz")
+    lengths = [len(times) for _, times in data.program_samples("test")]
+    chosen = sorted(range(len(lengths)), key=lengths.__getitem__)[2:4]  # not those of the bundle
+    files, raw = [], data.raw("test", max(chosen) + 1)
+    for number in chosen:
+        files.append(tmp_path / f"{number}.csv")
+        rows = np.stack([raw[number]["t"], raw[number]["x"]], axis=1)
+        np.savetxt(files[-1], rows[::-1], "%d", ",", header="t,x", comments="")  # in any order of time
+    command = [interpreter, "run.py", *files]
+    done = subprocess.run(command, cwd=run_dir / "lava", capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    samples = [data.program_samples("test")[number] for number in chosen]
+    logits = np.stack([trace.logits for trace in reference.run(program, samples)])
+    scale = program[program.logits].output.scale
+    best = [(program.class_names[row.argmax()], row.max() * scale) for row in logits]
+    told = [f"{file}: {name}  {score:.3f}" for file, (name, score) in zip(files, best, strict=True)]
+    assert done.stdout.splitlines()[-3:] == [*told, f"0 of {logits.size} logits differ from the program's"]
+    files[0].write_text("t,x\n5,700\n")
+    done = subprocess.run(command, cwd=run_dir / "lava", capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "x lie between 700 and 700, the sensor has 700" in done.stderr
+
+
 def test_lava_is_a_backend(interpreter, run_dir, capsys):
     assert call("simulate", WITH_LAVA, f"run_dir={run_dir}", "redo=[simulate]") == 0
     result = json.loads((run_dir / "simulate.json").read_text())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ....program import Program
+from ....program import Program, reference
 from ....program.archive import read_arrays
+from ....program.samples import Sample
 from .parts import split
 from .recordings import read
 
@@ -19,7 +21,7 @@ def check(program: Program, flags: np.ndarray, outputs: Path) -> int:
 
     Shapes: ``flags`` (rows,), as the source sent them.
     """
-    logits = np.stack([rows[-1] for rows in read(outputs, split(program), flags)[-1].values])
+    logits = _logits(program, flags, outputs)
     print(f"{len(flags)} steps, {len(logits)} samples")
     for sample, row in enumerate(logits):
         print(f"sample {sample}: largest logit of {program.class_names[int(row.argmax())]}")
@@ -29,3 +31,25 @@ def check(program: Program, flags: np.ndarray, outputs: Path) -> int:
     differing = int((expected != logits).sum()) if expected.shape == logits.shape else logits.size
     print(f"{differing} of {logits.size} logits differ from the simulator's")
     return differing
+
+
+def check_recordings(
+    program: Program, samples: Sequence[Sample], names: Sequence[str], flags: np.ndarray, outputs: Path
+) -> int:
+    """Print class and score of each recording, and how many logits differ from the program's; return that number.
+
+    They are compared with ``program.reference``, which lies in the bundle. Shapes: ``flags`` (rows,), as sent.
+    """
+    logits, scale = _logits(program, flags, outputs), program[program.logits].output.scale
+    for name, row in zip(names, logits, strict=True):
+        best = int(row.argmax())
+        print(f"{name}: {program.class_names[best]}  {row[best] * scale:.3f}")
+    expected = np.stack([trace.logits for trace in reference.run(program, samples)])
+    differing = int((expected != logits).sum())
+    print(f"{differing} of {logits.size} logits differ from the program's")
+    return differing
+
+
+def _logits(program: Program, flags: np.ndarray, outputs: Path) -> np.ndarray:
+    """The last logits of each sample, (samples, classes)."""
+    return np.stack([rows[-1] for rows in read(outputs, split(program), flags)[-1].values])

@@ -21,6 +21,7 @@ from ....program.nodes import (
     TokenInput,
     ValueInput,
 )
+from ...about import input_ranges
 from ..arithmetic import (
     accumulator_dtype,
     at_least,
@@ -34,7 +35,7 @@ from ..arithmetic import (
 )
 from ..dialect import Writer
 from ..event import ProgramEvent
-from ..inputs import input_ranges, value_input
+from ..inputs import value_input
 from ..sums import Term, store_sum
 
 ONE = np.ones(1, dtype=np.int64)

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +12,13 @@ import numpy as np
 import pytest
 from pumice.errors import PumiceError
 from pumice.export.lava import run_lava, write_bundle
-from pumice.export.lava.bundle import source_arrays
 from pumice.export.lava.driver import LavaFailure
 from pumice.export.lava.readme import readme
+from pumice.export.lava.runtime import check
 from pumice.export.lava.runtime.evaluator import Evaluator
 from pumice.export.lava.runtime.head import RESET, VALID
 from pumice.export.lava.runtime.parts import split
+from pumice.export.lava.runtime.sending import source_arrays
 from pumice.export.lava.runtime.synapses import check_parts, synapses
 from pumice.program import ProgramError, reference
 from pumice.program.clock import gaps
@@ -193,3 +196,39 @@ def test_neurons_fed_by_tokens_have_a_front_of_their_own():
         check_parts(program, "stock")
     with pytest.raises(ProgramError, match="node embedding: a Embedding cannot lie beside LoihiLIF nodes"):
         split(random_loihi(5, value="token"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_block_of_the_readme_makes_inputs_of_a_recording(seed, tmp_path, monkeypatch):
+    program = random_program(40 + seed, value="token" if seed else "dense", pairing="causal")
+    folder = write_bundle(program, [random_sample(program, 1, 5)], tmp_path / "b")
+    values, times = random_sample(program, 2, 30)
+    if seed:
+        np.save(folder / "recording.npy", np.stack([times, values], axis=1))
+    else:
+        np.savez(folder / "recording.npz", rows=values, t=times)
+    text = (folder / "README.md").read_text()
+    block = re.search(r"```python\n(.*?)```", text, re.S)[1]
+    block = block.replace("recording.npy", "recording.npz") if not seed else block
+    done = subprocess.run([sys.executable, "-c", block], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "inputs.npz") as found:
+        expected = source_arrays(program, [(values, times)])
+        assert sorted(found.files) == sorted(expected)
+        for name, rows in expected.items():
+            np.testing.assert_array_equal(found[name], rows)
+    assert ("a row an event" in text) == bool(seed)
+
+
+def test_the_check_of_recordings_counts_differences(tmp_path, monkeypatch, capsys):
+    program = random_program(41, value="token", pairing="causal")
+    samples = [random_sample(program, seed, 30) for seed in (2, 3)]
+    logits = np.stack([trace.logits for trace in reference.run(program, samples)])
+    monkeypatch.setattr(check, "_logits", lambda *_: logits)
+    assert check.check_recordings(program, samples, ["a", "b"], np.zeros(2), tmp_path) == 0
+    monkeypatch.setattr(check, "_logits", lambda *_: logits + np.eye(len(logits), logits.shape[1], dtype=np.int64))
+    assert check.check_recordings(program, samples, ["a", "b"], np.zeros(2), tmp_path) == 2
+    out = capsys.readouterr().out.splitlines()
+    scale = program[program.logits].output.scale
+    assert out[0] == f"a: {program.class_names[logits[0].argmax()]}  {logits[0].max() * scale:.3f}"
+    assert out[-1] == f"2 of {logits.size} logits differ from the program's"

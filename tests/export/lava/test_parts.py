@@ -5,11 +5,11 @@ event, layers whose input is not valid at most steps.
 import numpy as np
 import pytest
 from pumice.export.lava.backend import trace_of
-from pumice.export.lava.bundle import source_arrays
 from pumice.export.lava.runtime.head import COLUMNS, heads
 from pumice.export.lava.runtime.parts import split
 from pumice.export.lava.runtime.recordings import read, write
 from pumice.export.lava.runtime.running import FedPart, RunningPart
+from pumice.export.lava.runtime.sending import source_arrays
 from pumice.export.lava.runtime.synapses import synapses
 from pumice.hw_sim.parity.compare import compare
 from pumice.program import reference

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pumice.errors import PumiceError
+from pumice.export.about import input_ranges
 from pumice.export.onnx.feed import feed
-from pumice.export.onnx.inputs import input_ranges
 from pumice.export.onnx.sequence import build_sequence
 from pumice.export.onnx.session import Session
 from pumice.export.onnx.step import build_step

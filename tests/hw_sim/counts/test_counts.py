@@ -199,7 +199,9 @@ def test_json_and_table(capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert "Operations an input event (integer; 2 samples, 10 events)" in lines[0]
     assert lines[1].split() == ["node", "dense", "MAC", "AC", "other", "modes", "digits", "weights", "state"]
-    rows = {words[0]: words[1:] for words in map(str.split, lines[1:]) if len(words) == 9}
+    rows = {
+        words[0]: words[1:] for words in map(str.split, lines[1:]) if len(words) == 9 and not words[0].startswith("--")
+    }
     by_name = {node.name.replace("stages/", "").replace("layers/", ""): node for node in counts}
     listed = {name for name, node in by_name.items() if node.operations or node.state_bits}
     assert set(rows) == {"node", "total", "float32"} | listed
