@@ -150,7 +150,7 @@ def _check_flags(arguments: list[str]) -> None:
     flags, _ = split_arguments(arguments)
     for name in (flag.partition("=")[0] for flag in flags if flag.startswith("-")):
         if name not in FLAGS:
-            raise PumiceError(f"there is no flag {name}{did_you_mean(name, FLAGS)}; pumice --help tells of them")
+            raise PumiceError(f"there is no flag {name}{did_you_mean(name, FLAGS)} (pumice --help tells of them)")
 
 
 def _nobody_reads() -> bool:

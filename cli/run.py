@@ -17,7 +17,7 @@ from ..files import atomic_path
 from ..stages.dry import plan_stages
 from ..stages.run import export_stage, follows, run_stages
 from ..stages.summary import print_summary
-from ..terminal import Level, Printer, shown
+from ..terminal import shown
 from .overrides import save_overrides
 
 Remember = Callable[[Path], None]
@@ -43,7 +43,6 @@ def stages(config: DictConfig, names: tuple[str, ...]) -> float | None:
 def whole(config: DictConfig, names: tuple[str, ...]) -> float | None:
     """Run all stages, and say in the end what has been found; see `stages`."""
     plain, path, *_ = _opened(config)
-    Printer(Level.BRIEF).print(f"in {path}:")
     found = stages(config, names)
     if not follows(plain):
         print_summary(path)

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 from ..errors import PumiceError
 from ..program import ProgramError
 from ..records import LOG
-from ..terminal import Level, Printer, kept_in
+from ..terminal import Level, Printer, kept_in, level
 from .folder import RunFolder, open_run_folder, timed
 from .shared import take_from_sibling
 from .stage import Stage
@@ -72,6 +72,8 @@ def run_stages(
             if stage.name not in stale:
                 folder.check_settings(stage, others)
         with kept_in(path / LOG):
+            if level() == Level.BRIEF:
+                BRIEF.print(f"in {path}:")
             for stage in ALL:
                 if stage.name in stale:
                     folder.forget(stage)

@@ -25,7 +25,7 @@ def print_counts(counts: Counts, reference: Counts | None = None, console: Conso
     events, unit = max(counts.events, 1), "step" if counts.clocked else "event"
     title = (
         f"Operations {'a step' if counts.clocked else 'an input event'} "
-        f"({counts.arithmetic}; {counts.samples} samples, {counts.events} {unit}s)"
+        f"({counts.arithmetic}; {counts.samples:,} samples, {counts.events:,} {unit}s)"
     )
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", no_wrap=True)
