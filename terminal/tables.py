@@ -117,6 +117,8 @@ class Table(table.Table):
             for place, number in enumerate(numbers):
                 if number in widths and self._kind(number) == "name":
                     texts[place] = shortened(texts[place], widths[number])
+                elif self._kind(number) == "prose":  # a blank ahead would be part of the first word
+                    texts[place] = texts[place][len(texts[place]) - len(texts[place].plain.lstrip()) :]
             part.add_row(*texts, style=row.style, end_section=row.end_section)
         return part
 
