@@ -37,6 +37,7 @@ class StageRecord:
         versions: of Python, the packages that results depend on, and the machine.
         taken_from: the run folder beside this one that the outputs were copied from, a job of the same multirun with
             the same settings and inputs; empty where the stage ran here.
+        finished_at: when, ISO 8601 in UTC; empty until then, and in folders that do not tell.
     """
 
     stage: str
@@ -48,6 +49,7 @@ class StageRecord:
     seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     taken_from: str = ""
+    finished_at: str = ""
 
     @property
     def finished(self) -> bool:

@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,8 @@ class RunFolder:
         write_json(metrics, {**known, stage.name: dict(figures)})
         record = self._new_record(stage, FINISHED)
         outputs = self.digests(stage.writes)
-        record = replace(record, outputs=outputs, figures=dict(figures), seconds=round(seconds, 2))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        record = replace(record, outputs=outputs, figures=dict(figures), seconds=round(seconds, 2), finished_at=now)
         write_record(self.path, replace(record, taken_from=taken_from))
 
     def _new_record(self, stage: Stage, status: str) -> StageRecord:

@@ -16,6 +16,7 @@ from ..inspection import inspect
 from ..parity.paired import exact_p
 from . import STAGE, clocked, curves, disagreements, early, formats, widths
 from .names import layer_of
+from .provenance import artifacts, command, finished_at
 
 INTEGER_BACKENDS = ("run", "step", "reference")
 """Where the accuracy of the integers is taken from: the first of these that saw all samples."""
@@ -77,7 +78,12 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "sensitivity": widths.sensitivity(folder, "sensitivity" in records),
         "search": widths.search(folder, "search" in records),
         "imported": figures.get("train", {}).get("imported"),
-        "provenance": provenance,
+        "provenance": {
+            **provenance,
+            "artifacts": artifacts(folder, records),
+            "command": command(folder),
+            "finished_at": finished_at(records),
+        },
     }
 
 

@@ -12,6 +12,7 @@ from ...errors import PumiceError
 from ...files import write_json
 from . import figures
 from .collect import collect
+from .provenance import differing
 from .strange import results_of
 from .write import write_csv, write_page
 
@@ -54,17 +55,32 @@ def write_comparison(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]
     if len(tasks) > 1:
         told = ", ".join(f"{run} of {task}" for task, run in tasks.items())
         raise PumiceError(f"runs of different tasks cannot be compared ({told}); name those of one task")
+    unlike = differing([row.pop("settings") for row in rows])
     for row, short in zip(rows, short_names([row["run"] for row in rows]), strict=True):
         row["short"] = short
+    for number, row in enumerate(rows, 1):
+        row["number"] = number
     write_json(out / "comparison.json", rows)
     write_csv(out / "comparison.csv", [list(COLUMNS), *([row[key] for key in COLUMNS] for row in rows)])
     drawn = [row for row in rows if row["accuracy"] is not None]
-    charts, unit = {}, unit_of(rows)
+    charts, unit, same = {}, unit_of(rows), {}
+    flat = len(drawn) > 1 and len({row["accuracy"] for row in drawn}) == 1
     for key, label in COSTS.items():
         known = [row for row in drawn if row[key] is not None]
-        if len({row[key] for row in known}) > 1:
+        if len(known) > 1 and len({row[key] for row in known}) == 1:
+            same[label.format(unit)] = known[0][key]
+        if not flat and len({row[key] for row in known}) > 1:
             charts[key] = Markup(figures.pareto(known, key, label.format(unit)))  # drawn here, texts escaped
-    write_page(out / "comparison.html", "comparison.html.j2", rows=rows, charts=charts, unit=unit)
+    write_page(
+        out / "comparison.html",
+        "comparison.html.j2",
+        rows=rows,
+        charts=charts,
+        unit=unit,
+        unlike=unlike,
+        flat=drawn[0] if flat else None,
+        same=same,
+    )
     return rows
 
 
@@ -79,6 +95,7 @@ def _compared(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     integer, operations, settings = by_model["integer"], data["operations"], data["provenance"]["settings"]
     return {
         "run": str(folder),
+        "settings": settings,
         "task": (settings.get("task") or {}).get("name"),
         "widths": (settings.get("quantize") or {}).get("name"),
         "clocked": data["clocked"],

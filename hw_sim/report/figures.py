@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from .labels import label
 from .names import layer_of
 from .vector import compact
 
@@ -201,7 +202,10 @@ def _decision(
 
 
 def pareto(rows: Sequence[Mapping[str, Any]], key: str, xlabel: str) -> str:
-    """Accuracy with its interval against a cost, one point a run; the runs no other beats are joined."""
+    """Accuracy with its interval against a cost, one point a run; the runs no other beats are joined.
+
+    A point without room for its run's name has its number.
+    """
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
@@ -212,9 +216,7 @@ def pareto(rows: Sequence[Mapping[str, Any]], key: str, xlabel: str) -> str:
         front = pareto_front(cost, accuracy)
         ax.plot(cost[front], accuracy[front], color=ACCENT, linewidth=1)
         ax.plot(cost, accuracy, "o", color=ACCENT, markersize=4.5)
-        for x, y, row in zip(cost, accuracy, rows, strict=True):
-            ax.annotate(row["short"], (x, y), (5, 4), textcoords="offset points", fontsize=8)
-        ax.margins(x=0.18)
+        ax.margins(x=0.22, y=0.12)
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}" if abs(value) < 1e5 else f"{value / 1e6:,.3g} M")
         ax.locator_params(axis="x", nbins=5)
@@ -222,6 +224,7 @@ def pareto(rows: Sequence[Mapping[str, Any]], key: str, xlabel: str) -> str:
         ax.set_axisbelow(True)
         ax.set_xlabel(xlabel)
         ax.set_ylabel("accuracy")
+        label(figure, ax, cost, accuracy, [(row["short"], str(row["number"])) for row in rows])
 
     return svg(NARROW, 3.0, f"Accuracy against {xlabel}", draw)
 

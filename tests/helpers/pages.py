@@ -16,12 +16,13 @@ class Page(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.loads, self.open = [], []
+        self.loads, self.links, self.open = [], [], []
 
     def handle_starttag(self, tag, attributes):
         if tag in ("script", "iframe", "object", "embed"):
             self.loads.append(tag)
-        self.loads += [value for name, value in attributes if name in ("src", "href", "xlink:href", "data", "action")]
+        targets = [value for name, value in attributes if name in ("src", "href", "xlink:href", "data", "action")]
+        (self.links if tag == "a" else self.loads).extend(targets)
         if tag not in ("meta", "link", "br", "hr", "img"):
             self.open.append(tag)
 
@@ -38,6 +39,9 @@ def check(text):
     page.feed(text)
     assert page.open == []
     assert all(target == "data:," or target.startswith("#") for target in page.loads), page.loads
+    for link in page.links:  # to files beside the page
+        assert re.fullmatch(r"[\w.%-]+(/[\w.%-]+)*", link), link
+        assert ".." not in link.split("/"), link
     assert not re.search(r"url\((?!#)", text)
     assert "@import" not in text
     assert "nan" not in re.findall(r"[\w.]+", text)

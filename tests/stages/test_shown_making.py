@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shlex
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pumice.records import record_path
@@ -51,3 +53,22 @@ def test_fine_tuning_on_the_page(shown, figures):
     )
     assert figures.near(told[1], sum(steps) / len(steps))
     assert figures.near(told[2], divergence[1])
+
+
+def test_files_command_and_date(shown):
+    rows = {row[0]: row[1] for row in shown.page.tables["Provenance"][0]}
+    links = dict(re.findall(r'<a href="([^"]*)">([^<]*)</a>', shown.page.source.split("<h2>Provenance</h2>")[1]))
+    assert set(links.values()) >= {"program.npz", "weights.safetensors", "simulate.json", "onnx/step.onnx", "c/main.c"}
+    for link, name in links.items():
+        assert link == name
+        size = (shown.folder / name).stat().st_size / 1024
+        told = re.search(rf"(?:^|, ){re.escape(name)} ([\d.,]+) KiB", rows["files"])[1]
+        assert float(told.replace(",", "")) == pytest.approx(size, rel=0.006, abs=0.006)
+    settings = [item for item in shown.before.settings if not item.startswith("run_dir")]
+    assert shlex.split(rows["made by"])[:2] == ["pumice", "run"]
+    made = {item.replace("'", "") for item in shlex.split(rows["made by"])[2:]}
+    assert made == {*settings, "target=onnx"}  # of the last command, which was an export
+    ends = [json.loads(path.read_text())["finished_at"] for path in (shown.folder / "stages").glob("*.json")]
+    told = datetime.strptime(rows["finished"], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    last = max(datetime.fromisoformat(text) for text in ends if text)
+    assert last - timedelta(minutes=30) <= told <= last  # the report itself finished later

@@ -89,9 +89,9 @@ def test_steps_of_channels_are_marked_where_they_are_not_zero(drawn):
 
 def test_points_of_a_comparison(drawn):
     rows = [
-        {"short": "a", "accuracy": 0.9, "low": 0.8, "high": 0.95, "bytes": 3000},
-        {"short": "b", "accuracy": 0.5, "low": 0.4, "high": 0.7, "bytes": 1000},
-        {"short": "c", "accuracy": 0.4, "low": 0.3, "high": 0.5, "bytes": 2000},
+        {"short": "a", "number": 1, "accuracy": 0.9, "low": 0.8, "high": 0.95, "bytes": 3000},
+        {"short": "b", "number": 2, "accuracy": 0.5, "low": 0.4, "high": 0.7, "bytes": 1000},
+        {"short": "c", "number": 3, "accuracy": 0.4, "low": 0.3, "high": 0.5, "bytes": 2000},
     ]
     figure, label = drawn(figures.pareto, rows, "bytes", "parameters, bytes")
     (ax,) = figure.axes

@@ -58,7 +58,7 @@ def test_time_constants_name_their_unit_and_layers():
 
 def test_axes_of_a_comparison_tell_close_costs_apart():
     rows = [
-        {"cost": cost, "accuracy": 0.9, "low": 0.85, "high": 0.93, "short": name}
+        {"cost": cost, "accuracy": 0.9, "low": 0.85, "high": 0.93, "short": name, "number": 1}
         for cost, name in ((1.78, "narrow"), (1.85, "wide"))
     ]
     shown = texts(figures.pareto(rows, "cost", "nJ"))
