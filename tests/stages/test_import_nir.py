@@ -46,6 +46,26 @@ def test_a_file_goes_through_the_chain_with_its_weights(tmp_path, capsys):
     check_same_integers(folder)
 
 
+def test_how_a_file_was_understood_stands_in_the_report(tmp_path, capsys):
+    """Values as snnTorch writes them; notes on the console and on the page."""
+    nir = pytest.importorskip("nir")
+    each = {name: np.full(3, value) for name, value in (("tau", 5e-4), ("r", 5.0), ("v_threshold", 1.0))}
+    nodes = {"input": nir.Input({"input": np.array([10])}), "0": nir.Linear(weight=np.full((3, 10), 0.2))}
+    nodes |= {"1": nir.LIF(**each, v_leak=np.zeros(3), v_reset=np.zeros(3))}
+    nodes |= {"output": nir.Output({"output": np.array([3])})}
+    source, folder = tmp_path / "net<1>.nir", tmp_path / "run"
+    nir.write(source, nir.NIRGraph(nodes, [("input", "0"), ("0", "1"), ("1", "output")]))
+    task = [word for word in QUICK if not word.startswith(("quantize", "simulate", "export"))]
+    assert call("import", "nir", str(source), *task, f"run_dir={folder}") == 0, capsys.readouterr().err
+    printed = " ".join(capsys.readouterr().out.split())
+    note = "the file does not record the reset of its training; subtract, snnTorch&#39;s default, was taken"
+    assert note.replace("&#39;", "'") in printed
+    assert call("report", *task, f"run_dir={folder}") == 0, capsys.readouterr().err
+    page = (folder / "report.html").read_text()
+    assert "Weights of net&lt;1&gt;.nir (nir): neurons reset by their threshold in the step after the spike" in page
+    assert note in page
+
+
 def test_files_that_do_not_fit_leave_nothing(tmp_path, capsys):
     source = tmp_path / "net.nir"
     write_nir(build_model("adlif/bsd-lif", num_classes=3, in_features=4, hidden=5), source)
