@@ -24,7 +24,7 @@ SETTINGS += [
     "quantize.max_dead_zone=1",
     "simulate.backends=[reference,twin,run,step,onnx,c]",
 ]
-SETTINGS += [f"simulate.samples.{name}=20" for name in ("reference", "twin", "onnx", "c")]
+SETTINGS += [f"simulate.samples.{name}=20" for name in ("twin", "onnx", "c")]
 SETTINGS += ["export.step_samples=1", "export.float_samples=4", "export.qdq_samples=4"]
 
 

@@ -37,11 +37,24 @@ ZERO, SUBTRACT, LATE_ZERO, LATE_SUBTRACT = range(4)  # of RESETS
 
 
 @compile_kernel
-def remaining(reset, u_pre, z, theta):
-    """What is kept of the potential ``u_pre`` after the step, where z is its spike, 0 or 1."""
-    if reset == ZERO:
-        return u_pre - u_pre * z
-    return u_pre - theta * z if reset == SUBTRACT else u_pre
+def remaining(clears, part, u, z, zero):
+    """What a reset leaves of the potential ``u`` where z is its spike: nothing if it clears, else u less ``part``.
+
+    Choices, not branches, so that loops over neurons become vectors.
+    """
+    after = zero if clears else u - part
+    return after if z != zero else u
+
+
+@compile_kernel
+def taken(reset, theta, zero):
+    """Whether the step's own reset clears and what it subtracts, and the same of a reset a step later."""
+    return (
+        reset == ZERO,
+        theta if reset == SUBTRACT else zero,
+        reset == LATE_ZERO,
+        theta if reset == LATE_SUBTRACT else zero,
+    )
 
 
 @compile_kernel
@@ -52,6 +65,7 @@ def _forward(
     steps, width = drive.shape[1:]
     dtype = drive.dtype
     zero, one, theta = threshold[0], threshold[1], threshold[2]
+    clears, part, late_clears, late_part = taken(reset, theta, zero)
     current = np.zeros(columns.shape[1], dtype)
     spiking = np.empty(width, np.int64)
     for b in range(start, stop):
@@ -72,15 +86,11 @@ def _forward(
                 for i in range(width):
                     current[i] = current[i] - w[i]
             for i in range(width):
-                u_pre = alpha[i] * u[i] + rise[i] * current[i]
-                if reset == LATE_ZERO:
-                    u_pre = u_pre - u_pre * z[i]
-                elif reset == LATE_SUBTRACT:
-                    u_pre = u_pre - theta * z[i]
+                u_pre = remaining(late_clears, late_part, alpha[i] * u[i] + rise[i] * current[i], z[i], zero)
                 potential[i] = u_pre
                 s = one if u_pre > theta else zero
                 spikes[i] = s
-                u[i] = remaining(reset, u_pre, s, theta)
+                u[i] = remaining(clears, part, u_pre, s, zero)
             if order == SE:
                 for i in range(width):
                     w[i] = beta[i] * w[i] + coupling[i] * u[i] + jump[i] * spikes[i]
@@ -103,7 +113,9 @@ def _backward(
     1 - alpha.
     """
     batch, steps, width = grad_drive.shape
-    dtype, theta = grad_drive.dtype, threshold[2]
+    dtype, zero, one, theta = grad_drive.dtype, threshold[0], threshold[1], threshold[2]
+    clears, part, late_clears, late_part = taken(reset, theta, zero)
+    share, late_share, leak = one if clears else zero, one if late_clears else zero, one if leaks else zero
     g_u, g_w = np.empty((GROUP, width), dtype), np.empty((GROUP, width), dtype)
     u_before = np.empty(width, dtype)
     for group in range(start, stop):
@@ -121,35 +133,30 @@ def _backward(
                     w_before, z_before = w_out[b, t - 1], z_out[b, t - 1]
                     u_last = u_out[b, t - 1]
                     for i in range(width):
-                        u_before[i] = remaining(reset, u_last[i], z_before[i], theta)
+                        u_before[i] = remaining(clears, part, u_last[i], z_before[i], zero)
                 else:
                     u_before[:] = u0[b]
                 if order == SE:
                     for i in range(width):
-                        u = remaining(reset, u_out[b, t, i], z_out[b, t, i], theta)
+                        u = remaining(clears, part, u_out[b, t, i], z_out[b, t, i], zero)
                         grad_beta[b, i] += g_w[k, i] * w_before[i]
                         grad_coupling[b, i] += g_w[k, i] * u
                         grad_jump[b, i] += g_w[k, i] * z_out[b, t, i]
                         g_u[k, i] += coupling[i] * g_w[k, i]
                         back[k, i] += jump[i] * g_w[k, i]
                 for i in range(width):
-                    g_z, risen = grad_z[b, t, i] + back[k, i], u_out[b, t, i]
-                    kept = g_u[k, i]
-                    if reset == ZERO:
-                        kept = kept - kept * z_out[b, t, i]
-                    g_pre = kept + g_z * grad_drive[b, t, i]
-                    if reset == LATE_ZERO:
-                        g_pre = g_pre - g_pre * z_before[i]
-                    elif reset == LATE_SUBTRACT:
-                        risen = risen + theta * z_before[i]
-                    grad_alpha[b, i] += g_pre * (u_before[i] - risen if leaks else u_before[i])
-                    g_in = rise[i] * g_pre
-                    if order == CUBA:
-                        g_in = g_w[k, i] + g_in
-                        g_w[k, i] = g_in
-                        grad_beta[b, i] += g_in * w_before[i]
-                    g_I[k, i] = grad_drive[b, t, i] = g_in
+                    g_z = grad_z[b, t, i] + back[k, i]
+                    g_pre = g_u[k, i] - share * g_u[k, i] * z_out[b, t, i] + g_z * grad_drive[b, t, i]
+                    g_pre = g_pre - late_share * g_pre * z_before[i]
+                    risen = u_out[b, t, i] + late_part * z_before[i]
+                    grad_alpha[b, i] += g_pre * (u_before[i] - leak * risen)
+                    g_I[k, i] = grad_drive[b, t, i] = rise[i] * g_pre
                     g_u[k, i] = alpha[i] * g_pre
+                if order == CUBA:
+                    for i in range(width):
+                        g_w[k, i] += g_I[k, i]
+                        grad_beta[b, i] += g_w[k, i] * w_before[i]
+                        g_I[k, i] = grad_drive[b, t, i] = g_w[k, i]
                 if order == EF:
                     for i in range(width):
                         grad_beta[b, i] += g_w[k, i] * w_before[i]

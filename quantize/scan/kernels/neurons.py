@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from ....models.scan.kernels.neurons import CUBA, EF, LATE_SUBTRACT, LATE_ZERO, LIF, ORDERS, SE, ZERO, remaining
+from ....models.scan.kernels.neurons import CUBA, EF, LIF, ORDERS, SE, remaining, taken
 from ....models.scan.kernels.products import GROUP, add_spikes, group_product, outer_products, padded
 from ....models.scan.kernels.threads import compile_kernel, run_tasks
 from ....models.scan.neuron_step import RESETS, NeuronState
@@ -47,8 +47,10 @@ def _forward(
     steps, width = drive.shape[1:]
     dtype = drive.dtype
     zero, one, half = u_store[4], u_store[5], u_store[6]
+    clears, falls, late_clears, late_falls = taken(reset, one, zero)
     u_scale, u_unit, u_low, u_high = u_store[0], u_store[1], u_store[2], u_store[3]
     w_scale, w_unit, w_low, w_high = w_store[0], w_store[1], w_store[2], w_store[3]
+    adapting = one if order in (EF, SE) else zero
     current = np.zeros(columns.shape[1], dtype)
     spiking = np.empty(width, np.int64)
     lost = np.empty(width, dtype)  # by neuron: a single sum would not vectorise
@@ -61,7 +63,7 @@ def _forward(
             potential, spikes, adaptation, driven = u_out[b, t], z_out[b, t], w_out[b, t], driven_out[b, t]
             for i in range(width):
                 rounded = np.floor(current[i] * u_scale + half) * u_unit
-                driven[i] = rounded - w[i] if order in (EF, SE) else rounded
+                driven[i] = rounded - adapting * w[i]
             if order == CUBA:
                 for i in range(width):
                     free = np.floor((beta[i] * w[i] + driven[i]) * w_scale + half)
@@ -77,18 +79,16 @@ def _forward(
                     w[i] = code * w_unit
             for i in range(width):
                 v = alpha[i] * u[i] + rise[i] * driven[i]
-                if reset == LATE_ZERO:
-                    v = v - v * z[i]
-                elif reset == LATE_SUBTRACT:
-                    v = v - threshold[i] * z[i]
-                free = np.floor(v * u_scale + half)
+                potential[i] = remaining(late_clears, late_falls * threshold[i], v, z[i], zero)
+            for i in range(width):  # a loop over fewer arrays, as compilers compare each with each
+                free = np.floor(potential[i] * u_scale + half)
                 code = min(max(free, u_low), u_high)
                 lost[i] += one if code != free else zero
                 u_pre = code * u_unit
                 potential[i] = u_pre
                 s = one if u_pre > threshold[i] else zero
                 spikes[i] = s
-                u[i] = remaining(reset, u_pre, s, threshold[i])
+                u[i] = remaining(clears, falls * threshold[i], u_pre, s, zero)
             if order == SE:
                 for i in range(width):
                     free = np.floor((beta[i] * w[i] + coupling[i] * u[i] + jump[i] * spikes[i]) * w_scale + half)
@@ -112,7 +112,9 @@ def _backward(
     """Of groups ``start`` to ``stop``; ``grad_drive`` holds the surrogate's slope on entry."""
     batch, steps, width = grad_drive.shape
     dtype = grad_drive.dtype
-    zero = u_store[4]
+    zero, one = u_store[4], u_store[5]
+    clears, falls, late_clears, _ = taken(reset, one, zero)
+    share, late_share = one if clears else zero, one if late_clears else zero
     u_lowest, u_highest = u_store[2] * u_store[1], u_store[3] * u_store[1]
     w_lowest, w_highest = w_store[2] * w_store[1], w_store[3] * w_store[1]
     g_u, g_w = np.empty((GROUP, width), dtype), np.empty((GROUP, width), dtype)
@@ -132,7 +134,7 @@ def _backward(
                     w_before, z_before = w_out[b, t - 1], z_out[b, t - 1]
                     u_last = u_out[b, t - 1]
                     for i in range(width):
-                        u_before[i] = remaining(reset, u_last[i], z_before[i], threshold[i])
+                        u_before[i] = remaining(clears, falls * threshold[i], u_last[i], z_before[i], zero)
                 else:
                     u_before[:] = u0[b]
                 if order != LIF and order != CUBA:
@@ -141,30 +143,26 @@ def _backward(
                         grad_beta[b, i] += g_w[k, i] * w_before[i]
                 if order == SE:
                     for i in range(width):
-                        u = remaining(reset, u_out[b, t, i], z_out[b, t, i], threshold[i])
+                        u = remaining(clears, falls * threshold[i], u_out[b, t, i], z_out[b, t, i], zero)
                         grad_coupling[b, i] += g_w[k, i] * u
                         grad_jump[b, i] += g_w[k, i] * z_out[b, t, i]
                         g_u[k, i] += coupling[i] * g_w[k, i]
                         back[k, i] += jump[i] * g_w[k, i]
                 for i in range(width):
                     g_z = grad_z[b, t, i] + back[k, i]
-                    kept = g_u[k, i]
-                    if reset == ZERO:
-                        kept = kept - kept * z_out[b, t, i]
-                    g_pre = kept + g_z * grad_drive[b, t, i]
+                    g_pre = g_u[k, i] - share * g_u[k, i] * z_out[b, t, i] + g_z * grad_drive[b, t, i]
                     g_pre = g_pre if u_lowest < u_out[b, t, i] < u_highest else zero
-                    if reset == LATE_ZERO:
-                        g_pre = g_pre - g_pre * z_before[i]
+                    g_pre = g_pre - late_share * g_pre * z_before[i]
                     grad_alpha[b, i] += g_pre * u_before[i]
                     grad_rise[b, i] += g_pre * driven[b, t, i]
-                    g_in = rise[i] * g_pre
-                    if order == CUBA:
-                        g_in = g_w[k, i] + g_in
-                        g_in = g_in if w_lowest < w_out[b, t, i] < w_highest else zero
-                        g_w[k, i] = g_in
-                        grad_beta[b, i] += g_in * w_before[i]
-                    g_I[k, i] = grad_drive[b, t, i] = g_in
+                    g_I[k, i] = grad_drive[b, t, i] = rise[i] * g_pre
                     g_u[k, i] = alpha[i] * g_pre
+                if order == CUBA:
+                    for i in range(width):
+                        g_in = g_w[k, i] + g_I[k, i]
+                        g_w[k, i] = g_in if w_lowest < w_out[b, t, i] < w_highest else zero
+                        grad_beta[b, i] += g_w[k, i] * w_before[i]
+                        g_I[k, i] = grad_drive[b, t, i] = g_w[k, i]
                 if order == EF:
                     for i in range(width):
                         grad_coupling[b, i] += g_w[k, i] * u_before[i]
