@@ -67,8 +67,8 @@ def write_comparison(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]
     flat = len(drawn) > 1 and len({row["accuracy"] for row in drawn}) == 1
     for key, label in COSTS.items():
         known = [row for row in drawn if row[key] is not None]
-        if len(known) > 1 and len({row[key] for row in known}) == 1:
-            same[label.format(unit)] = known[0][key]
+        if len(values := {row[key] for row in rows}) == 1 and None not in values:
+            same[label.format(unit)] = rows[0][key]
         if not flat and len({row[key] for row in known}) > 1:
             charts[key] = Markup(figures.pareto(known, key, label.format(unit)))  # drawn here, texts escaped
     write_page(

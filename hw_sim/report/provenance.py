@@ -18,6 +18,8 @@ OVERRIDES = "overrides.yaml"
 """What a run folder remembers of the settings that were typed."""
 UNTOLD = {"name"}
 """Settings of a group that only name it: run, task and widths have columns of their own."""
+BY_NAME = {("hardware",)}
+"""Sections of many constants that their name tells."""
 
 
 def artifacts(folder: Path, records: Mapping[str, StageRecord]) -> list[dict[str, Any]]:
@@ -61,16 +63,23 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         settings: of each run, by section.
 
     Returns:
-        a row each: ``setting``, dotted, and ``values``, a text a run, None where it has no such setting.
+        a row each: ``setting``, dotted, and ``values``, a text a run, None where it has no such setting. Runs in which
+        no stage has read a section do not differ in it.
     """
     flat = [dict(_leaves(each)) for each in settings]
-    names = dict.fromkeys(name for each in flat for name in each)
-    rows = [(name, [each.get(name) for each in flat]) for name in names]
-    return [{"setting": name, "values": values} for name, values in rows if len(set(values)) > 1]
+    rows = []
+    for name in dict.fromkeys(name for each in flat for name in each):
+        values = [each.get(name) for each in flat]
+        known = {value for value, each in zip(values, settings, strict=True) if name.partition(".")[0] in each}
+        if len(known) > 1:
+            rows.append({"setting": name, "values": values})
+    return rows
 
 
 def _leaves(value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping) and value:
+    if key in BY_NAME and isinstance(value, Mapping) and "name" in value:
+        yield ".".join(key), str(value["name"])
+    elif isinstance(value, Mapping) and value:
         for name, inner in value.items():
             if not (len(key) == 1 and name in UNTOLD):
                 yield from _leaves(inner, (*key, str(name)))

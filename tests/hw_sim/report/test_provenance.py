@@ -16,10 +16,15 @@ def test_settings_that_differ_and_no_others():
     assert differing([one, other, one]) == [
         {"setting": "model.d_ssm", "values": ["8", "16", "8"]},
         {"setting": "model.dropout", "values": ["null", "0.5", "null"]},
-        {"setting": "task", "values": ["{}", None, "{}"]},
         {"setting": "model.clip", "values": [None, "true", None]},
     ]
     assert differing([one, one]) == []
+
+
+def test_hardware_is_told_by_its_name_and_what_no_stage_has_read_does_not_differ():
+    one, other = ({"hardware": {"name": name, "constants": {"add": size}}} for name, size in (("a", 1), ("b", 2)))
+    assert differing([one, {}, other]) == [{"setting": "hardware", "values": ["a", None, "b"]}]
+    assert differing([one, {}]) == []
 
 
 def test_the_command_is_that_of_a_shell(tmp_path):
