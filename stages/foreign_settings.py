@@ -101,8 +101,10 @@ def event_ssm_torch(source: Path) -> list[str]:
 
 
 def literal(value: Any) -> str:
-    """A single value in the grammar of overrides."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """A value, or a list of some, in the grammar of overrides."""
+    if isinstance(value, list):
+        return f"[{','.join(map(literal, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _section(source: Path) -> Mapping[str, Any]:

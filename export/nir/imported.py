@@ -168,9 +168,9 @@ def _imported(graph: Graph, layers: Sequence[Layer], dt: float, resets: list[str
         "recurrent": recurrent,
         "reset": resets[0] if len({*resets}) == 1 else tuple(resets),
         "rise": "one",
-        "tau_u": bounds,
-        **({"tau_i": ranges} if filtered else {}),
-        "tau_out": ends,
+        "tau_u": _limits(bounds),
+        **({"tau_i": _limits(ranges)} if filtered else {}),
+        "tau_out": _limits(ends),
         "threshold": shared or 1.0,
         "aggregation": "mean",
     }
@@ -198,6 +198,12 @@ def _steps(graph: Graph, layer: Layer, tau: np.ndarray, dt: float) -> np.ndarray
 def _bounds(taus: Sequence[np.ndarray]) -> tuple[float, float]:
     every = np.concatenate(taus).astype(np.float32)  # what differs less is one time constant
     return float(every.min()), float(every.max())
+
+
+def _limits(bounds: tuple[float, float]) -> tuple[float | None, float | None]:
+    """The range as a setting."""
+    low, high = (None if bound == np.inf else bound for bound in bounds)
+    return low, high
 
 
 def _places(name: str, tau: np.ndarray, bounds: tuple[float, float]) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from ...errors import PumiceError
 from ..initial import uniform
 from ..scan.neuron_step import NeuronConstants, NeuronState, Spiking, neuron_step
 from ..scan.neurons import NeuronTrace, neuron_scan
-from .time_constant import TimeConstant
+from .time_constant import Bounds, TimeConstant
 
 LARGEST_A, LARGEST_B = 1.0, 2.0
 
@@ -77,9 +77,9 @@ class SpikingCell(Cell):
         hidden: int,
         *,
         recurrent: bool = True,
-        tau_u: tuple[float, float],
-        tau_w: tuple[float, float],
-        tau_i: tuple[float, float],
+        tau_u: Bounds,
+        tau_w: Bounds,
+        tau_i: Bounds,
         q: float,
         rise: str,
         spiking: Spiking,

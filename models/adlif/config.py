@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
+from math import isfinite
 from typing import Any
 
 from ...errors import PumiceError
 from ..scan.neuron_step import RESETS
 from ..settings import check_choices, check_flags, check_positive, known_settings
 from .blocks import AGGREGATIONS
+from .time_constant import Bounds
 
 CELLS = ("lif", "cuba-lif", "ef-adlif", "se-adlif", "lstm")
 RISES = ("leak", "one")
@@ -33,7 +34,7 @@ class AdLIFConfig:
             "late-subtract" at the next step; or one a layer. Of spiking cells alone.
         rise: what the current is multiplied by on its way to the potential, read-out included: "leak", 1 - alpha, or
             "one".
-        tau_u: range of the membrane's time constants; infinity, with rise "one", is no leak.
+        tau_u: range of the membrane's time constants; None, with rise "one", is no upper limit: no leak.
         tau_w: range of the adaptation's.
         tau_i: range of the synaptic current's, of "cuba-lif" alone.
         tau_out: range of the read-out's; one value twice is not trained.
@@ -56,10 +57,10 @@ class AdLIFConfig:
     reset: str | tuple[str, ...] = "zero"
     rise: str = "leak"
     q: float = 120.0
-    tau_u: tuple[float, float] = (5.0, 25.0)
-    tau_w: tuple[float, float] = (60.0, 300.0)
-    tau_i: tuple[float, float] = (2.0, 10.0)
-    tau_out: tuple[float, float] = (15.0, 15.0)
+    tau_u: Bounds = (5.0, 25.0)
+    tau_w: Bounds = (60.0, 300.0)
+    tau_i: Bounds = (2.0, 10.0)
+    tau_out: Bounds = (15.0, 15.0)
     threshold: float = 1.0
     surrogate_scale: float = 0.4
     surrogate_slope: float = 5.0
@@ -94,15 +95,21 @@ class AdLIFConfig:
             raise PumiceError(f"dropout={self.dropout} lies outside [0, 1); choose a value inside")
         for name in ("tau_u", "tau_w", "tau_i", "tau_out"):
             bounds = getattr(self, name)
-            if not (isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_number, bounds))):
-                raise PumiceError(f"{name}={bounds} must be a range of two numbers such as [5, 25]; change it")
-            if bounds[1] == inf and name in ("tau_u", "tau_out") and self.rise == "leak":
+            if not (isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_time, bounds))):
+                raise PumiceError(
+                    f"{name}={bounds} must be a range of two numbers such as [5, 25], or [5, null] for no upper limit; "
+                    "change it"
+                )
+            endless = bounds[1] is None
+            if endless and name in ("tau_u", "tau_out") and self.rise == "leak":
                 raise PumiceError(f"{name}={bounds} has no leak, which nothing rises by; set rise=one, or give a limit")
-            if bounds[1] == inf and name in ("tau_u", "tau_w") and self.cell in ("ef-adlif", "se-adlif"):
+            if endless and name in ("tau_u", "tau_w") and self.cell in ("ef-adlif", "se-adlif"):
                 raise PumiceError(f"{name}={bounds} has no leak, which {self.cell} needs to be stable; give a limit")
-            if not 0 < bounds[0] <= bounds[1]:
+            low, high = bounds
+            rises = endless or (low is not None and low <= high)
+            if not rises or (low is not None and low <= 0):
                 raise PumiceError(f"{name}={bounds} must rise and lie above 0; change it")
-            object.__setattr__(self, name, (float(bounds[0]), float(bounds[1])))
+            object.__setattr__(self, name, tuple(None if bound is None else float(bound) for bound in bounds))
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -128,6 +135,10 @@ class AdLIFConfig:
             PumiceError: an unknown key, or a value outside its limits.
         """
         return cls(**known_settings(cls, {**settings, **more}, "adLIF"))
+
+
+def _is_time(value: Any) -> bool:
+    return value is None or (_is_number(value) and isfinite(value))
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,7 @@ from torch import Generator, Tensor, nn
 
 from ..scan.diagonal import diagonal_scan
 from .cells import uniform_linear
-from .time_constant import TimeConstant
+from .time_constant import Bounds, TimeConstant
 
 
 class LeakyIntegrator(nn.Module):
@@ -27,7 +27,7 @@ class LeakyIntegrator(nn.Module):
         self,
         in_features: int,
         out_features: int,
-        tau: tuple[float, float],
+        tau: Bounds,
         generator: Generator | None,
         rise: str = "leak",
     ) -> None:

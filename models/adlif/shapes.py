@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..initial import Shape, linear_shapes
 from .config import AdLIFConfig
+from .time_constant import Bounds, is_trained
 
 
 def adlif_shapes(config: AdLIFConfig) -> Iterator[Shape]:
@@ -38,6 +39,6 @@ def _lstm(name: str, inputs: int, config: AdLIFConfig, hidden: int) -> Iterator[
     yield f"{name}lstm.bias_hh_l0", (gates,)
 
 
-def _time_constant(name: str, count: int, bounds: tuple[float, float]) -> Iterator[Shape]:
-    if bounds[0] < bounds[1]:
+def _time_constant(name: str, count: int, bounds: Bounds) -> Iterator[Shape]:
+    if is_trained(bounds):
         yield f"{name}.p", (count,)

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 
 import torch
 from torch import Generator, Tensor, nn
 
 from ..initial import uniform
 
+Bounds = tuple[float | None, float | None]
+"""A range of time constants, in time steps; None is no upper limit, twice it is no decay at all."""
+
+
+def is_trained(bounds: Bounds) -> bool:
+    """Whether the range is more than one value."""
+    return bounds[0] is not None and bounds[0] != bounds[1]
+
 
 class TimeConstant(nn.Module):
     """n time constants within a range: tau = p tau_max + (1 - p) tau_min, decay = exp(-1 / tau).
 
-    Without an upper limit, tau_max infinite, tau = tau_min / (1 - p): nothing decays where p is 1.
+    Without an upper limit tau = tau_min / (1 - p): nothing decays where p is 1.
 
     Attributes:
         p: (n,) in [0, 1], drawn from U(0, 1); None where the range is one value, and then nothing is trained.
 
     Args:
         count: n.
-        bounds: (tau_min, tau_max), in time steps.
+        bounds: (tau_min, tau_max).
         generator: of the initial values.
     """
 
     fixed: Tensor
 
-    def __init__(self, count: int, bounds: tuple[float, float], generator: Generator | None) -> None:
+    def __init__(self, count: int, bounds: Bounds, generator: Generator | None) -> None:
         super().__init__()
-        self.count, (self.least, self.most) = count, bounds
-        trained = self.least < self.most
+        self.count, trained = count, is_trained(bounds)
+        self.least, self.most = (inf if bound is None else bound for bound in bounds)
         self.p = nn.Parameter(uniform((count,), generator)) if trained else None
         self.register_buffer("fixed", None if trained else torch.full((count,), float(self.least)), persistent=False)
 

@@ -180,7 +180,7 @@ def test_neurons_without_leak_and_with_a_current_are_what_a_plain_loop_gives(res
     nodes = [node for pair in zip(products, cells, strict=True) for node in pair]
     nir.write(tmp_path / "net.nir", chain(*nodes, back=[("w", "3", nir.Linear(weight=back))]))
     model = pumice.import_nir(tmp_path / "net.nir", reset=reset)
-    assert (model.config.cell, model.config.reset, model.config.tau_u[1]) == ("cuba-lif", reset, np.inf)
+    assert (model.config.cell, model.config.reset, model.config.tau_u[1]) == ("cuba-lif", reset, None)
     x = (rng.random((300, 6)) < 0.4).astype(np.float32)
     u, i, v, o, z = np.zeros(8), np.zeros(7), np.zeros(7), np.zeros(3), np.zeros(7)
     w, spikes, right = np.zeros(5), np.zeros(3), []

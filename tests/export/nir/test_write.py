@@ -96,12 +96,11 @@ def test_weights_come_back_bit_for_bit(written):
         assert torch.equal(values, found.state_dict()[name]), name
 
 
-INF = float("inf")
 OTHERS = {
     "currents": {"cell": "cuba-lif", "reset": "late-subtract", "rise": "one", "tau_u": (3.0, 9.0)},
     "currents, folded": {"cell": "cuba-lif", "recurrent": False},
     "subtraction": {"reset": ("subtract", "late-zero")},
-    "no leak": {"rise": "one", "tau_u": (INF, INF), "tau_out": (INF, INF), "reset": "subtract"},
+    "no leak": {"rise": "one", "tau_u": (None, None), "tau_out": (None, None), "reset": "subtract"},
 }
 
 
@@ -146,7 +145,7 @@ def test_other_neurons_and_resets_are_what_a_plain_loop_over_the_file_gives(name
 
 
 def test_layers_of_which_some_neurons_leak_are_refused(lif_network, tmp_path):
-    network = lif_network(rise="one", tau_u=(5.0, INF))
+    network = lif_network(rise="one", tau_u=(5.0, None))
     with torch.no_grad():
         network.cells[1].tau_u.p[:2] = 1.0
     with pytest.raises(PumiceError, match=r"cells.1: some neurons leak and others do not, which no NIR node has"):

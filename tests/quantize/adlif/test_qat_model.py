@@ -26,8 +26,7 @@ from pumice.train.data.inputs import Inputs
 
 STEP_US = 4000
 CELLS = ("se-adlif", "ef-adlif", "lif", "cuba-lif")
-INF = float("inf")
-RISING = {"rise": "one", "tau_u": (5.0, INF), "tau_i": (2.0, INF), "tau_out": (INF, INF)}
+RISING = {"rise": "one", "tau_u": (5.0, None), "tau_i": (2.0, None), "tau_out": (None, None)}
 """Neurons and integrators that leak little or nothing."""
 WIDTHS = {
     "defaults": {},
