@@ -108,6 +108,12 @@ def chain(*nodes, width=6, back=()):
     return nir.NIRGraph(held, edges, type_check=False)
 
 
+@pytest.mark.parametrize(("changes", "reset"), [({}, "late-subtract"), ({"r": 1.0}, "zero"), ({"v_leak": 0.1}, "zero")])
+def test_files_of_snntorch_are_known_by_their_gain(changes, reset, tmp_path):
+    nir.write(tmp_path / "net.nir", chain(("0", nir.Linear(weight=np.ones((3, 6)))), ("1", lif(3, **changes))))
+    assert read_imported(tmp_path / "net.nir").settings["reset"] == reset
+
+
 def test_small_files_make_no_large_matrices(tmp_path):
     wide = ("0", nir.Linear(weight=np.ones((3000, 6))))
     nir.write(tmp_path / "net.nir", chain(wide, ("1", lif(3000))))
