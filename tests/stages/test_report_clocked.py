@@ -225,7 +225,7 @@ def test_a_classifier_that_was_not_quantized_yet_says_so(tmp_path):
     record(tmp_path, "evaluate", {"test": test}, model={"name": "m", "cell": "se-adlif"})
     assert collect(tmp_path)["quantizable"]
     write_report(tmp_path)
-    assert page_of(tmp_path).count("Not run:") == 8
+    assert page_of(tmp_path).count("Not run:") == 9
 
 
 def test_a_comparison_names_what_its_costs_are_means_of(finished, tmp_path):

@@ -239,7 +239,7 @@ def test_what_has_not_run_is_said_and_not_invented(run_dir, settings):
     assert [row["accuracy"] is None for row in data["accuracy"]] == [False, True, True, True, True]
     assert data["confusion"]["of"] == "float model"
     page = (run_dir / "report.html").read_text()
-    assert page.count("Not run:") == 8
+    assert page.count("Not run:") == 9
 
 
 def test_results_of_another_program_count_as_not_run(run_dir):

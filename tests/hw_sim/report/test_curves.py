@@ -36,7 +36,7 @@ def test_epochs_of_a_log(log):
 def test_a_training_that_went_on_does_again_what_came_after_its_checkpoint(log):
     log(FIRST)
     (found,) = log(
-        "1,7,0.25,,\n1,7,,0.75,0.5\n2,9,0.125,,\n", version=1, head=HEAD.replace("lr-AdamW/main,lr-AdamW/ssm,", "")
+        "1,7,0.25,,\n1,7,,0.75,0.5\n2,9,0.125,,\n", version=2, head=HEAD.replace("lr-AdamW/main,lr-AdamW/ssm,", "")
     )
     (found,) = log("2,9,0.0625,,\n", version=10, head=HEAD.replace("lr-AdamW/main,lr-AdamW/ssm,", ""))
     assert [entry["train_loss"] for entry in found["epochs"]] == [2.0, 0.5, 0.0625]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
-from pumice.hw_sim.report.graph import picture, rate_text
+from pumice.hw_sim.report.graph import HEIGHT, ROW, picture, rate_text
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program
 
@@ -49,6 +50,8 @@ def test_every_node_and_edge_is_drawn_once_and_apart(program):
             left, top, right, _ = boxes[reader]
             assert y == top
             assert left <= x <= right
+            start = float(re.match(r"M\S+ ([\d.]+)", path)[1])
+            assert path.count("C") == round((top - start + HEIGHT) / ROW)  # one bend a row: between boxes, never across
             if source in boxes:
                 assert boxes[source][3] < top  # below what it reads
     alike = sum(len(card["parts"]) for card in found["cards"]) - len(found["cards"])
