@@ -15,6 +15,7 @@ import pytest
 from pumice.program import Format, Program, ProgramError, digest, load, reference, save
 from pumice.program import storage as module
 from pumice.program.nodes import Embedding, Linear, Readout, TokenInput
+from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_program, random_sample
 
 
@@ -280,3 +281,19 @@ def test_every_field_of_every_node_is_in_the_digest():
             changed[index] = {**packed, name: "another"}
             assert module.sealed_by({**header, "nodes": changed}, tensors) != own
     assert {name for packed in header["nodes"] for name in packed} >= {"registers", "output", "weight_fracs", "vocab"}
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "late-zero", "late-subtract"])
+def test_the_reset_is_written_where_it_is_not_the_first_there_was(tmp_path, reset):
+    """Files of before have no such entry, and programs that do the same keep their digest."""
+    program = random_network(3, value="dense", cell="lif", reset=reset, layers=1)
+    save(program, tmp_path / "program.npz")
+    found = load(tmp_path / "program.npz")
+    assert found["cells/0"].reset == reset
+    assert digest(found) == digest(program)
+    with np.load(tmp_path / "program.npz") as arrays:
+        header = json.loads(arrays["header"].tobytes())
+    (packed,) = (node for node in header["nodes"] if node["name"] == "cells/0")
+    assert ("reset" in packed) == (reset != "zero")
+    other = replace(program, nodes=tuple(replace(n, reset="subtract") if n.name == "cells/0" else n for n in program))
+    assert (digest(other) == digest(program)) == (reset == "subtract")
