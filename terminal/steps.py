@@ -12,12 +12,25 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
 from .console import Level, Printer, log_console, plainly
+from .tables import shortened
 
 FIRST_LINE_S = 30.0
 """Seconds after which the first line comes."""
+OF_NUMBERS = 46
+"""Columns for a bar and what stands behind it."""
 LONGEST_S = 1800.0
 """Seconds after which the next line comes at the latest."""
 Item = TypeVar("Item")
@@ -52,7 +65,9 @@ class Steps:
         self.what, self.total, self.done = what, total, done
         self._start, self._before = time.monotonic(), done
         self._next = FIRST_LINE_S
-        self._bar = _bars.add_task(what, total=total, completed=done) if _bars is not None else None
+        self._bar = (
+            _bars.add_task(_described(what, _bars.console), total=total, completed=done) if _bars is not None else None
+        )
 
     def __call__(self, more: int = 1) -> None:
         """So much more is done."""
@@ -63,7 +78,9 @@ class Steps:
         with _lock:
             self.done, self.total, self.what = done, total or self.total, what or self.what
             if _bars is not None and self._bar is not None:
-                _bars.update(self._bar, completed=done, total=self.total, description=self.what)
+                _bars.update(
+                    self._bar, completed=done, total=self.total, description=_described(self.what, _bars.console)
+                )
             took = time.monotonic() - self._start
             if took < self._next:
                 return
@@ -120,8 +137,7 @@ def progress(what: str, total: int | None = None, done: int = 0) -> Iterator[Ste
     console = Console(stderr=_stderr, **plainly())
     outermost = _bars is None and console.is_terminal and not console.is_dumb_terminal
     if outermost:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        _bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True)
+        _bars = Progress(*_columns(), console=console, transient=True, expand=True)
         _bars.start()
     steps = Steps(what, total, done)
     try:
@@ -157,3 +173,16 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _columns() -> Iterator[ProgressColumn]:
+    """What is being done, a bar as wide as there is room for, and numbers, which stay whole."""
+    yield TextColumn("{task.description}")
+    yield BarColumn(bar_width=None)
+    for kind in (MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn):
+        yield kind(table_column=Column(no_wrap=True))
+
+
+def _described(what: str, console: Console) -> str:
+    """A name that leaves room for a bar and its numbers."""
+    return shortened(Text(what), max(console.width - OF_NUMBERS, 8)).plain

@@ -1,8 +1,11 @@
 """How far something is: silent in a library, lines that become rarer in a pipe, a bar on a terminal."""
 
+import io
+
 import pytest
 from pumice.terminal import kept_in, progress, shown, track
 from pumice.terminal import steps as module
+from rich.console import Console
 
 
 @pytest.fixture
@@ -113,3 +116,18 @@ def test_a_mistake_ends_the_bar(monkeypatch, capsys):
     with pytest.raises(ZeroDivisionError), shown(), progress("x", 1):
         print(1 / 0)
     assert module._bars is None
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_numbers_of_a_bar_stay_whole(width, monkeypatch, capsys):
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    with shown(), progress("simulation by single events, samples of a test set", 1_200_000) as step:
+        step.at(1_099_999)
+        lines = Console(width=width, file=io.StringIO()).render_lines(module._bars.get_renderable())
+    (line,) = ("".join(segment.text for segment in each) for each in lines)
+    assert len(line) <= width
+    assert "1099999/1200000" in line
+    assert line.count(":") >= 2
+    assert "…" not in line
