@@ -92,7 +92,11 @@ def _parity(folder: Path, figures: Mapping[str, Any]) -> Iterator[Line]:
         return
     backends = read_json(folder / "simulate.json")["backends"]
     values = sum(entry["values"] for entry in backends.values())
-    yield "parity", f"{found['differing']:,} of {values:,} values differ between {', '.join(backends)}"
+    most = max(entry["samples"] for entry in backends.values())
+    told = list(backends)
+    for place, entry in enumerate(backends.values()):
+        told[place] += "" if entry["samples"] == most else f" ({entry['samples']:,} samples)"
+    yield "parity", f"{found['differing']:,} of {values:,} values differ between {', '.join(told)}"
     for name, reason in found["skipped"].items():
         yield "", f"{name} SKIPPED: {reason}"
 
@@ -107,7 +111,8 @@ def _costs(folder: Path, figures: Mapping[str, Any]) -> Iterator[Line]:
     macs, dense = found["per_event"]["effective_macs"], found["per_event"]["dense_macs"]
     sums = found["per_event"]["effective_acs"]
     yield "operations", f"{macs:,.0f} products and {sums:,.0f} sums {unit}, of {dense:,.0f} dense products"
-    energy = [f"{name} {_nanojoules(each)}" for name, each in found["energy_pj_per_event"].items()]
+    prices = found["energy_pj_per_event"]
+    energy = [f"{name} {_nanojoules(prices[name])}" for name in ("integer", "float32") if name in prices]
     yield "energy", f"{unit}, estimated: {', '.join(energy)}"
     fits = found.get("fits", {})
     for verdict, word in ((True, "fits"), (False, "does not fit")):

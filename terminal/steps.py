@@ -82,7 +82,7 @@ class Steps:
                     self._bar, completed=done, total=self.total, description=_described(self.what, _bars.console)
                 )
             took = time.monotonic() - self._start
-            if took < self._next:
+            if took < self._next or self.done == self.total:
                 return
             self._next = max(took, min(2 * self._next, self._next + LONGEST_S))
             self._tell(took)
