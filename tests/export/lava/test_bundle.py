@@ -181,7 +181,7 @@ def test_the_readme_lists_every_file_of_the_bundle(tmp_path):
     packages = {"pumice/__init__.py", "pumice/export/__init__.py", "pumice/export/lava/__init__.py"}  # empty
     for name in written - packages - {"README.md"}:
         assert any(name == listed or (listed.endswith("/") and name.startswith(listed)) for listed in table), name
-    assert sum((folder / name).stat().st_size for name in written if name.startswith("pumice/")) < 250_000
+    assert sum((folder / name).stat().st_size for name in written if name.startswith("pumice/")) < 300_000
     assert all((folder / name).stat().st_size == 0 for name in packages)
 
 
