@@ -12,6 +12,7 @@ from rich.console import Console
 from ...errors import PumiceError
 from ...files import atomic_path
 from ...terminal import Printer, Table
+from .advice import CORRECT_OR_BUILD
 from .plausibility import Plausibility, overview, write_csv
 from .recordings import Recordings
 from .sources.registry import open_recordings
@@ -61,10 +62,7 @@ def statistics(recordings: Recordings, tick_ms: float = 0.5) -> Statistics:
         PumiceError: there are no recordings.
     """
     if not len(recordings.labels):
-        raise PumiceError(
-            f"{recordings.name} holds no recordings; "
-            "correct it, or build or fetch it anew if it was built or downloaded"
-        )
+        raise PumiceError(f"{recordings.name} holds no recordings; {CORRECT_OR_BUILD}")
     durations = np.zeros(len(recordings.labels))
     count = zeros = total = largest = 0  # of gaps, in ticks
     for index in range(len(recordings.labels)):

@@ -13,6 +13,7 @@ from ...errors import PumiceError
 from ...models.sdn import SurrogateDynamicNetwork, published_tensors
 from ...models.sdn.fusion import fuse
 from ...models.sdn.trainable import SDNConfig, TrainableSDN
+from ..data.advice import CORRECT_OR_FETCH
 from ..torch_archive import Inert, read_torch, reason_of
 from .script_archive import is_script, read_script
 
@@ -45,8 +46,7 @@ def import_published(path: str | Path, tau: float, sweeps: int = 0) -> tuple[Sur
             raise ValueError("it holds no weights with a decoder or conv3")
     except Exception as error:  # a damaged zip file or pickle raises a dozen kinds of exception
         raise PumiceError(
-            f"{path} cannot be read as a published surrogate network ({reason_of(error)}); "
-            "correct it, or fetch it anew if it was downloaded"
+            f"{path} cannot be read as a published surrogate network ({reason_of(error)}); {CORRECT_OR_FETCH}"
         ) from error
     what = "TorchScript archive" if script else "mapping of tensors"
     if any(name.endswith("running_mean") for name in found):

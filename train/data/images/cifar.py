@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ..advice import CORRECT_OR_FETCH
 from .inert_pickle import read_inert_pickle
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -54,14 +55,9 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     try:
         images, labels = _from_records(path) if path.suffix == ".bin" else _from_pickle(path)
     except (OSError, ValueError) as error:
-        raise PumiceError(
-            f"{path} cannot be read as images of CIFAR-10 ({error}); correct it, or fetch it anew if it was downloaded"
-        ) from error
+        raise PumiceError(f"{path} cannot be read as images of CIFAR-10 ({error}); {CORRECT_OR_FETCH}") from error
     if not len(labels) or labels.min() < 0 or labels.max() >= len(CLASSES):
-        raise PumiceError(
-            f"{path} holds no labels, or others than 0 to {len(CLASSES) - 1}; "
-            "correct it, or fetch it anew if it was downloaded"
-        )
+        raise PumiceError(f"{path} holds no labels, or others than 0 to {len(CLASSES) - 1}; {CORRECT_OR_FETCH}")
     return images, labels
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ..advice import CORRECT_OR_FETCH
 
 MOST_BYTES = 1 << 26
 """Of an unpacked file; MNIST's training images hold 47 MB."""
@@ -33,23 +34,15 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise PumiceError(
-            f"{path} cannot be read ({error}); correct it, or fetch it anew if it was downloaded"
-        ) from error
+        raise PumiceError(f"{path} cannot be read ({error}); {CORRECT_OR_FETCH}") from error
     if len(content) > MOST_BYTES:
-        raise PumiceError(
-            f"{path} holds more than {MOST_BYTES:,} bytes; correct it, or fetch it anew if it was downloaded"
-        )
+        raise PumiceError(f"{path} holds more than {MOST_BYTES:,} bytes; {CORRECT_OR_FETCH}")
     head = 4 + 4 * axes
     if len(content) < head or content[:4] != bytes([0, 0, UNSIGNED_BYTES, axes]):
-        raise PumiceError(
-            f"{path} is no IDX file of unsigned bytes with {axes} axes; "
-            "correct it, or fetch it anew if it was downloaded"
-        )
+        raise PumiceError(f"{path} is no IDX file of unsigned bytes with {axes} axes; {CORRECT_OR_FETCH}")
     shape = struct.unpack(f">{axes}I", content[4:head])
     if len(content) - head != prod(shape):
         raise PumiceError(
-            f"{path} declares {shape}, but holds {len(content) - head:,} bytes of values; "
-            "correct it, or fetch it anew if it was downloaded"
+            f"{path} declares {shape}, but holds {len(content) - head:,} bytes of values; {CORRECT_OR_FETCH}"
         )
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ..advice import CORRECT_OR_FETCH
 from .idx import read_idx
 
 SIDE = 28
@@ -31,10 +32,7 @@ def open_mnist(root: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.in
             f"labels as images of {SIDE} x {SIDE}: correct them, or fetch both anew if they were downloaded"
         )
     if labels.max() >= len(CLASSES):
-        raise PumiceError(
-            f"{labels_path} holds the label {labels.max()}, the classes are 0 to 9; "
-            "correct it, or fetch it anew if it was downloaded"
-        )
+        raise PumiceError(f"{labels_path} holds the label {labels.max()}, the classes are 0 to 9; {CORRECT_OR_FETCH}")
     return images.reshape(len(images), -1), labels.astype(np.int64)
 
 

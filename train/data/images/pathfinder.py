@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ....errors import PumiceError
+from ..advice import CORRECT_OR_FETCH
 from ..files.columns import open_limited, read_limited
 from ..sequences.batch import BlockBatch, whole_sequences
 from ..sequences.sets import SequenceSet, Streams
@@ -70,9 +71,7 @@ def read_grey(path: Path, side: int) -> NDArray[np.uint8]:
                 raise ValueError(f"it has {image.size[0]} x {image.size[1]} pixels, not {side} x {side}")
             return np.asarray(image.convert("L"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PumiceError(
-            f"{path} cannot be read as an image ({error}); correct it, or fetch it anew if it was downloaded"
-        ) from error
+        raise PumiceError(f"{path} cannot be read as an image ({error}); {CORRECT_OR_FETCH}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +106,7 @@ class PathfinderTask(SequenceTask):
         entries = [entry for path in sorted((base / "metadata").glob("*.npy")) for entry in _described(base, path)]
         if len(entries) < 10:
             raise PumiceError(
-                f"{base / 'metadata'} describes {len(entries)} images, 10 are the least; "
-                "correct it, or fetch it anew if it was downloaded"
+                f"{base / 'metadata'} describes {len(entries)} images, 10 are the least; {CORRECT_OR_FETCH}"
             )
         order = stream(0, Purpose.SPLIT, number=1).permutation(len(entries))
         cut = len(order) // 10
@@ -136,7 +134,5 @@ def _described(base: Path, path: Path) -> list[tuple[Path, int]]:
             if image.is_file() and image.stat().st_size:  # a published file is empty
                 found.append((image, int(words[3])))
     except (OSError, ValueError) as error:
-        raise PumiceError(
-            f"{path} cannot be read as a list of images ({error}); correct it, or fetch it anew if it was downloaded"
-        ) from error
+        raise PumiceError(f"{path} cannot be read as a list of images ({error}); {CORRECT_OR_FETCH}") from error
     return found

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ..advice import CORRECT_OR_FETCH
 from ..files.matlab import read_variables
 from .batch import IGNORED
 from .sets import BlockSet, SequenceSet
@@ -56,20 +57,13 @@ def _read(path: Path) -> tuple[NDArray, NDArray]:
         x, y = content["x"], content["y"]
     except (OSError, ValueError, LookupError) as error:
         raise PumiceError(
-            f"{path} cannot be read as a MATLAB file with x and y ({error}); "
-            "correct it, or fetch it anew if it was downloaded"
+            f"{path} cannot be read as a MATLAB file with x and y ({error}); {CORRECT_OR_FETCH}"
         ) from error
     if x.ndim != 3 or x.shape[2] != 4 or y.shape != (*x.shape[:2], len(CLASSES)) or not x.size:
         found = f"x of shape {x.shape} and y of shape {y.shape}"
-        raise PumiceError(
-            f"{path} holds {found}, not (N, T, 4) and (N, T, {len(CLASSES)}); "
-            "correct it, or fetch it anew if it was downloaded"
-        )
+        raise PumiceError(f"{path} holds {found}, not (N, T, 4) and (N, T, {len(CLASSES)}); {CORRECT_OR_FETCH}")
     if not (np.isin(x, (-1, 0, 1)).all() and np.isin(y, (0, 1)).all() and (y.sum(axis=2) <= 1).all()):
-        raise PumiceError(
-            f"{path} is not delta coded (-1, 0, 1) with one label a step at most; "
-            "correct it, or fetch it anew if it was downloaded"
-        )
+        raise PumiceError(f"{path} is not delta coded (-1, 0, 1) with one label a step at most; {CORRECT_OR_FETCH}")
     return x.astype(np.int8), y
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ..advice import CORRECT_OR_FETCH
 from ..audio.decode import decode
 from ..files.columns import read_limited
 from ..task import Validation
@@ -60,8 +61,7 @@ def _waveform(path: Path) -> NDArray[np.float32]:
     rate, samples = decode(path, LONGEST_S)
     if rate != RATE:
         raise PumiceError(
-            f"{path} has a rate of {rate:,} Hz, those of Speech Commands have {RATE:,}; "
-            "correct it, or fetch it anew if it was downloaded"
+            f"{path} has a rate of {rate:,} Hz, those of Speech Commands have {RATE:,}; {CORRECT_OR_FETCH}"
         )
     return np.pad(samples, (0, STEPS - len(samples)))
 
@@ -110,15 +110,11 @@ def _listed(path: Path) -> list[str]:
     try:
         names = read_limited(path).decode("ascii").split()
     except (OSError, ValueError) as error:
-        raise PumiceError(
-            f"{path} cannot be read as a list of files ({error}); correct it, or fetch it anew if it was downloaded"
-        ) from error
+        raise PumiceError(f"{path} cannot be read as a list of files ({error}); {CORRECT_OR_FETCH}") from error
     for name in names:
         word, _, file = name.partition("/")
         if word not in WORDS or "/" in file or not file.endswith(".wav"):
-            raise PumiceError(
-                f"{path} names {name!r}, which is no file of a word; correct it, or fetch it anew if it was downloaded"
-            )
+            raise PumiceError(f"{path} names {name!r}, which is no file of a word; {CORRECT_OR_FETCH}")
     return names
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ....errors import PumiceError
 from ....hdf5 import open_hdf5
+from ..advice import CORRECT_OR_FETCH
 from ..plausibility import Plausibility, look_at, unwrap
 from ..recordings import Events, make_events, sort_by_time
 from ..times import microseconds
@@ -52,8 +53,7 @@ class ShdRecordings:
                 self.speakers = _whole_numbers(file.data("extra/speaker")) if known else None
         except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
             raise PumiceError(
-                f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); correct it, or fetch it anew if it "
-                "was downloaded"
+                f"{path} cannot be read as an HDF5 file in SHD's layout ({error}); {CORRECT_OR_FETCH}"
             ) from error
         self.class_names: tuple[str, ...] = tuple(names)
         self.lengths = counts

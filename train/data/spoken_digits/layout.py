@@ -14,6 +14,7 @@ import numpy as np
 
 from ....errors import PumiceError
 from ....hdf5 import open_hdf5
+from ..advice import CORRECT_OR_BUILD
 from .voices import CLASSES, Speaker
 
 NOTE = "Synthetic speech in the file layout of SHD; it is not SHD, and no accuracy on it is an SHD accuracy."
@@ -106,10 +107,7 @@ def read(path: str | Path) -> SpikeData:
     except FileNotFoundError:
         raise PumiceError(f"{path} does not exist; build it with: pumice data build") from None
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise PumiceError(
-            f"{path} is no readable file in SHD's layout ({error}); "
-            "correct it, or build or fetch it anew if it was built or downloaded"
-        ) from error
+        raise PumiceError(f"{path} is no readable file in SHD's layout ({error}); {CORRECT_OR_BUILD}") from error
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ....errors import PumiceError
+from ..advice import CORRECT_OR_FETCH
 from ..sequences.sets import SequenceSet, Streams
 from ..sequences.task import SequenceTask
 from .tokens import ends_with, padded
@@ -167,7 +168,5 @@ class AanTask(SequenceTask):
             if not labels:
                 raise ValueError("it is empty")
         except (OSError, ValueError) as error:
-            raise PumiceError(
-                f"{path}, line {len(labels) + 1}: {error}; correct it, or fetch it anew if it was downloaded"
-            ) from error
+            raise PumiceError(f"{path}, line {len(labels) + 1}: {error}; {CORRECT_OR_FETCH}") from error
         return PairSet(path, self.most_tokens, *(np.array(each, dtype=np.int64) for each in (places, labels, lengths)))

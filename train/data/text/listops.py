@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PumiceError
+from ..advice import CORRECT_OR_FETCH
 from ..files.columns import read_limited
 from .tokens import TextTask
 
@@ -63,7 +64,5 @@ class ListOpsTask(TextTask):
                 texts.append(tokenize(source))
                 labels.append(int(target))
         except (OSError, ValueError) as error:
-            raise PumiceError(
-                f"{path} cannot be read as ListOps ({error}); correct it, or fetch it anew if it was downloaded"
-            ) from error
+            raise PumiceError(f"{path} cannot be read as ListOps ({error}); {CORRECT_OR_FETCH}") from error
         return texts, labels
