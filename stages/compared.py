@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 
 from ..api.backends import BACKENDS
 from ..api.compare import Parity, compare
-from ..errors import PumiceError
-from ..hw_sim.parity.compare import Difference, Verdict
+from ..errors import ParityError, PumiceError
+from ..hw_sim.parity.compare import Difference, Verdict, describe
 from ..program import Program
 from ..sealed import read_sealed
 from ..train.sealed import write_sealed
@@ -50,6 +50,19 @@ class Compared:
     def differing(self) -> int:
         """Values that differ from the oracle's, over all backends: has to be 0."""
         return sum(verdict.differing for verdict in self.verdicts.values())
+
+    def refuse_differences(self, told_by: Path) -> None:
+        """Refuse what differs, with the first place; ``told_by`` is the file that says more.
+
+        Raises:
+            ParityError: a value differs.
+        """
+        for name, verdict in self.verdicts.items():
+            if verdict.first is not None:
+                raise ParityError(
+                    f"{self.differing:,} values differ between backends; {name} against {self.oracle}: "
+                    f"{describe(verdict.first)}; please report this with {told_by} and program.npz"
+                )
 
 
 def compare_part(

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ParityError, PumiceError
-from ..hw_sim.parity.compare import describe
+from ..errors import PumiceError
 from ..program import Program, digest
 from ..terminal import Printer
 from ..train.settings import SystemSettings, read_section
 from .compared import Compared, divided, load_compared, save_compared, together
 from .comparison import SimulateSettings, prepare
-from .folder import RunFolder, settings_of
-from .stage import Stage
+from .folder import RunFolder
 
 FOLDER = "shards"
 PART = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
@@ -65,12 +63,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     samples = {name: verdict.samples for name, verdict in compared.verdicts.items()}
     listed = ", ".join(f"{name} {count:,}" for name, count in samples.items())
     console.print(f"part {part} of {parts}: {listed} samples; differing values: {compared.differing}")
-    for name, verdict in compared.verdicts.items():
-        if verdict.first is not None:
-            raise ParityError(
-                f"{compared.differing:,} values differ between backends; {name} against {compared.oracle}: "
-                f"{describe(verdict.first)}; please report this with {path} and program.npz"
-            )
+    compared.refuse_differences(path)
     if missing := _missing(folder, parts):
         console.print(f"missing yet: {', '.join(f'shard={each}/{parts}' for each in missing)}")
     else:
@@ -111,5 +104,5 @@ def _path(folder: RunFolder, part: int, parts: int) -> Path:
 
 def _about(program: Program, config: Mapping[str, Any], part: int, parts: int) -> dict[str, Any]:
     """What a part was made of."""
-    stage = Stage(name="shard", summary="", help="", module="shard", sections=("task", "simulate"))
-    return {"program": digest(program), "settings": settings_of(stage, config), "part": [part, parts]}
+    settings = {section: config[section] for section in ("task", "simulate")}
+    return {"program": digest(program), "settings": settings, "part": [part, parts]}
