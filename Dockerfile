@@ -1,6 +1,6 @@
 # Pumice on the CPU, from its wheel:
 #   docker build -t pumice .
-#   docker run --rm -v "$PWD/runs:/work/runs" pumice run        # the main job; results in ./runs
+#   docker run --rm -v "$PWD/runs:/data/runs" pumice run        # the main job; results in ./runs
 # Not in it: Lava (a Python 3.10 of its own), GPUs.
 FROM python:3.11-slim AS wheel
 WORKDIR /source
@@ -20,9 +20,9 @@ FROM python:3.11-slim
 # the compiler is the backend "c" of `pumice simulate`
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 COPY --from=packages /opt/pumice /opt/pumice
-RUN useradd --create-home --uid 1000 pumice && mkdir /work && chown pumice:pumice /work
+RUN useradd --create-home --uid 1000 pumice && mkdir /data && chown pumice:pumice /data
 USER pumice
-WORKDIR /work
+WORKDIR /data
 ENV PATH=/opt/pumice/bin:$PATH
 ENTRYPOINT ["pumice"]
 CMD ["--help"]

@@ -53,6 +53,16 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all.
+
+    Raises:
+        PumiceError: the folder cannot be written to, or the disk is full.
+    """
+    with atomic_path(target) as path:
+        shutil.copyfile(source, path)
+
+
 def remove_partial(folder: Path) -> None:
     """Remove what writers that were killed left in ``folder`` and below; nobody may be writing there."""
     for path in list(folder.rglob(f"{PARTIAL}*")):

@@ -16,6 +16,8 @@ from .files import read_json, write_json
 FOLDER = "stages"
 METRICS = "metrics.json"
 LOG = "run.log"
+OVERRIDES = "overrides.yaml"
+"""What a run folder remembers of the settings that were typed."""
 BEGUN = "begun"
 FINISHED = "finished"
 VERSIONS_OF = ("pumice", "torch", "lightning", "numpy", "numba")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from ..hw_sim.parity.compare import Backend
 from ..program import Program, reference
 from ..program.samples import Sample, Trace, check
 from ..quantize.frozen import FrozenModel
-from ..terminal import progress
+from ..terminal import track
 from .frozen import run_frozen
 
 PADDED_EVENTS = 250_000
@@ -102,29 +102,21 @@ def run_reference(program: Program, samples: Sequence[Sample], trace: bool) -> l
         check(program, sample, index)  # so that an error names the sample by its number here
     order = sorted(range(len(samples)), key=lambda index: len(samples[index][1]))
     traces: list[Trace | None] = [None] * len(samples)
-    with progress("reference, samples", len(order)) as step:
-        _by_length(program, samples, order, traces, trace, step)
+    for chosen in track(_of_alike(samples, order), "reference, samples", len(order), size=len):
+        batch = [samples[index] for index in chosen]
+        for index, found in zip(chosen, reference.run(program, batch, trace=trace, batch_size=len(batch)), strict=True):
+            traces[index] = found
     return [found for found in traces if found is not None]
 
 
-def _by_length(
-    program: Program,
-    samples: Sequence[Sample],
-    order: Sequence[int],
-    traces: list[Trace | None],
-    trace: bool,
-    step: Callable[[int], None],
-) -> None:
+def _of_alike(samples: Sequence[Sample], order: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The numbers of samples of similar length, as many as `PADDED_EVENTS` has room for, or one."""
     start = 0
     while start < len(order):
         stop = start + 1
         while stop < len(order) and (stop + 1 - start) * len(samples[order[stop]][1]) <= PADDED_EVENTS:
             stop += 1
-        chosen = order[start:stop]
-        batch = [samples[index] for index in chosen]
-        for index, found in zip(chosen, reference.run(program, batch, trace=trace, batch_size=len(batch)), strict=True):
-            traces[index] = found
-        step(len(chosen))
+        yield order[start:stop]
         start = stop
 
 

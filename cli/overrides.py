@@ -11,10 +11,10 @@ import yaml
 from ..api.presets import preset, preset_names
 from ..errors import PumiceError
 from ..files import atomic_path, check_inside, read_text
+from ..records import OVERRIDES
 from .known import defaults
 from .replay import OF_ONE_COMMAND, as_values, check_replayed, quoted
 
-SAVED_NAME = "overrides.yaml"
 OPEN = ("quantize.layers", "task.unwrap_times", "task.most_bins", "search.chip_limits")
 """Keys that configurations need not have, or empty mappings, which Hydra takes behind ``++`` alone."""
 VALUE_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
@@ -53,7 +53,7 @@ def save_overrides(folder: Path, overrides: list[str], config_dir: str | None, c
     """
     kept = [item for item in overrides if key_of(item) not in OF_ONE_COMMAND]
     kept = as_values(kept, config_dir, config)
-    with atomic_path(folder / SAVED_NAME) as path:
+    with atomic_path(folder / OVERRIDES) as path:
         path.write_text(yaml.safe_dump({"config_dir": None, "overrides": kept}), encoding="utf-8")
 
 
@@ -65,7 +65,7 @@ def with_saved_overrides(arguments: list[str]) -> list[str]:
     """
     flags, overrides = split_arguments(arguments)
     run_dirs = [item.partition("=")[2].strip("'\"") for item in overrides if key_of(item) == "run_dir"]
-    if not run_dirs or not (source := Path(run_dirs[-1]) / SAVED_NAME).exists():
+    if not run_dirs or not (source := Path(run_dirs[-1]) / OVERRIDES).exists():
         return arguments
     check_inside(source.parent)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_path
+from ..files import copy_file
 from ..program import Program
 from ..program.nodes.inputs import GAP_FORMAT
 
@@ -27,8 +27,7 @@ def copy_encoder(folder: Path) -> None:
     Raises:
         PumiceError: the folder cannot be written to.
     """
-    with atomic_path(folder / ENCODER) as temporary:
-        temporary.write_bytes(Path(__file__).with_name(ENCODER).read_bytes())
+    copy_file(Path(__file__).with_name(ENCODER), folder / ENCODER)
 
 
 def about_input(program: Program) -> dict[str, str]:

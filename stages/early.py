@@ -19,7 +19,8 @@ from ..train.data.events.batch import EventBatch
 from ..train.data.sequences.batch import IGNORED, BlockBatch
 from .decisions import TestSet
 
-SHARES = tuple(part / 20 for part in range(1, 21))
+PARTS = 20
+SHARES = tuple(part / PARTS for part in range(1, PARTS + 1))
 """Parts of a recording's time, from its first event to its last."""
 
 
@@ -66,7 +67,7 @@ def cuts(times_us: NDArray[np.int64]) -> NDArray[np.int64]:
     if not len(times_us):
         return np.zeros(len(SHARES), dtype=np.int64)
     first, last = int(times_us[0]), int(times_us[-1])
-    ends = [first + (last - first) * part // 20 for part in range(1, 21)]
+    ends = [first + (last - first) * part // PARTS for part in range(1, PARTS + 1)]
     return np.searchsorted(times_us, ends, side="right")
 
 
@@ -99,7 +100,8 @@ def _of_blocks(model: nn.Module, batch: BlockBatch, heard: Tensor) -> Tensor:
     parts = torch.where((batch.blocks == labelled) & (parts <= heard.shape[1]), parts, 0)
     count = heard.shape[1] + 1
     scores = model(batch.inputs, parts, count)
-    if getattr(model, "config").aggregation == "mean":  # noqa: B009  # of a block, which has to weigh by its length
+    settings: Any = model.config
+    if settings.aggregation == "mean":  # of a block, which has to weigh by its length
         sizes = torch.stack([(parts == part).sum(1) for part in range(count)], dim=1)
         scores = scores * sizes.unsqueeze(2)
     return scores[:, 1:].cumsum(1)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
-from ..hw_sim.report.disagreements import softmax
 from ..hw_sim.report.marks import marks
 from ..hw_sim.report.mistakes import MOST
 from ..hw_sim.simulator.along import duration_s
@@ -44,7 +44,7 @@ def mistakes(
     if len(labels) != len(samples):
         return None, none
     said, wanted = scores.argmax(1), floats.argmax(1)
-    shares = [np.array([softmax(row) for row in side]) for side in (scores, floats)]
+    shares = [softmax(side, axis=1) for side in (scores, floats)]
     sure = shares[0].max(1) if len(labels) else np.zeros(0)
     wrong, apart = np.flatnonzero(said != labels), np.flatnonzero(said != wanted)
     chosen = [[int(n) for n in sorted(some, key=lambda n: (-sure[n], n))[:MOST]] for some in (wrong, apart)]

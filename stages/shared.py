@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import PumiceError
-from ..files import atomic_path, check_inside
+from ..files import check_inside, copy_file
 from ..records import StageRecord, read_record, versions
 from .folder import RunFolder, file_digest, first_difference, settings_of
 from .stage import Stage
@@ -25,8 +24,7 @@ def take_from_sibling(stage: Stage, folder: RunFolder) -> Path | None:
         for name in stage.writes:
             target = folder.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(target) as path:
-                shutil.copyfile(sibling / name, path)
+            copy_file(sibling / name, target)
         folder.begin(stage)
         folder.finish(stage, record.figures, record.seconds or 0.0, taken_from=sibling.name)
         return sibling

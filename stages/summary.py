@@ -11,8 +11,6 @@ from ..records import LOG, METRICS, read_records
 from ..terminal import Level, Printer
 from ..train.evaluate import interval_text
 
-MOST_LINES = 40
-"""Of a summary."""
 MOST_NOTES = 8
 REPORT = "report.html"
 Line = tuple[str, str]

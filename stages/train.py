@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from ..files import atomic_path
+from ..files import copy_file
 from ..records import versions
 from ..terminal import Printer
 from ..train.checkpoint import KeepProgress
@@ -46,8 +45,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         Printer().print(f"note: {note}", highlight=False)
     with timed() as seconds:
         kept = _fit(config, folder, training, data, model)
-    with atomic_path(folder.path / "weights.safetensors") as target:
-        shutil.copyfile(kept.best_path, target)
+    copy_file(kept.best_path, folder.path / "weights.safetensors")
     pruned = {}
     if training.sparsity is not None:
         load_weights(kept.best_path, model)

@@ -22,7 +22,7 @@ from .data.batch import Batch
 from .evaluate import hard_labels
 from .norms import estimate_norms
 from .optim import build_optimizer, warmup_constant, warmup_cosine
-from .pruning import Pruning
+from .pruning import Pruning, prunable
 from .settings import TrainingSettings
 
 DROPOUT_STREAM = 1  # keeps the random numbers of dropout apart from others drawn from the same seed
@@ -76,6 +76,7 @@ class ClassifierModule(pl.LightningModule):
         if settings.ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
             self.average.requires_grad_(False)  # processes that share the work wait for no gradient of it
+            self._averaged = prunable(self.average.module)
         self.training_loss, self.validation_loss = MeanMetric(), MeanMetric()
         self.regression = num_classes is None
         self.validation_accuracy = None if num_classes is None else MulticlassAccuracy(num_classes, average="micro")
@@ -140,7 +141,7 @@ class ClassifierModule(pl.LightningModule):
         if self.average is not None:
             self.average.update_parameters(self.model)
             if self.pruning is not None:
-                self.pruning.mirror(self.average.module)
+                self.pruning.mirror(self._averaged)
 
     def on_validation_start(self) -> None:
         """Estimate the statistics of batch norms anew; also called where nothing is validated."""

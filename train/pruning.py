@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
@@ -110,10 +112,10 @@ class Pruning:
             _keep(weight, kept[name])
 
     @torch.no_grad()
-    def mirror(self, model: nn.Module) -> None:
-        """Set to zero in another model of the same kind, the moving average, what is zero here."""
-        for name, weight in prunable(model).items():
-            if self._alive is not None:
+    def mirror(self, weights: Mapping[str, Parameter]) -> None:
+        """Set to zero in the same weights of another model, the moving average, what is zero here."""
+        if self._alive is not None:
+            for name, weight in weights.items():
                 _keep(weight, entries(self.weights[name]) != 0)
 
 

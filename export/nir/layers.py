@@ -114,7 +114,7 @@ def _cell(name: str, cell: Any) -> Folded:
         beta, own = constants.beta.numpy(), own | _own(f"{name}.tau_i.p", cell.tau_i.p)
         if np.any(beta == 1):
             raise PumiceError(f"{name}: a synaptic current does not decay, which no NIR node has; {CURE}")
-    rise = (1 - alpha if constants.rise is None else constants.rise.numpy())[:, None]
+    rise = constants.risen.numpy()[:, None]
     return Folded(
         name.replace(".", "/"),
         cell.input.weight.numpy() * rise,

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...archives import save_arrays
 from ...errors import ParityError, PumiceError
-from ...files import atomic_path
+from ...files import copy_file
 from ..about import copy_encoder
 
 NAME = "check.py"
@@ -72,8 +72,7 @@ def run_check(folder: Path, models: Sequence[str], runtime: str = "onnxruntime")
 
 
 def _write_script(folder: Path, name: str) -> Path:
-    with atomic_path(folder / name) as temporary:
-        temporary.write_bytes(Path(__file__).with_name(name).read_bytes())
+    copy_file(Path(__file__).with_name(name), folder / name)
     return folder / name
 
 

@@ -56,10 +56,8 @@ def write_comparison(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]
         told = ", ".join(f"{run} of {task}" for task, run in tasks.items())
         raise PumiceError(f"runs of different tasks cannot be compared ({told}); name those of one task")
     unlike = differing([row.pop("settings") for row in rows])
-    for row, short in zip(rows, short_names([row["run"] for row in rows]), strict=True):
-        row["short"] = short
-    for number, row in enumerate(rows, 1):
-        row["number"] = number
+    for number, (row, short) in enumerate(zip(rows, short_names([row["run"] for row in rows]), strict=True), 1):
+        row["short"], row["number"] = short, number
     write_json(out / "comparison.json", rows)
     write_csv(out / "comparison.csv", [list(COLUMNS), *([row[key] for key in COLUMNS] for row in rows)])
     drawn = [row for row in rows if row["accuracy"] is not None]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from ...archives import load_arrays
 
@@ -50,9 +51,3 @@ def listed(found: tuple[np.ndarray, np.ndarray, np.ndarray] | None, names: Seque
             }
         )
     return {"differing": len(differing), "decisions": len(labels), "rows": rows}
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Shares (C,) of logits (C,): how sure a model is."""
-    shares = np.exp(logits - logits.max())
-    return shares / shares.sum()

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
+from scipy.special import softmax
 
 from .labels import label
 from .names import layer_of
@@ -125,8 +126,7 @@ def raster(
     Without a ``label`` no class is marked as the true one.
     """
     seconds = (times_us - times_us[:1]) / 1e6
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
-    shares = shares / shares.sum(axis=1, keepdims=True)
+    shares = softmax(logits, axis=1) if len(logits) else logits
     marks, columns = _marks(values, seconds), int(width * COLUMNS_AN_INCH)
     last = _last_of_columns(seconds, columns)
 

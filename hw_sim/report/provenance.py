@@ -12,10 +12,8 @@ import yaml
 
 from ...errors import PumiceError
 from ...files import read_text
-from ...records import StageRecord
+from ...records import OVERRIDES, StageRecord
 
-OVERRIDES = "overrides.yaml"
-"""What a run folder remembers of the settings that were typed."""
 UNTOLD = {"name"}
 """Settings of a group that only name it: run, task and widths have columns of their own."""
 BY_NAME = {("hardware",)}

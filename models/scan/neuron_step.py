@@ -36,6 +36,11 @@ class NeuronConstants(NamedTuple):
     jump: Tensor
     rise: Tensor | None = None
 
+    @property
+    def risen(self) -> Tensor:
+        """What multiplies the drive, (H,)."""
+        return 1 - self.alpha if self.rise is None else self.rise
+
 
 class NeuronState(NamedTuple):
     """State of a layer after a step: membrane potential after the reset, adaptation or synaptic current, spikes; each
@@ -118,14 +123,14 @@ def update(
 
     ``fire`` tells the spikes of u^; ``resetting`` is the reset and the threshold; u^ and w are what their stores leave.
     """
-    _, alpha, beta, coupling, jump, rise = constants
+    _, alpha, beta, coupling, jump, _ = constants
     reset, threshold = resetting
     w = state.w
     if order == "cuba":
         current = w = store_adaptation(beta * w + current)
     elif order != "lif":
         current = current - w
-    v = alpha * state.u + (1 - alpha if rise is None else rise) * current
+    v = alpha * state.u + constants.risen * current
     if reset == "late-zero":
         v = v * (1 - state.z.detach())
     elif reset == "late-subtract":

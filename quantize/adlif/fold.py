@@ -62,9 +62,9 @@ class FoldedReadout(NamedTuple, Generic[Array]):
 
 def fold_cell(cell: SpikingCell) -> FoldedCell[Tensor]:
     """Fold a layer of neurons."""
-    recurrent, alpha, beta, coupling, jump, rise = cell.constants()
-    rise = 1 - alpha if rise is None else rise
-    shared = cell.input.weight, cell.input.bias, recurrent, alpha, rise
+    constants = cell.constants()
+    recurrent, alpha, beta, coupling, jump, _ = constants
+    shared = cell.input.weight, cell.input.bias, recurrent, alpha, constants.risen
     if cell.order in ("lif", "cuba"):
         return FoldedCell(*shared, beta if cell.order == "cuba" else None, None, None)
     return FoldedCell(*shared, beta, coupling, jump)

@@ -7,8 +7,11 @@ import shutil
 import numpy as np
 import pytest
 from pumice.program import load
-from pumice.stages.summary import MOST_LINES, MOST_NOTES, summary
+from pumice.stages.summary import MOST_NOTES, summary
 from pumice.stages.table import STAGES
+
+MOST_LINES = 40
+"""Of a summary."""
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,8 @@ def test_another_process_goes_on_in_the_same_log(tmp_path):
     log = tmp_path / "run.log"
     with running("x", Level.BRIEF), kept_in(log):
         handed = handed_on()
-        code = "from pumice.terminal import *; import sys; take_over((Level(int(sys.argv[1])), sys.argv[2]));"
+        code = "import sys; from pumice.terminal import Level, Printer, take_over;"
+        code += "take_over((Level(int(sys.argv[1])), sys.argv[2]));"
         code += "Printer().print('kept'); Printer(Level.BRIEF).print('shown')"
         words = [sys.executable, "-c", code, str(int(handed[0])), handed[1]]
         done = subprocess.run(words, capture_output=True, text=True, check=True)

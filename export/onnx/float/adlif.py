@@ -17,6 +17,7 @@ from ....errors import PumiceError
 from ....models.adlif.cells import AdaptiveCell, CubaLIFCell, SpikingCell
 from ....models.adlif.network import AdLIFNetwork
 from ....models.adlif.readout import LeakyIntegrator
+from ....program.nodes.resets import SUBTRACTING, is_late
 from ..event import AFTER, Carried, EventGraph
 from ..graph import Graph
 from ..model import finish
@@ -94,10 +95,9 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
     """The equations of ``models.scan.neurons.neuron_step``, in their order of operations; gives the spikes (B, H)."""
     graph = event.graph
     constants = cell.constants()
-    risen = 1 - constants.alpha if constants.rise is None else constants.rise
     alpha, rise, beta, coupling, jump = (
         constant(graph, tensor)
-        for tensor in (constants.alpha, risen, constants.beta, constants.coupling, constants.jump)
+        for tensor in (constants.alpha, constants.risen, constants.beta, constants.coupling, constants.jump)
     )
     u, z = (event.open(Carried(f"{path}/{name}", (cell.hidden,), dtype)) for name in "uz")
     current = affine(graph, x, cell.input.weight, cell.input.bias)
@@ -112,13 +112,13 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
         event.keep_unless_valid(f"{path}/i", current, 1)
     reached = graph.op("Add", graph.op("Mul", u, alpha), graph.op("Mul", current, rise))
     reset, threshold = cell.spiking.reset, graph.like(cell.spiking.threshold, reached)
-    if reset in ("late-zero", "late-subtract"):
-        left = graph.like(0, reached) if reset == "late-zero" else graph.op("Sub", reached, threshold)
+    if is_late(reset):
+        left = graph.op("Sub", reached, threshold) if reset in SUBTRACTING else graph.like(0, reached)
         reached = graph.op("Where", graph.cast(z, bool), left, reached)
     spiked = graph.op("Greater", reached, threshold)
     spikes, rest = graph.cast(spiked, dtype), reached
-    if reset in ("zero", "subtract"):
-        left = graph.like(0, reached) if reset == "zero" else graph.op("Sub", reached, threshold)
+    if not is_late(reset):
+        left = graph.op("Sub", reached, threshold) if reset in SUBTRACTING else graph.like(0, reached)
         rest = graph.op("Where", spiked, left, reached)
     if isinstance(cell, AdaptiveCell):
         seen_u, seen_z = (rest, spikes) if cell.order == "se" else (u, z)
