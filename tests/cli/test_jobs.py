@@ -110,6 +110,7 @@ def test_jobs_in_processes_of_their_own_train_and_tell_their_mistakes(plugins, s
     assert len({(folder / "weights.safetensors").read_bytes() for folder in trained}) == 2
 
 
+@pytest.mark.thorough
 def test_sweepers_get_the_validation_accuracy(pumice_with_plugins, small_run, tmp_path):
     arguments = ["-m", "hydra/sweeper=minimizing", "run_dir=sweep", *small_run, "training.epochs=1"]
     for verb in ("train", "evaluate"):

@@ -22,7 +22,7 @@ def machine():
     run(program, [random_sample(program, 0, 20)])
 
 
-ALWAYS = {"train", "online"}
+ALWAYS = {"train"}
 RUN = [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.thorough) for name in tutorials.names()]
 
 

@@ -214,6 +214,7 @@ def test_shares():
     assert comparison.share_of("lava", samples, settings) == [1, 3]
 
 
+@pytest.mark.thorough
 def test_a_clocked_network_in_lavas_own_dense(interpreter, small_ecg_run, tmp_path):
     """A whole run: potentials of every step, spikes and states of two sequences; then the bundle on its own."""
     folder = tmp_path / "run"

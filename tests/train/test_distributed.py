@@ -78,6 +78,7 @@ def test_shares_make_up_the_batches():
         batches(0, 4)
 
 
+@pytest.mark.thorough
 def test_two_processes_train_as_one(alone, shared):
     for column in ("train/loss", "validation/loss"):
         np.testing.assert_allclose(curve(shared, column), curve(alone, column), rtol=2e-4, atol=1e-5)

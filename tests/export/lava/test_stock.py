@@ -41,16 +41,19 @@ def assert_equal(program, samples):
     return expected
 
 
+def thorough(name, **choices):
+    return pytest.param(choices, id=name, marks=pytest.mark.thorough)
+
+
 @pytest.mark.usefixtures("_lava")
 @pytest.mark.parametrize(
     "choices",
     [
-        {"layers": 2, "recurrent": False, "input": "spikes", "weight_exponent": 0},
-        {"layers": 2, "recurrent": True, "input": "counts", "weight_exponent": 2, "own": False},
-        {"layers": 1, "recurrent": True, "input": "ternary", "weight_bits": 4, "weight_exponent": -3},
-        {"layers": 2, "recurrent": True, "input": "counts", "weight_exponent": 0, "own": True},
+        thorough("feed-forward", layers=2, recurrent=False, input="spikes", weight_exponent=0),
+        thorough("recurrent", layers=2, recurrent=True, input="counts", weight_exponent=2, own=False),
+        thorough("narrow", layers=1, recurrent=True, input="ternary", weight_bits=4, weight_exponent=-3),
+        pytest.param({"layers": 2, "recurrent": True, "input": "counts", "weight_exponent": 0, "own": True}, id="own"),
     ],
-    ids=["feed-forward", "recurrent", "narrow", "own"],
 )
 def test_stock_processes_give_the_reference_integers(choices):
     program = random_loihi(21, value="dense", hidden=9, inputs=6, extreme=False, **choices)
