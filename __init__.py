@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .api.export import export_netx as export_netx
     from .api.export import export_nir as export_nir
     from .api.export import export_onnx as export_onnx
+    from .api.export import export_qonnx as export_qonnx
     from .api.models import build_model as build_model
     from .api.models import import_nir as import_nir
     from .api.models import load_model as load_model
@@ -45,6 +46,7 @@ _WHERE = {
     "export_netx": "api.export",
     "export_nir": "api.export",
     "export_onnx": "api.export",
+    "export_qonnx": "api.export",
     "import_nir": "api.models",
     "load": "api.programs",
     "load_data": "api.data",

@@ -53,6 +53,27 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(target: str | Path) -> Iterator[Path]:
+    """Give a fresh folder beside ``target`` to fill; rename it to ``target`` when the block ends well.
+
+    Raises:
+        PumiceError: ``target`` exists, or the folder around it cannot be written to.
+    """
+    target = Path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{PARTIAL}{target.name}-", dir=target.parent) as temporary:
+            fresh = Path(temporary) / "folder"
+            fresh.mkdir()
+            yield fresh
+            if target.exists():
+                raise FileExistsError(17, "File exists")
+            fresh.rename(target)
+    except OSError as error:
+        raise PumiceError(f"cannot write {target}: {error.strerror or error}; choose another folder") from error
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all.
 

@@ -1,9 +1,9 @@
-"""Programs for other runtimes: ONNX, Lava, lava-dl, and C; float networks as NIR."""
+"""Programs for other runtimes: ONNX, QONNX, Lava, lava-dl, and C; float networks as NIR."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..export.nir import read_model, write_nir, write_vectors
 from ..export.onnx import build_sequence, build_step
 from ..export.onnx.float import writer_of
 from ..export.onnx.qdq import QDQ
+from ..export.qonnx import Written, write_parts
 from ..files import atomic_path
 from ..hw_sim.simulator import run
 from ..program import Program
@@ -139,6 +140,43 @@ def export_c(
         if replace and folder.exists():
             shutil.rmtree(folder)
         return write_c(generated, folder, given, logits)
+
+
+def export_qonnx(
+    program: Program,
+    folder: str | Path,
+    samples: Iterable[Any] | None = None,
+    *,
+    dialect: str = "qonnx",
+    leave_out: Collection[str] = (),
+    replace: bool = False,
+) -> Written:
+    """Write the parts of a program that keep no state in operators of quantized networks, bit for bit the program's.
+
+    Args:
+        program: any that has such a part.
+        folder: must not exist, but for ``replace``. It gets ``part_0.onnx`` and its test vectors ``part_0_io.npz``, and
+            so on, and ``parts.json``, which says what is in which part, and why other nodes are in none.
+        samples: of the vectors, see `simulate`; made inputs if not given.
+        dialect: ``"qonnx"``, QONNX's Quant operators; ``"hls4ml"``, the same as hls4ml reads them, without tables and
+            with one scale a tensor; ``"qcdq"``, standard operators alone, for runtimes.
+        leave_out: types of nodes that are not to be written, such as ``["Lookup"]`` where a tool has no tables.
+        replace: remove the folder first, where it exists.
+
+    Returns:
+        the content of ``parts.json``, and how many values were compared.
+
+    Raises:
+        PumiceError: a program without such a part, an unknown dialect or type, a sample that the program cannot take,
+            or a folder that exists or cannot be written to.
+        ParityError: onnxruntime gives other values than the program.
+    """
+    folder = Path(folder)
+    given = made_samples(program) if samples is None else as_samples(program, samples)
+    with told():
+        if replace and folder.exists():
+            shutil.rmtree(folder)
+        return write_parts(program, folder, given, dialect, leave_out)
 
 
 def export_netx(program: Program, path: str | Path) -> list[LoihiLIF]:

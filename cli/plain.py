@@ -11,7 +11,7 @@ import numpy as np
 
 from ..api.compare import compare
 from ..api.count import count as count_program
-from ..api.export import export_c, export_lava, export_netx, export_onnx
+from ..api.export import export_c, export_lava, export_netx, export_onnx, export_qonnx
 from ..api.program_files import load_program
 from ..archives import save_arrays
 from ..errors import ParityError, PumiceError
@@ -94,13 +94,20 @@ def count(arguments: Sequence[str]) -> None:
 
 
 def export(arguments: Sequence[str]) -> None:
-    """``pumice export target=lava|netx|onnx|c net=FILE [input=FILE] out=PATH``: the program for another runtime.
+    """``pumice export target=lava|netx|onnx|c|qonnx net=FILE [input=FILE] out=PATH``: the program for another runtime.
 
     Raises:
         PumiceError: wrong settings or files, or a program that the target cannot hold.
     """
-    words = Words(arguments, (*READING, *FEEDING, "target", "out", "c.name", "c.pack"), "export")
-    targets = {"lava": _export_lava, "netx": _export_netx, "onnx": _export_onnx, "c": _export_c}
+    own = ("c.name", "c.pack", "qonnx.dialect", "qonnx.leave_out")
+    words = Words(arguments, (*READING, *FEEDING, "target", "out", *own), "export")
+    targets = {
+        "lava": _export_lava,
+        "netx": _export_netx,
+        "onnx": _export_onnx,
+        "c": _export_c,
+        "qonnx": _export_qonnx,
+    }
     target = words.text("target", "onnx")
     if target == "nir":
         raise PumiceError("target=nir writes the float network, which a program no longer holds; name its run folder")
@@ -173,6 +180,19 @@ def _export_c(program: Program, words: Words, out: Path) -> None:
     pack = words.flag("c.pack") if "c.pack" in words.given else False
     export_c(program, out, samples, name=words.text("c.name", "pumice"), pack=pack, threads=words.number("threads"))
     CONSOLE.print(f"to try it: cd {out} && make test (README.md there tells more)")
+
+
+def _export_qonnx(program: Program, words: Words, out: Path) -> None:
+    samples = _inputs(words, program).samples if "input" in words.given else None
+    written = export_qonnx(
+        program,
+        out,
+        samples,
+        dialect=words.text("qonnx.dialect", "qonnx"),
+        leave_out=words.listed("qonnx.leave_out") or [],
+    )
+    for line in written.lines():
+        CONSOLE.print(line)
 
 
 def _export_netx(program: Program, words: Words, out: Path) -> None:

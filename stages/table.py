@@ -181,6 +181,22 @@ ASIDE: tuple[Stage, ...] = (
         writes=("nir/network.nir", "nir/network_io.npz"),
     ),
     Stage(
+        name="export-qonnx",
+        summary="write the parts of the program without a state for tools of quantized networks",
+        help=(
+            "Reads program.npz; writes the folder qonnx/: of each part a model, part_0.onnx, and its test vectors,\n"
+            "part_0_io.npz, and parts.json, which says what each part holds and what is in none, and why.\n"
+            "qonnx.dialect=qonnx, hls4ml or qcdq (for runtimes). Ends with exit code 1 if a single\n"
+            "value differs from the program's in onnxruntime. 'pumice run' leaves it out."
+        ),
+        module="export_qonnx",
+        target="qonnx",
+        sections=("task", "qonnx"),
+        needs=("program.npz",),
+        writes=("qonnx/parts.json",),
+        scratch=("qonnx",),
+    ),
+    Stage(
         name="shard",
         summary="compare the program in every backend on a part of the test set",
         help=(

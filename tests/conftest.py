@@ -53,6 +53,7 @@ TOGETHER = {
         "stages/test_dry.py",
         "stages/test_export_c.py",
         "stages/test_export_onnx.py",
+        "stages/test_export_qonnx.py",
         "stages/test_lava.py",
         "stages/test_reads.py",
         "stages/test_search.py",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ...errors import PumiceError
-from ...files import PARTIAL
+from ...files import atomic_folder
 from ...program.samples import Sample
 from .build import filled
 from .generated import Generated
@@ -39,16 +37,7 @@ def write_c(generated: Generated, folder: str | Path, samples: Sequence[Sample],
         "Makefile": filled("Makefile", name=name),
         "README.md": readme(generated),
     }
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f"{PARTIAL}{folder.name}-", dir=folder.parent) as temporary:
-            fresh = Path(temporary) / "c"
-            fresh.mkdir()
-            for file, text in texts.items():
-                (fresh / file).write_text(text, encoding="utf-8")
-            if folder.exists():
-                raise FileExistsError(17, "File exists")
-            fresh.rename(folder)
-    except OSError as error:
-        raise PumiceError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
+    with atomic_folder(folder) as fresh:
+        for file, text in texts.items():
+            (fresh / file).write_text(text, encoding="utf-8")
     return folder
