@@ -28,6 +28,7 @@ from ..train.data.sequences.batch import (
     labelled_stretch,
     whole_sequences,
 )
+from ..train.data.sequences.stepwise import EventBlockBatch
 from ..train.data.times import intervals
 from .presets import kind_of
 from .samples import as_array, is_pair, told
@@ -62,7 +63,7 @@ class Batches(Sequence[Any]):
 def make_batches(
     model: nn.Module,
     samples: Sequence[Any],
-    labels: Sequence[int] | NDArray[np.integer] | None = None,
+    labels: Sequence[Any] | NDArray[np.integer] | None = None,
     *,
     batch_size: int = 32,
     tick_ms: float | None = 0.5,
@@ -74,7 +75,8 @@ def make_batches(
         model: float or QAT model of any family.
         samples: one (values, times) pair a sample: tokens (L,) or vectors (L, F), and times (L,) in integer
             microseconds, not decreasing. A network of time steps takes vectors (T, F), a row every step.
-        labels: the class of each sample, (N,); without them batches serve calibration alone.
+        labels: the class of each sample, (N,); or, where the model answers step by step, of each row of each sample,
+            N arrays (L,), -1 where none is known. Without them batches serve calibration alone.
         batch_size: samples of a batch; they keep their order.
         tick_ms: what the times of events are rounded to, ms; None for exact times.
         pairing: which gap belongs to an event, ``"causal"`` (the one before it) or ``"next"``.
@@ -91,13 +93,23 @@ def make_batches(
     dense = getattr(config, "vocab", None) is None
     size = config.in_features if dense else config.vocab
     pairs = [_checked(sample, number, dense, size) for number, sample in enumerate(samples)]
-    classes = None if labels is None else _classes(labels, len(pairs), config.num_classes)
-    starts = range(0, len(pairs), batch_size)
+    starts, every = range(0, len(pairs), batch_size), getattr(config, "answers_every", None)
     if family.reads == "sequences":
         timing = Timing(step_us=_step_us(pairs))
-        steps = [_steps(pairs[i : i + batch_size], _part(classes, i, batch_size)) for i in starts]
+        rows = _of_rows(labels, pairs, config.num_classes)
+        steps = [_steps(pairs[i : i + batch_size], _part(rows, i, batch_size)) for i in starts]
         return Batches(tuple(steps), timing)
     timing = Timing(tick_ms=tick_ms, pairing=pairing)
+    if every is not None:
+        rows = _of_rows(labels, pairs, config.num_classes)
+        return Batches(
+            tuple(
+                _answered(_events(pairs[i : i + batch_size], None, timing), _part(rows, i, batch_size), every)
+                for i in starts
+            ),
+            timing,
+        )
+    classes = None if labels is None else _classes(labels, len(pairs), config.num_classes)
     targets = None if classes is None else np.eye(config.num_classes, dtype=np.float32)[classes]
     events = [_events(pairs[i : i + batch_size], _part(targets, i, batch_size), timing) for i in starts]
     return Batches(tuple(events), timing)
@@ -140,11 +152,20 @@ def labelled(batches: Iterable[PaddedBatch | Inputs]) -> list[PaddedBatch]:
     return found
 
 
-def with_targets(batch: PaddedBatch | Inputs) -> PaddedBatch:
-    """A batch that a model can be applied to; where there are no labels its targets mean nothing."""
+def with_targets(batch: PaddedBatch | Inputs, every: int | None = None) -> PaddedBatch:
+    """A batch that a model can be applied to; where there are no labels its targets mean nothing.
+
+    ``every``: events of each answer of a model that gives many; every event is then asked for one.
+    """
     if not isinstance(batch, Inputs):
         return batch
     count = len(batch.lengths)
+    if batch.dt is not None and every is not None:
+        places = torch.arange(batch.dt.shape[1], device=batch.dt.device)
+        blocks = torch.where(places < batch.lengths.unsqueeze(1), places + 1, 0)
+        targets = torch.where(torch.arange(len(places) + 1) > batch.lengths.unsqueeze(1), IGNORED, 0)
+        targets[:, 0] = IGNORED
+        return EventBlockBatch.of(batch, blocks, targets, every)
     if batch.dt is not None:
         return EventBatch.of(batch, torch.zeros(count, 1))
     return whole_sequences(batch.values, np.zeros(count, dtype=np.int64), batch.lengths.numpy())
@@ -167,6 +188,12 @@ def _as_batch(model: nn.Module, entry: Any, number: int) -> PaddedBatch | Inputs
         raise PumiceError(f"batch {number}: its values are {shape}, but the model reads {wanted[1]}")
     if reads == "events" and (inputs.dt is None or inputs.dt.shape != values.shape[:2]):
         raise PumiceError(f"batch {number}: the model reads events and needs intervals dt (B, L) in ms between them")
+    every = getattr(config, "answers_every", None)
+    if isinstance(entry, PaddedBatch) and every != getattr(entry, "every", None) and reads == "events":
+        raise PumiceError(
+            f"batch {number} is {kind_of(entry)}, of other answers than the model gives (model.head={config.head}); "
+            "make it with pumice.make_batches(model, samples, labels)"
+        )
     lengths = inputs.lengths
     if lengths.shape != values.shape[:1] or bool(((lengths < 0) | (lengths > values.shape[1])).any()):
         raise PumiceError(f"batch {number}: lengths have to be (B,), each from 0 to {values.shape[1]}")
@@ -227,7 +254,46 @@ def _classes(labels: Any, count: int, num_classes: int) -> NDArray[np.int64]:
     return classes
 
 
-def _part(rows: NDArray[Any] | None, start: int, size: int) -> NDArray[Any] | None:
+Rows = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""Of each sample the block of each row, and the class of each block."""
+
+
+def _of_rows(labels: Any, pairs: Sequence[_Pair], num_classes: int) -> Rows | None:
+    """From one class a sample, or one a row of each: -1 where none is known."""
+    if labels is None:
+        return None
+    if not len(labels) or np.ndim(labels[0]) == 0:
+        classes = _classes(labels, len(pairs), num_classes)
+        return [
+            (labelled_stretch(len(times), 0), np.array([IGNORED, its], dtype=np.int64))
+            for (_, times), its in zip(pairs, classes, strict=True)
+        ]
+    if len(labels) != len(pairs):
+        raise PumiceError(f"there are labels of {len(labels)} samples, but {len(pairs)} samples; give those of each")
+    found = []
+    for number, (own, (_, times)) in enumerate(zip(labels, pairs, strict=True)):
+        with told():
+            each = integers(f"labels of sample {number}", as_array(own))
+        if each.shape != times.shape or (each.size and not (each.min() >= IGNORED and each.max() < num_classes)):
+            raise PumiceError(
+                f"sample {number}: its labels have shape {each.shape} and lie from {each.min(initial=0)} to "
+                f"{each.max(initial=0)}; {times.shape} of -1 to {num_classes - 1} are expected, one a row"
+            )
+        found.append((np.arange(1, len(each) + 1), np.concatenate([[IGNORED], each])))
+    return found
+
+
+def _answered(inputs: PaddedBatch | Inputs, rows: Rows | None, every: int) -> PaddedBatch | Inputs:
+    """Events with the blocks of their rows."""
+    if rows is None or not isinstance(inputs, Inputs):
+        return inputs
+    batch = collate_blocks(
+        [LabelledSequence(np.zeros((len(own), 1), np.float32), own, targets) for own, targets in rows]
+    )
+    return EventBlockBatch.of(inputs, batch.blocks, batch.targets, every)
+
+
+def _part(rows: Any, start: int, size: int) -> Any:
     return None if rows is None else rows[start : start + size]
 
 
@@ -237,16 +303,11 @@ def _events(pairs: Sequence[_Pair], targets: NDArray[np.float32] | None, timing:
     return inputs if targets is None else EventBatch.of(inputs, torch.from_numpy(targets))
 
 
-def _steps(pairs: Sequence[_Pair], classes: NDArray[np.int64] | None) -> PaddedBatch | Inputs:
-    """Every step of a sample counts in its decision."""
-    targets = np.zeros(len(pairs), dtype=np.int64) if classes is None else classes
-    batch = collate_blocks(
-        [
-            LabelledSequence(values, labelled_stretch(len(values), 0), np.array([IGNORED, target], dtype=np.int64))
-            for (values, _), target in zip(pairs, targets, strict=True)
-        ]
-    )
-    return batch.padded() if classes is None else batch
+def _steps(pairs: Sequence[_Pair], rows: Rows | None) -> PaddedBatch | Inputs:
+    """Every step of a sample counts in its decision, or in its own."""
+    own = rows or [(labelled_stretch(len(values), 0), np.array([IGNORED, 0])) for values, _ in pairs]
+    batch = collate_blocks([LabelledSequence(x, *each) for (x, _), each in zip(pairs, own, strict=True)])
+    return batch.padded() if rows is None else batch
 
 
 def _step_us(pairs: Sequence[_Pair]) -> int | None:

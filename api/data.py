@@ -26,6 +26,7 @@ def load_data(
     workers: int = 0,
     bucket_batches: int | None = None,
     reads: str | None = None,
+    every: int | None = None,
     **changes: Any,
 ) -> TaskDataModule:
     """The data of a task; no file is read before its samples are asked for.
@@ -41,6 +42,8 @@ def load_data(
         bucket_batches: batches among which samples of similar length are brought together.
         reads: what the model is to read that the data is for, ``"events"`` or ``"sequences"``; see `read_as`. If not
             given, what the task is.
+        every: with ``reads="events"``, events of each answer of a model that gives many (``model.head=steps``:
+            its stride to the power of its stages); None of one that gives one answer to a sample.
         changes: single settings in place of those of ``task``, such as ``root="data/"``.
 
     Returns:
@@ -58,20 +61,25 @@ def load_data(
             data: TaskDataModule = EventDataModule(task_config(settings), *sizes)
         else:
             data = SequenceDataModule(sequence_task(settings), *sizes)
-        return data if reads is None else read_as(data, reads)
+        return data if reads is None else read_as(data, reads, every)
 
 
-def read_as(data: TaskDataModule, reads: str) -> TaskDataModule:
+def read_as(data: TaskDataModule, reads: str, every: int | None = None) -> TaskDataModule:
     """The data as models read it that read ``"events"`` or ``"sequences"``.
 
     The steps of a sequence can be read as events, a step apart (`StepwiseDataModule`); events are not counted in steps
-    unasked: that is a task of its own, such as ``"spoken-digits-binned"``.
+    unasked: that is a task of its own, such as ``"spoken-digits-binned"``. ``every`` as of `load_data`.
 
     Raises:
         PumiceError: it cannot be read so.
     """
-    if data.kind == reads:
+    if data.kind == reads and getattr(data, "every", None) == every:
         return data
-    if reads != "events" or not isinstance(data, SequenceDataModule):
-        raise PumiceError(f"the model reads {reads}, but task {data.task.name} gives {data.kind}; {HINT}")
-    return StepwiseDataModule.of(data)
+    if reads == "events" and isinstance(data, SequenceDataModule):
+        return StepwiseDataModule.of(data, every)
+    if data.kind == reads:
+        raise PumiceError(
+            f"task {data.task.name} has one label a recording, and model.head=steps gives an answer at every event; "
+            "choose model.head=pool, or a task of steps such as ecg"
+        )
+    raise PumiceError(f"the model reads {reads}, but task {data.task.name} gives {data.kind}; {HINT}")

@@ -39,15 +39,19 @@ def _run_events(frozen: FrozenModel[Any], program: Program, batch: Sequence[Samp
     inputs = padded_batch(batch, program.pairing)
     if trace:
         _, edges = frozen.trace(inputs)
-        logits = edges[program.logits]
+        said = edges[program.series or program.logits]
     else:
         edges = {}
-        logits = frozen(*inputs.events()) * 2.0 ** program[program.logits].output.frac
-        logits = logits.to(torch.int64)
-    return [
-        Trace(logits[row].numpy(), is_incomplete(program, events), {}, {}, *_rows(program, edges, row, events))
-        for row, events in enumerate(inputs.lengths.tolist())
-    ]
+        said = (frozen(*inputs.events()) * 2.0 ** program[program.logits].output.frac).to(torch.int64)
+    traces = []
+    for row, events in enumerate(inputs.lengths.tolist()):
+        logits, series = said[row].numpy(), None
+        if program.series is not None:
+            series = logits[: events // program.rates[program.series]]
+            logits = _read_out(program.of_type(Readout)[0], series)
+        rows = _rows(program, edges, row, events)
+        traces.append(Trace(logits, is_incomplete(program, events), {}, {}, *rows, series))
+    return traces
 
 
 def _run_steps(frozen: FrozenModel[Any], program: Program, batch: Sequence[Sample], trace: bool) -> list[Trace]:

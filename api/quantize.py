@@ -210,21 +210,23 @@ class _Source:
     validation: Batches | None
     timing: Timing
     class_names: Sequence[str]
+    every: int | None
 
     @classmethod
     def of(cls, model: Any, reads: str, given: Any, validation: Any, timing: Timing | None) -> _Source:
+        every = getattr(model.config, "answers_every", None)
         if not isinstance(given, TaskDataModule):
             batches = as_batches(model, given, timing)
             judges = batches if validation is None else as_batches(model, validation, batches.timing)
             numbers = [str(number) for number in range(model.config.num_classes)]
-            return cls(None, batches, judges, batches.timing, numbers)
+            return cls(None, batches, judges, batches.timing, numbers, every)
         if validation is not None:
             raise PumiceError(f"{given.task.name} has a validation split of its own; leave out validation")
-        given = read_as(given, reads)
+        given = read_as(given, reads, every)
         if wrong := {name: size for name, size in given.model_inputs.items() if getattr(model.config, name) != size}:
             told = ", ".join(f"{name}={size} and not {getattr(model.config, name)}" for name, size in wrong.items())
             raise PumiceError(f"task {given.task.name} has {told}, as the model has; choose the task it was trained on")
-        return cls(given, None, None, timing or given.timing, given.class_names)
+        return cls(given, None, None, timing or given.timing, given.class_names, every)
 
     def inputs(self) -> Iterator[Inputs]:
         """What calibration sees."""
@@ -244,7 +246,7 @@ class _Source:
         found: list[Batch] = []
         for batch in self.batches or ():
             if samples > 0:
-                one = with_targets(batch)
+                one = with_targets(batch, self.every)
                 found.append(one)
                 samples -= len(one.padded().lengths)
         return found
@@ -254,7 +256,7 @@ class _Source:
         if self.data is not None:
             return self.data
         batches: Batches | tuple[()] = self.batches or ()
-        listed = labelled(batches) if labels else [with_targets(batch) for batch in batches]
+        listed = labelled(batches) if labels else [with_targets(batch, self.every) for batch in batches]
         return ListedData(listed, (), len(self.class_names))
 
     def judge(self) -> Judge:
@@ -262,7 +264,7 @@ class _Source:
         if self.data is not None:
             return Judge.of_task(self.data)
         name = TRAINING if self.validation is self.batches else VALIDATION
-        return Judge.of_batches(name, [with_targets(batch) for batch in self.validation or ()])
+        return Judge.of_batches(name, [with_targets(batch, self.every) for batch in self.validation or ()])
 
 
 def _tuning(given: bool | str | Mapping[str, Any] | Tuning, family: Family[Any, Any, Any]) -> Tuning | None:

@@ -109,16 +109,19 @@ class Program:
     def series(self) -> str | None:
         """The edge whose value at every step is an output in its own right, what a read-out makes the logits of.
 
-        The potentials of leaky integrators, or the spikes of Loihi's neurons; None where a program decides once a
-        recording.
+        The potentials of leaky integrators, the spikes of Loihi's neurons, or what the logits hold the last of, such as
+        a decoder at every event; None where a program decides once a recording.
         """
-        read = [self.by_name[node.inputs[0]] for node in self.read_outs]
-        return next((node.name for node in read if node.is_series), None)
+        for node in self.read_outs:
+            source = self.by_name[node.inputs[0]]
+            if source.is_series or (node.latches and node.name == self.logits):
+                return source.name
+        return None
 
     @cached_property
     def max_events(self) -> int:
         """Events of one recording or stream for which every read-out's 64-bit sums hold."""
-        limits = [node.sum_limit * self.rates[node.inputs[0]] for node in self.read_outs]
+        limits = [node.sum_limit * self.rates[node.inputs[0]] for node in self.read_outs if node.sum_limit]
         return min([*limits, _LONGEST])
 
     @cached_property

@@ -54,7 +54,7 @@ class Trace:
             read right after it. Empty unless traced.
         states: by node, what it holds beside its output after each event, (events, channels) int64: real, then
             imaginary codes of a DiagonalSSM; u, then w of neurons. Empty unless traced.
-        series: the values of the program's ``series`` at every step, (events, channels) int64; None where it has none.
+        series: the values of the program's ``series``, (events at its rate, channels) int64; None where it has none.
     """
 
     logits: np.ndarray

@@ -44,6 +44,15 @@ class FloatFamily(ABC, Generic[Model]):
     recipe: ClassVar[str]
     model: type[Model]
 
+    def answers_every(self, settings: Mapping[str, Any]) -> int | None:
+        """Events from one answer to the next of a model of these settings; None: it gives one to a sample, or as its
+        data ask.
+
+        Raises:
+            PumiceError: a setting outside its limits.
+        """
+        return None
+
     @abstractmethod
     def shapes(self, settings: Mapping[str, Any], *, num_classes: int, **inputs: int) -> Iterator[Shape]:
         """Names and shapes of the tensors of the model that `build` makes, one by one, so that few are told of a

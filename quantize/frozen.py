@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ class FrozenModel(nn.Module, ABC, Generic[Quantized]):
         nodes: in the program's order.
     """
 
-    logits: ClassVar[str]
+    logits: str
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         super().__init__()

@@ -26,6 +26,8 @@ from .tables import FUNCTIONS, SIGMOID, lookup_table
 
 TOKENS, DENSE = "token", "dense"
 """Names of the inputs."""
+LOGITS = "logits"
+"""Name of the read-out that holds the newest of a series."""
 
 
 def token_input(vocab: int) -> TokenInput:

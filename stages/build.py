@@ -23,8 +23,9 @@ def build_data(config: Mapping[str, Any], training: TrainingSettings, system: Sy
     """The data of section ``task`` as the model of section ``model`` reads it; no file is read yet.
 
     Raises:
-        PumiceError: unknown settings, or data that the model cannot read.
+        PumiceError: unknown settings, or data that the model cannot read or answer.
     """
+    family = model_family(config["model"].get("family"))
     return load_data(
         config["task"],
         batch_size=training.batch_size,
@@ -32,7 +33,8 @@ def build_data(config: Mapping[str, Any], training: TrainingSettings, system: Sy
         seed=config["seed"],
         workers=system.workers,
         bucket_batches=training.bucket_batches,
-        reads=model_family(config["model"].get("family")).reads,
+        reads=family.reads,
+        every=family.answers_every(config["model"]),
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..hw_sim.simulator import run as simulate
 from ..hw_sim.simulator.along import running
-from ..models.adlif.blocks import aggregate
+from ..models.adlif.blocks import aggregate, at_steps
 from ..program import Program
 from ..program.nodes import SPIKES
 from ..program.samples import Sample, Trace
@@ -102,25 +103,30 @@ class SequenceTest(TestSet):
         """The aggregated potentials of the labelled blocks, or the logits of a program that has no series."""
         if program.series is None:  # it decides once a sequence, by its read-out
             return np.stack([trace.logits for trace in traces]) * program[program.logits].output.scale
-        node, found = program[program.series], []
-        scale, aggregation = node.output.scale, "mean" if node.output == SPIKES else self._aggregation
+        found, spikes = [], program[program.series].output == SPIKES
+        aggregation = "mean" if spikes else self._aggregation
         for batch, trace in zip(self._chosen(chosen), traces, strict=True):
-            assert trace.series is not None
-            potentials = torch.from_numpy(trace.series * scale).unsqueeze(0)
+            potentials = self._at_steps(program, trace, batch)
             logits = aggregate(potentials, batch.blocks, batch.targets.shape[1], aggregation)
             found.append(logits[batch.targets != IGNORED])
         return torch.cat(found).numpy()
+
+    @staticmethod
+    def _at_steps(program: Program, trace: Trace, batch: BlockBatch) -> Tensor:
+        """The values (1, T, C) of the series at each step of a batch of one."""
+        assert program.series is not None
+        assert trace.series is not None
+        values = torch.from_numpy(trace.series * program[program.series].output.scale).unsqueeze(0)
+        return at_steps(values, batch.lengths, batch.blocks.shape[1], program.rates[program.series])
 
     def running(self, program: Program, heard: NDArray[np.int64], threads: int | None = None) -> NDArray[np.float64]:
         """See `TestSet.running`: the potentials of the labelled steps so far, aggregated."""
         if program.series is None:
             return super().running(program, heard, threads)
-        node, found = program[program.series], []
-        spikes = node.output == SPIKES
+        found, spikes = [], program[program.series].output == SPIKES
         traces = simulate(program, self.samples, threads=threads)
         for batch, trace, own in zip(self._batches, traces, heard, strict=True):
-            assert trace.series is not None
-            values = torch.from_numpy(trace.series * node.output.scale)
+            values = self._at_steps(program, trace, batch)[0]
             if self._aggregation == "softmax" and not spikes:
                 values = values.softmax(-1)
             (labelled,) = torch.nonzero(batch.targets[0] != IGNORED)[0].tolist()
@@ -136,7 +142,7 @@ def make_test_set(config: Mapping[str, Any], data: TaskDataModule) -> TestSet:
     Raises:
         PumiceError: a setting of the model outside its limits.
     """
-    if data.kind == "events":
+    if not data.decides_on_blocks:
         return EventTest(data)
     assert isinstance(data, SequenceDataModule)
     settings: Any = build_model(config, data, initial=False).config

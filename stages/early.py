@@ -17,6 +17,7 @@ from ..program import Program
 from ..train.data.base import TaskDataModule
 from ..train.data.events.batch import EventBatch
 from ..train.data.sequences.batch import IGNORED, BlockBatch
+from ..train.data.sequences.stepwise import EventBlockBatch
 from .decisions import TestSet
 
 PARTS = 20
@@ -83,7 +84,7 @@ def _float(model: nn.Module, data: TaskDataModule, heard: NDArray[np.int64]) -> 
         for batch in data.batches("test"):
             own = torch.from_numpy(heard[first : first + len(batch.targets)])
             first += len(own)
-            if isinstance(batch, BlockBatch):
+            if isinstance(batch, (BlockBatch, EventBlockBatch)):
                 found.append(_of_blocks(model, batch, own))
             elif isinstance(batch, EventBatch) and isinstance(model, RunsAlong):
                 found.append(model.running(batch.tokens, batch.dt, batch.lengths, batch.pool_dt, own))
@@ -92,14 +93,14 @@ def _float(model: nn.Module, data: TaskDataModule, heard: NDArray[np.int64]) -> 
     return torch.cat(found).double().numpy()
 
 
-def _of_blocks(model: nn.Module, batch: BlockBatch, heard: Tensor) -> Tensor:
+def _of_blocks(model: nn.Module, batch: BlockBatch | EventBlockBatch, heard: Tensor) -> Tensor:
     """Scores (B, K, C) of models that sum over blocks: each part of the labelled block is one, and parts are summed."""
     labelled = (batch.targets != IGNORED).int().argmax(1, keepdim=True)
     steps = torch.arange(batch.blocks.shape[1])
     parts = torch.searchsorted(heard, steps.expand(len(heard), -1).contiguous(), right=True) + 1
     parts = torch.where((batch.blocks == labelled) & (parts <= heard.shape[1]), parts, 0)
     count = heard.shape[1] + 1
-    scores = model(batch.inputs, parts, count)
+    scores = batch.answers(model, parts, count)
     settings: Any = model.config
     if settings.aggregation == "mean":  # of a block, which has to weigh by its length
         sizes = torch.stack([(parts == part).sum(1) for part in range(count)], dim=1)

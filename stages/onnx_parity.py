@@ -87,7 +87,7 @@ def compare_float(path: Path, model: nn.Module, data: TaskDataModule, count: int
         writer = writer_of(model)
         found, right = writer.outputs(Session(path), model.eval(), *inputs)
     if writer.agreement is None:
-        return {"recordings": len(found), **difference(found.astype(np.float64), right.astype(np.float64))}
+        return {"recordings": len(inputs.lengths), **difference(found.astype(np.float64), right.astype(np.float64))}
     figures = writer.agreement(found, right, inputs.lengths.numpy())
     return {"recordings": len(found), **figures, "sqnr_db": None, "largest_logit": float(np.abs(right).max())}
 

@@ -135,7 +135,8 @@ class _Reader:
         series = None
         if program.series is not None:
             channels = program[program.series].channels
-            series = self._take(length * channels).reshape(length, channels).copy()
+            rate = program.rates[program.series]
+            series = self._take(length * channels).reshape(length, channels)[rate - 1 :: rate].copy()
         logits = self._take(len(program.class_names)).copy()
         ready, _ = self._take(2)
         saturations, clipped = self._take(len(program.nodes)), self._take(len(program.nodes))

@@ -95,7 +95,9 @@ def readme(generated: Generated) -> str:
     if program.step_us is not None:
         told.append(f"A step is {program.step_us} us long, and every step has to be given.")
     if program.series is not None:
-        told.append(f"`{name}_series` gives the {program[program.series].channels} outputs of the last step.")
+        often = program.rates[program.series]
+        which = {1: "last step"}.get(often, f"last step, a new one every {often} events")
+        told.append(f"`{name}_series` gives the {program[program.series].channels} outputs of the {which}.")
     kept, work = (sum(field.bytes for field in fields) for fields in (generated.fields, generated.work))
     return _TEXT.format(
         name=name,

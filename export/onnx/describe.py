@@ -22,8 +22,8 @@ def tensor_docs(program: Program) -> dict[str, str]:
     }
     if program.series is not None:
         docs["series"] = (
-            f"potentials of {program.series} after every step, in units of 2**-{program[program.series].output.frac}; "
-            "steps that are not valid repeat the last"
+            f"what {program.series} gives, after every event, in units of 2**-{program[program.series].output.frac}; "
+            "events that give nothing repeat the last"
         )
     when = "before" if program.pairing == "causal" else "after"
     for node in program.gap_inputs:

@@ -49,7 +49,8 @@ def known_answer(program: Program, graph: Graph) -> str:
     else:
         each, calls = logits[-1][None, None], {name: array[None] for name, array in inputs.items()}
         if trace.series is not None:
-            last = {"series": np.insert(trace.series, gap, trace.series[gap - 1], axis=0)[None]}
+            series = logits if program[program.logits].latches else trace.series
+            last = {"series": np.insert(series, gap, series[gap - 1], axis=0)[None]}
     answer = {
         "inputs": {name: _kept(array) for name, array in calls.items()},
         "states": states,

@@ -25,8 +25,8 @@ def build_sequence(
 
     Inputs: as the step model's, with a length axis: ``token`` (B, L) or ``value`` (B, L, d), gaps (B, L), ``valid``
     (B, L). Both axes are dynamic, and events that are not valid may lie anywhere. Outputs: ``logits`` (B, C) after
-    the last event; ``series`` (B, L, C) where the program has one, which repeats its last value at events that are not
-    valid; and ``trace/<name>`` (B, L, ...) for the edges, and the states after each event (as ``state/<name>``), named
+    the last event; ``series`` (B, L, C) where the program has one, which repeats its last value at events that give
+    none; and ``trace/<name>`` (B, L, ...) for the edges, and the states after each event (as ``state/<name>``), named
     in ``trace``. ``opset`` is that of ONNX's operators, 16 to 21; None for the lowest that the graph needs.
 
     Raises:
@@ -40,7 +40,8 @@ def build_sequence(
     write_event(event, dialect)
     outputs = {f"trace/{name}": name for name in trace}
     if program.series is not None:
-        outputs["series"] = program.series
+        held = f"{BEFORE}{program.logits}/last"
+        outputs["series"] = program.series if program[program.series].keeps_state else held
     kept = {output: (_traced(event, name), _shape(event, name)) for output, name in outputs.items()}
     graph, final = over_events("sequence", body, event, kept)
     graph.output(write_query(final, dialect), "logits", ["batch", len(program.class_names)])

@@ -124,7 +124,7 @@ def run_samples(
     session: Session, program: Program, samples: Sequence[Sample], batch_size: int = 64, workers: int | None = None
 ) -> list[dict[str, np.ndarray]]:
     """The sequence model's outputs of each sample, in their order: ``logits`` (C,) and, of a program that has one, the
-    ``series`` (L, C). Samples of similar length share a batch; ``workers`` as in ``run_sequence``.
+    ``series`` (L // its rate, C). Samples of similar length share a batch; ``workers`` as in ``run_sequence``.
     """
     longest_first = sorted(range(len(samples)), key=lambda index: -len(samples[index][1]))
     batches = [longest_first[start : start + batch_size] for start in range(0, len(samples), batch_size)]
@@ -135,7 +135,8 @@ def run_samples(
         for row, index in enumerate(chosen):
             results[index] = {name: array[row] for name, array in outputs.items()}
             if program.series is not None:
-                results[index]["series"] = outputs["series"][row, : len(samples[index][1])]
+                rate = program.rates[program.series]
+                results[index]["series"] = outputs["series"][row, : len(samples[index][1])][rate - 1 :: rate]
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         for _ in track(pool.map(run, batches), "onnxruntime, batches", len(batches)):

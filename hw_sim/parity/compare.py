@@ -177,7 +177,8 @@ def _compare_ends(
     last = 1 << 62
     found = _arrays(verdict, sample, program.logits, "logits", last, 0, mine.logits[None], right.logits[None])
     if program.series is not None and mine.series is not None and right.series is not None:
-        found += _arrays(verdict, sample, program.series, "series", last - 1, 1, mine.series, right.series)
+        rate = program.rates[program.series]
+        found += _arrays(verdict, sample, program.series, "series", last - 1, rate, mine.series, right.series)
     for what in ("saturations", "clipped_gaps"):
         counts, wanted = getattr(mine, what), getattr(right, what)
         for node in (name for name in counts if name in wanted):  # the oracle may leave counters out as well

@@ -8,6 +8,28 @@ from torch import Tensor
 AGGREGATIONS = ("softmax", "mean")
 
 
+def at_steps(outputs: Tensor, lengths: Tensor, steps: int, every: int) -> Tensor:
+    """Outputs of windows at each step: that of the step's own window, of those after the last complete one its own.
+
+    Args:
+        outputs: (B, steps // every, C), one a window.
+        lengths: (B,) int64, steps of each sequence, the others are padding.
+        steps: T.
+        every: steps of a window.
+
+    Returns:
+        (B, T, C); 0 in sequences without a complete window. Padding has the last output.
+    """
+    if every == 1:
+        return outputs
+    windows = torch.arange(steps, device=outputs.device) // every
+    place = torch.minimum(windows, (lengths.to(outputs.device) // every).unsqueeze(1) - 1)
+    if not outputs.shape[1]:
+        return outputs.new_zeros(len(outputs), steps, outputs.shape[2])
+    found = outputs.gather(1, place.clamp(min=0).unsqueeze(2).expand(-1, -1, outputs.shape[2]))
+    return found * (place >= 0).unsqueeze(2)
+
+
 def aggregate(potentials: Tensor, blocks: Tensor, count: int, aggregation: str) -> Tensor:
     """Reduce the potentials of the steps of each block to its logits (Baronig et al. 2024).
 

@@ -11,8 +11,8 @@ from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
 from ..modules import ModuleList
-from .config import S5Config
-from .head import read_out, timepool_divisor, update_read_out
+from .config import STEPS, S5Config
+from .head import NEWEST, read_out, timepool_divisor, update_read_out
 from .init import linear, normal
 from .layer import EmbeddedTokens, EventLayer, Layer, SequenceLayer, Stage
 from .stepping import LayerState, first_event, step_layer
@@ -24,7 +24,7 @@ class ModelState(NamedTuple):
 
     Attributes:
         layers: the layers' states, in order.
-        read_out: (B, H), the read-out's running sum over the encoder's outputs (head "last": the newest output).
+        read_out: (B, H), the read-out's running sum over the encoder's outputs (heads "last" and "steps": the newest).
         count: (B,) int64, encoder outputs so far.
         total_time: (B,) ms, sum of pool_dt over all events.
     """
@@ -90,9 +90,13 @@ class EventClassifier(nn.Module, Generic[Layer]):
             pool_dt: (B, L) ms, the weights of timepool; dt if not given.
 
         Returns:
-            logits (B, num_classes). A sample without a complete window gives the decoder's bias.
+            logits (B, num_classes). A sample without a complete window gives the decoder's bias. With head "steps"
+            those of every window, (B, N, num_classes), N = L // window; beyond a sample's complete windows they mean
+            nothing.
         """
         x, times, total_time = self.encode(tokens, dt, lengths, pool_dt)
+        if self.config.head == STEPS:
+            return self.decoder(x)
         return self.decoder(read_out(x, times, total_time, self.config.head))
 
     def running(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None, heard: Tensor) -> Tensor:
@@ -103,7 +107,7 @@ class EventClassifier(nn.Module, Generic[Layer]):
             heard: (B, K) int64, events of each beginning, at most ``lengths``.
 
         Returns:
-            (B, K, num_classes), what `forward` gives of each beginning.
+            (B, K, num_classes), what `forward` gives of each beginning; with head "steps" its last answer, or 0.
         """
         x, times, _ = self.encode(tokens, dt, lengths, pool_dt)
         spans = (dt if pool_dt is None else pool_dt).to(x.dtype).cumsum(1)
@@ -111,7 +115,7 @@ class EventClassifier(nn.Module, Generic[Layer]):
         counts = heard // self.config.stride**self.config.stages
         parts = [replace(times, lengths=count) for count in counts.unbind(1)]
         read = [read_out(x, part, spans[:, place], self.config.head) for place, part in enumerate(parts)]
-        return self.decoder(torch.stack(read, dim=1))
+        return self._said(torch.stack(read, dim=1), counts)
 
     def encode(
         self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None
@@ -176,13 +180,18 @@ class EventClassifier(nn.Module, Generic[Layer]):
         )
 
     def readout(self, state: ModelState) -> Tensor:
-        """Logits (B, num_classes) of what the streams have shown so far."""
+        """Logits (B, num_classes) of what the streams have shown so far; with head "steps" the last ones, or 0."""
         divisor = {
             "pool": state.count.clamp(min=1),
             "timepool": timepool_divisor(state.total_time, state.count),
-            "last": torch.ones_like(state.count),
+            **dict.fromkeys(NEWEST, torch.ones_like(state.count)),
         }[self.config.head]
-        return self.decoder(state.read_out / divisor.to(state.read_out.dtype).unsqueeze(1))
+        return self._said(state.read_out / divisor.to(state.read_out.dtype).unsqueeze(1), state.count)
+
+    def _said(self, read: Tensor, count: Tensor) -> Tensor:
+        """Logits (B, ..., C) of what was read out (B, ..., H) after so many outputs (B, ...)."""
+        logits = self.decoder(read)
+        return logits * (count > 0).unsqueeze(-1) if self.config.head == STEPS else logits
 
     def _embed(self, tokens: Tensor, times: EventTimes) -> Tensor | EmbeddedTokens:
         if not self.config.token_input:

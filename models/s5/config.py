@@ -17,9 +17,11 @@ from ..settings import (
     classifier_settings,
 )
 
+STEPS = "steps"
+"""The head that reads out nothing: the decoder gives logits of every output of the encoder."""
 CHOICES = {
     "pooling": ("last", "avgpool", "timepool"),
-    "head": ("pool", "timepool", "last"),
+    "head": ("pool", "timepool", "last", STEPS),
     "norm": ("layer", "batch", "none"),
     "activation": ("gelu", "relu"),
     "discretization": ("zoh", "dirac", "async"),
@@ -54,7 +56,8 @@ class S5Config:
         stride: events in a pooling window.
         pooling: "last" (the window's first event), "avgpool" or "timepool" (weighted by time).
         expansion: factor of d_model and d_ssm from one stage to the next.
-        head: read-out over the encoder's outputs: "pool" (mean), "timepool" or "last".
+        head: read-out over the encoder's outputs: "pool" (mean), "timepool" or "last"; or "steps", none: logits of
+            every output, one a window.
         norm: "layer" or "batch", before each SSM, or "none".
         activation: "gelu" (tanh form) or "relu", before the gate.
         feedthrough: whether the SSM's input reaches its output directly (D).
@@ -122,6 +125,16 @@ class S5Config:
         """Events of one window of the head: the read-out sees nothing of a recording with fewer."""
         return self.stride**self.stages
 
+    @property
+    def answers_every(self) -> int | None:
+        """Events from one answer to the next; None of a model that gives one for all of a recording."""
+        return self.window if self.head == STEPS else None
+
+    @property
+    def aggregation(self) -> str:
+        """How answers to labelled stretches are made of those to their events, see `models.adlif.blocks`."""
+        return "mean"
+
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **more: Any) -> S5Config:
         """Build the settings from plain data, ``more`` taking precedence.
@@ -132,3 +145,14 @@ class S5Config:
             PumiceError: an unknown or missing key, or a value outside its limits.
         """
         return cls(**classifier_settings(cls, {**settings, **more}, "S5"))
+
+
+def every_of(config: type[S5Config], settings: Mapping[str, Any]) -> int | None:
+    """`S5Config.answers_every` of the settings of a model whose task is not known.
+
+    Raises:
+        PumiceError: as of `S5Config.from_mapping`.
+    """
+    if settings.get("head") != STEPS:
+        return None
+    return config.from_mapping(settings, num_classes=1, in_features=1).answers_every

@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .config import STEPS
 from .pool import TIME_EPSILON
 from .times import EventTimes
+
+NEWEST = ("last", STEPS)
+"""Heads of which the newest output says all."""
 
 
 def read_out(x: Tensor, times: EventTimes, total_time: Tensor, head: str) -> Tensor:
@@ -14,19 +18,19 @@ def read_out(x: Tensor, times: EventTimes, total_time: Tensor, head: str) -> Ten
 
         pool      mean of x_i
         timepool  sum_i x_i (dt_i + 1e-6) / total_time       (the plain mean where total_time is 0)
-        last      x_{n-1}
+        last      x_{n-1}; so does steps, of which this is the newest
 
     Args:
         x: (B, N, H), the encoder's outputs.
         times: their times; ``times.lengths`` says how many windows n <= N are complete.
         total_time: (B,) ms, the sum over *all* events of the sample, those after the last complete window included.
-        head: "pool", "timepool" or "last".
+        head: "pool", "timepool", "last" or "steps".
 
     Returns:
         (B, H); zero for a sample without a complete window.
     """
     count = times.lengths.unsqueeze(1)
-    if head == "last":
+    if head in NEWEST:
         picked = torch.arange(x.shape[1], device=x.device) == count - 1
         return torch.einsum("bn,bnh->bh", picked.to(x.dtype), x)
     if head == "timepool":
@@ -48,5 +52,5 @@ def update_read_out(read: Tensor, value: Tensor, pool_dt: Tensor, valid: Tensor,
     if head == "timepool":
         following = read + value * (pool_dt + TIME_EPSILON).unsqueeze(1)
     else:
-        following = value if head == "last" else read + value
+        following = value if head in NEWEST else read + value
     return torch.where(valid.unsqueeze(1), following, read)

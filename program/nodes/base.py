@@ -114,6 +114,11 @@ class Node:
         return self.output.min, self.output.max
 
     @property
+    def latches(self) -> bool:
+        """Whether its output is the last value that it read, as it was."""
+        return False
+
+    @property
     def roles(self) -> tuple[str, ...]:
         """The role of each input edge."""
         return (VALUE,) * len(self.inputs)

@@ -65,8 +65,12 @@ class Readout(Node):
         return self.mode
 
     @property
+    def latches(self) -> bool:
+        return self.mode == "last" and self.output == self.format
+
+    @property
     def sum_limit(self) -> int:
-        return sum_limit(self.format, self.extra_bits)
+        return 0 if self.mode == "last" else sum_limit(self.format, self.extra_bits)
 
     def rate(self, inputs: Sequence[int]) -> int:
         if self.mode == "time":

@@ -58,7 +58,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "spread": (10,),
 }
 """What may be fixed, and what is drawn from where it is not; modes are real, states pooled
-otherwise than by a window's first event, norms left out, and the time of incomplete windows, only where that is fixed.
+otherwise than by a window's first event, norms left out, the time of incomplete windows, and logits at every output of
+the layers (``readout="steps"``), only where that is fixed.
 
 Weight widths are drawn for each operand.
 """
@@ -304,43 +305,54 @@ class _Builder:
                 out = int(self.pick("width")) if self.pick("widen") else x.channels
                 x, gap, pool_gap = self.layer(f"stages/{stage}/layers/{layer}", x, gap, pool_gap, stride, out)
         mode, extra = self.pick("readout"), int(rng.integers(0, 5))
-        total = full if self.fixed.get("all_time", True) else pool_gap
-        read = self.add(
-            Readout(
-                name="readout",
-                inputs=(x.name, pool_gap.name, total.name) if mode == "time" else (x.name,),
-                output=_signed(int(rng.choice([16, 20])), x.output.frac + extra),
-                format=x.output,
-                size=x.channels,
-                mode=mode,
-                extra_bits=extra,
-                window=3 if mode == "window" else 0,
-                decay_shift=2 if mode == "forget" else 0,
-            )
-        )
-        self.decode(read)
+        if mode == "steps":
+            logits = self.read_out("logits", self.decode(x, width=int(rng.choice([32, 64]))), "last")
+        else:
+            total = full if self.fixed.get("all_time", True) else pool_gap
+            weights = (pool_gap.name, total.name) if mode == "time" else ()
+            width = int(rng.choice([16, 20]))
+            logits = self.decode(self.read_out("readout", x, mode, _signed(width, x.output.frac + extra), weights))
         return Program(
             nodes=tuple(self.nodes),
-            logits="decoder",
+            logits=logits.name,
             pairing=self.pick("pairing"),
             class_names=("a", "b", "c"),
             provenance={"seed": "random"},
         )
 
-    def decode(self, read: Node) -> None:
+    def read_out(
+        self, name: str, x: Node, mode: str, output: Format | None = None, weights: tuple[str, ...] = ()
+    ) -> Node:
+        """A read-out of ``x``, by default in the format of that."""
+        form = output or x.output
+        return self.add(
+            Readout(
+                name=name,
+                inputs=(x.name, *weights),
+                output=form,
+                format=x.output,
+                size=x.channels,
+                mode=mode,
+                extra_bits=form.frac - x.output.frac,
+                window=3 if mode == "window" else 0,
+                decay_shift=2 if mode == "forget" else 0,
+            )
+        )
+
+    def decode(self, read: Node, width: int = 64) -> Node:
         """Logits of three classes."""
         rng, top, weight_frac = self.rng, 2047, 6
         logits = Linear(
             name="decoder",
             inputs=(read.name,),
-            output=_signed(64, read.output.frac + weight_frac),
+            output=_signed(width, read.output.frac + weight_frac),
             formats=(read.output,),
             weights=(rng.integers(-top, top + 1, (3, read.channels)),),
             weight_widths=(12,),
             weight_fracs=(np.full(3, weight_frac),),
             bias=rng.integers(-(1 << 20), 1 << 20, 3),
         )
-        self.add(logits)
+        return self.add(logits)
 
 
 def embedded_tokens(rng: np.random.Generator, output: Format, vocab: int, width: int, extreme: bool) -> list[Node]:

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ProgramError
 from ..formats import Format
 from ..graph import Program
-from ..nodes import SPIKES, ChannelSSM, DenseInput, DrivenLIF, Node, Readout
+from ..nodes import SPIKES, ChannelSSM, DenseInput, DrivenLIF, Node
 from .programs import CHOICES as EVENTS
 from .programs import _Builder, _codes, _decays, _signed, embedded_tokens
 
@@ -117,20 +117,8 @@ class _SpikingBuilder(_NeuronsBuilder):
         for layer in range(int(self.pick("layers"))):
             x = self.block(f"blocks/{layer}", x)
         extra = int(rng.integers(0, 5))
-        read = self.add(
-            Readout(
-                name="readout",
-                inputs=(x.name,),
-                output=_signed(int(rng.choice([16, 20])), x.output.frac + extra),
-                format=x.output,
-                size=x.channels,
-                mode=self.pick("readout"),
-                extra_bits=extra,
-                window=0,
-                decay_shift=0,
-            )
-        )
-        self.decode(read)
+        output = _signed(int(rng.choice([16, 20])), x.output.frac + extra)
+        self.decode(self.read_out("readout", x, self.pick("readout"), output))
         return Program(
             nodes=tuple(self.nodes),
             logits="decoder",

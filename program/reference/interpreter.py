@@ -79,7 +79,7 @@ def _trace_of(batch: Batch, sample: int) -> Trace:
         clipped_gaps={name: int(count[sample]) for name, count in batch.clipped_gaps.items()},
     )
     if program.series is not None:
-        result.series = batch.edges[program.series][sample, :length].copy()
+        result.series = batch.edges[program.series][sample, : length // program.rates[program.series]].copy()
     if batch.trace:
         for name, value in batch.edges.items():
             rate = program.rates[name]

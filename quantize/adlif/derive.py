@@ -13,13 +13,11 @@ from ...program.formats import Format, smallest_dtype
 from ...program.nodes import LIF, SPIKES, AdaptiveLIF, CubaLIF, LeakyIntegrator, Neurons, Readout
 from ..codes import Floats, accumulator_codes, weight_codes
 from ..config import Widths
-from ..nodes import readout_node
+from ..nodes import LOGITS, readout_node
 from ..spiking import READOUT
 from .codes import cell_codes, decay_codes, threshold_codes
 from .fold import FoldedCell, FoldedReadout
 from .formats import CellFormats, CellFracs, ReadoutFracs
-
-LOGITS = "logits"
 
 
 def cell_node(

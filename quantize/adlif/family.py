@@ -14,9 +14,9 @@ from ...program.nodes import Node
 from ...train.data.inputs import Inputs
 from ...train.data.sequences.kinds import KINDS
 from ..lowering import DeadZone, Report, dead_zones
+from ..nodes import LOGITS
 from ..spiking import READOUT, not_spiking
 from ..spiking_family import SpikingFamily
-from .derive import LOGITS
 from .frozen import FrozenAdLIF
 from .model import QuantAdLIF
 from .report import STATES, report

@@ -13,11 +13,10 @@ from ...models.scan.neuron_step import Spiking
 from ...program.nodes import DenseInput, LeakyIntegrator, Neurons, Node
 from ...train.data.inputs import Inputs
 from ..frozen import FrozenModel, NodeTable, values_of
-from ..nodes import DENSE
+from ..nodes import DENSE, LOGITS
 from ..scan import NeuronCodes
 from ..spiking import READOUT
 from ..tracing import Recorder
-from .derive import LOGITS
 from .formats import CellFormats
 from .network import QuantizedCell, QuantizedNetwork, run_network
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...models.initial import Shape
 from ...models.s5.build import build_s5
 from ...models.s5.classifier import S5Classifier
-from ...models.s5.config import S5Config
+from ...models.s5.config import S5Config, every_of
 from ...models.s5.shapes import gated_output, s5_shapes
 from ...program import Program
 from ...program.nodes import Node
@@ -34,6 +34,10 @@ class S5Family(Family[S5Classifier, QuantS5Classifier, FrozenS5Classifier]):
     model = S5Classifier
     qat = QuantS5Classifier
     frozen = FrozenS5Classifier
+
+    def answers_every(self, settings: Mapping[str, Any]) -> int | None:
+        """See `FloatFamily.answers_every`."""
+        return every_of(S5Config, settings)
 
     def shapes(self, settings: Mapping[str, Any], *, num_classes: int, **inputs: int) -> Iterator[Shape]:
         """See `FloatFamily.shapes`."""

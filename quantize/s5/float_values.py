@@ -75,5 +75,9 @@ def float_values(
     values = dict(kept)
     if model.config.token_input:  # observe shows the whole table there
         values["embedding"] = values.pop("encoder")[tokens[0, : int(lengths[0])].numpy()]
-    values["decoder"] = logits.double().numpy()
+    said = logits.double().numpy()
+    values["decoder"] = said if said.ndim == 2 else said[0]
+    if program.series is not None:
+        values[program.logits] = values["decoder"][-1:]
+        values.pop("readout")
     return values

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...models.s5.config import STEPS
 from ...program.formats import Format
 from ...program.nodes import (
     Add,
@@ -49,22 +50,21 @@ class FrozenEventClassifier(FrozenModel[QuantizedNetwork]):
         weight_us: unit of the weights of timepool.
     """
 
-    logits = "decoder"
-
     def __init__(self, nodes: Sequence[Node], weight_us: int) -> None:
         super().__init__(nodes)
         self.weight_us = weight_us
+        self.logits = nodes[-1].name
 
     def settings(self) -> dict[str, Any]:
         """See `FrozenModel.settings`."""
         return {"weight_us": self.weight_us}
 
     def forward(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> Tensor:
-        """Logits (B, C), float64; arguments as `EventClassifier.forward`."""
+        """Logits (B, C), or (B, N, C), float64; arguments as `EventClassifier.forward`."""
         return run_network(self.quantized(), tokens, dt, lengths, pool_dt)
 
     def _run(self, inputs: Inputs, record: Recorder) -> Tensor:
-        """The logits (B, C)."""
+        """The logits (B, C), or (B, N, C)."""
         return run_network(self.quantized(), *inputs.events(), record=record)
 
     def _derive(self, nodes: Sequence[Node], device: torch.device) -> QuantizedNetwork:
@@ -90,7 +90,7 @@ def _quantized_network(
 ) -> QuantizedNetwork:
     table = NodeTable(nodes)
     layers = tuple(_quantized_layer(node, table, output, device) for node in nodes if isinstance(node, DiagonalSSM))
-    decoder, readout = table.get(Linear, "decoder"), table.get(Readout, "readout")
+    decoder, readout = table.get(Linear, "decoder"), table.find(Readout, "readout")
     dense, tokens = table.find(DenseInput, DENSE), table.find(Embedding, "embedding")
     if tokens is not None:
         embedded = tokens.output
@@ -104,13 +104,13 @@ def _quantized_network(
             input=None if dense is None else dense.output,
             embedded=embedded,
             layers=tuple(layer.formats for layer in layers),
-            readout=readout.output,
+            readout=layers[-1].formats.output if readout is None else readout.output,
         ),
         embedding=embedding,
         encoder_bias=bias,
         layers=layers,
-        head=HEADS[readout.mode],
-        all_time=readout.mode != "time" or readout.inputs[1] != readout.inputs[2],
+        head=STEPS if readout is None else HEADS[readout.mode],
+        all_time=readout is None or readout.mode != "time" or readout.inputs[1] != readout.inputs[2],
         decoder=weight_of(decoder, 0, device),
         decoder_bias=bias_of(decoder, device),
         logits=decoder.output,

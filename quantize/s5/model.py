@@ -14,13 +14,25 @@ from ...errors import PumiceError
 from ...models.modules import ModuleDict, ModuleList
 from ...models.real_s5.classifier import RealS5Classifier
 from ...models.s5.classifier import EventClassifier, S5Classifier
+from ...models.s5.config import STEPS
+from ...models.s5.head import NEWEST
 from ...models.s5.norm import LAYER_NORM_EPSILON
 from ...program.nodes import DenseInput, Embedding, Linear, Node, TokenInput
 from ...train.data.inputs import Inputs, Timing
 from ..codes import Floats
 from ..config import QuantizationConfig
 from ..exponents import row_fracs, table_frac, useful_frac
-from ..nodes import DENSE, Operand, decoder_node, dense_input, embedding_node, linear_node, token_input
+from ..nodes import (
+    DENSE,
+    LOGITS,
+    Operand,
+    decoder_node,
+    dense_input,
+    embedding_node,
+    linear_node,
+    readout_node,
+    token_input,
+)
 from ..operations import Dropout
 from ..output import Output
 from ..qat_model import QATModel
@@ -137,7 +149,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         residual, value = self.layers[-1].edges["output"], self.edges["readout"]
         assert residual.frac is not None
         assert value.frac is not None
-        if self.model.config.head == "last":
+        if self.model.config.head in NEWEST:
             value.frac = residual.frac
         else:
             value.frac = min(max(value.frac, residual.frac), residual.frac + LARGEST_EXTRA)
@@ -153,10 +165,11 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         for layer in self.layers:
             layers.append(layer.formats(residual))
             residual = layers[-1].output
-        return NetworkFormats(edges.get("input"), edges["embedded"], tuple(layers), edges["readout"])
+        read = residual if self.model.config.head == STEPS else edges["readout"]
+        return NetworkFormats(edges.get("input"), edges["embedded"], tuple(layers), read)
 
     def forward(self, tokens: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor | None = None) -> Tensor:
-        """Logits (B, C); arguments as `EventClassifier.forward`.
+        """Logits (B, C), or (B, N, C); arguments as `EventClassifier.forward`.
 
         While training, the scales are frozen once ``freeze_scales_after`` batches have been seen, where that is set.
         """
@@ -234,16 +247,16 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
             )
             yield from nodes
         decoder, residual = self.model.decoder, formats.layers[-1].output
-        total = full_rate_weight if self.all_time else edges.weight
-        yield readout(config.head, edges, total, residual, formats.readout, decoder.in_features)
-        yield decoder_node(
-            "readout",
-            formats.readout,
-            _array(decoder),
-            _array(decoder, decoder.bias),
-            widths.decoder,
-            int(self.decoder.frac),
-        )
+        source = edges.x
+        if config.head != STEPS:
+            total = full_rate_weight if self.all_time else edges.weight
+            yield readout(config.head, edges, total, residual, formats.readout, decoder.in_features)
+            source = "readout"
+        weights = _array(decoder), _array(decoder, decoder.bias)
+        logits = decoder_node(source, formats.readout, *weights, widths.decoder, int(self.decoder.frac))
+        yield logits
+        if config.head == STEPS:
+            yield readout_node(LOGITS, (logits.name,), logits.output, logits.output, logits.channels, "last")
 
     def _set_outer_fracs(self, formats: NetworkFormats) -> None:
         method, widths = self.config.calibration.method, self.config.widths

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import embedding, linear
 
 from ...errors import PumiceError
+from ...models.s5.config import STEPS
 from ...program.clock import ticks
 from ...program.formats import Format
 from ..operations import NO_DROPOUT, Dropout, OwnNorm, Times, layer_norm, pool, read_out, token_index
@@ -77,7 +78,7 @@ class QuantizedNetwork:
         embedding: (V, H) for tokens, or the encoder's (H, d) for dense input.
         encoder_bias: (H,) for dense input, else None.
         layers: all stages in a row.
-        head: "pool", "timepool" or "last".
+        head: "pool", "timepool", "last" or "steps".
         all_time: whether the time of head "timepool" is that of all events, and not of the complete windows.
         decoder, decoder_bias: (C, H), (C,).
         logits: the format of the logits, None where they are not traced.
@@ -129,7 +130,7 @@ def run_network(
     training: bool = False,
     record: Recorder = NOTHING,
 ) -> Tensor:
-    """Logits (B, C) of a padded batch (arguments as `EventClassifier.forward`).
+    """Logits (B, C) of a padded batch (arguments as `EventClassifier.forward`), with head "steps" (B, N, C).
 
     ``record`` is shown every node and state.
 
@@ -144,17 +145,22 @@ def run_network(
     for layer in network.layers:
         x, times = run_layer(layer, x, index, times, training, record)
         index = None
-    formats = network.formats
-    residual = formats.layers[-1].output
-    if not network.all_time:
-        real = torch.arange(x.shape[1], device=x.device) < times.lengths.unsqueeze(1)
-        total_weight = (times.weight * real).sum(1)
-    value = read_out(x, times, total_weight, network.head, residual, formats.readout)
-    record("readout", value, formats.readout)
+    value = x if network.head == STEPS else _read_out(network, x, times, total_weight, record)
     logits = linear(value, network.decoder, network.decoder_bias)
     if network.logits is not None:
         record("decoder", logits, network.logits)
     return logits
+
+
+def _read_out(network: QuantizedNetwork, x: Tensor, times: Times, total_weight: Tensor, record: Recorder) -> Tensor:
+    """The read-out's value (B, H)."""
+    formats = network.formats
+    if not network.all_time:
+        real = torch.arange(x.shape[1], device=x.device) < times.lengths.unsqueeze(1)
+        total_weight = (times.weight * real).sum(1)
+    value = read_out(x, times, total_weight, network.head, formats.layers[-1].output, formats.readout)
+    record("readout", value, formats.readout)
+    return value
 
 
 def run_layer(

@@ -12,6 +12,7 @@ from torch.nn.functional import layer_norm, linear
 from ...models.real_s5.classifier import RealS5Classifier
 from ...models.real_s5.layer import RealS5Layer
 from ...models.s5.classifier import EventClassifier
+from ...models.s5.config import STEPS
 from ...models.s5.head import read_out
 from ...models.s5.layer import EventLayer
 from ...models.s5.times import EventTimes, windows
@@ -112,7 +113,7 @@ def observe(
     *,
     all_time: bool = True,
 ) -> Tensor:
-    """Run the float model on a batch and let ``observer`` see every real event; returns the logits.
+    """Run the float model on a batch and let ``observer`` see every real event; returns the logits as ``forward``.
 
     ``all_time``: whether the time of head "timepool" is that of all events, and not of the complete windows.
     """
@@ -130,6 +131,9 @@ def observe(
         x, times = _observe_layer(*layer, output, seen, x, times)
     if not all_time:
         total_time = (times.pool_dt * times.real).sum(1)
+    if model.config.head == STEPS:
+        observer.edges["readout"].update(x[times.real])
+        return model.decoder(x)
     value = read_out(x, times, total_time, model.config.head)
     observer.edges["readout"].update(value)
     return model.decoder(value)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.initial import Shape
+from ...models.s5.config import every_of
 from ...models.s5.shapes import s5_shapes
 from ...models.spikings5.build import build_spikings5
 from ...models.spikings5.config import SpikingS5Config
@@ -34,6 +35,10 @@ class SpikingS5Family(Family[SpikingS5, QuantSpikingS5, FrozenSpikingS5]):
     model = SpikingS5
     qat = QuantSpikingS5
     frozen = FrozenSpikingS5
+
+    def answers_every(self, settings: Mapping[str, Any]) -> int | None:
+        """See `FloatFamily.answers_every`."""
+        return every_of(SpikingS5Config, settings)
 
     def shapes(self, settings: Mapping[str, Any], *, num_classes: int, **inputs: int) -> Iterator[Shape]:
         """See `FloatFamily.shapes`."""

@@ -70,7 +70,9 @@ def test_sequences_are_decided_a_labelled_block_at_a_time(output):
     assert tests.labels([2, 1]).tolist() == [2, 0, 0]
     chosen = [2, 0]
     series = [rng.integers(0, 2 if output == SPIKES else 9, (5, 3)) for _ in chosen]
-    found = tests.scores(Program(series="readout"), [SimpleNamespace(series=rows) for rows in series], chosen)
+    found = tests.scores(
+        Program(series="readout", rates={"readout": 1}), [SimpleNamespace(series=rows) for rows in series], chosen
+    )
     expected = []
     for number, rows in zip(chosen, series, strict=True):
         values = rows * 2.0**-output.frac

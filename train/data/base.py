@@ -53,6 +53,7 @@ class TaskDataModule(TrainingData):
 
     Attributes:
         kind: what a model has to read, ``events`` or ``sequences``.
+        decides_on_blocks: whether decisions are on labelled stretches of samples, and not on samples.
 
     Args:
         task: with ``name``, ``select_on`` and ``validation``.
@@ -65,6 +66,7 @@ class TaskDataModule(TrainingData):
     """
 
     kind: str
+    decides_on_blocks: bool = False
 
     def __init__(
         self,

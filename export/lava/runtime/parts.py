@@ -124,6 +124,8 @@ def _groups(program: Program) -> list[tuple[str, tuple[Node, ...]]]:
         name = "front"
         if program.rates[node.name] == QUERY or (node.is_series and node.output != SPIKES):
             name = "readout"  # potentials lie with what reads them
+        elif node.name == program.series:
+            name = node.name  # what is recorded is what processes send
         elif node.synapses():
             name = node.name
         elif found := _LAYER.match(node.name):

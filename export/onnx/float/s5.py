@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from ....models.real_s5.classifier import RealS5Classifier
 from ....models.s5.classifier import EventClassifier
+from ....models.s5.config import STEPS
+from ....models.s5.head import NEWEST
 from ....models.s5.layer import EventLayer, SequenceLayer
 from ....models.s5.norm import MaskedBatchNorm
 from ....models.s5.pool import TIME_EPSILON
@@ -38,6 +40,7 @@ _DOCS = {
     "state": "what the stream remembers; zeros at its start",
     "next": "the same after this event",
     "logits": "scores of the classes",
+    "series": "scores of the classes after each event, 0 before there are any",
 }
 
 
@@ -62,7 +65,7 @@ def build_step(kind: type[Network], model: Any, class_names: Sequence[str]) -> o
 
 def build_float_sequence(model: EventClassifier[Any], class_names: Sequence[str]) -> onnx.ModelProto:
     """Whole samples in float32, as ``EventClassifier.forward``: inputs as the step's with a length axis; both axes are
-    dynamic; ``logits`` (B, C) after the last valid event.
+    dynamic; ``logits`` (B, C) after the last valid event, and of head "steps" ``series`` (B, L, C) after each.
     """
     return build_sequence(Network, model, class_names)
 
@@ -73,7 +76,8 @@ def build_sequence(kind: type[Network], model: Any, class_names: Sequence[str]) 
     event = EventGraph(body)
     network = kind(model, event)
     network.write_event()
-    graph, final = over_events("float_sequence", body, event, {})
+    each = {"series": (network.write_query(event), (model.config.num_classes,))} if network.answers else {}
+    graph, final = over_events("float_sequence", body, event, each)
     graph.output(network.write_query(final), "logits", ["batch", model.config.num_classes])
     return _finish(graph, network, "Whole samples, padded and marked by valid, through a Scan over events", class_names)
 
@@ -102,6 +106,7 @@ class Network:
         self.docs: dict[str, str] = {}
         self.weighs = "timepool" in (model.config.pooling, model.config.head)
         self.rate = model.config.stride**model.config.stages
+        self.answers = model.config.head == STEPS
 
     @property
     def graph(self) -> Graph:
@@ -135,7 +140,7 @@ class Network:
         graph = event.graph
         graph.scope = "readout"
         total = event.after["readout/sum"]
-        if self.config.head != "last":
+        if self.config.head not in NEWEST:
             count = graph.cast(event.count(self.rate), _FLOAT)
             count = graph.op("Max", count, graph.like(1, count))
             divisor = count
@@ -145,7 +150,12 @@ class Network:
                 divisor = graph.op("Where", passed, time, graph.op("Mul", count, graph.like(TIME_EPSILON, count)))
             total = graph.op("Div", total, divisor)
         graph.scope = "decoder"
-        return affine_of(graph, total, self.model.decoder)
+        logits = affine_of(graph, total, self.model.decoder)
+        if self.answers:  # nothing is said before the first output
+            count = event.count(self.rate)
+            begun = graph.op("Greater", count, graph.like(0, count))
+            logits = graph.op("Where", begun, logits, graph.like(0, logits))
+        return logits
 
     def _input(self) -> str:
         graph, model = self.graph, self.model
@@ -290,7 +300,7 @@ class Network:
         event, graph = self.event, self.graph
         graph.scope = "readout"
         width = self.model.decoder.in_features
-        if self.config.head == "last":
+        if self.config.head in NEWEST:
             event.open(Carried("readout/sum", (width,), _FLOAT))
             event.keep_unless_valid("readout/sum", value, now.rate)
             return
@@ -352,6 +362,10 @@ def outputs(
     lengths: Tensor,
     pool_dt: Tensor,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The logits (B, C) in onnxruntime and in torch."""
-    found = session.run(float_feed(tokens, dt, lengths, pool_dt))["logits"]
-    return found, model(tokens, dt, lengths, pool_dt).numpy()
+    """The logits (B, C) in onnxruntime and in torch; of head "steps" those of all windows of all samples, (M, C)."""
+    found, expected = session.run(float_feed(tokens, dt, lengths, pool_dt)), model(tokens, dt, lengths, pool_dt).numpy()
+    if model.config.head != STEPS:
+        return found["logits"], expected
+    every = model.config.window
+    real = np.arange(expected.shape[1]) < (lengths.numpy() // every)[:, None]
+    return found["series"][:, every - 1 :: every][real], expected[real]

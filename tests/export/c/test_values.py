@@ -23,6 +23,7 @@ def test_random_programs_under_sanitizers(same, random_programs):
     programs.append(
         small(value="dense", discretization="zoh", stride=3, pool="time", readout="time", state_width=8, extreme=True)
     )
+    programs += [small(readout="steps", stride=stride, value=value) for stride, value in ((1, "dense"), (3, "token"))]
     programs.append(small(real=True, stride=2, sampled="mean", readout="forget", state_width=32))
     assert same(programs, SANITIZED) > 20_000
 

@@ -128,7 +128,8 @@ def samples_of(program, seed):
 def test_layers_of_a_strided_network_some_steps_behind_one_another(seed, tmp_path):
     sampled = ("last", "mean", "time")[seed // 3 % 3]
     pooled = {"real": True, "sampled": sampled, "normed": False} if seed % 3 == 2 else {}
-    program = random_program(500 + seed, stages=2, layers=2, stride=2 + seed % 2, **pooled)
+    ends = {"readout": "steps"} if seed % 5 == 1 else {}
+    program = random_program(500 + seed, stages=2, layers=2, stride=2 + seed % 2, **pooled, **ends)
     samples = samples_of(program, seed)
     check(program, samples, run_parts(program, samples, np.random.default_rng(seed), tmp_path))
 

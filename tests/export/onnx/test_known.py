@@ -26,6 +26,7 @@ PROGRAMS = {
     "token-fed": lambda: random_program(4, value="token", pairing="causal", stride=2),
     "dense-fed": lambda: random_program(5, value="dense", pairing="next", stride=3, pool="mean"),
     "pooled by time": lambda: random_program(6, value="token", stride=4, stages=2, pool="time", readout="time"),
+    "an answer a window": lambda: random_program(4, value="dense", stride=2, readout="steps"),
     "clocked": lambda: random_network(7, value="dense", cell="se", recurrent=True, state_width=16, hidden=9),
     "clocked tokens": lambda: random_network(9, value="token", cell="ef", layers=2, state_width=16, hidden=5),
 }

@@ -48,9 +48,13 @@ class BlockBatch(NamedTuple):
 
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,)."""
-        logits = model(self.inputs, self.blocks, self.targets.shape[1])
+        logits = self.answers(model, self.blocks, self.targets.shape[1])
         counted = self.targets != IGNORED
         return logits[counted], self.targets[counted]
+
+    def answers(self, model: nn.Module, blocks: Tensor, count: int) -> Tensor:
+        """The model's logits (B, N, C) of ``count`` other blocks (B, T)."""
+        return model(self.inputs, blocks, count)
 
     def padded(self) -> Inputs:
         """The samples as a model reads them."""

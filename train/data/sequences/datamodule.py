@@ -48,6 +48,7 @@ class SequenceDataModule(TaskDataModule):
     """
 
     kind = "sequences"
+    decides_on_blocks = True
     task: SequenceTask
 
     @property

@@ -74,7 +74,7 @@ class EcgTask(SequenceTask):
     root: folder of the files; unlabelled: what becomes of unlabelled steps, ``first-class`` or ``ignore``.
     """
 
-    one_label = False
+    answers = "step"
     root: str | None = None
     unlabelled: str = "first-class"
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.utils.data import Dataset
 
 from ....errors import PumiceError
+from ....models.adlif.blocks import aggregate, at_steps
 from ..events.batch import EventBatch
 from ..inputs import Inputs, Timing
 from ..plan import BatchKey
-from .batch import BlockBatch, SeriesBatch
+from .batch import IGNORED, BlockBatch, SeriesBatch
 from .datamodule import SequenceDataModule
 from .sets import SequenceSet
 
@@ -27,39 +30,99 @@ def stepwise(inputs: Tensor, lengths: Tensor, step_ms: float) -> Inputs:
     return Inputs(inputs if inputs.dim() == 3 else inputs.masked_fill(~real, -1), dt, lengths)
 
 
-class StepwiseBuilder(Dataset[EventBatch]):
-    """Batches of labelled sequences as batches of events; C ``classes``."""
+class EventBlockBatch(NamedTuple):
+    """A padded batch of B sequences of events, cut into labelled blocks, for models that answer at every window.
 
-    def __init__(self, blocks: Dataset[BlockBatch | SeriesBatch], step_ms: float, classes: int) -> None:
-        self._blocks, self._step_ms, self._classes = blocks, step_ms, classes
+    tokens: int64 (B, L), -1 after the last event; or dense input, float (B, L, d_in).
+    dt: float32 (B, L), milliseconds before each event, 0 in the padding.
+    lengths: int64 (B,), events of each sequence.
+    blocks, targets: as of `BlockBatch`, an event a step.
+    every: events of a window.
+    """
 
-    def __getitem__(self, key: BatchKey) -> EventBatch:
+    tokens: Tensor
+    dt: Tensor
+    lengths: Tensor
+    blocks: Tensor
+    targets: Tensor
+    every: int
+
+    @classmethod
+    def of(cls, inputs: Inputs, blocks: Tensor, targets: Tensor, every: int) -> EventBlockBatch:
+        """Events with their blocks."""
+        values, dt, lengths, _ = inputs.events()
+        return cls(values, dt, lengths, blocks, targets, every)
+
+    def to(self, device: Any, non_blocking: bool = False) -> EventBlockBatch:
+        """Return the batch on ``device``."""
+        return EventBlockBatch(*(part.to(device, non_blocking=non_blocking) for part in self[:-1]), self.every)
+
+    def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,)."""
+        logits = self.answers(model, self.blocks, self.targets.shape[1])
+        counted = self.targets != IGNORED
+        return logits[counted], self.targets[counted]
+
+    def answers(self, model: nn.Module, blocks: Tensor, count: int) -> Tensor:
+        """The model's logits (B, N, C) of ``count`` other blocks (B, L): the mean over the events of each."""
+        logits = model(self.tokens, self.dt, self.lengths, self.dt)
+        return aggregate(at_steps(logits, self.lengths, self.dt.shape[1], self.every), blocks, count, "mean")
+
+    def padded(self) -> Inputs:
+        """The samples as a model reads them."""
+        return Inputs(self.tokens, self.dt, self.lengths, self.dt)
+
+
+class StepwiseBuilder(Dataset[EventBatch | EventBlockBatch]):
+    """Batches of labelled sequences as batches of events; C ``classes``, and events of each answer of the model."""
+
+    def __init__(
+        self, blocks: Dataset[BlockBatch | SeriesBatch], step_ms: float, classes: int, every: int | None
+    ) -> None:
+        self._blocks, self._step_ms, self._classes, self._every = blocks, step_ms, classes, every
+
+    def __getitem__(self, key: BatchKey) -> EventBatch | EventBlockBatch:
         batch = self._blocks[key]
         assert isinstance(batch, BlockBatch)
-        targets = one_hot(batch.targets[:, -1], self._classes).to(torch.float32)
-        return EventBatch.of(stepwise(batch.inputs, batch.lengths, self._step_ms), targets)
+        inputs = stepwise(batch.inputs, batch.lengths, self._step_ms)
+        if self._every is not None:
+            return EventBlockBatch.of(inputs, batch.blocks, batch.targets, self._every)
+        return EventBatch.of(inputs, one_hot(batch.targets[:, -1], self._classes).to(torch.float32))
 
 
 class StepwiseDataModule(SequenceDataModule):
-    """Loaders of ``EventBatch`` of a sequence task with one label a sequence, which is that of all its steps."""
+    """Loaders of ``EventBatch`` of a sequence task with one label a sequence, which is that of all its steps, or of
+    ``EventBlockBatch`` of any with labels.
+
+    Attributes:
+        every: events of each answer of the model; None of one that gives one answer to a sequence.
+    """
 
     kind = "events"
+    every: int | None = None
 
     @classmethod
-    def of(cls, data: SequenceDataModule) -> StepwiseDataModule:
+    def of(cls, data: SequenceDataModule, every: int | None = None) -> StepwiseDataModule:
         """The same data, read step by step.
 
         Raises:
-            PumiceError: its task has other answers than one label a sequence.
+            PumiceError: its task wants other answers than the model gives.
         """
-        if not data.task.one_label:
+        answers = data.task.answers
+        if answers not in ("sequence", *(("step",) if every else ())):
+            cure = "model.head=steps" if answers == "step" else "another task"
             raise PumiceError(
                 f"task {data.task.name} has not one label a sequence, and a model that reads events gives one; choose "
-                "another task, or another model for this one"
+                f"{cure}, or another model for this task"
             )
         made = cls(data.task, data._batch_size, data._eval_batch_size, data.seed, bucket_batches=data._bucket_batches)
-        made._workers = data._workers
+        made._workers, made.every = data._workers, every
         return made
+
+    @property
+    def decides_on_blocks(self) -> bool:  # type: ignore[override]
+        """Where the model answers at every window."""
+        return self.every is not None
 
     @property
     def step_ms(self) -> float:
@@ -87,7 +150,7 @@ class StepwiseDataModule(SequenceDataModule):
 
     def other_protocols(self) -> dict[str, SequenceDataModule]:
         """See `TaskDataModule.other_protocols`."""
-        return {name: StepwiseDataModule.of(data) for name, data in super().other_protocols().items()}
+        return {name: StepwiseDataModule.of(data, self.every) for name, data in super().other_protocols().items()}
 
     def _builder(self, samples: SequenceSet, training: bool) -> StepwiseBuilder:  # type: ignore[override]
-        return StepwiseBuilder(super()._builder(samples, training), self.step_ms, self.num_classes)
+        return StepwiseBuilder(super()._builder(samples, training), self.step_ms, self.num_classes, self.every)

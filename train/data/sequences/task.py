@@ -27,7 +27,7 @@ class SequenceTask(ABC):
 
     regression: ClassVar[bool] = False
     reads_tokens: ClassVar[bool] = False
-    one_label: ClassVar[bool] = True  # a sequence, not one a step, a value or a pair
+    answers: ClassVar[str] = "sequence"  # one class of each: sequence, step, or pair; or a value of each step
     name: str
     validation: Validation = field(default_factory=Validation)
     select_on: str = "validation"

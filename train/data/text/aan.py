@@ -130,7 +130,7 @@ class AanTask(SequenceTask):
     """
 
     reads_tokens = True
-    one_label = False
+    answers = "pair"
     root: str | None = None
     most_tokens: int = 4000
 
