@@ -45,8 +45,7 @@ S5 = [
     {"stride": 1, "discretization": "zoh", "extreme": True, **LAYER},
     {"stride": 4, "pool": "mean", **LAYER},
     {"stride": 3, "pool": "time", "readout": "time", **LAYER},
-    {"stride": 2, "stages": 2, "layers": 2},
-    {"stride": 3, "readout": "steps", **LAYER},
+    {"stride": 2, "stages": 2, "layers": 2, "readout": "steps"},
 ]
 NETWORKS = [
     {"cell": cell, "recurrent": recurrent, "input": kind, "layers": layers, "weight_width": bits}
