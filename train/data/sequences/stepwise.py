@@ -55,7 +55,8 @@ class EventBlockBatch(NamedTuple):
 
     def to(self, device: Any, non_blocking: bool = False) -> EventBlockBatch:
         """Return the batch on ``device``."""
-        return EventBlockBatch(*(part.to(device, non_blocking=non_blocking) for part in self[:-1]), self.every)
+        parts = {name: part for name, part in self._asdict().items() if name != "every"}
+        return self._replace(**{name: part.to(device, non_blocking=non_blocking) for name, part in parts.items()})
 
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,)."""
