@@ -151,7 +151,12 @@ def load_model(path: str | Path) -> nn.Module:
 
 
 def import_nir(
-    path: str | Path, *, reset: str | None = None, dt: float | None = None, writer: str | None = None
+    path: str | Path,
+    *,
+    reset: str | None = None,
+    dt: float | None = None,
+    writer: str | None = None,
+    refractory: int = 0,
 ) -> nn.Module:
     """The network in a NIR file as a float model of family adlif, in evaluation mode.
 
@@ -162,11 +167,12 @@ def import_nir(
             "late-zero", "late-subtract"; if not given, the writer's default.
         dt: seconds of a step, by which time constants become decays; 1e-4 if not given.
         writer: "snntorch" or "other"; if not given, told by the file's values.
+        refractory: steps after a spike in which neurons were held, which NIR files do not record either.
 
     Raises:
         PumiceError: a file that cannot be read, or that holds what Pumice cannot hold; names the node.
     """
-    found = read_imported(path, reset, dt, writer)
+    found = read_imported(path, reset, dt, writer, refractory)
     settings = dict(found.settings)
     sizes = {name: settings.pop(name) for name in ("num_classes", "in_features")}
     model = built({"family": "adlif", **settings}, sizes, seed=None)

@@ -154,7 +154,7 @@ def pack_node(node: Node, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def _is_left_out(item: Field[Any], value: Any) -> bool:
     """Fields that came later have a default: programs of before have no such entry, and keep their digest."""
-    return isinstance(value, str) and value == item.default
+    return isinstance(value, str | int | np.integer) and value == item.default
 
 
 def _pack_value(value: Any, key: str, tensors: dict[str, np.ndarray]) -> Any:

@@ -13,6 +13,7 @@ from ..api.programs import load
 from ..errors import PumiceError
 from ..export.nir.layers import why_not
 from ..export.nir.package import require_nir
+from ..models.adlif.config import AdLIFConfig
 from ..models.adlif.network import AdLIFNetwork
 from ..program import digest
 from ..terminal import Printer
@@ -33,6 +34,7 @@ class NirSettings:
         dt: seconds of a step in the file.
         reset: of imported neurons; nothing of an export.
         writer: of imported files; likewise.
+        refractory: of imported neurons, in steps; likewise.
         samples: test samples of the vectors, from the first.
     """
 
@@ -40,6 +42,7 @@ class NirSettings:
     samples: int = 4
     reset: str | None = None
     writer: str | None = None
+    refractory: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.dt <= 1:
@@ -85,18 +88,24 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     console.print(
         f"beside it {len(samples)} test samples: {figures['spikes']:,} spikes, in {figures['neuron_steps']:,} steps"
     )
-    other = [reset for reset in dict.fromkeys(_resets(model)) if reset != "zero"]
+    own = _config(model)
+    other = [reset for reset in dict.fromkeys(own.resets) if reset != "zero"]
     if other:
         console.print(
             f"note: its neurons reset otherwise than NIR's own equation says ({', '.join(other)}); the metadata say "
             "how, readers that do not look there reset to zero at once"
         )
+    if own.refractory:
+        console.print(
+            f"note: its neurons are held for {own.refractory} steps after a spike, for which NIR has no word; the "
+            "metadata say so, readers that do not look there let them spike at once again"
+        )
     return {"program": program and digest(program), "samples": len(samples), "dt": settings.dt, **figures}
 
 
-def _resets(model: nn.Module) -> tuple[str, ...]:
+def _config(model: nn.Module) -> AdLIFConfig:
     assert isinstance(model, AdLIFNetwork)
-    return model.config.resets
+    return model.config
 
 
 def _data(config: Mapping[str, Any]) -> TaskDataModule:

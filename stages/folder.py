@@ -38,6 +38,8 @@ SINCE: Mapping[str, Any] = {
     "model.residual": True,
     "model.recurrent": True,
     "model.reset": "zero",
+    "model.refractory": 0,
+    "nir.refractory": 0,
     "model.rise": "leak",
     "model.tau_i": [2, 10],
 }

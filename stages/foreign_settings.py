@@ -68,8 +68,12 @@ def nir(source: Path, given: Mapping[str, str]) -> list[str]:
         step = float(given["nir.dt"]) if "nir.dt" in given else None
     except ValueError:
         raise PumiceError(f"nir.dt={given['nir.dt']} are no seconds; snnTorch writes 1e-4") from None
+    try:
+        refractory = int(given.get("nir.refractory", "0"))
+    except ValueError:
+        raise PumiceError(f"nir.refractory={given['nir.refractory']} is no number of steps; 0 is none") from None
     reset, writer = (None if (word := given.get(f"nir.{name}")) == "null" else word for name in ("reset", "writer"))
-    settings = read_imported(source, reset, step, writer).settings
+    settings = read_imported(source, reset, step, writer, refractory).settings
     held = {name: value for name, value in settings.items() if name not in ("num_classes", "in_features")}
     held = {"dropout": 0.0} | {name: list(value) if isinstance(value, tuple) else value for name, value in held.items()}
     return ["model=adlif/tiny", "model.name=nir", *(f"model.{name}={literal(value)}" for name, value in held.items())]

@@ -44,7 +44,7 @@ def _tensors(source: Path, config: Mapping[str, Any]) -> tuple[Mapping[str, Tens
 
 def _nir(source: Path, config: Mapping[str, Any]) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
     settings = read_section(NirSettings, config, "nir")
-    found = read_imported(source, settings.reset, settings.dt, settings.writer)
+    found = read_imported(source, settings.reset, settings.dt, settings.writer, settings.refractory)
     return {name: from_numpy(values) for name, values in found.state.items()}, found.notes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...program.formats import Format
 from ...program.nodes import LIF, AdaptiveLIF, CubaLIF, DrivenLIF, LeakyIntegrator, Neurons, Node
 from ...program.nodes.layer import SPIKES, NeuronLayer
 from ...program.nodes.resets import SUBTRACTING, is_late
@@ -103,6 +104,12 @@ def _layer(
         stored = f"u[r] > {theta('r')} ? 0 : {stored}"
     fallen = f"({kind})(raised - {theta('r')})" if subtracting else "0"
     rest = "raised" if is_late(node.reset) else f"z[r] ? {fallen} : raised"
+    fires, counted = f"raised > {theta('r')}", []
+    if node.refractory:
+        waiting = of_format(Format(node.refractory.bit_length(), False, 0))
+        block.declare("c", block.state("c", waiting, node.neurons))
+        stored, fires = f"c[r] ? u[r] : {stored}", f"!c[r] && {fires}"
+        counted = [f"c[r] = ({waiting})(z[r] ? {node.refractory} : c[r] ? c[r] - 1 : 0);"]
 
     def finish(value: str, r: str) -> list[str]:
         remembered = [f"const {kind} before = u[r];", f"const {SPIKE} fired_before = z[r];"] if before else []
@@ -111,7 +118,8 @@ def _layer(
             f"const {current} arriving = {right(value, r)};",
             f"const {drive} drive = {what};",
             f"const {kind} raised = {stored};",
-            f"z[r] = raised > {theta(r)};",
+            f"z[r] = {fires};",
+            *counted,
             f"u[r] = {rest};",
             *behind,
         ]

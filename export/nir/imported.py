@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import PumiceError
-from ...models.scan.neuron_step import RESETS
+from ...models.scan.neuron_step import LATE_RESETS, MOST_REFRACTORY, RESETS
 from .chain import MOST_MADE, NEARLY, Layer, read_chain
 from .read import read_model
 from .tree import Graph, read_graph
@@ -42,7 +42,11 @@ class Imported:
 
 
 def read_imported(
-    path: str | Path, reset: str | None = None, dt: float | None = None, writer: str | None = None
+    path: str | Path,
+    reset: str | None = None,
+    dt: float | None = None,
+    writer: str | None = None,
+    refractory: int = 0,
 ) -> Imported:
     """The network of a file: Affine, Linear, Flatten; LIF, CubaLIF or IF with or without one recurrent product; an LI
     or I as the last.
@@ -56,6 +60,8 @@ def read_imported(
             subtract, or to zero at once, as NIR's equations have it.
         dt: seconds of a step; None for what Pumice wrote into the file, otherwise 1e-4, which snnTorch writes.
         writer: "snntorch" or "other"; None: told by the file's values.
+        refractory: steps for which a spike held its neuron in training, for which NIR has no word; a reset is then at
+            once, as a late one would fall into them for the same spikes. What Pumice wrote says it itself.
 
     Raises:
         PumiceError: a file that cannot be read, or that holds what Pumice cannot hold; names the node.
@@ -63,19 +69,27 @@ def read_imported(
     for name, value, known in (("reset", reset, RESETS), ("writer", writer, WRITERS)):
         if value not in (None, *known):
             raise PumiceError(f"nir.{name}={value} is unknown; use one of: {', '.join(known)}, or null")
+    if isinstance(refractory, bool) or not isinstance(refractory, int) or not 0 <= refractory <= MOST_REFRACTORY:
+        raise PumiceError(f"nir.refractory={refractory} is no number of steps from 0 to {MOST_REFRACTORY}")
     graph = read_graph(path)
     if "pumice" in graph.metadata:
         model = read_model(path)
         state = {name: values.numpy() for name, values in model.state_dict().items()}
-        return Imported(asdict(model.config), state, (f"written by Pumice: reset {model.config.reset}, as it says",))
+        held = f", refractory {model.config.refractory}" if model.config.refractory else ""
+        told = f"written by Pumice: reset {model.config.reset}{held}, as it says"
+        return Imported(asdict(model.config), state, (told,))
     step, layers = DT if dt is None else dt, read_chain(graph)
     by_snntorch = writer == SNNTORCH or (writer is None and _is_snntorch(layers))
-    resets, told = _resets(layers, reset, by_snntorch)
+    resets, notes = _resets(layers, reset, by_snntorch)
+    if refractory:
+        resets = [LATE_RESETS.get(one, one) for one in resets]
+        notes.append(f"a spike holds its neuron for {refractory} steps, as nir.refractory says: NIR has no word for it")
     found = [f"neurons reset {MEANING[one]}" for one in dict.fromkeys(resets)]
     if len(found) > 1:
         found = [f"layer {number}: {MEANING[one]}" for number, one in enumerate(resets)]
-    told.insert(0, f"{', '.join(found)}; a step is {step:g} s; a spike is above the threshold")
-    return _imported(graph, layers, step, resets, told)
+    notes.insert(0, f"{', '.join(found)}; a step is {step:g} s; a spike is above the threshold")
+    network = _imported(graph, layers, step, resets, notes)
+    return replace(network, settings=network.settings | {"refractory": refractory})
 
 
 MEANING = {

@@ -48,6 +48,11 @@ RESETS = {
 }
 """Of each layer of neurons, in words; NIR's own equation, which readers take that ask for no other, is the first."""
 
+REFRACTORY = (
+    "for {} steps after a spike v^ = v, as the reset left it, whatever arrives, and z = 0; of CubaLIF i goes on"
+)
+"""Of all neurons, where they have such a time; no NIR node has it."""
+
 
 def write_nir(model: nn.Module, path: str | Path, program: Program | None = None, dt: float = DT) -> list[Folded]:
     """Write a float network of LIF neurons, whole or not at all; return its layers as they are in the file.
@@ -125,6 +130,8 @@ def _metadata(model: Any, layers: Sequence[Folded], program: Program | None, dt:
         if len({*resets}) == 1
         else "; ".join(f"layer {n}: {RESETS[one]}" for n, one in enumerate(resets))
     )
+    if model.config.refractory:
+        told["refractory"] = REFRACTORY.format(model.config.refractory)
     told["model"] = json.dumps({"family": "adlif", **asdict(model.config)})
     if own:
         told["parameters"] = own

@@ -26,6 +26,7 @@ CURES = {
     f.LEAKY: "this chip computes no leaky neurons; choose another",
     f.CUBA: "this chip computes no such neurons; model.cell=lif with quantize=w8a8 has no current of its own",
     f.ADAPTATION: "model.cell=lif has no adaptation",
+    f.REFRACTORY: "model.refractory=0 lets neurons spike in the step after a spike",
     f.RECURRENT: "train feed-forward layers (model.recurrent=false), where the family has them",
 }
 """What a setting does about a feature that a chip lacks."""

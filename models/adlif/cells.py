@@ -111,7 +111,7 @@ class SpikingCell(Cell):
         return torch.zeros(self.hidden, dtype=torch.bool, device=self.recurrent.device)
 
     def initial_state(self, batch: int) -> NeuronState:
-        """Zero potentials, adaptations and spikes."""
+        """Zero potentials, adaptations, spikes and refractory steps."""
         return NeuronState(*(self.recurrent.new_zeros(batch, self.hidden) for _ in NeuronState._fields))
 
     def step(self, x: Tensor, state: NeuronState) -> tuple[Tensor, NeuronState]:

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any
 
 from ...errors import PumiceError
-from ..scan.neuron_step import RESETS
+from ..scan.neuron_step import LATE_RESETS, MOST_REFRACTORY, RESETS
 from ..settings import check_choices, check_flags, check_positive, known_settings
 from .blocks import AGGREGATIONS
 from .time_constant import Bounds
@@ -32,6 +32,8 @@ class AdLIFConfig:
         q: strength of the adaptation.
         reset: what a spike does to the potential: "zero" or "subtract" (the threshold) at once, "late-zero" or
             "late-subtract" at the next step; or one a layer. Of spiking cells alone.
+        refractory: steps after a spike in which a neuron does not spike and its potential is held at what the spike
+            left of it; 0 is none. Of spiking cells with resets at once alone.
         rise: what the current is multiplied by on its way to the potential, read-out included: "leak", 1 - alpha, or
             "one".
         tau_u: range of the membrane's time constants; None, with rise "one", is no upper limit: no leak.
@@ -55,6 +57,7 @@ class AdLIFConfig:
     hidden: int | tuple[int, ...] = 128
     recurrent: bool = True
     reset: str | tuple[str, ...] = "zero"
+    refractory: int = 0
     rise: str = "leak"
     q: float = 120.0
     tau_u: Bounds = (5.0, 25.0)
@@ -88,6 +91,7 @@ class AdLIFConfig:
                 raise PumiceError(f"reset={reset} is unknown; choose one of {', '.join(RESETS)}")
         if self.cell == "lstm" and self.reset != "zero":
             raise PumiceError(f"reset={self.reset}, but cell=lstm has no spikes that reset it; choose a spiking cell")
+        self._check_refractory()
         for name in ("q", "threshold", "surrogate_scale", "surrogate_slope"):
             if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
                 raise PumiceError(f"{name}={getattr(self, name)} must be a number above 0; change it")
@@ -110,6 +114,20 @@ class AdLIFConfig:
             if not rises or (low is not None and low <= 0):
                 raise PumiceError(f"{name}={bounds} must rise and lie above 0; change it")
             object.__setattr__(self, name, tuple(None if bound is None else float(bound) for bound in bounds))
+
+    def _check_refractory(self) -> None:
+        steps = self.refractory
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= MOST_REFRACTORY:
+            raise PumiceError(f"refractory={steps} must be a number of steps, 0 to {MOST_REFRACTORY}; change it")
+        if steps and self.cell == "lstm":
+            raise PumiceError(f"refractory={steps}, but cell=lstm has no spikes that it follows; choose a spiking cell")
+        resets = [self.reset] if isinstance(self.reset, str) else self.reset
+        late = next((reset for reset in resets if reset in LATE_RESETS), None)
+        if steps and late:
+            raise PumiceError(
+                f"reset={late} falls into the first of refractory={steps} steps; reset={LATE_RESETS[late]} gives the "
+                "same spikes, set that"
+            )
 
     @property
     def widths(self) -> tuple[int, ...]:

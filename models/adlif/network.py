@@ -128,6 +128,6 @@ def _cell(config: AdLIFConfig, in_features: int, hidden: int, reset: str, genera
         tau_i=config.tau_i,
         q=config.q,
         rise=config.rise,
-        spiking=Spiking(config.threshold, config.surrogate_slope, config.surrogate_scale, reset),
+        spiking=Spiking(config.threshold, config.surrogate_slope, config.surrogate_scale, reset, config.refractory),
         generator=generator,
     )

@@ -16,6 +16,12 @@ Change = Callable[[Tensor], Tensor]
 RESETS = ("zero", "subtract", "late-zero", "late-subtract")
 """What a spike does to its neuron's potential: all or the threshold is taken away, at once or at the next step."""
 
+LATE_RESETS = {"late-zero": "zero", "late-subtract": "subtract"}
+"""Those at the next step, and the same at once: before a refractory step their spikes are the same."""
+
+MOST_REFRACTORY = 255
+"""Steps for which a spike may hold its neuron."""
+
 
 class NeuronConstants(NamedTuple):
     """What a layer of H neurons computes with; every tensor may require a gradient.
@@ -43,22 +49,31 @@ class NeuronConstants(NamedTuple):
 
 
 class NeuronState(NamedTuple):
-    """State of a layer after a step: membrane potential after the reset, adaptation or synaptic current, spikes; each
-    (B, H).
+    """State of a layer after a step: membrane potential after the reset, adaptation or synaptic current, spikes,
+    refractory steps that are left; each (B, H). None of the last is 0 of all.
     """
 
     u: Tensor
     w: Tensor
     z: Tensor
+    c: Tensor | None = None
+
+    @property
+    def left(self) -> Tensor:
+        """``c``, zeros where there is none."""
+        return torch.zeros_like(self.u) if self.c is None else self.c
 
 
 class Spiking(NamedTuple):
-    """When a neuron spikes, how that is differentiated, see `surrogate`, and what it does to the potential."""
+    """When a neuron spikes, how that is differentiated, see `surrogate`, what it does to the potential, and for how
+    many steps that is held afterwards, with resets at once alone.
+    """
 
     threshold: float = 1.0
     slope: float = 5.0
     scale: float = 0.4
     reset: str = "zero"
+    refractory: int = 0
 
     @property
     def surrogate(self) -> tuple[float, float, float]:
@@ -92,7 +107,8 @@ def neuron_step(
         CUBA: w = beta w' + I, and u^ = alpha u' + (1 - alpha) w
 
     That is the reset "zero". "subtract": u = u^ - threshold z. Late ones leave u = u^, and act on u^ of the next step:
-    "late-zero" makes it 0 where z' is 1, "late-subtract" takes threshold z' away.
+    "late-zero" makes it 0 where z' is 1, "late-subtract" takes threshold z' away. For ``refractory`` steps after a
+    spike u^ = u' and z = 0; w goes on.
 
     Args:
         order: "se", "ef", "lif" or "cuba".
@@ -105,7 +121,7 @@ def neuron_step(
         u^ (B, H) and the state after the step.
     """
     current = drive + linear(state.z, constants.recurrent) if constants.recurrent.shape[1] else drive
-    spikes = (spiking.reset, spiking.threshold)
+    spikes = (spiking.reset, spiking.threshold, spiking.refractory)
     return update(order, current, constants, state, lambda u_pre: spike(u_pre, *spiking.surrogate), spikes)
 
 
@@ -115,17 +131,18 @@ def update(
     constants: NeuronConstants,
     state: NeuronState,
     fire: Change,
-    resetting: tuple[str, float | Tensor],
+    resetting: tuple[str, float | Tensor, int],
     store_potential: Change = _as_it_is,
     store_adaptation: Change = _as_it_is,
 ) -> tuple[Tensor, NeuronState]:
     """What `neuron_step` does with I (B, H).
 
-    ``fire`` tells the spikes of u^; ``resetting`` is the reset and the threshold; u^ and w are what their stores leave.
+    ``fire`` tells the spikes of u^; ``resetting`` is the reset, the threshold and the refractory steps; u^ and w are
+    what their stores leave.
     """
     _, alpha, beta, coupling, jump, _ = constants
-    reset, threshold = resetting
-    w = state.w
+    reset, threshold, refractory = resetting
+    w, c = state.w, state.c
     if order == "cuba":
         current = w = store_adaptation(beta * w + current)
     elif order != "lif":
@@ -135,20 +152,26 @@ def update(
         v = v * (1 - state.z.detach())
     elif reset == "late-subtract":
         v = v - threshold * state.z.detach()
-    u_pre = store_potential(v)
-    z = fire(u_pre)
+    if refractory:
+        held = state.left > 0
+        u_pre = torch.where(held, state.u, store_potential(torch.where(held, state.u, v)))
+        z = torch.where(held, 0.0, fire(u_pre))
+        c = torch.where(z.detach() > 0, refractory, (state.left - 1).clamp(min=0))
+    else:
+        u_pre = store_potential(v)
+        z = fire(u_pre)
     u = remaining(u_pre, z.detach(), reset, threshold)
     if order == "se":
         w = store_adaptation(beta * w + coupling * u + jump * z)
     elif order == "ef":
         w = store_adaptation(beta * w + coupling * state.u + jump * state.z)
-    return u_pre, NeuronState(u, w, z)
+    return u_pre, NeuronState(u, w, z, c)
 
 
 def unroll(
     drive: Tensor, state: NeuronState, step: Callable[[Tensor, NeuronState], tuple[Tensor, NeuronState]]
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """``step`` over the drive (B, T, H): spikes, u and w after the last step, and the traces of u^ and w."""
+) -> tuple[Tensor, ...]:
+    """``step`` over the drive (B, T, H): spikes, u, w and c after the last step, and the traces of u^ and w."""
     spikes, potentials, adaptations = [], [], []
     for drive_t in drive.unbind(1):
         u_pre, state = step(drive_t, state)
@@ -156,5 +179,5 @@ def unroll(
         potentials.append(u_pre.detach())
         adaptations.append(state.w.detach())
     if not spikes:
-        return drive, state.u, state.w, drive.detach(), drive.detach()
-    return torch.stack(spikes, 1), state.u, state.w, torch.stack(potentials, 1), torch.stack(adaptations, 1)
+        return drive, state.u, state.w, state.left, drive.detach(), drive.detach()
+    return torch.stack(spikes, 1), state.u, state.w, state.left, torch.stack(potentials, 1), torch.stack(adaptations, 1)

@@ -68,6 +68,6 @@ def neuron_scan(
     drive = drive.to(dtype)
     if not constants.recurrent.shape[1]:  # the kernels add a column of V a spike
         constants = constants._replace(recurrent=drive.new_zeros(drive.shape[2], drive.shape[2]))
-    z, u, w, u_pre, w_trace = scan(order, drive, constants, state, spiking)
+    z, u, w, c, u_pre, w_trace = scan(order, drive, constants, state._replace(c=state.left), spiking)
     last = z[:, -1] if drive.shape[1] else state.z
-    return NeuronTrace(z, NeuronState(u, w, last), u_pre, w_trace)
+    return NeuronTrace(z, NeuronState(u, w, last, c), u_pre, w_trace)

@@ -13,5 +13,9 @@ LEAKY = "leaky integrate-and-fire neurons"
 CUBA = "current-based neurons"
 ADAPTATION = "adaptive neurons"
 RECURRENT = "recurrent synapses"
+REFRACTORY = "refractory times"
 
-FEATURES = (COMPLEX, REAL_MODES, LAYER_NORM, SCALE, TABLE, PRODUCT, WINDOWS, LEAKY, CUBA, ADAPTATION, RECURRENT)
+FEATURES = (
+    *(COMPLEX, REAL_MODES, LAYER_NORM, SCALE, TABLE, PRODUCT, WINDOWS),
+    *(LEAKY, CUBA, ADAPTATION, RECURRENT, REFRACTORY),
+)

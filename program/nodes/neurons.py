@@ -11,10 +11,10 @@ import numpy as np
 from ..bounds import dot_bound, largest, magnitudes, register, register_bits, rounding_term
 from ..formats import Format
 from .base import check_decay, check_narrow, check_shift, register_node
-from .facts import State, Tensor, biases, decaying, shared, shifts, stored, whole
-from .features import ADAPTATION, LEAKY
+from .facts import HIDDEN, State, Tensor, biases, decaying, shared, shifts, stored, whole, whole_codes
+from .features import ADAPTATION, LEAKY, REFRACTORY
 from .layer import SPIKES, NeuronLayer
-from .resets import RESETS, SUBTRACTING, ZERO, is_late
+from .resets import MOST_REFRACTORY, RESETS, SAME_SPIKES, SUBTRACTING, ZERO, is_late
 
 ORDERS = ("se", "ef")
 
@@ -37,6 +37,15 @@ class Neurons(NeuronLayer):
         late-subtract   u^ = sat(v - threshold [u' > threshold]); z = [u^ > threshold];   u = u^
 
     Thresholds are not below 0 but with ``zero``, so that neurons are silent at the start, and u^ - threshold fits.
+
+    ``refractory`` is for how many steps after a spike a neuron is silent and its potential held at what the spike left
+    of it, without leak, input or store (as in Lava's LIFRefractory, NEST's iaf models, Brian's "unless refractory"). A
+    counter c, zero at the start, tells how many are left; synaptic currents, adaptations and other neurons go on::
+
+        held            u^ = u';   z = 0                          where c' > 0
+        c = refractory where z, else max(c' - 1, 0)
+
+    It needs a reset at once: a late one would fall into the time that is held, for the same spikes.
 
     Shapes: ``input`` (H, F); ``recurrent`` (H, H) or (H, 0); ``input_frac``, ``recurrent_frac``, ``bias``, ``alpha``,
     ``rise``, ``threshold`` (H,). ``bias`` lives at ``accumulator_frac``, ``threshold`` at ``potential.frac``;
@@ -63,6 +72,7 @@ class Neurons(NeuronLayer):
     rise: np.ndarray
     rise_frac: int
     reset: str = ZERO
+    refractory: int = 0
 
     @property
     def feed(self) -> np.ndarray:
@@ -120,7 +130,12 @@ class Neurons(NeuronLayer):
     def detail(self) -> str:
         recurrent = f", {self.recurrent_width}-bit recurrent ones" if self.is_recurrent else ""
         reset = "" if self.reset == ZERO else f", {self.reset} reset"
-        return f"u {self.potential}, {self.input_width}-bit weights{recurrent}{reset}"
+        held = f", refractory {self.refractory}" if self.refractory else ""
+        return f"u {self.potential}, {self.input_width}-bit weights{recurrent}{reset}{held}"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (*super().features, REFRACTORY) if self.refractory else super().features
 
     def tensors(self) -> tuple[Tensor, ...]:
         current = register_bits(register(self.bounds()["the current"]))
@@ -143,7 +158,13 @@ class Neurons(NeuronLayer):
         return {name: getattr(self, name) for name in (*names, "potential_shifts")}
 
     def states(self) -> tuple[State, ...]:
-        return (decaying("u", self.potential, self.alpha, self.alpha_frac), *self._spikes())
+        u = decaying("u", self.potential, self.alpha, self.alpha_frac)
+        return (u, *self._spikes(), *self._counters())
+
+    def _counters(self) -> tuple[State, ...]:
+        """The refractory steps that are left, where there are some; the spikes of the trace tell them."""
+        width = self.refractory.bit_length()
+        return (State("c", width, whole_codes(self.neurons), HIDDEN),) if width else ()
 
     def validate(self) -> None:
         neurons = self.neurons
@@ -167,6 +188,13 @@ class Neurons(NeuronLayer):
         self.require(self.reset in RESETS, f"reset {self.reset!r} is unknown; use one of {', '.join(RESETS)}")
         lowest = self.potential.min - 1 if self.reset == ZERO else 0
         self.require_range("threshold", self.threshold, lowest, self.potential.max)
+        self.require(
+            0 <= self.refractory <= MOST_REFRACTORY, f"refractory={self.refractory} is outside 0..{MOST_REFRACTORY}"
+        )
+        self.require(
+            not (self.refractory and is_late(self.reset)),
+            f"a {self.reset} reset falls into the refractory time; {SAME_SPIKES.get(self.reset)} gives the same spikes",
+        )
         check_decay(self, "alpha", "a membrane", most=1)
         for shift in (self.input_shift, self.recurrent_shift, self.current_shift, *self.potential_shifts):
             check_shift(self, "a shift", shift)

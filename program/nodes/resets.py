@@ -9,6 +9,13 @@ SUBTRACTING = (SUBTRACT, LATE_SUBTRACT)
 """They take the threshold away, the others all of the potential."""
 
 
+MOST_REFRACTORY = 255
+"""Steps that a neuron may be held after a spike: its counter has up to eight bits."""
+
+SAME_SPIKES = {LATE_ZERO: ZERO, LATE_SUBTRACT: SUBTRACT}
+"""A late reset falls into the first refractory step, so that the spikes are those of the same reset at once."""
+
+
 def is_late(reset: str) -> bool:
     """Whether it acts at the step after the spike: the potential is kept as it is, and tells that a spike was."""
     return reset in (LATE_ZERO, LATE_SUBTRACT)

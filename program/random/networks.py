@@ -14,12 +14,13 @@ from ..errors import ProgramError
 from ..formats import Format
 from ..graph import Program
 from ..nodes import LIF, SPIKES, AdaptiveLIF, CubaLIF, LeakyIntegrator, Node, Readout
-from ..nodes.resets import RESETS
+from ..nodes.resets import RESETS, SAME_SPIKES, is_late
 from .programs import _codes, _signed, source
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "cell": ("lif", "cuba", "se", "ef"),
     "reset": ("zero", "zero", *RESETS),
+    "refractory": (0, 0, 0, 1, 3, 7),
     "leaky": (True, True, False),
     "layers": (1, 2, 3),
     "hidden": (1, 2, 3, 5, 9),
@@ -35,7 +36,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 """What may be fixed, and what is drawn from where it is not. Widths are drawn for each tensor. ``input`` is the
 format of what the first layer reads, dense values or embedded tokens. Neurons that are not
-``leaky`` have alpha and rise 1."""
+``leaky`` have alpha and rise 1. Beside a late reset
+no refractory time is drawn; beside one that is fixed, resets act at once."""
 
 INPUTS = {"counts": Format(8, False, 0), "ternary": Format(2, True, 0), "real": Format(8, True, 5)}
 
@@ -45,7 +47,7 @@ def random_network(seed: int, **fixed: Any) -> Program:
     unknown = set(fixed) - set(CHOICES)
     if unknown:
         raise ProgramError(f"{', '.join(sorted(unknown))}: unknown; use {', '.join(CHOICES)}")
-    rng = np.random.default_rng(seed)
+    rng, aside = np.random.default_rng(seed), np.random.default_rng([seed, 1])
 
     def pick(what: str) -> Any:
         return fixed[what] if what in fixed else CHOICES[what][rng.integers(len(CHOICES[what]))]
@@ -53,7 +55,8 @@ def random_network(seed: int, **fixed: Any) -> Program:
     nodes: list[Node] = source(rng, pick, INPUTS)
     cell = pick("cell")
     for layer in range(pick("layers")):
-        nodes.append(_neurons(rng, pick, f"cells/{layer}", cell, nodes[-1]))
+        drawn = int(aside.choice(CHOICES["refractory"]))
+        nodes.append(_neurons(rng, pick, f"cells/{layer}", cell, nodes[-1], fixed.get("refractory"), drawn))
     nodes.append(_integrators(rng, pick, nodes[-1]))
     potentials = nodes[-1]
     nodes.append(
@@ -73,7 +76,9 @@ def random_network(seed: int, **fixed: Any) -> Program:
     return Program(nodes=tuple(nodes), logits="logits", pairing="causal", class_names=names)
 
 
-def _neurons(rng: np.random.Generator, pick: Any, name: str, cell: str, source: Node) -> Node:
+def _neurons(
+    rng: np.random.Generator, pick: Any, name: str, cell: str, source: Node, refractory: int | None, drawn: int
+) -> Node:
     hidden, extreme, width = pick("hidden"), pick("extreme"), int(pick("constant_width"))
     input_width, recurrent_width = int(pick("weight_width")), int(pick("weight_width"))
     potential = _signed(int(pick("state_width")))
@@ -81,6 +86,10 @@ def _neurons(rng: np.random.Generator, pick: Any, name: str, cell: str, source: 
     recurrent = (hidden, hidden if pick("recurrent") else 0)
     alpha, beta = np.exp(-1 / rng.uniform(1, 25, hidden)), np.exp(-1 / rng.uniform(5, 300, hidden))
     reset, leaky = pick("reset"), pick("leaky") or cell in ("se", "ef")
+    if refractory is None:
+        refractory = 0 if is_late(reset) else drawn
+    elif refractory:
+        reset = SAME_SPIKES.get(reset, reset)
     rise = {"rise": np.ones(hidden, dtype=np.int64), "rise_frac": 0}
     shared = {
         "name": name,
@@ -102,6 +111,7 @@ def _neurons(rng: np.random.Generator, pick: Any, name: str, cell: str, source: 
         **_constant("alpha", alpha if leaky else np.ones(hidden), width),
         **(_constant("rise", 1 - alpha, width) if leaky else rise),
         "reset": reset,
+        "refractory": refractory,
     }
     if cell == "lif":
         return LIF(**shared)

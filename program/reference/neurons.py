@@ -18,12 +18,13 @@ def lif(node: LIF, inputs: list[np.ndarray], valid: np.ndarray, batch: Batch) ->
     """Leaky integrate-and-fire, step by step."""
     x = inputs[0]
     samples, steps, _ = x.shape
-    u = z = np.zeros((samples, node.neurons), dtype=np.int64)
+    u = z = c = np.zeros((samples, node.neurons), dtype=np.int64)
     spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
     states = np.zeros_like(spikes) if batch.trace else None
     for t in range(steps):
-        raised = before_reset(node, u, potential(node, u, current(node, x[:, t], z)))
-        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]))
+        raised = before_store(node, u, potential(node, u, current(node, x[:, t], z)), c)
+        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]), c)
+        c = counted(node, c, z)
         spikes[:, t] = z
         if states is not None:
             states[:, t] = u
@@ -36,13 +37,14 @@ def cuba_lif(node: CubaLIF, inputs: list[np.ndarray], valid: np.ndarray, batch: 
     """Current-based leaky integrate-and-fire, step by step."""
     x = inputs[0]
     samples, steps, _ = x.shape
-    u = i = z = np.zeros((samples, node.neurons), dtype=np.int64)
+    u = i = z = c = np.zeros((samples, node.neurons), dtype=np.int64)
     spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
     states = np.zeros((samples, steps, 2 * node.neurons), dtype=np.int64) if batch.trace else None
     for t in range(steps):
         i = batch.store(node, synapse(node, i, current(node, x[:, t], z)), node.synapse, valid[:, t])
-        raised = before_reset(node, u, potential(node, u, i))
-        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]))
+        raised = before_store(node, u, potential(node, u, i), c)
+        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]), c)
+        c = counted(node, c, z)
         spikes[:, t] = z
         if states is not None:
             states[:, t] = np.concatenate([u, i], axis=1)
@@ -55,14 +57,15 @@ def adaptive_lif(node: AdaptiveLIF, inputs: list[np.ndarray], valid: np.ndarray,
     """Adaptive LIF of either order, step by step."""
     x = inputs[0]
     samples, steps, _ = x.shape
-    u = w = z = np.zeros((samples, node.neurons), dtype=np.int64)
+    u = w = z = c = np.zeros((samples, node.neurons), dtype=np.int64)
     spikes = np.zeros((samples, steps, node.neurons), dtype=np.int64)
     states = np.zeros((samples, steps, 2 * node.neurons), dtype=np.int64) if batch.trace else None
     for t in range(steps):
         u_before, z_before = u, z
         drive = adapted_drive(node, current(node, x[:, t], z), w)
-        raised = before_reset(node, u, potential(node, u, drive))
-        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]))
+        raised = before_store(node, u, potential(node, u, drive), c)
+        u, z = fired(node, batch.store(node, raised, node.potential, valid[:, t]), c)
+        c = counted(node, c, z)
         seen = (u, z) if node.order == "se" else (u_before, z_before)
         w = batch.store(node, adaptation(node, w, *seen), node.adaptation, valid[:, t])
         spikes[:, t] = z
@@ -122,20 +125,27 @@ def potential(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
     return round_half_up_shift(total, right)
 
 
-def before_reset(node: Neurons, u: np.ndarray, raised: np.ndarray) -> np.ndarray:
-    """What a late reset leaves of the potential ``raised``, where u' tells of a spike; before it is saturated."""
+def before_store(node: Neurons, u: np.ndarray, raised: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """What is stored of the potential ``raised``: u' where it is held, of which c' (B, H) tells; what a late reset
+    leaves, where u' tells of a spike.
+    """
     if not is_late(node.reset):
-        return raised
+        return np.where(c > 0, u, raised)
     spiked = (u > node.threshold).astype(np.int64)
     return raised - node.threshold * spiked if node.reset in SUBTRACTING else raised * (1 - spiked)
 
 
-def fired(node: Neurons, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is kept of the potential u^, and the spikes."""
-    z = (u > node.threshold).astype(np.int64)
+def fired(node: Neurons, u: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is kept of the potential u^, and the spikes, none where c' (B, H) says that it is held."""
+    z = ((u > node.threshold) & (c == 0)).astype(np.int64)
     if is_late(node.reset):
         return u, z
     return u - node.threshold * z if node.reset in SUBTRACTING else u * (1 - z), z
+
+
+def counted(node: Neurons, c: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """The refractory steps that are left after this one."""
+    return np.where(z > 0, node.refractory, np.maximum(c - 1, 0))
 
 
 def synapse(node: CubaLIF, i: np.ndarray, arriving: np.ndarray) -> np.ndarray:

@@ -131,7 +131,7 @@ class QuantCell(nn.Module):
         folded = self.folded()
         fracs = self.fracs(formats, None if frozen_scales else folded)
         spiking, name, order = self.cell.spiking, cell_name(self.number), self.cell.order
-        return cell_node(name, edge, order, folded, spiking.threshold, formats, fracs, self.widths, spiking.reset)
+        return cell_node(name, edge, order, folded, spiking, formats, fracs, self.widths)
 
     def clipped_weights(self) -> dict[str, int]:
         """How many entries of W and V lie beyond the range of their codes, at the exponents last set."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...models.scan.neuron_step import Spiking
 from ...program.formats import Format, smallest_dtype
 from ...program.nodes import LIF, SPIKES, AdaptiveLIF, CubaLIF, LeakyIntegrator, Neurons, Readout
 from ..codes import Floats, accumulator_codes, weight_codes
@@ -25,11 +26,10 @@ def cell_node(
     edge: str,
     order: str,
     folded: FoldedCell[Floats],
-    threshold: float,
+    spiking: Spiking,
     formats: CellFormats,
     fracs: CellFracs,
     widths: Widths,
-    reset: str,
 ) -> Neurons:
     """A layer of neurons.
 
@@ -38,11 +38,10 @@ def cell_node(
         edge: what it reads.
         order: "se", "ef", "lif" or "cuba".
         folded: its weights, float64 arrays.
-        threshold: of the membrane potential.
+        spiking: its threshold, reset and refractory steps.
         formats: of its edges and states.
         fracs: exponents of its weights and constants.
         widths: bits of its weights and constants.
-        reset: what a spike does to the potential.
 
     Raises:
         ProgramError: unstable neurons, or an intermediate that does not fit; names the node.
@@ -66,10 +65,11 @@ def cell_node(
         "recurrent_frac": fracs.recurrent.astype(np.int16),
         "bias": accumulator_codes(folded.bias, accumulator),
         "potential": u,
-        "threshold": threshold_codes(threshold, u, len(folded.bias)),
+        "threshold": threshold_codes(spiking.threshold, u, len(folded.bias)),
         "constant_width": widths.constant,
         **constants,
-        "reset": reset,
+        "reset": spiking.reset,
+        "refractory": spiking.refractory,
     }
     if formats.adaptation is None:
         return LIF(**shared)

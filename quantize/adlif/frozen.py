@@ -74,5 +74,5 @@ def _quantized_cell(node: Neurons, device: torch.device) -> QuantizedCell:
             threshold=values_of(node.threshold, node.potential.frac, device),
             **{"beta": unused, "coupling": unused, "jump": unused, **constants},
         ),
-        spiking=Spiking(reset=node.reset),
+        spiking=Spiking(reset=node.reset, refractory=node.refractory),
     )

@@ -27,7 +27,7 @@ class QuantizedCell:
         formats: of its edges and states.
         input, bias: (H, F), (H,).
         codes: V, threshold and constants.
-        spiking: the reset, and the surrogate gradient.
+        spiking: the reset, the refractory steps, and the surrogate gradient.
     """
 
     order: str
@@ -84,7 +84,7 @@ def run_network(
 def _run_cell(cell: QuantizedCell, x: Tensor, name: str, record: Recorder) -> Tensor:
     formats = cell.formats
     drive = linear(x, cell.input, cell.bias)
-    _, slope, scale, reset = cell.spiking
+    _, slope, scale, reset, refractory = cell.spiking
     found = quantized_neuron_scan(
         cell.order,
         drive,
@@ -94,6 +94,7 @@ def _run_cell(cell: QuantizedCell, x: Tensor, name: str, record: Recorder) -> Te
         slope=slope,
         scale=scale,
         reset=reset,
+        refractory=refractory,
     )
     states = [(remaining(found.u_pre, found.z, reset, cell.codes.threshold), formats.potential)]
     if formats.adaptation is not None:

@@ -37,10 +37,11 @@ class LoihiFamily(SpikingFamily[QuantLoihi, FrozenLoihi]):
 
     def unavailable(self, config: Mapping[str, Any]) -> str | None:
         """See `Family.unavailable`."""
-        family, cell = config["model"].get("family"), config["model"].get("cell")
+        model = config["model"]
+        family, cell = model.get("family"), model.get("cell")
         if family != "adlif":
             return f"model.family={family} has no LIF neurons, which Loihi's arithmetic is made of; {ELSE}"
-        refusal = neuron_refusal(str(cell), config["model"].get("reset", "zero"))
+        refusal = neuron_refusal(str(cell), model.get("reset", "zero"), model.get("refractory", 0))
         if refusal:
             return refusal
         task = KINDS.get(config["task"].get("kind"))

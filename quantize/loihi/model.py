@@ -62,7 +62,7 @@ class QuantLoihi(SpikingQATModel[LoihiObserver, FrozenLoihi]):
 
     def __init__(self, model: AdLIFNetwork, config: QuantizationConfig, timing: Timing) -> None:
         super().__init__(model, config, timing)
-        refusal = neuron_refusal(model.config.cell, model.config.reset)
+        refusal = neuron_refusal(model.config.cell, model.config.reset, model.config.refractory)
         if refusal:
             raise PumiceError(refusal)
         self.paths = paths = [*(cell_path(number) for number in range(len(model.cells))), READOUT]
@@ -166,7 +166,7 @@ LACKS = {
 }
 
 
-def neuron_refusal(cell: str, reset: str | Sequence[str]) -> str | None:
+def neuron_refusal(cell: str, reset: str | Sequence[str], refractory: int) -> str | None:
     """Why neurons cannot run in Loihi's arithmetic; None where they can."""
     if cell != "lif":
         what = LACKS.get(cell, "has an adaptation, which Loihi's LIF neurons lack")
@@ -175,6 +175,11 @@ def neuron_refusal(cell: str, reset: str | Sequence[str]) -> str | None:
         return (
             f"model.reset={reset}, and Loihi's LIF neurons reset to zero at once; train model.reset=zero, or quantize "
             "with a preset other than loihi"
+        )
+    if refractory:
+        return (
+            f"model.refractory={refractory}, and Lava's fixed-point LIF neurons have no refractory time; train "
+            "model.refractory=0, or quantize with a preset other than loihi"
         )
     return None
 

@@ -81,8 +81,9 @@ def neuron_loop(
     slope: float,
     scale: float,
     reset: str,
+    refractory: int,
 ) -> tuple[Tensor, ...]:
-    """`quantized_neuron_scan`: spikes, u and w after the last step, the traces of u^ and w, and the clipped stores."""
+    """`quantized_neuron_scan`: spikes, u, w, c after the last step, the traces of u^ and w, and the clipped stores."""
     store = Stores(len(drive), drive.device)
     constants = codes.constants
 
@@ -94,7 +95,7 @@ def neuron_loop(
             constants,
             before,
             lambda u_pre: spike(u_pre, codes.threshold, slope, scale),
-            (reset, codes.threshold),
+            (reset, codes.threshold, refractory),
             lambda u: store(u, potential),
             lambda w: store(w, adaptation),
         )

@@ -42,6 +42,7 @@ def quantized_neuron_scan(
     slope: float = 5.0,
     scale: float = 0.4,
     reset: str = "zero",
+    refractory: int = 0,
     implementation: str | None = None,
 ) -> QuantizedTrace:
     """Run the recurrence of `LIF`, `CubaLIF`, `AdaptiveLIF` over a batch (program/nodes/ has the equations).
@@ -63,6 +64,7 @@ def quantized_neuron_scan(
         slope: of the surrogate.
         scale: of the surrogate.
         reset: what a spike does to the potential.
+        refractory: steps for which a spike holds its neuron, where the reset is at once.
         implementation: "numba" (compiled, on the CPU), "torch" (any device), or None for the faster one that fits.
 
     Raises:
@@ -79,9 +81,10 @@ def quantized_neuron_scan(
     if not codes.recurrent.shape[1]:  # the kernels add a column of V a spike
         codes = codes._replace(recurrent=drive.new_zeros(drive.shape[2], drive.shape[2]))
     zero = drive.new_zeros(drive.shape[0], drive.shape[2])
-    state = NeuronState(zero, zero, zero) if state is None else NeuronState(*(part.to(drive.dtype) for part in state))
-    z, u, w, u_pre, w_trace, saturations = scan(
-        order, drive, codes, state, potential, adaptation or potential, slope, scale, reset
+    state = NeuronState(zero, zero, zero) if state is None else state
+    state = NeuronState(*(part.to(drive.dtype) for part in (state.u, state.w, state.z, state.left)))
+    z, u, w, c, u_pre, w_trace, saturations = scan(
+        order, drive, codes, state, potential, adaptation or potential, slope, scale, reset, refractory
     )
     last = z[:, -1] if drive.shape[1] else state.z
-    return QuantizedTrace(z, NeuronState(u, w, last), u_pre, w_trace, saturations)
+    return QuantizedTrace(z, NeuronState(u, w, last, c), u_pre, w_trace, saturations)

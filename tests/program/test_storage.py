@@ -286,7 +286,7 @@ def test_every_field_of_every_node_is_in_the_digest():
 @pytest.mark.parametrize("reset", ["zero", "subtract", "late-zero", "late-subtract"])
 def test_the_reset_is_written_where_it_is_not_the_first_there_was(tmp_path, reset):
     """Files of before have no such entry, and programs that do the same keep their digest."""
-    program = random_network(3, value="dense", cell="lif", reset=reset, layers=1)
+    program = random_network(3, value="dense", cell="lif", reset=reset, refractory=0, layers=1)
     save(program, tmp_path / "program.npz")
     found = load(tmp_path / "program.npz")
     assert found["cells/0"].reset == reset
@@ -295,5 +295,21 @@ def test_the_reset_is_written_where_it_is_not_the_first_there_was(tmp_path, rese
         header = json.loads(arrays["header"].tobytes())
     (packed,) = (node for node in header["nodes"] if node["name"] == "cells/0")
     assert ("reset" in packed) == (reset != "zero")
+    assert "refractory" not in packed
     other = replace(program, nodes=tuple(replace(n, reset="subtract") if n.name == "cells/0" else n for n in program))
     assert (digest(other) == digest(program)) == (reset == "subtract")
+
+
+@pytest.mark.parametrize("steps", [0, 5])
+def test_a_refractory_time_is_written_where_there_is_one(tmp_path, steps):
+    program = random_network(3, value="dense", cell="lif", refractory=steps, layers=1)
+    save(program, tmp_path / "program.npz")
+    assert load(tmp_path / "program.npz")["cells/0"].refractory == steps
+    with np.load(tmp_path / "program.npz") as arrays:
+        header = json.loads(arrays["header"].tobytes())
+    (packed,) = (node for node in header["nodes"] if node["name"] == "cells/0")
+    assert packed.get("refractory") == (steps or None)
+    other = replace(
+        program, nodes=tuple(replace(n, refractory=np.int64(5)) if n.name == "cells/0" else n for n in program)
+    )
+    assert (digest(other) == digest(program)) == (steps == 5)

@@ -290,11 +290,11 @@ def test_the_first_difference_is_named_by_its_whole_key():
 
 def test_a_setting_that_came_later_was_there_as_its_table_says():
     """A folder without it is taken for one that does the same; any other value is a difference."""
-    there = {"model": {"d_model": 8}}
+    there = {"model": {"d_model": 8}, "nir": {"dt": 1e-4}}
     for name, before in SINCE.items():
         section, _, key = name.partition(".")
-        assert first_difference(there, {section: {**there.get(section, {}), key: before}}) is None
-        assert first_difference(there, {section: {**there.get(section, {}), key: "other"}}) == (name, before, "other")
+        assert first_difference(there, there | {section: there[section] | {key: before}}) is None
+        assert first_difference(there, there | {section: there[section] | {key: "other"}}) == (name, before, "other")
 
 
 @pytest.mark.parametrize("chosen", ["ptq", "qat"])

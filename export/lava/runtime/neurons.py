@@ -10,13 +10,13 @@ from ....program.nodes.resets import SUBTRACTING, is_late
 
 
 class NeuronState:
-    """A layer of neurons: potentials u and spikes z of the step before; (H,) int64 each."""
+    """A layer of neurons: potentials u, spikes z of the step before and refractory steps left c; (H,) int64 each."""
 
     def __init__(self, node: Neurons) -> None:
         self.node = node
         self._input, self._recurrent = node.input.astype(np.int64), node.recurrent.astype(np.int64)
         self._constants = {name: getattr(node, name).astype(np.int64) for name in node.constants}
-        self._u = self._z = np.zeros(node.neurons, dtype=np.int64)
+        self._u = self._z = self._c = np.zeros(node.neurons, dtype=np.int64)
 
     @property
     def codes(self) -> np.ndarray:
@@ -37,6 +37,7 @@ class NeuronState:
         u, z = self._fire(self._drive(current))
         self._adapt(u, z)
         self._u, self._z = u, z
+        self._c = np.where(z > 0, node.refractory, np.maximum(self._c - 1, 0))
         return z
 
     def _drive(self, current: np.ndarray) -> np.ndarray:
@@ -50,8 +51,9 @@ class NeuronState:
         raised, late = round_half_up_shift(total, right), is_late(node.reset)
         if late:
             raised = self._fall(raised, self._u > node.threshold)
-        u = saturate(raised, node.potential)[0]
-        spiked = u > node.threshold
+        held = self._c > 0
+        u = np.where(held, self._u, saturate(raised, node.potential)[0])
+        spiked = (u > node.threshold) & ~held
         return (u if late else self._fall(u, spiked)), spiked.astype(np.int64)
 
     def _fall(self, u: np.ndarray, spiked: np.ndarray) -> np.ndarray:

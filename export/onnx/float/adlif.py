@@ -112,10 +112,19 @@ def _write_cell(event: EventGraph, cell: SpikingCell, path: str, x: str, dtype: 
         event.keep_unless_valid(f"{path}/i", current, 1)
     reached = graph.op("Add", graph.op("Mul", u, alpha), graph.op("Mul", current, rise))
     reset, threshold = cell.spiking.reset, graph.like(cell.spiking.threshold, reached)
+    refractory, c, held = cell.spiking.refractory, "", ""
+    if refractory:
+        c = event.open(Carried(f"{path}/c", (cell.hidden,), dtype))
+        held = graph.op("Greater", c, graph.like(0, c))
+        reached = graph.op("Where", held, u, reached)
     if is_late(reset):
         left = graph.op("Sub", reached, threshold) if reset in SUBTRACTING else graph.like(0, reached)
         reached = graph.op("Where", graph.cast(z, bool), left, reached)
     spiked = graph.op("Greater", reached, threshold)
+    if refractory:
+        spiked = graph.op("And", spiked, graph.op("Not", held))
+        left = graph.op("Sub", c, graph.cast(held, dtype))
+        event.keep_unless_valid(f"{path}/c", graph.op("Where", spiked, graph.like(refractory, c), left), 1)
     spikes, rest = graph.cast(spiked, dtype), reached
     if not is_late(reset):
         left = graph.op("Sub", reached, threshold) if reset in SUBTRACTING else graph.like(0, reached)

@@ -20,7 +20,7 @@ def write_lif(event: ProgramEvent, node: LIF) -> str:
     (x,) = event.inputs_of(node)
     u = _open(event, node, "u", _CODES)
     z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
-    rest, spiked = _fire(event, node, _integrate(event, node, u, *_current(event, node, x, z)), node.reset)
+    rest, spiked = _step(event, node, u, *_current(event, node, x, z))
     _keep(event, node, u=rest)
     return _spikes(event, node, spiked)
 
@@ -35,7 +35,7 @@ def write_cuba_lif(event: ProgramEvent, node: CubaLIF) -> str:
     one = np.ones_like(node.beta)
     terms = [Term(i, node.beta, kept, node.synapse.magnitude), Term(current, one, raised, bound)]
     i = store_sum(event.graph, terms, 0, right, node.synapse)
-    rest, spiked = _fire(event, node, _integrate(event, node, u, i, node.synapse.magnitude), node.reset)
+    rest, spiked = _step(event, node, u, i, node.synapse.magnitude)
     _keep(event, node, u=rest, i=i)
     return _spikes(event, node, spiked)
 
@@ -46,8 +46,7 @@ def write_adaptive_lif(event: ProgramEvent, node: AdaptiveLIF) -> str:
     (x,) = event.inputs_of(node)
     u, w = _open(event, node, "u", _CODES), _open(event, node, "w", _CODES)
     z = _open(event, node, "z", SPIKES) if node.remembers_spikes else ""
-    drive = _adapted(event, node, *_current(event, node, x, z), w)
-    rest, spiked = _fire(event, node, _integrate(event, node, u, *drive), node.reset)
+    rest, spiked = _step(event, node, u, *_adapted(event, node, *_current(event, node, x, z), w))
     seen = (rest, spiked) if node.order == "se" else (u, graph.cast(z, bool))
     _keep(event, node, u=rest, w=_adapt(event, node, w, *seen))
     return _spikes(event, node, spiked)
@@ -106,6 +105,19 @@ def _adapted(event: ProgramEvent, node: AdaptiveLIF, current: str, bound: int, w
     return graph.op("Sub", current, shift_left(graph, graph.cast(w, dtype), adapted)), bound
 
 
+def _step(event: ProgramEvent, node: Neurons, u: str, drive: str, bound: int) -> tuple[str, str]:
+    """Potentials after the reset, and where neurons spiked; where c counts refractory steps, u is held."""
+    reached = _integrate(event, node, u, drive, bound)
+    if not node.refractory:
+        return _fire(event, node, reached, node.reset)
+    graph, c = event.graph, _open(event, node, "c", _CODES)
+    held = graph.op("Greater", c, graph.like(0, c))
+    rest, spiked = _fire(event, node, graph.op("Where", held, u, reached), node.reset, graph.op("Not", held))
+    left = graph.op("Sub", c, graph.cast(held, _CODES))
+    _keep(event, node, c=graph.op("Where", spiked, graph.like(node.refractory, c), left))
+    return rest, spiked
+
+
 def _integrate(event: ProgramEvent, node: Neurons, u: str, drive: str, bound: int) -> str:
     """``sat(rhu(alpha u + rise drive))``, after a late reset where u tells of a spike."""
     graph, (decayed, driven, right) = event.graph, node.potential_shifts
@@ -120,11 +132,14 @@ def _integrate(event: ProgramEvent, node: Neurons, u: str, drive: str, bound: in
     return graph.op("Where", spiked, graph.like(0, raised), raised)
 
 
-def _fire(event: ProgramEvent, node: Neurons | DrivenLIF, reached: str, reset: str = ZERO) -> tuple[str, str]:
-    """Potentials after the reset, and where neurons spiked, (B, H) bool."""
+def _fire(
+    event: ProgramEvent, node: Neurons | DrivenLIF, reached: str, reset: str = ZERO, free: str = ""
+) -> tuple[str, str]:
+    """Potentials after the reset, and where neurons spiked, (B, H) bool; only ``free`` ones do, where that is given."""
     graph = event.graph
     compared = graph.cast(reached, np.int64) if node.threshold.min() < np.iinfo(_CODES).min else reached
     spiked = graph.op("Greater", compared, graph.like(node.threshold, compared))
+    spiked = graph.op("And", spiked, free) if free else spiked
     if is_late(reset):
         return reached, spiked
     rest = graph.like(0, reached)

@@ -95,6 +95,8 @@ def _fire(event: ProgramEvent, node: Neurons, u: str, drive: str) -> tuple[str, 
     """Potentials after the reset, and spikes."""
     graph = event.graph
     driven = graph.op("Add", _times(event, node, "alpha", u), _times(event, node, "rise", drive))
+    if node.refractory:
+        return _refractory(event, node, u, quantize(graph, driven, node.potential))
     if not is_late(node.reset):
         return _spike(graph, quantize(graph, driven, node.potential), node, node.reset)
     threshold = real(graph, node.threshold * node.potential.scale)
@@ -103,9 +105,20 @@ def _fire(event: ProgramEvent, node: Neurons, u: str, drive: str) -> tuple[str, 
     return _spike(graph, quantize(graph, raised, node.potential), node, node.reset)
 
 
-def _spike(graph: Graph, reached: str, node: Neurons | DrivenLIF, reset: str = ZERO) -> tuple[str, str]:
+def _refractory(event: ProgramEvent, node: Neurons, u: str, reached: str) -> tuple[str, str]:
+    """As `_spike`; where c counts refractory steps, u is held."""
+    graph, c = event.graph, _open(event, node, "c")
+    held = graph.op("Greater", c, graph.like(0, c))
+    rest, spikes = _spike(graph, graph.op("Where", held, u, reached), node, node.reset, graph.op("Not", held))
+    left = graph.op("Sub", c, graph.cast(held, _FLOAT))
+    _keep(event, node, c=graph.op("Where", graph.cast(spikes, bool), graph.like(node.refractory, c), left))
+    return rest, spikes
+
+
+def _spike(graph: Graph, reached: str, node: Neurons | DrivenLIF, reset: str = ZERO, free: str = "") -> tuple[str, str]:
     threshold = real(graph, node.threshold * node.potential.scale)
     spiked = graph.op("Greater", reached, threshold)
+    spiked = graph.op("And", spiked, free) if free else spiked
     spikes = graph.cast(spiked, _FLOAT)
     if is_late(reset):
         return reached, spikes

@@ -83,6 +83,9 @@ def _integrate(node: Neurons, edges: Edges, tally: Tally) -> None:
     op(tally, "add", "potential", count)
     op(tally, "compare", "threshold", count)
     op(tally, "add" if node.reset in SUBTRACTING else "reset", "potential", count)
+    if node.refractory:
+        op(tally, "compare", "refractory", count)
+        op(tally, "add", "refractory", count)
 
 
 RULES: dict[type[Node], FloatRule] = {

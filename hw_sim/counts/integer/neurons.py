@@ -12,7 +12,8 @@ from ....program.nodes.resets import SUBTRACTING, is_late
 from ....program.reference.neurons import (
     adaptation,
     adapted_drive,
-    before_reset,
+    before_store,
+    counted,
     current,
     driven_potential,
     fired,
@@ -27,26 +28,26 @@ from .stateless import matrix_products, read_fixed
 def lif(node: LIF, edges: Edges, tally: Tally) -> None:
     """Synapses, potential, threshold and reset; the state is replayed to see the zeros."""
     x, z, u = edges.inputs(node)[0], edges.output(node), edges.states(node)
-    drive = current(node, x, before(z))
+    drive, c = current(node, x, before(z)), held_for(node, z)
     _synapses(node, x, z, tally)
-    _potential(node, before(u), drive, z, tally)
+    _potential(node, before(u), drive, z, c, tally)
     update_states(node, z, tally)
-    _require_same(node, u, z, *fired(node, _integrated(node, before(u), drive)))
+    _require_same(node, u, z, *fired(node, _integrated(node, before(u), drive, c), c))
 
 
 def cuba_lif(node: CubaLIF, edges: Edges, tally: Tally) -> None:
     """As ``lif``, of the synaptic current, which decays and takes what arrives."""
     x, z, states = edges.inputs(node)[0], edges.output(node), edges.states(node)
     u, i = states[:, : node.neurons], states[:, node.neurons :]
-    arriving = current(node, x, before(z))
+    arriving, c = current(node, x, before(z)), held_for(node, z)
     _synapses(node, x, z, tally)
     result, width = register_bits(register(node.bounds()["the synapse"])), node.synapse.width
     tally.add("multiply", "beta", (node.constant_width, width), result, z.size, np.count_nonzero(before(i) * node.beta))
     tally.add("add", "synapse", (result, result), result, z.size)
     tally.add("round", "synapse", (result, 0), width, z.size * (node.synapse_shifts[-1] > 0))
-    _potential(node, before(u), i, z, tally)
+    _potential(node, before(u), i, z, c, tally)
     update_states(node, z, tally)
-    _require_same(node, u, z, *fired(node, _integrated(node, before(u), i)))
+    _require_same(node, u, z, *fired(node, _integrated(node, before(u), i, c), c))
     if not np.array_equal(i, saturate(synapse(node, before(i), arriving), node.synapse)[0]):
         raise stale(node)
 
@@ -55,15 +56,16 @@ def adaptive_lif(node: AdaptiveLIF, edges: Edges, tally: Tally) -> None:
     """As ``lif``; and the adaptation, whose jumps are additions at spikes."""
     x, z, states = edges.inputs(node)[0], edges.output(node), edges.states(node)
     u, w = states[:, : node.neurons], states[:, node.neurons :]
+    c = held_for(node, z)
     drive = adapted_drive(node, current(node, x, before(z)), before(w))
     _synapses(node, x, z, tally)
     result = register_bits(register(node.bounds()["the drive"]))
     tally.add("add", "difference", (result, result), result, z.size)
-    _potential(node, before(u), drive, z, tally)
+    _potential(node, before(u), drive, z, c, tally)
     seen = (u, z) if node.order == "se" else (before(u), before(z))
     _adaptation(node, before(w), *seen, tally)
     update_states(node, z, tally)
-    _require_same(node, u, z, *fired(node, _integrated(node, before(u), drive)))
+    _require_same(node, u, z, *fired(node, _integrated(node, before(u), drive, c), c))
     if not np.array_equal(w, saturate(adaptation(node, before(w), *seen), node.adaptation)[0]):
         raise stale(node)
 
@@ -103,6 +105,14 @@ def before(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
 
 
+def held_for(node: Neurons, z: np.ndarray) -> np.ndarray:
+    """c' (T, H), the refractory steps that are left before each step, from the spikes z (T, H)."""
+    waits = np.zeros_like(z)
+    for t in range(1, len(z) if node.refractory else 0):
+        waits[t] = counted(node, waits[t - 1], z[t - 1])
+    return waits
+
+
 def _synapses(node: Neurons, x: np.ndarray, z: np.ndarray, tally: Tally) -> None:
     result = register_bits(register(node.bounds()["the current"]))
     matrix_products(tally, "W", node.input, (node.input_width, node.format.width), result, x)
@@ -112,8 +122,16 @@ def _synapses(node: Neurons, x: np.ndarray, z: np.ndarray, tally: Tally) -> None
     tally.add("round", "current", (result, 0), result, len(z) * np.count_nonzero(node.current_shift > 0))
 
 
-def _potential(node: Neurons, u: np.ndarray, drive: np.ndarray, z: np.ndarray, tally: Tally) -> None:
-    """``u^ = sat(rhu(alpha u' + rise drive))``, its comparison with the threshold, and the resets."""
+def _potential(node: Neurons, u: np.ndarray, drive: np.ndarray, z: np.ndarray, c: np.ndarray, tally: Tally) -> None:
+    """``u^ = sat(rhu(alpha u' + rise drive))``, its comparison with the threshold, and the resets.
+
+    Where c' says that it is held there is none of that; c' is compared, and lowered where it is not 0.
+    """
+    u, drive = u * (c == 0), drive * (c == 0)
+    if node.refractory:
+        counter = node.refractory.bit_length()
+        tally.add("compare", "refractory", (counter, 0), node.output.width, z.size)
+        tally.add("add", "refractory", (counter, counter), counter, z.size, np.count_nonzero(c))
     bounds, width = node.bounds(), node.potential.width
     result, driven = register_bits(register(bounds["the potential"])), bounds["the drive"].bit_length() + 1
     tally.add("multiply", "alpha", (node.constant_width, width), result, z.size, np.count_nonzero(u * node.alpha))
@@ -152,8 +170,8 @@ def update_states(node: Node, output: np.ndarray, tally: Tally) -> None:
     read_fixed(tally, node.whole_bits, len(output))
 
 
-def _integrated(node: Neurons, u: np.ndarray, drive: np.ndarray) -> np.ndarray:
-    return saturate(before_reset(node, u, potential(node, u, drive)), node.potential)[0]
+def _integrated(node: Neurons, u: np.ndarray, drive: np.ndarray, c: np.ndarray) -> np.ndarray:
+    return saturate(before_store(node, u, potential(node, u, drive), c), node.potential)[0]
 
 
 def _require_same(node: Node, u: np.ndarray, z: np.ndarray, rest: np.ndarray, spikes: np.ndarray) -> None:

@@ -43,27 +43,37 @@ def product(x, u, inputs, spikes, matrix, w, size, group, places, p, accs, a):
 
 
 @kernel
-def lif(drive, u, alpha, rise, threshold, half, right, least, most, clipped, reset, like, long):
+def lif(drive, u, alpha, rise, threshold, half, right, least, most, clipped, reset, refractory, c, like, long):
     """One step of LIF neurons, in the type of ``like``: ``u`` and the spikes of this step, and what was clipped.
 
-    ``half`` and ``right`` are the shift's of alpha u + rise I, which is summed in int64, the type of ``long``.
+    ``half`` and ``right`` are the shift's of alpha u + rise I, which is summed in int64, the type of ``long``. Of
+    ``refractory`` neurons those are held of which ``c`` is above 0.
     """
-    nothing = splat(0, like)
+    nothing, bar = splat(0, like), threshold
     total = cast(alpha, long) * cast(u, long) + cast(rise, long) * cast(drive, long)
     v = cast((total + half) >> right, like)
     if reset == RESET_LATE_SUBTRACT:
         v = v - choose(u > threshold, threshold, nothing)
     elif reset == RESET_LATE_ZERO:
         v = choose(u > threshold, nothing, v)
+    if refractory > 0:  # nothing exceeds the highest potential
+        v, bar = choose(c > nothing, u, v), choose(c > nothing, most, threshold)
     s = minimum(maximum(v, least), most)
     clipped = clipped + tally(s != v, LANES, like)
-    fired = s > threshold
+    fired = s > bar
     rest = s
     if reset == RESET_ZERO:
         rest = choose(fired, nothing, s)
     elif reset == RESET_SUBTRACT:
         rest = choose(fired, s - threshold, s)
     return rest, choose(fired, splat(1, like), nothing), clipped
+
+
+@kernel
+def counted(c, fired, refractory, like):
+    """The refractory steps that are left after one of which ``fired`` are the spikes."""
+    nothing = splat(0, like)
+    return choose(fired > nothing, splat(refractory, like), maximum(c - splat(1, like), nothing))
 
 
 @kernel

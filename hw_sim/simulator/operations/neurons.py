@@ -31,13 +31,14 @@ def neurons(at, x, y, z, a32, a64):
     """S, places (scratch), whether the input is spikes, group, W (F, S), its shift, sum (scratch); whether recurrent, V
     (H, S), its shift, sum (scratch); start of the current's sum, right; kind, reset; z, u, lowest and highest u, alpha,
     rise, threshold, left shifts of I and of w, half and right of u; w, lowest and highest w, beta, coupling, jump, half
-    and right of w; state trace or -1. Of current-based neurons w is the synaptic current.
+    and right of w; refractory steps, c; state trace or -1. Of current-based neurons w is the synaptic current.
     """
     record, values, weights, accs, a32, a64 = opened(at, x, y, z, a32, a64)
     size, places, spikes, group, feed, shift, driven, recurrent, matrix, back_shift, back = fields(record, BODY, 11)
     start, right, kind, reset = fields(record, BODY + 11, 4)
     z_at, u_at, low, high, alpha, rise, threshold, own_left, w_left, u_half, u_right = fields(record, BODY + 15, 11)
-    w_at, w_low, w_high, beta, coupling, jump, w_half, w_right, trace = fields(record, BODY + 26, 9)
+    w_at, w_low, w_high, beta, coupling, jump, w_half, w_right = fields(record, BODY + 26, 8)
+    refractory, c_at, trace = fields(record, BODY + 34, 3)
     inputs, own = record[IN_CHANNELS], record[OUT_CHANNELS]
     least, most, w_least, w_most = splat(low, accs), splat(high, accs), splat(w_low, accs), splat(w_high, accs)
     up, w_up, added, down = splat(own_left, accs), splat(w_left, accs), splat(u_half, a64), splat(u_right, a64)
@@ -65,10 +66,14 @@ def neurons(at, x, y, z, a32, a64):
                     w, drive, keeps, raised, w_added, w_down, w_least, w_most, clipped, accs, a64
                 )
                 store(a32, w_at + i, drive, LANES)
-            firing = load(accs, threshold + i, accs)
+            firing, c = load(accs, threshold + i, accs), splat(0, accs)
+            if refractory > 0:
+                c = load(a32, c_at + i, accs)
             u, fired, clipped = tier.lif(
-                drive, u, by, onto, firing, added, down, least, most, clipped, reset, accs, a64
+                drive, u, by, onto, firing, added, down, least, most, clipped, reset, refractory, c, accs, a64
             )
+            if refractory > 0:
+                store(a32, c_at + i, tier.counted(c, fired, refractory, accs), LANES)
             if adaptive:
                 if kind == IS_SE:
                     seen_u, seen_z = u, fired

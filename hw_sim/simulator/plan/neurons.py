@@ -71,6 +71,8 @@ def plan_neurons(planner: Planner, node: Neurons) -> None:
         1 << right >> 1,
         right,
         *adaptation,
+        node.refractory,
+        planner.reserve_state(a32, size) if node.refractory else 0,
         planner.trace_states(node),
     ]
     planner.emit(o.NEURONS, node, wide, source, out, body, arenas=(arena, weights, accs.number))

@@ -10,7 +10,7 @@ the gradient of x, and primes for the step before:
     CUBA: g_w += (1 - alpha) g_u^;  g_I = g_w;  g_w' = beta g_w
 
 Of other resets than to zero at once, g_u^ = g_u + g_z s, and none of it where a late one makes u^ zero. With a rise of
-its own in place of 1 - alpha, grad alpha += g_u^ u'.
+its own in place of 1 - alpha, grad alpha += g_u^ u'. Where a refractory neuron is held, g_u' = g_u, and s is 0.
 
 Backward, samples go through time in groups, so that V is read once a group; each sample's sums are its own and run over
 time in order: results do not depend on groups and threads. (The gradient of V is a product by torch.)
@@ -59,9 +59,10 @@ def taken(reset, theta, zero):
 
 @compile_kernel
 def _forward(
-    order, reset, threshold, drive, columns, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, u_end,
-    w_end, start, stop,
+    order, reset, refractory, threshold, drive, columns, alpha, rise, beta, coupling, jump, u0, w0, z0, c0, z_out,
+    u_out, w_out, held_out, u_end, w_end, c_end, start, stop,
 ):  # fmt: skip
+    """``held_out`` receives 1 where a refractory neuron is held; it is empty if there are none."""
     steps, width = drive.shape[1:]
     dtype = drive.dtype
     zero, one, theta = threshold[0], threshold[1], threshold[2]
@@ -69,7 +70,7 @@ def _forward(
     current = np.zeros(columns.shape[1], dtype)
     spiking = np.empty(width, np.int64)
     for b in range(start, stop):
-        u, w, z = u0[b].copy(), w0[b].copy(), z0[b]
+        u, w, z, c = u0[b].copy(), w0[b].copy(), z0[b], c0[b].copy()
         for t in range(steps):
             current[:width] = drive[b, t]
             add_spikes(columns, z, zero, spiking, current)
@@ -85,12 +86,23 @@ def _forward(
             elif order == SE:
                 for i in range(width):
                     current[i] = current[i] - w[i]
-            for i in range(width):
-                u_pre = remaining(late_clears, late_part, alpha[i] * u[i] + rise[i] * current[i], z[i], zero)
-                potential[i] = u_pre
-                s = one if u_pre > theta else zero
-                spikes[i] = s
-                u[i] = remaining(clears, part, u_pre, s, zero)
+            if refractory > 0:
+                for i in range(width):
+                    held = c[i] > zero
+                    u_pre = u[i] if held else alpha[i] * u[i] + rise[i] * current[i]
+                    potential[i] = u_pre
+                    s = one if u_pre > theta and not held else zero
+                    spikes[i] = s
+                    held_out[b, t, i] = one if held else zero
+                    c[i] = refractory if s != zero else max(c[i] - one, zero)
+                    u[i] = remaining(clears, part, u_pre, s, zero)
+            else:
+                for i in range(width):
+                    u_pre = remaining(late_clears, late_part, alpha[i] * u[i] + rise[i] * current[i], z[i], zero)
+                    potential[i] = u_pre
+                    s = one if u_pre > theta else zero
+                    spikes[i] = s
+                    u[i] = remaining(clears, part, u_pre, s, zero)
             if order == SE:
                 for i in range(width):
                     w[i] = beta[i] * w[i] + coupling[i] * u[i] + jump[i] * spikes[i]
@@ -98,26 +110,28 @@ def _forward(
             z = spikes
         u_end[b] = u
         w_end[b] = w
+        c_end[b] = c
 
 
 @compile_kernel
 def _backward(
     order, reset, leaks, threshold, matrix,
-    alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, grad_z, grad_u_end, grad_w_end,
+    alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out, w_out, held, grad_z, grad_u_end, grad_w_end,
     grad_drive, grad_alpha, grad_beta, grad_coupling, grad_jump, grad_u0, grad_w0, grad_z0, start, stop,
 ):  # fmt: skip
     """Of groups ``start`` to ``stop``; the last group of the batch may have fewer samples.
 
-    ``grad_drive`` holds the surrogate's slope on entry; the state before each step is taken from the traces. Arrays are
-    indexed by element where they can be: each view taken costs as much as a dozen neurons. ``leaks``: rise is
-    1 - alpha.
+    ``grad_drive`` holds the surrogate's slope on entry, 0 where a neuron is ``held``; the state before each step is
+    taken from the traces. Arrays are indexed by element where they can be: each view taken costs as much as a dozen
+    neurons. ``leaks``: rise is 1 - alpha.
     """
     batch, steps, width = grad_drive.shape
     dtype, zero, one, theta = grad_drive.dtype, threshold[0], threshold[1], threshold[2]
     clears, part, late_clears, late_part = taken(reset, theta, zero)
     share, late_share, leak = one if clears else zero, one if late_clears else zero, one if leaks else zero
     g_u, g_w = np.empty((GROUP, width), dtype), np.empty((GROUP, width), dtype)
-    u_before = np.empty(width, dtype)
+    u_before, passing = np.empty(width, dtype), np.empty(width, dtype)
+    refractory = held.shape[1] > 0
     for group in range(start, stop):
         first = group * GROUP
         members = min(GROUP, batch - first)
@@ -144,6 +158,10 @@ def _backward(
                         grad_jump[b, i] += g_w[k, i] * z_out[b, t, i]
                         g_u[k, i] += coupling[i] * g_w[k, i]
                         back[k, i] += jump[i] * g_w[k, i]
+                if refractory:  # held potentials pass their gradient by the step
+                    for i in range(width):
+                        passing[i] = held[b, t, i] * g_u[k, i]
+                        g_u[k, i] -= passing[i]
                 for i in range(width):
                     g_z = grad_z[b, t, i] + back[k, i]
                     g_pre = g_u[k, i] - share * g_u[k, i] * z_out[b, t, i] + g_z * grad_drive[b, t, i]
@@ -152,6 +170,9 @@ def _backward(
                     grad_alpha[b, i] += g_pre * (u_before[i] - leak * risen)
                     g_I[k, i] = grad_drive[b, t, i] = rise[i] * g_pre
                     g_u[k, i] = alpha[i] * g_pre
+                if refractory:
+                    for i in range(width):
+                        g_u[k, i] += passing[i]
                 if order == CUBA:
                     for i in range(width):
                         g_w[k, i] += g_I[k, i]
@@ -192,14 +213,15 @@ class _NeuronScan(Function):
     @staticmethod
     def forward(
         ctx: Any, order: int, drive: Tensor, recurrent: Tensor, alpha: Tensor, beta: Tensor, coupling: Tensor,
-        jump: Tensor, rise: Tensor | None, u0: Tensor, w0: Tensor, z0: Tensor, spiking: Spiking,
+        jump: Tensor, rise: Tensor | None, u0: Tensor, w0: Tensor, z0: Tensor, c0: Tensor, spiking: Spiking,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        batch, _, width = drive.shape
+        batch, steps, width = drive.shape
         rises = 1 - alpha if rise is None else rise
         constants = [tensor.detach().contiguous() for tensor in (alpha, rises, beta, coupling, jump)]
         initial = [tensor.detach().contiguous() for tensor in (u0, w0, z0)]
         z, u_pre, w = (torch.empty_like(drive, memory_format=torch.contiguous_format) for _ in range(3))
-        u_end, w_end = drive.new_empty(batch, width), drive.new_empty(batch, width)
+        u_end, w_end, c_end = (drive.new_empty(batch, width) for _ in range(3))
+        held = drive.new_empty(batch, steps if spiking.refractory else 0, width)
         threshold = np.array([0, 1, spiking.threshold], z.numpy().dtype)
         run_tasks(
             _forward,
@@ -207,22 +229,26 @@ class _NeuronScan(Function):
             drive.numel(),
             order,
             RESETS.index(spiking.reset),
+            spiking.refractory,
             threshold,
             drive,
             padded(recurrent.t()),
             *constants,
             *initial,
+            c0.contiguous(),
             z,
             u_pre,
             w,
+            held,
             u_end,
             w_end,
+            c_end,
         )
-        ctx.save_for_backward(recurrent, *constants, *initial, z, u_pre, w)
+        ctx.save_for_backward(recurrent, *constants, *initial, z, u_pre, w, held)
         ctx.settings = order, rise is None, threshold, spiking
-        ctx.mark_non_differentiable(u_pre, w)
+        ctx.mark_non_differentiable(c_end, u_pre, w)
         ctx.set_materialize_grads(False)
-        return z, u_end, w_end, u_pre, w
+        return z, u_end, w_end, c_end, u_pre, w
 
     @staticmethod
     @once_differentiable
@@ -234,6 +260,7 @@ class _NeuronScan(Function):
         grad_z = torch.zeros_like(z) if grad_z is None else grad_z
         grad_u, grad_w = (z.new_zeros(batch, width) if grad is None else grad for grad in (grad_u, grad_w))
         grad_drive = surrogate_slope(u_pre, *spiking.surrogate)
+        grad_drive = grad_drive * (1 - saved[-1]) if spiking.refractory else grad_drive
         sums = [z.new_zeros(batch, width) for _ in range(4)]
         initial = [z.new_empty(batch, width) for _ in range(3)]
         run_tasks(
@@ -255,11 +282,11 @@ class _NeuronScan(Function):
         )
         grad_alpha, *grads = (total.sum(0) for total in sums)
         grad_recurrent = outer_products(grad_drive, z0, z)
-        return None, grad_drive, grad_recurrent, grad_alpha, *grads, None, *initial, None
+        return None, grad_drive, grad_recurrent, grad_alpha, *grads, None, *initial, None, None
 
 
 def neuron_scan_numba(
     order: str, drive: Tensor, constants: NeuronConstants, state: NeuronState, spiking: Spiking
 ) -> tuple[Tensor, ...]:
-    """`neuron_scan` by compiled loops: spikes, u and w after the last step, and the traces of u^ and w."""
+    """`neuron_scan` by compiled loops: spikes, u, w and c after the last step, and the traces of u^ and w."""
     return _NeuronScan.apply(ORDERS.index(order), drive, *constants, *state, spiking)

@@ -11,7 +11,8 @@ step before:
     grad alpha += g_u^ u';   grad rise += g_u^ (I - w'), which the forward pass keeps
     CUBA: g_w = m_w (g_w + rise g_u^);  g_I = g_w;  g_w' = beta g_w;  grad rise += g_u^ w
 
-Of other resets than to zero at once, g_u^ = m_u (g_u + g_z s), and none of it where a late one makes u^ zero.
+Of other resets than to zero at once, g_u^ = m_u (g_u + g_z s), and none of it where a late one makes u^ zero. Where a
+refractory neuron is held, g_u' = g_u, and s is 0.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ def store_settings(format: Format, dtype: torch.dtype) -> Tensor:
 
 @compile_kernel
 def _forward(
-    order, reset, u_store, w_store, drive, columns, threshold, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out,
-    u_out, w_out, driven_out, u_end, w_end, clipped, start, stop,
+    order, reset, refractory, u_store, w_store, drive, columns, threshold, alpha, rise, beta, coupling, jump, u0, w0,
+    z0, c0, z_out, u_out, w_out, driven_out, held_out, u_end, w_end, c_end, clipped, start, stop,
 ):  # fmt: skip
-    """``driven_out`` receives what rise multiplies, I - w' or the synaptic current."""
+    """``driven_out`` receives what rise multiplies, I - w' or the synaptic current; ``held_out`` 1 where a refractory
+    neuron is held, and is empty if there are none.
+    """
     steps, width = drive.shape[1:]
     dtype = drive.dtype
     zero, one, half = u_store[4], u_store[5], u_store[6]
@@ -55,7 +58,7 @@ def _forward(
     spiking = np.empty(width, np.int64)
     lost = np.empty(width, dtype)  # by neuron: a single sum would not vectorise
     for b in range(start, stop):
-        u, w, z = u0[b].copy(), w0[b].copy(), z0[b]
+        u, w, z, c = u0[b].copy(), w0[b].copy(), z0[b], c0[b].copy()
         lost[:] = 0
         for t in range(steps):
             current[:width] = drive[b, t]
@@ -80,6 +83,10 @@ def _forward(
             for i in range(width):
                 v = alpha[i] * u[i] + rise[i] * driven[i]
                 potential[i] = remaining(late_clears, late_falls * threshold[i], v, z[i], zero)
+            if refractory > 0:
+                for i in range(width):
+                    held_out[b, t, i] = one if c[i] > zero else zero
+                    potential[i] = u[i] if c[i] > zero else potential[i]
             for i in range(width):  # a loop over fewer arrays, as compilers compare each with each
                 free = np.floor(potential[i] * u_scale + half)
                 code = min(max(free, u_low), u_high)
@@ -89,6 +96,12 @@ def _forward(
                 s = one if u_pre > threshold[i] else zero
                 spikes[i] = s
                 u[i] = remaining(clears, falls * threshold[i], u_pre, s, zero)
+            if refractory > 0:
+                for i in range(width):
+                    if c[i] > zero:  # what is held does not spike, nor is it reset
+                        spikes[i] = zero
+                        u[i] = potential[i]
+                    c[i] = refractory if spikes[i] != zero else max(c[i] - one, zero)
             if order == SE:
                 for i in range(width):
                     free = np.floor((beta[i] * w[i] + coupling[i] * u[i] + jump[i] * spikes[i]) * w_scale + half)
@@ -99,6 +112,7 @@ def _forward(
             z = spikes
         u_end[b] = u
         w_end[b] = w
+        c_end[b] = c
         for i in range(width):
             clipped[b] += np.int64(lost[i])
 
@@ -106,10 +120,10 @@ def _forward(
 @compile_kernel
 def _backward(
     order, reset, u_store, w_store, threshold, matrix, alpha, rise, beta, coupling, jump, u0, w0, z0, z_out, u_out,
-    w_out, driven, grad_z, grad_u_end, grad_w_end, grad_drive, grad_alpha, grad_rise, grad_beta, grad_coupling,
+    w_out, driven, held, grad_z, grad_u_end, grad_w_end, grad_drive, grad_alpha, grad_rise, grad_beta, grad_coupling,
     grad_jump, grad_u0, grad_w0, grad_z0, start, stop,
 ):  # fmt: skip
-    """Of groups ``start`` to ``stop``; ``grad_drive`` holds the surrogate's slope on entry."""
+    """Of groups ``start`` to ``stop``; ``grad_drive`` holds the surrogate's slope on entry, 0 where one is ``held``."""
     batch, steps, width = grad_drive.shape
     dtype = grad_drive.dtype
     zero, one = u_store[4], u_store[5]
@@ -118,7 +132,8 @@ def _backward(
     u_lowest, u_highest = u_store[2] * u_store[1], u_store[3] * u_store[1]
     w_lowest, w_highest = w_store[2] * w_store[1], w_store[3] * w_store[1]
     g_u, g_w = np.empty((GROUP, width), dtype), np.empty((GROUP, width), dtype)
-    u_before = np.empty(width, dtype)
+    u_before, passing = np.empty(width, dtype), np.empty(width, dtype)
+    refractory = held.shape[1] > 0
     for group in range(start, stop):
         first = group * GROUP
         members = min(GROUP, batch - first)
@@ -148,6 +163,10 @@ def _backward(
                         grad_jump[b, i] += g_w[k, i] * z_out[b, t, i]
                         g_u[k, i] += coupling[i] * g_w[k, i]
                         back[k, i] += jump[i] * g_w[k, i]
+                if refractory:  # held potentials pass their gradient by the step
+                    for i in range(width):
+                        passing[i] = held[b, t, i] * g_u[k, i]
+                        g_u[k, i] -= passing[i]
                 for i in range(width):
                     g_z = grad_z[b, t, i] + back[k, i]
                     g_pre = g_u[k, i] - share * g_u[k, i] * z_out[b, t, i] + g_z * grad_drive[b, t, i]
@@ -157,6 +176,9 @@ def _backward(
                     grad_rise[b, i] += g_pre * driven[b, t, i]
                     g_I[k, i] = grad_drive[b, t, i] = rise[i] * g_pre
                     g_u[k, i] = alpha[i] * g_pre
+                if refractory:
+                    for i in range(width):
+                        g_u[k, i] += passing[i]
                 if order == CUBA:
                     for i in range(width):
                         g_in = g_w[k, i] + g_I[k, i]
@@ -194,15 +216,16 @@ class _NeuronScan(Function):
     @staticmethod
     def forward(
         ctx: Any, order: int, drive: Tensor, recurrent: Tensor, threshold: Tensor, alpha: Tensor, rise: Tensor,
-        beta: Tensor, coupling: Tensor, jump: Tensor, u0: Tensor, w0: Tensor, z0: Tensor, potential: Format,
-        adaptation: Format, slope: float, scale: float, reset: int,
+        beta: Tensor, coupling: Tensor, jump: Tensor, u0: Tensor, w0: Tensor, z0: Tensor, c0: Tensor, potential: Format,
+        adaptation: Format, slope: float, scale: float, reset: int, refractory: int,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        batch, _, width = drive.shape
+        batch, steps, width = drive.shape
         constants = [tensor.detach().contiguous() for tensor in (alpha, rise, beta, coupling, jump)]
         initial = [tensor.detach().contiguous() for tensor in (u0, w0, z0)]
         stores = [store_settings(format, drive.dtype) for format in (potential, adaptation)]
         z, u_pre, w, driven = (torch.empty_like(drive, memory_format=torch.contiguous_format) for _ in range(4))
-        u_end, w_end = drive.new_empty(batch, width), drive.new_empty(batch, width)
+        u_end, w_end, c_end = (drive.new_empty(batch, width) for _ in range(3))
+        held = drive.new_empty(batch, steps if refractory else 0, width)
         clipped = torch.zeros(batch, dtype=torch.int64)
         run_tasks(
             _forward,
@@ -210,25 +233,29 @@ class _NeuronScan(Function):
             drive.numel(),
             order,
             reset,
+            refractory,
             *stores,
             drive,
             padded(recurrent.t()),
             threshold,
             *constants,
             *initial,
+            c0.contiguous(),
             z,
             u_pre,
             w,
             driven,
+            held,
             u_end,
             w_end,
+            c_end,
             clipped,
         )
-        ctx.save_for_backward(recurrent, threshold, *stores, *constants, *initial, z, u_pre, w, driven)
+        ctx.save_for_backward(recurrent, threshold, *stores, *constants, *initial, z, u_pre, w, driven, held)
         ctx.settings = order, reset, slope, scale
-        ctx.mark_non_differentiable(u_pre, w, clipped)
+        ctx.mark_non_differentiable(c_end, u_pre, w, clipped)
         ctx.set_materialize_grads(False)
-        return z, u_end, w_end, u_pre, w, clipped
+        return z, u_end, w_end, c_end, u_pre, w, clipped
 
     @staticmethod
     @once_differentiable
@@ -236,10 +263,12 @@ class _NeuronScan(Function):
         order, reset, *surrogate = ctx.settings
         recurrent, threshold, *saved = ctx.saved_tensors
         z0, z, u_pre = saved[9:12]
+        held = saved[-1]
         batch, _, width = z.shape
         grad_z = torch.zeros_like(z) if grad_z is None else grad_z
         grad_u, grad_w = (z.new_zeros(batch, width) if grad is None else grad for grad in (grad_u, grad_w))
         grad_drive = surrogate_slope(u_pre, threshold, *surrogate)
+        grad_drive = grad_drive * (1 - held) if held.shape[1] else grad_drive
         sums = [z.new_zeros(batch, width) for _ in range(5)]
         initial = [z.new_empty(batch, width) for _ in range(3)]
         run_tasks(
@@ -261,7 +290,7 @@ class _NeuronScan(Function):
         )
         grad_recurrent = outer_products(grad_drive, z0, z)
         constants = [total.sum(0) for total in sums]
-        return None, grad_drive, grad_recurrent, None, *constants, *initial, None, None, None, None, None
+        return None, grad_drive, grad_recurrent, None, *constants, *initial, *[None] * 7
 
 
 def neuron_scan_numba(
@@ -274,7 +303,8 @@ def neuron_scan_numba(
     slope: float,
     scale: float,
     reset: str,
+    refractory: int,
 ) -> tuple[Tensor, ...]:
     """The same as `neuron_loop`, by compiled loops on the CPU."""
-    number = RESETS.index(reset)
-    return _NeuronScan.apply(ORDERS.index(order), drive, *codes, *state, potential, adaptation, slope, scale, number)
+    settings = slope, scale, RESETS.index(reset), refractory
+    return _NeuronScan.apply(ORDERS.index(order), drive, *codes, *state, potential, adaptation, *settings)

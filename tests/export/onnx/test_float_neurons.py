@@ -49,6 +49,9 @@ def series_of(network, inputs):
         ("cuba-lif", {"rise": "one", "reset": "late-subtract"}),
         ("lif", {"reset": "late-zero", "threshold": 0.7}),
         ("cuba-lif", {"reset": "subtract"}),
+        ("cuba-lif", {"refractory": 3}),
+        ("lif", {"reset": "subtract", "refractory": 1, "recurrent": False}),
+        ("se-adlif", {"refractory": 7}),
     ],
 )
 def test_in_double_precision_no_spike_differs(make_network, open_session, cell, settings):

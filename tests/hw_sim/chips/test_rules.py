@@ -146,7 +146,8 @@ def test_features_follow_from_the_kinds_of_nodes():
             continue
         own = {expected[kind]} if kind in expected else set()
         recurrent = {"recurrent synapses"} if getattr(node, "recurrent", np.zeros((0, 0))).size else set()
-        assert set(node.features) == own | recurrent
+        held = {"refractory times"} if getattr(node, "refractory", 0) else set()
+        assert set(node.features) == own | recurrent | held
 
 
 def test_spikes_are_messages_of_one_bit():

@@ -225,28 +225,28 @@ def readout(node, sources, inputs, runs):
 
 
 def neurons(node, sources, inputs, runs):
-    e, bounds, c, w = Expected(), node.bounds(), node.constant_width, node.potential.width
+    e, bounds, k = Expected(), node.bounds(), node.refractory.bit_length()
     current, potential = reg(bounds["the current"]), reg(bounds["the potential"])
-    cuba, adaptive, n = hasattr(node, "synapse"), hasattr(node, "adaptation"), node.neurons
+    c, w, n = node.constant_width, node.potential.width, node.neurons
+    cuba, adaptive = hasattr(node, "synapse"), hasattr(node, "adaptation")
     e.op("mac", "W", node.input_width, sources[0].output.width, current)
     e.op("mac", "V", node.recurrent_width, 1, current)
-    e.op("add", "bias", current, current, current)
     e.op("round", "current", current, 0, current)
     e.op("multiply", "alpha", c, w, potential)
     e.op("multiply", "rise", c, bounds["the drive"].bit_length() + 1, potential)
-    e.op("add", "potential", potential, potential, potential)
     e.op("round", "potential", potential, 0, w)
-    e.op("compare", "threshold", w, w, 1)
-    e.op("compare", "reset", w, w, 1)
+    for what, one, two in (("threshold", w, w), ("reset", w, w), ("refractory", k, 0)):
+        e.op("compare", what, one, two, 1)
     e.op("reset", "potential", w, 0, w)
-    e.op("add", "reset", w, w, w)
+    for what, one in (("bias", current), ("potential", potential), ("reset", w), ("refractory", k)):
+        e.op("add", what, one, one, one)
     if cuba:
         total, i = reg(bounds["the synapse"]), node.synapse.width
         e.op("multiply", "beta", c, i, total)
         e.op("add", "synapse", total, total, total)
         e.op("round", "synapse", total, 0, i)
     spikes = node.is_recurrent or (adaptive and node.order == "ef")
-    e.states = n * (w + (node.adaptation.width if adaptive else 0) + (node.synapse.width if cuba else 0) + spikes)
+    e.states = n * (w + k + (node.adaptation.width if adaptive else 0) + (node.synapse.width if cuba else 0) + spikes)
     if adaptive:
         drive, total, a = reg(bounds["the drive"]), reg(bounds["the adaptation"]), node.adaptation.width
         e.op("add", "difference", drive, drive, drive)

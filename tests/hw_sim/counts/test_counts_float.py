@@ -136,7 +136,10 @@ def neurons(f, node, kind, runs):
         products = (5 if adaptive else 3 if cuba else 2) - (node.rise_frac == 0 and set(node.rise.tolist()) == {1})
         f.add(add=runs * (bias + n + 3 * n * adaptive + n * cuba), multiply=runs * n * products)
         constants = n * products + (1 if len(set(node.threshold.tolist())) == 1 else n)
-        states = n * (1 + adaptive + cuba + (node.is_recurrent or (adaptive and node.order == "ef")))
+        f.add(compare=runs * n * (node.refractory > 0), add=runs * n * (node.refractory > 0))
+        states = n * (
+            1 + adaptive + cuba + (node.refractory > 0) + (node.is_recurrent or (adaptive and node.order == "ef"))
+        )
     f.kept(matrices + bias + constants, runs * (matrices + bias + constants))
     f.held(states, runs * states, runs * states)
 

@@ -17,7 +17,15 @@ from pumice.program.nodes import AdaptiveLIF, CubaLIF, LoihiLIF, Neurons
 from pumice.program.random.loihi import random_loihi
 from pumice.program.random.networks import random_network
 from pumice.program.random.programs import random_sample
-from pumice.program.reference.neurons import adaptation, adapted_drive, before_reset, fired, potential, synapse
+from pumice.program.reference.neurons import (
+    adaptation,
+    adapted_drive,
+    before_store,
+    counted,
+    fired,
+    potential,
+    synapse,
+)
 from torch import nn
 
 
@@ -35,7 +43,7 @@ class Spiking(nn.Module):
     def __init__(self, node):
         super().__init__()
         self.node = node
-        self.u = self.w = self.z = np.zeros(node.neurons, dtype=np.int64)
+        self.u = self.w = self.z = self.c = np.zeros(node.neurons, dtype=np.int64)
 
     def forward(self, own, recurrent):
         node = self.node
@@ -49,8 +57,9 @@ class Spiking(nn.Module):
         elif isinstance(node, CubaLIF):
             self.w, _ = saturate(synapse(node, self.w, drive), node.synapse)
             drive = self.w
-        integrated, _ = saturate(before_reset(node, u, potential(node, u, drive)), node.potential)
-        self.u, self.z = fired(node, integrated)
+        integrated, _ = saturate(before_store(node, u, potential(node, u, drive), self.c), node.potential)
+        self.u, self.z = fired(node, integrated, self.c)
+        self.c = counted(node, self.c, self.z)
         if adaptive:
             seen = (self.u, self.z) if node.order == "se" else (u, z)
             self.w, _ = saturate(adaptation(node, self.w, *seen), node.adaptation)

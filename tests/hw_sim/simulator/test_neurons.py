@@ -77,6 +77,7 @@ def test_wide_weights(assert_equal, weight_width):
 def test_sums_of_the_largest_weights_where_everything_spikes(assert_equal, weight_width):
     """At 13 bits, eight weights just fit int16."""
     fixed = {"weight_width": weight_width, "layers": 2, "recurrent": True, "reset": "zero", "leaky": True}
+    fixed["refractory"] = 0
     program = random_network(4, value="dense", cell="lif", hidden=40, inputs=40, **fixed)
     top = (1 << (weight_width - 1)) - 1
     for sign in (-1, 1):
@@ -203,7 +204,7 @@ def test_a_refused_step_changes_nothing():
 def test_a_long_run_stays_bounded_and_blocks_equal_steps(cell, seed):
     """100,000 steps of a stable network: spikes to the end, and no state ever clips."""
     steps = 100_000
-    fixed = {"recurrent": True, "state_width": 24, "input": "ternary", "reset": "zero", "leaky": True}
+    fixed = {"recurrent": True, "state_width": 24, "input": "ternary", "reset": "zero", "leaky": True, "refractory": 0}
     program = random_network(seed, value="dense", cell=cell, layers=2, hidden=9, **fixed)
     program = changed(program, threshold=lambda node: np.full(9, 1 << node.potential.frac))
     values = np.random.default_rng(0).integers(-1, 2, (steps, program.value_input.channels)).astype(np.float64)

@@ -38,6 +38,26 @@ def test_it_is_a_layer_with_v_of_zeros(cell, implementation):
     torch.testing.assert_close(torch.stack(steps, 1), found)
 
 
+@pytest.mark.parametrize("cell", ["lif", "cuba-lif"])
+@pytest.mark.parametrize("refractory", [0, 1, 3])
+def test_a_late_reset_gives_the_spikes_of_a_held_step(cell, refractory):
+    """What is lost in the step of a late reset to zero is what a neuron does not see that is held for one step."""
+    settings = {**SIZES, "cell": cell, "hidden": [9, 9], "rise": "one"}
+    networks = [
+        AdLIFNetwork(AdLIFConfig(**settings, reset=reset, refractory=steps), torch.Generator().manual_seed(0)).double()
+        for reset, steps in (("late-zero", 0), ("zero", 1), ("zero", refractory))
+    ]
+    x = 4 * torch.rand(2, 80, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    late, held, longer = (network.cells[0].sequence(x)[0] for network in networks)
+    assert torch.equal(late, held)
+    assert late.sum() > 20
+    last = torch.full((2, 9), -99.0)
+    for t, spikes in enumerate(longer.unbind(1)):
+        assert (t - last[spikes > 0] > refractory).all()
+        last[spikes > 0] = t
+    assert refractory == 1 or not torch.equal(longer, held)
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -45,6 +65,15 @@ def test_it_is_a_layer_with_v_of_zeros(cell, implementation):
         ({"reset": ["zero"] * 3}, r"reset=\['zero', 'zero', 'zero'\] has 3 entries for layers=2"),
         ({"reset": ["zero", "half"]}, "reset=half is unknown; choose one of zero, subtract, late-zero"),
         ({"reset": "subtract", "cell": "lstm"}, "cell=lstm has no spikes that reset it"),
+        ({"refractory": -1}, "refractory=-1 must be a number of steps, 0 to 255"),
+        ({"refractory": 256}, "refractory=256 must be a number of steps, 0 to 255"),
+        ({"refractory": 1.0}, r"refractory=1\.0 must be a number of steps"),
+        ({"refractory": True}, "refractory=True must be a number of steps"),
+        ({"refractory": 2, "cell": "lstm"}, "refractory=2, but cell=lstm has no spikes that it follows"),
+        (
+            {"refractory": 2, "reset": ["zero", "late-subtract"]},
+            "reset=late-subtract falls into the first of refractory=2 steps; reset=subtract gives the same spikes",
+        ),
         ({"rise": "two"}, "rise=two is unknown; choose one of leak, one"),
         ({"tau_u": [5, None]}, r"tau_u=\[5, None\] has no leak, which nothing rises by; set rise=one"),
         ({"tau_w": [5, None], "cell": "ef-adlif"}, "has no leak, which ef-adlif needs to be stable"),

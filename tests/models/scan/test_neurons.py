@@ -10,6 +10,8 @@ from pumice.models.scan.neurons import ORDERS, neuron_scan
 from pumice.models.scan.surrogate import spike, surrogate_slope
 
 SPIKING = Spiking(threshold=1.0, slope=5.0, scale=0.4)
+SPIKES = [*((reset, 0) for reset in RESETS), ("zero", 1), ("zero", 3), ("subtract", 1), ("subtract", 7)]
+"""Resets and refractory steps that go together."""
 
 
 def problem(batch, steps, width, seed=0, dtype=torch.float64):
@@ -25,8 +27,7 @@ def problem(batch, steps, width, seed=0, dtype=torch.float64):
 
 
 def run(order, leaves, implementation, spiking=SPIKING, rise=None):
-    drive, *constants, u, w, z = leaves
-    state, constants = NeuronState(u, w, z), NeuronConstants(*constants, rise)
+    drive, constants, state = leaves[0], NeuronConstants(*leaves[1:6], rise), NeuronState(*leaves[6:])
     return neuron_scan(order, drive, constants, state, spiking, implementation=implementation)
 
 
@@ -41,16 +42,17 @@ def gradients(trace, leaves, seed=1):
 @settings(deadline=None, max_examples=40)
 @given(
     order=st.sampled_from(ORDERS),
-    reset=st.sampled_from(RESETS),
+    spikes=st.sampled_from(SPIKES),
     leaks=st.booleans(),
     batch=st.integers(1, 4),
     steps=st.integers(1, 30),
     width=st.integers(1, 11),
     seed=st.integers(0, 10**6),
 )
-def test_both_implementations_agree(order, reset, leaks, batch, steps, width, seed):
+def test_both_implementations_agree(order, spikes, leaks, batch, steps, width, seed):
     leaves = problem(batch, steps, width, seed)
-    spiking, rise = SPIKING._replace(reset=reset), None if leaks else torch.full((width,), 0.75, dtype=torch.float64)
+    spiking = SPIKING._replace(reset=spikes[0], refractory=spikes[1])
+    rise = None if leaks else torch.full((width,), 0.75, dtype=torch.float64)
     plain, compiled = (run(order, leaves, name, spiking, rise) for name in ("torch", "numba"))
     assert torch.equal(plain.z, compiled.z)
     torch.testing.assert_close(plain.u_pre, compiled.u_pre, rtol=1e-10, atol=1e-10)
@@ -64,12 +66,12 @@ def test_both_implementations_agree(order, reset, leaks, batch, steps, width, se
 
 @pytest.mark.parametrize("implementation", ["torch", "numba"])
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("reset", RESETS)
-def test_against_a_plain_loop(order, reset, implementation):
+@pytest.mark.parametrize(("reset", "refractory"), SPIKES)
+def test_against_a_plain_loop(order, reset, refractory, implementation):
     leaves = problem(2, 25, 5)
-    trace = run(order, leaves, implementation, SPIKING._replace(reset=reset))
+    trace = run(order, leaves, implementation, SPIKING._replace(reset=reset, refractory=refractory))
     drive, V, alpha, beta, coupling, jump, u, w, z = (leaf.detach().tolist() for leaf in leaves)
-    spikes = 0
+    spikes, last = 0, {}
     for b in range(2):
         for t in range(25):
             current = [drive[b][t][i] + sum(V[i][j] * z[b][j] for j in range(5)) for i in range(5)]
@@ -81,9 +83,12 @@ def test_against_a_plain_loop(order, reset, implementation):
                 u_pre = alpha[i] * u_old + (1 - alpha[i]) * driven
                 if z_old and reset.startswith("late"):
                     u_pre = 0.0 if reset == "late-zero" else u_pre - 1
-                z[b][i] = float(u_pre > 1)
+                held = t - last.get((b, i), -99) <= refractory
+                u_pre = u_old if held else u_pre
+                z[b][i] = float(u_pre > 1 and not held)
                 after = {"zero": 0.0, "subtract": u_pre - 1}.get(reset, u_pre)
-                u[b][i] = after if u_pre > 1 else u_pre
+                u[b][i] = after if z[b][i] else u_pre
+                last |= {(b, i): t} if z[b][i] else {}
                 if order == "se":
                     w[b][i] = beta[i] * w_old + coupling[i] * u[b][i] + jump[i] * z[b][i]
                 elif order == "ef":
@@ -92,17 +97,21 @@ def test_against_a_plain_loop(order, reset, implementation):
                 assert trace.w[b, t, i].item() == pytest.approx(w[b][i], abs=1e-12)
             assert trace.z[b, t].tolist() == z[b]
             spikes += sum(z[b])
-    assert 20 < spikes < 240
+    assert 15 < spikes < 240
+    left = [[max(refractory - (24 - last.get((b, i), -99)), 0) for i in range(5)] for b in range(2)]
+    assert trace.state.c.tolist() == left
 
 
 @pytest.mark.parametrize("implementation", ["torch", "numba"])
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_sequence_in_two_parts_equals_the_whole(order, implementation):
-    leaves = problem(3, 20, 6)
+@pytest.mark.parametrize("refractory", [0, 4])
+def test_a_sequence_in_two_parts_equals_the_whole(order, refractory, implementation):
+    leaves, spiking = problem(3, 20, 6), SPIKING._replace(refractory=refractory)
     drive, constants = leaves[0], leaves[1:6]
-    whole = run(order, leaves, implementation)
-    first = run(order, [drive[:, :7], *leaves[1:]], implementation)
-    second = run(order, [drive[:, 7:], *constants, *first.state], implementation)
+    whole = run(order, leaves, implementation, spiking)
+    first = run(order, [drive[:, :7], *leaves[1:]], implementation, spiking)
+    assert first.state.c.any() == bool(refractory)
+    second = run(order, [drive[:, 7:], *constants, *first.state], implementation, spiking)
     joined = whole._replace(z=torch.cat([first.z, second.z], 1), state=second.state)
     assert torch.equal(joined.z, whole.z)
     torch.testing.assert_close(tuple(joined.state), tuple(whole.state))
@@ -159,7 +168,10 @@ def test_no_step_at_all():
     for implementation in ("torch", "numba"):
         trace = run("se", leaves, implementation)
         assert trace.z.shape == (2, 0, 3)
-        assert all(torch.equal(one, two) for one, two in zip(trace.state, leaves[6:], strict=True))
+        assert all(
+            torch.equal(one, two)
+            for one, two in zip(trace.state, [*leaves[6:], torch.zeros(2, 3).double()], strict=True)
+        )
 
 
 def test_threshold_is_strict():

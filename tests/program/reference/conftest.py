@@ -130,6 +130,7 @@ class Literal:
         """In values rather than codes: the equation itself, rounded and saturated where it says so."""
         memory, size = self.state[node.name], node.neurons
         u, w, z = (memory.get(name, [Fraction(0)] * size) for name in "uwz")
+        since = memory.setdefault("since", [None] * size)  # steps since each neuron's last spike
         unit_u = Fraction(2) ** node.potential.frac
 
         def constant(name, r):
@@ -147,8 +148,14 @@ class Literal:
             driven = new_w[r] if order == "cuba" else drive - w[r]
             pre = constant("alpha", r) * u[r] + constant("rise", r) * driven
             taken = theta if node.reset == "late-subtract" and z[r] else 0
+            if since[r] is not None and since[r] < node.refractory:
+                new_u.append(u[r])
+                new_z.append(0)
+                since[r] += 1
+                continue
             pre = Fraction(0) if node.reset == "late-zero" and z[r] else stored(pre - taken, node.potential)
             new_z.append(int(pre > theta))
+            since[r] = 0 if new_z[-1] else since[r]
             left = {"zero": Fraction(0), "subtract": pre - theta}.get(node.reset, pre)
             new_u.append(left if new_z[-1] else pre)
         for r in range(size):

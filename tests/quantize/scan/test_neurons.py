@@ -16,6 +16,8 @@ from pumice.program.random.programs import random_sample
 from pumice.quantize.scan import NeuronCodes, quantized_integrator_scan, quantized_neuron_scan
 
 IMPLEMENTATIONS = ("numba", "torch")
+SPIKES = [*((reset, 0) for reset in RESETS), ("zero", 1), ("zero", 3), ("subtract", 1), ("subtract", 7)]
+"""Resets and refractory steps that go together."""
 WIDE = Format(50, True, 40)  # no rounding that matters, no saturation
 
 
@@ -44,6 +46,7 @@ def run_node(node, x, implementation):
         node.potential,
         node.second,
         reset=node.reset,
+        refractory=node.refractory,
         implementation=implementation,
     )
 
@@ -126,10 +129,11 @@ def problem(seed, batch, steps, width, potential, adaptation, magnitude=2.5, dty
     return [leaf.to(dtype).requires_grad_() for leaf in leaves], on_grid(uniform(width, low=0.8, high=1.2), 3).to(dtype)
 
 
-def run_problem(order, leaves, threshold, potential, adaptation, implementation, reset="zero"):
-    drive, recurrent, alpha, rise, beta, coupling, jump, u, w, z = leaves
+def run_problem(order, leaves, threshold, potential, adaptation, implementation, reset="zero", refractory=0):
+    drive, recurrent, alpha, rise, beta, coupling, jump, *state = leaves
     constants = NeuronCodes(recurrent, threshold, alpha, rise, beta, coupling, jump)
-    state, how = NeuronState(u, w, z), {"slope": 4, "reset": reset, "implementation": implementation}
+    state, how = NeuronState(*state), {"slope": 4, "reset": reset, "implementation": implementation}
+    how["refractory"] = refractory
     return quantized_neuron_scan(order, drive, constants, potential, adaptation, state, **how)
 
 
@@ -153,13 +157,13 @@ def store(x, fmt):
     return straight_through(x if fmt.min < code < fmt.max else 0 * x, torch.tensor(code * fmt.scale, dtype=x.dtype))
 
 
-def scalar_loop(order, leaves, threshold, potential, adaptation, reset, slope=4, scale=0.4):
+def scalar_loop(order, leaves, threshold, potential, adaptation, reset, refractory, slope=4, scale=0.4):
     """One sample and one neuron at a time, gradients by autograd; returns spikes and the last state."""
     drive, recurrent, alpha, rise, beta, coupling, jump, *state = leaves
     samples, spikes = [], []
     for b in range(len(drive)):
         u, w, z = ([*part[b]] for part in state)
-        rows = []
+        rows, last = [], {}
         for t in range(drive.shape[1]):
             before = u, w, z
             u, w, z = [], [], []
@@ -173,8 +177,17 @@ def scalar_loop(order, leaves, threshold, potential, adaptation, reset, slope=4,
                 free = alpha[i] * u_old + rise[i] * current
                 if reset.startswith("late") and z_old > 0:
                     free = 0 * free if reset == "late-zero" else free - threshold[i]
+                if t - last.get(i, -99) <= refractory:
+                    z.append(0 * u_old)
+                    u.append(u_old)
+                    if order in ("se", "ef"):
+                        seen = (u_old, 0 * u_old) if order == "se" else (u_old, z_old)
+                        w.append(store(beta[i] * w_old + coupling[i] * seen[0] + jump[i] * seen[1], adaptation))
+                    w += [w_old] if order == "lif" else []
+                    continue
                 u_pre = store(free, potential)
                 distance = u_pre.detach() - threshold[i]
+                last |= {i: t} if distance > 0 else {}
                 surrogate = scale * slope / 2 * torch.exp(-slope * distance.abs())
                 z.append(straight_through(surrogate * u_pre, (distance > 0).to(u_pre.dtype)))
                 left = {"zero": 0 * u_pre, "subtract": u_pre - threshold[i]}.get(reset, u_pre)
@@ -195,14 +208,14 @@ NAMES = ("drive", "V", "alpha", "rise", "beta", "coupling", "jump", "u", "w", "z
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("reset", RESETS)
-def test_values_and_gradients_are_those_of_scalars(order, reset, implementation):
+@pytest.mark.parametrize(("reset", "refractory"), SPIKES)
+def test_values_and_gradients_are_those_of_scalars(order, reset, refractory, implementation):
     potential, adaptation = Format(8, True, 5), Format(8, True, 4)
     leaves, threshold = problem(3, 2, 15, 3, potential, adaptation, magnitude=8)
-    trace = run_problem(order, leaves, threshold, potential, adaptation, implementation, reset)
-    spikes, *state = expected = scalar_loop(order, leaves, threshold, potential, adaptation, reset)
+    trace = run_problem(order, leaves, threshold, potential, adaptation, implementation, reset, refractory)
+    spikes, *state = expected = scalar_loop(order, leaves, threshold, potential, adaptation, reset, refractory)
     assert torch.equal(trace.z, spikes)
-    for one, two in zip(trace.state, state, strict=True):
+    for one, two in zip(trace.state[:3], state, strict=True):
         assert torch.equal(one, two)
     assert trace.saturations.min() > 0
     plain = torch.autograd.grad(weighted(expected), leaves, allow_unused=True, materialize_grads=True)
@@ -213,7 +226,7 @@ def test_values_and_gradients_are_those_of_scalars(order, reset, implementation)
 @settings(deadline=None, max_examples=examples(60))
 @given(
     order=st.sampled_from(ORDERS),
-    reset=st.sampled_from(RESETS),
+    spikes=st.sampled_from(SPIKES),
     batch=st.integers(1, 6),
     steps=st.integers(0, 30),
     width=st.integers(1, 11),
@@ -221,11 +234,11 @@ def test_values_and_gradients_are_those_of_scalars(order, reset, implementation)
     magnitude=st.sampled_from([2.5, 30.0]),
     seed=st.integers(0, 10**6),
 )
-def test_both_implementations_agree(order, reset, batch, steps, width, bits, magnitude, seed):
+def test_both_implementations_agree(order, spikes, batch, steps, width, bits, magnitude, seed):
     potential, adaptation = Format(bits[0], True, bits[1]), Format(bits[0], True, bits[1] - 1)
     leaves, threshold = problem(seed, batch, steps, width, potential, adaptation, magnitude)
     plain, compiled = (
-        run_problem(order, leaves, threshold, potential, adaptation, name, reset) for name in ("torch", "numba")
+        run_problem(order, leaves, threshold, potential, adaptation, name, *spikes) for name in ("torch", "numba")
     )
     for one, two in zip(*([trace.z, *trace.state, *trace[2:]] for trace in (plain, compiled)), strict=True):
         assert torch.equal(one, two)
@@ -235,17 +248,18 @@ def test_both_implementations_agree(order, reset, batch, steps, width, bits, mag
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("reset", RESETS)
-def test_fine_states_have_the_gradients_of_the_float_scan(order, reset, implementation):
+@pytest.mark.parametrize(("reset", "refractory"), SPIKES)
+def test_fine_states_have_the_gradients_of_the_float_scan(order, reset, refractory, implementation):
     leaves, _ = problem(5, 3, 40, 7, WIDE, WIDE)
     drive, recurrent, alpha, _, beta, coupling, jump, *state = leaves
     free = [leaf for index, leaf in enumerate(leaves) if index != 3]
-    constants, spiking = NeuronConstants(recurrent, alpha, beta, coupling, jump), Spiking(1.0, 4, 0.4, reset)
+    constants = NeuronConstants(recurrent, alpha, beta, coupling, jump)
+    spiking = Spiking(1.0, 4, 0.4, reset, refractory)
     expected = neuron_scan(order, drive, constants, NeuronState(*state), spiking)
     leaves[3] = 1 - alpha
-    found = run_problem(order, leaves, torch.ones(7), WIDE, WIDE, implementation, reset)
+    found = run_problem(order, leaves, torch.ones(7), WIDE, WIDE, implementation, reset, refractory)
     assert torch.equal(found.z, expected.z)
-    assert 50 < found.z.sum() < 800
+    assert 30 < found.z.sum() < 800
     torch.testing.assert_close(found.u_pre, expected.u_pre, rtol=0, atol=1e-10)
     for one, two in zip(gradients(found, free), gradients(expected, free), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-7, atol=1e-7)
