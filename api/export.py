@@ -18,7 +18,10 @@ from ..export.lava import write_bundle
 from ..export.netx import read_net, write_net
 from ..export.nir import read_model, write_nir, write_vectors
 from ..export.onnx import build_sequence, build_step
+from ..export.onnx.dialect import Dialect
+from ..export.onnx.doubles import DOUBLES
 from ..export.onnx.float import writer_of
+from ..export.onnx.integer import INTEGER
 from ..export.onnx.qdq import QDQ
 from ..export.qonnx import Written, write_parts
 from ..files import atomic_path
@@ -29,12 +32,12 @@ from ..program.nodes.loihi import LIMITS
 from .presets import kind_of
 from .samples import as_samples, told
 
-FORMS: dict[str, Callable[[Program, int | None], onnx.ModelProto]] = {
-    "sequence": lambda program, opset: build_sequence(program, opset=opset),
-    "step": lambda program, opset: build_step(program, opset=opset),
-    "qdq": lambda program, opset: build_step(program, dialect=QDQ, branches=False, opset=opset),
+FORMS: dict[str, Callable[[Program, int | None, Dialect], onnx.ModelProto]] = {
+    "sequence": lambda program, opset, dialect: build_sequence(program, opset=opset, dialect=dialect),
+    "step": lambda program, opset, dialect: build_step(program, opset=opset, dialect=dialect),
+    "qdq": lambda program, opset, _: build_step(program, dialect=QDQ, branches=False, opset=opset),
 }
-"""How the ONNX form of each name is built, for an operator set."""
+"""How the ONNX form of each name is built, for an operator set and the exact forms' dialect."""
 EXACT = ("sequence", "step")
 """The forms that are bit for bit the program."""
 _ARRAYS = ("weight", "recurrent", "bias")
@@ -46,6 +49,7 @@ def export_onnx(
     *,
     form: str = "sequence",
     opset: int | None = None,
+    integers: bool = False,
     class_names: Sequence[str] | None = None,
 ) -> Path:
     """Write a program, or a float model, as an ONNX model.
@@ -54,9 +58,10 @@ def export_onnx(
         program: a program, or the float model that it was made of.
         path: the file; its folder is made where it does not exist.
         form: of a program: ``"sequence"`` takes whole samples and ``"step"`` one event with the states in and out, both
-            in integers and bit for bit the program's; ``"qdq"`` is the step in QuantizeLinear and floats, near it. A
-            float model has the form of whole samples alone.
+            bit for bit the program's; ``"qdq"`` is the step in QuantizeLinear and floats, near it. A float model has
+            the form of whole samples alone.
         opset: operator set of a program's model, 16 to 21; the lowest that it needs if not given.
+        integers: whether the exact forms hold integer tensors alone, for runtimes without float64; slower.
         class_names: of a float model, one a logit, kept in the file; numbers if not given.
 
     Raises:
@@ -75,7 +80,7 @@ def export_onnx(
         raise PumiceError(f"form={form} is unknown; use one of: {', '.join(FORMS)}")
     else:
         with told():
-            model = FORMS[form](program, opset)
+            model = FORMS[form](program, opset, INTEGER if integers else DOUBLES)
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
     return Path(path)

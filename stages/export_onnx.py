@@ -40,14 +40,16 @@ class ExportSettings:
     """Section ``export``.
 
     Attributes:
-        opset: operator set of the integer models, 16 to 21; None for the lowest that each needs, which is what the
+        opset: operator set of the exact models, 16 to 21; None for the lowest that each needs, which is what the
             other models get.
+        integers: whether the exact models hold integer tensors alone, for runtimes without float64; slower.
         step_samples: test samples that run event by event through the step model.
         float_samples: test samples on which the float model is compared with torch.
         qdq_samples: test samples on which the QuantizeLinear form is compared with the program.
     """
 
     opset: int | None = None
+    integers: bool = False
     step_samples: int = 20
     float_samples: int = 20
     qdq_samples: int = 100
@@ -85,7 +87,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     tests = make_test_set(config, data)
     target = folder.path / FOLDER
     for form in FORMS:
-        export_onnx(program, target / f"{form}.onnx", form=form, opset=settings.opset if form in EXACT else None)
+        opset = settings.opset if form in EXACT else None
+        export_onnx(program, target / f"{form}.onnx", form=form, opset=opset, integers=settings.integers)
     export_onnx(model, target / "float.onnx", class_names=program.class_names)
     write_check(target)
     given = tests.samples[:EXAMPLES]
@@ -121,7 +124,7 @@ def _versions(target: Path, names: Iterable[str]) -> dict[str, dict[str, int]]:
 
 
 def _print(figures: Mapping[str, Any], target: Path, task: str) -> None:
-    exact = _table("integer models", "model", "KiB", "samples", "logits", "differing", "accuracy", "events/s")
+    exact = _table("exact models", "model", "KiB", "samples", "logits", "differing", "accuracy", "events/s")
     for name in ("sequence", "step"):
         entry = figures[name]
         row = [entry["recordings"], f"{entry['values']:,}", f"{entry['differing']:,}", _accuracy(entry)]

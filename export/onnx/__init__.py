@@ -1,4 +1,4 @@
-"""A program as an ONNX model of integer operators: one event at a time, or whole samples."""
+"""A program as an exact ONNX model: one event at a time, or whole samples."""
 
 from .backend import run_onnx
 from .feed import feed

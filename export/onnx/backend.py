@@ -11,13 +11,17 @@ from ...program import Program
 from ...program.nodes import QUERY, TRACED, Node
 from ...program.samples import Sample, Trace
 from ...terminal import track
+from .dialect import Dialect
+from .doubles import DOUBLES
 from .event import BEFORE
 from .feed import feed
 from .sequence import build_sequence
 from .session import Session
 
 
-def run_onnx(program: Program, samples: Sequence[Sample], trace: bool, batch_size: int = 32) -> list[Trace]:
+def run_onnx(
+    program: Program, samples: Sequence[Sample], trace: bool, batch_size: int = 32, dialect: Dialect = DOUBLES
+) -> list[Trace]:
     """A backend for comparisons: the sequence model, traced at every edge before the read-out and at every state.
 
     Saturations and clipped gaps are not counted.
@@ -25,7 +29,7 @@ def run_onnx(program: Program, samples: Sequence[Sample], trace: bool, batch_siz
     edges = [node.name for node in program if program.rates[node.name] != QUERY and not node.is_input]
     states = {node.name: [BEFORE + part for part in _state_parts(node)] for node in program if _state_parts(node)}
     names = [*edges, *itertools.chain(*states.values())] if trace else []
-    session = Session(build_sequence(program, trace=names).SerializeToString())
+    session = Session(build_sequence(program, trace=names, dialect=dialect).SerializeToString())
     traces = []
     for start in track(range(0, len(samples), batch_size), "onnxruntime, batches"):
         inputs = feed(program, samples[start : start + batch_size])

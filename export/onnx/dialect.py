@@ -12,13 +12,12 @@ import numpy as np
 from ...errors import BackendUnavailable, PumiceError
 from ...program import Program, nodes
 from ...program.nodes import Node
-from .arithmetic import edge_dtype
 from .event import ProgramEvent
 
-Writer = Callable[[ProgramEvent, Any], str]
-"""Writes a node of its type; gives the tensor of the node's edge."""
+Writer = Callable[[Any, Any], str]
+"""(the dialect's event, a node of its type): writes the node; gives the tensor of its edge."""
 
-Updater = Callable[[ProgramEvent, Any, int], None]
+Updater = Callable[[Any, Any, int], None]
 """Writes what a node of its type collects at events of the rate given."""
 
 
@@ -32,6 +31,7 @@ class Dialect:
         writers: of output edges, at the edge's rate, by node type.
         updaters: of what a node collects from events at the rate given, before it has an output.
         tables: of what depends on the token alone, written as look-ups.
+        event: holds the tensors of an event.
     """
 
     doc: str
@@ -39,6 +39,7 @@ class Dialect:
     writers: Mapping[type[Node], Writer]
     updaters: Mapping[type[Node], Updater]
     tables: Callable[[Program], Mapping[str, np.ndarray]] = lambda program: {}
+    event: type[ProgramEvent] = ProgramEvent
 
 
 def write_event(event: ProgramEvent, dialect: Dialect) -> None:
@@ -56,6 +57,7 @@ def write_event(event: ProgramEvent, dialect: Dialect) -> None:
             raise PumiceError(f"windows of {faster} and {slower} events do not nest; ONNX needs strides in one chain")
     event.tables = dialect.tables(event.program)
     _write_rates(event, dialect, rates)
+    event.close()
 
 
 def write_query(event: ProgramEvent, dialect: Dialect) -> str:
@@ -86,6 +88,6 @@ def _write(event: ProgramEvent, dialect: Dialect, node: Node) -> None:
         raise BackendUnavailable(f"node {node.name}: ONNX has no writer for {kind}; run it in the simulator")
     event.graph.scope = node.name
     if node.name in event.tables:
-        event.edges[node.name] = event.look_up(event.tables[node.name], edge_dtype(node.output))
+        event.edges[node.name] = event.look_up(event.tables[node.name], event.edge_dtype(node.output))
     else:
         event.edges[node.name] = writer(event, node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -10,7 +11,9 @@ from typing import Self
 import numpy as np
 
 from ...program import Program
+from ...program.formats import Format
 from ...program.nodes import Node
+from .arithmetic import edge_dtype
 from .graph import Graph
 
 
@@ -60,7 +63,7 @@ class EventGraph:
         self.after: dict[str, str] = {}
         self.states: list[Carried] = []
         self.is_valid = ""
-        self._flags: dict[tuple[int, int], str] = {}
+        self._flags: dict[tuple[int, ...], str] = {}
 
     def in_graph(self, graph: Graph) -> Self:
         """The same network in another graph, where no event has begun."""
@@ -164,8 +167,16 @@ class ProgramEvent(EventGraph):
         token: the tensor of the events' tokens, (B,).
     """
 
-    def __init__(self, graph: Graph, program: Program, traced: Sequence[str] = (), *, branches: bool = True) -> None:
-        """As `EventGraph`; ``traced`` are edges of ``program``."""
+    def __init__(
+        self,
+        graph: Graph,
+        program: Program,
+        traced: Sequence[str] = (),
+        *,
+        branches: bool = True,
+        scanned: bool = False,
+    ) -> None:
+        """As `EventGraph`; ``traced`` are edges of ``program``, ``scanned`` says that a Scan carries the states."""
         known = {name: program[name].channels for name in traced if name in program.by_name}
         super().__init__(graph, known, branches=branches)
         self.program = program
@@ -175,6 +186,26 @@ class ProgramEvent(EventGraph):
 
     def in_graph(self, graph: Graph) -> Self:
         return type(self)(graph, self.program)
+
+    def close(self) -> None:
+        """Called once, when every node up to the read-outs is written."""
+
+    def final(self, name: str) -> str:
+        """A state after the event, once every node up to the read-outs is written."""
+        return self.after[name]
+
+    def edge_dtype(self, format: Format) -> np.dtype:
+        """The element type of an edge."""
+        return edge_dtype(format)
+
+    def integers(self, tensor: str, format: Format | None = None) -> str:
+        """An edge of ``format``, or a state, as an output of the graph."""
+        return tensor
+
+    @property
+    def layout(self) -> dict[str, tuple[str, int, int]]:
+        """Where states lie in the graph's inputs and outputs: the name after the slash, first column and size."""
+        return {state.name: (state.name, 0, math.prod(state.shape)) for state in self.states}
 
     def inputs_of(self, node: Node) -> list[str]:
         """The tensors that ``node`` reads."""

@@ -35,6 +35,7 @@ class Graph:
         self.outputs: list[onnx.ValueInfoProto] = []
         self._operations: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+        self._casts: dict[tuple[str, np.dtype], str] = {}
         self._count = 0
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str | None]) -> str:
@@ -97,12 +98,20 @@ class Graph:
             self.dtypes[output] = np.dtype(dtype)
         return list(outputs)
 
+    def first(self, kind: str, *inputs: str, outputs: Sequence[str], **attributes: Any) -> None:
+        """Put an operation before all others; element types of its outputs are known already."""
+        node = helper.make_node(kind, list(inputs), list(outputs), name=self.fresh(kind), **attributes)
+        self._operations.insert(0, node)
+
     def cast(self, tensor: str, dtype: Any) -> str:
-        """``tensor`` as another element type; nothing where it has it."""
+        """``tensor`` as another element type, written once; nothing where it has it."""
         dtype = np.dtype(dtype)
         if self.dtypes[tensor] == dtype:
             return tensor
-        return self.op("Cast", tensor, dtype=dtype, to=helper.np_dtype_to_tensor_dtype(dtype))
+        if (tensor, dtype) not in self._casts:
+            to = helper.np_dtype_to_tensor_dtype(dtype)
+            self._casts[tensor, dtype] = self.op("Cast", tensor, dtype=dtype, to=to)
+        return self._casts[tensor, dtype]
 
     def fresh(self, kind: str) -> str:
         """A name not used before."""

@@ -21,11 +21,12 @@ FEWEST, MOST = 40, 2_000
 """Events of a known answer; between them, as many as complete two windows of the slowest read-out."""
 
 
-def known_answer(program: Program, graph: Graph) -> str:
+def known_answer(program: Program, graph: Graph, layout: Mapping[str, tuple[str, int, int]]) -> str:
     """Inputs from the state zero and the right outputs, for a step or a sequence model (``check.py`` reads them).
 
     JSON, compressed and in base64 between colons: ``inputs``, with an axis of calls before the model's own; ``states``
-    before the first call; outputs of ``each`` call and of the ``last``. One event in the middle is not valid.
+    before the first call; outputs of ``each`` call and of the ``last``, some with the ``columns`` that are known. One
+    event in the middle is not valid. ``layout`` says where the states lie.
     """
     sample, trace = _choose(program)
     inputs = feed(program, [sample])
@@ -45,17 +46,18 @@ def known_answer(program: Program, graph: Graph) -> str:
     if states:  # of a step model
         each = np.insert(logits, gap, logits[gap - 1], axis=0)[:, None]
         calls = {name: array.swapaxes(0, 1) for name, array in inputs.items()}
-        last = _states(program, trace)
+        known = _states(program, trace)
+        last = _columns({name: known[name] for name in layout if name in known}, layout)
     else:
         each, calls = logits[-1][None, None], {name: array[None] for name, array in inputs.items()}
         if trace.series is not None:
             series = logits if program[program.logits].latches else trace.series
-            last = {"series": np.insert(series, gap, series[gap - 1], axis=0)[None]}
+            last = {"series": _kept(np.insert(series, gap, series[gap - 1], axis=0)[None])}
     answer = {
         "inputs": {name: _kept(array) for name, array in calls.items()},
         "states": states,
         "each": {"logits": _kept(each)},
-        "last": {name: _kept(array) for name, array in last.items()},
+        "last": last,
     }
     text = json.dumps(answer, separators=(",", ":"))
     return f":{base64.b64encode(zlib.compress(text.encode(), 9)).decode()}:"
@@ -66,14 +68,26 @@ def _kept(array: np.ndarray) -> Mapping[str, Any]:
 
 
 def _states(program: Program, trace: Trace) -> dict[str, np.ndarray]:
-    """The states after the last event that the reference traces, by output of the step model."""
+    """The states after the last event that the reference traces."""
     found = {}
     for node in program:
         parts = [state for state in node.states() if state.seen == TRACED]
         if parts:
             ends = np.cumsum([state.size for state in parts])[:-1]
             for state, codes in zip(parts, np.split(trace.states[node.name][-1:], ends, axis=1), strict=True):
-                found[f"{AFTER}{node.name}/{state.name}" if state.name else f"{AFTER}{node.name}"] = codes
+                found[f"{node.name}/{state.name}" if state.name else node.name] = codes
+    return found
+
+
+def _columns(
+    known: Mapping[str, np.ndarray], layout: Mapping[str, tuple[str, int, int]]
+) -> dict[str, Mapping[str, Any]]:
+    """Known states by output, with the columns in which they lie."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for pack in dict.fromkeys(layout[name][0] for name in known):
+        names = [name for name in known if layout[name][0] == pack]
+        columns = [layout[name][1] + column for name in names for column in range(layout[name][2])]
+        found[AFTER + pack] = {**_kept(np.concatenate([known[name] for name in names], axis=1)), "columns": columns}
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -62,14 +63,26 @@ def finish(
 
 
 def finish_program(
-    graph: Graph, program: Program, doc: str, arithmetic: str, opset: int | None = None
+    graph: Graph,
+    program: Program,
+    doc: str,
+    arithmetic: str,
+    opset: int | None = None,
+    layout: Mapping[str, tuple[str, int, int]] | None = None,
 ) -> onnx.ModelProto:
-    """The model of a graph made from ``program``; ``arithmetic`` says "exact" or "approximate" in the metadata."""
+    """The model of a graph made from ``program``.
+
+    ``arithmetic`` says "exact" or "approximate" in the metadata; ``layout`` where a step model's states lie.
+    """
     properties = {**metadata(program), "arithmetic": arithmetic}
+    if layout is not None:
+        properties["states"] = json.dumps(layout)
     if arithmetic == "exact":
+        reals = np.dtype(np.float64) in graph.dtypes.values()
+        properties["tensors"] = "integers" if not reals else "whole numbers in float64"
         properties["int64"] = json.dumps(wide(graph, program))
         properties["beyond_24_bits"] = json.dumps(beyond_24_bits(graph, program))
-        properties["known_answer"] = known_answer(program, graph)
+        properties["known_answer"] = known_answer(program, graph, layout or {})
     return finish(graph, properties, doc, tensor_docs(program), node_docs(program), opset)
 
 

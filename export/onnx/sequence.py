@@ -10,18 +10,18 @@ import onnx
 from ...errors import PumiceError
 from ...program import Program
 from .dialect import Dialect, write_event, write_query
+from .doubles import DOUBLES
 from .event import BEFORE, ProgramEvent
 from .graph import Graph
-from .integer import INTEGER
 from .model import finish_program
 from .opset import LOWEST, check_opset
 from .scan import BODY_PREFIX, over_events
 
 
 def build_sequence(
-    program: Program, trace: Sequence[str] = (), *, dialect: Dialect = INTEGER, opset: int | None = None
+    program: Program, trace: Sequence[str] = (), *, dialect: Dialect = DOUBLES, opset: int | None = None
 ) -> onnx.ModelProto:
-    """Whole samples from zero states, by default in integer operators alone; the Scan's body is the step's event.
+    """Whole samples from zero states, by default in whole numbers of float64; the Scan's body is the step's event.
 
     Inputs: as the step model's, with a length axis: ``token`` (B, L) or ``value`` (B, L, d), gaps (B, L), ``valid``
     (B, L). Both axes are dynamic, and events that are not valid may lie anywhere. Outputs: ``logits`` (B, C) after
@@ -35,7 +35,7 @@ def build_sequence(
     """
     check_opset(opset)
     body = Graph("event", prefix=BODY_PREFIX, opset=opset or LOWEST)
-    event = ProgramEvent(body, program, trace)
+    event = dialect.event(body, program, trace, scanned=True)
     event.begin(body.input("valid", np.bool_, ["batch"]))
     write_event(event, dialect)
     outputs = {f"trace/{name}": name for name in trace}
@@ -44,18 +44,21 @@ def build_sequence(
         outputs["series"] = program.series if program[program.series].keeps_state else held
     kept = {output: (_traced(event, name), _shape(event, name)) for output, name in outputs.items()}
     graph, final = over_events("sequence", body, event, kept)
-    graph.output(write_query(final, dialect), "logits", ["batch", len(program.class_names)])
+    logits = final.integers(write_query(final, dialect), program[program.logits].output)
+    graph.output(logits, "logits", ["batch", len(program.class_names)])
     doc = f"Whole samples, padded and marked by valid, through a Scan over events: {dialect.doc}"
     return finish_program(graph, program, doc, dialect.arithmetic, opset)
 
 
 def _traced(event: ProgramEvent, name: str) -> str:
-    tensor = event.after.get(name.removeprefix(BEFORE)) if name.startswith(BEFORE) else event.edges.get(name)
-    if tensor is None:
+    state = name.removeprefix(BEFORE)
+    if name.startswith(BEFORE) and state in event.layout:
+        return event.integers(event.final(state))
+    if name not in event.edges:
         raise PumiceError(f"{name!r} has no value at each event; trace a node before the read-out or a state")
-    return tensor
+    return event.integers(event.edges[name], event.program[name].output)
 
 
 def _shape(event: ProgramEvent, name: str) -> tuple[int, ...]:
-    shapes = {BEFORE + state.name: state.shape for state in event.states}
-    return shapes.get(name) or (event.program[name].channels,)
+    state = name.removeprefix(BEFORE)
+    return (event.layout[state][2],) if name.startswith(BEFORE) else (event.program[name].channels,)

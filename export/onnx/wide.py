@@ -13,6 +13,7 @@ import onnx
 from ...program import Program
 from ...program.bounds import I32_LIMIT
 from ...program.nodes import GAP_FORMAT, Node
+from .arithmetic import FLOAT32_LIMIT
 from .graph import Graph
 from .opset import BITWISE, operations
 
@@ -32,7 +33,9 @@ def wide(graph: Graph, program: Program) -> dict[str, str]:
 
 
 def beyond_24_bits(graph: Graph, program: Program) -> list[str]:
-    """The nodes with quotients or matrix products of more than 24 bits."""
+    """The nodes with quotients or matrix products of more than 24 bits; in float64, with any number of more."""
+    if np.dtype(np.float64) in graph.dtypes.values():
+        return [node.name for node in program if max(node.bounds().values(), default=0) >= FLOAT32_LIMIT]
     return [name for name in program.by_name if any(f"/{name}/" in f"/{scope}/" for scope in graph.beyond_float32)]
 
 
@@ -42,13 +45,16 @@ def hazards(model: onnx.ModelProto) -> list[str]:
     It keeps int64 in 32 bits, and divides and multiplies matrices in float32, which holds 24 bits.
     """
     properties = {item.key: item.value for item in model.metadata_props}
+    integers = properties["tensors"] == "integers"
     large = [name for name, reason in json.loads(properties["int64"]).items() if re.search("bits|sums", reason)]
     narrow = [name for name in json.loads(properties["beyond_24_bits"]) if name not in large]
     found = []
     if large:
         found.append(f"64-bit integers of {_some(large)}")
     if narrow:
-        more = "" if model.opset_import[0].version >= BITWISE else f" (fewer with export.opset={BITWISE})"
+        bitwise = model.opset_import[0].version >= BITWISE
+        ways = [*([] if integers else ["export.integers=true"]), *([] if bitwise else [f"export.opset={BITWISE}"])]
+        more = f" (fewer with {' '.join(ways)})" if ways else ""
         found.append(f"quotients or products beyond 24 bits of {_some(narrow)}{more}")
     return found
 

@@ -1,5 +1,6 @@
 """An onnxruntime session of one thread, batches of samples, and small lowered networks."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,6 +44,12 @@ class Session:
 
     def __call__(self, **inputs):
         return dict(zip(self.names, self.session.run(None, inputs), strict=True))
+
+    def state(self, states, name):
+        """One state of those that a step model takes or gives, (B, size)."""
+        about = self.session.get_modelmeta().custom_metadata_map
+        pack, start, size = json.loads(about["states"])[name]
+        return states[f"state/{pack}"][:, start : start + size]
 
     def states(self, batch):
         """Zero states for a step model."""

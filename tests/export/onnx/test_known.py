@@ -15,6 +15,7 @@ import pytest
 from onnx import numpy_helper
 from pumice.errors import ParityError
 from pumice.export.onnx import build_sequence, build_step
+from pumice.export.onnx.integer import INTEGER
 from pumice.export.onnx.opset import operations
 from pumice.export.onnx.qdq import QDQ
 from pumice.export.onnx.trial import run_check, write_check
@@ -45,10 +46,10 @@ def properties_of(model):
 def test_models_answer_right(tmp_path, runtime):
     """All of them in one process, since its start takes longer than a model."""
     tried = {}
-    for number, (make, opset) in enumerate(itertools.product(PROGRAMS.values(), (None, 18))):
+    for number, (make, how) in enumerate(itertools.product(PROGRAMS.values(), ({}, {"dialect": INTEGER, "opset": 18}))):
         program = make()
         for name, build in (("step", build_step), ("sequence", build_sequence)):
-            tried[f"{number}-{name}.onnx"] = build(program, opset=opset), program, name
+            tried[f"{number}-{name}.onnx"] = build(program, **how), program, name
         tried[f"{number}-qdq.onnx"] = build_step(program, dialect=QDQ, branches=False), program, "qdq"
     for name, (model, *_) in tried.items():
         (tmp_path / name).write_bytes(model.SerializeToString())
@@ -115,17 +116,17 @@ def test_it_needs_numpy_and_the_runtime_alone(tmp_path):
 def test_networks_of_default_widths_hold_int64_in_their_clock_alone(lowered_network):
     program = lowered_network("se-adlif").program
     for build in (build_step, build_sequence):
-        model = build(program)
+        model = build(program, dialect=INTEGER)
         assert json.loads(properties_of(model)["int64"]) == {"clock": "counts of events"}
-        assert hazards(model) == [
-            "quotients or products beyond 24 bits of cells/0 and 2 more (fewer with export.opset=18)"
-        ]
-        assert hazards(build(program, opset=18)) == []
+        found = "quotients or products beyond 24 bits of cells/0 and 2 more (fewer with"
+        assert hazards(model) == [f"{found} export.opset=18)"]
+        assert hazards(build(program, dialect=INTEGER, opset=18)) == []
+        assert hazards(build(program)) == [f"{found} export.integers=true export.opset=18)"]
 
 
 def test_what_stays_in_int64_is_named_with_its_reason(lowered):
     program = lowered(pooling="timepool", head="timepool").program
-    model = build_step(program, opset=18)
+    model = build_step(program, dialect=INTEGER, opset=18)
     reasons = json.loads(properties_of(model)["int64"])
     assert re.fullmatch(r"the variance of \d\d bits.*", reasons["stages/0/layers/1/norm"])
     assert reasons["gap"] == "gaps"

@@ -6,12 +6,19 @@ import numpy as np
 import onnx
 import pytest
 from pumice.export.onnx.backend import run_onnx
+from pumice.export.onnx.integer import INTEGER
 from pumice.export.onnx.sequence import build_sequence
 from pumice.hw_sim.simulator import run, run_stepwise
 from pumice.program import Format, Program, reference
 from pumice.program.nodes import DenseInput, Linear, Readout
 
-BACKENDS = {"reference": reference.run, "run": run, "step": run_stepwise, "onnx": lambda p, s: run_onnx(p, s, False)}
+BACKENDS = {
+    "reference": reference.run,
+    "run": run,
+    "step": run_stepwise,
+    "onnx": lambda p, s: run_onnx(p, s, False),
+    "integers": lambda p, s: run_onnx(p, s, False, dialect=INTEGER),
+}
 TOP = (1 << 16) - 1
 BESIDE = (-2, -1, 0, 1)
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.export.onnx import build_sequence, build_step, run_onnx
 from pumice.export.onnx.feed import feed
+from pumice.export.onnx.integer import INTEGER
 from pumice.export.onnx.model import operations
 from pumice.export.onnx.session import Session, run_samples, run_sequence, run_step
 from pumice.hw_sim.parity.compare import compare
@@ -94,9 +95,11 @@ def test_step_by_step(make_samples, open_session, cell, recurrent, value):
             if now < 0:
                 continue
             np.testing.assert_array_equal(out["logits"][row], trace.values["logits"][now])
-            np.testing.assert_array_equal(states["state/readout"][row], trace.series[now])
+            np.testing.assert_array_equal(session.state(states, "readout")[row], trace.series[now])
             for name in ("cells/0", "cells/1"):
-                parts = [states[f"state/{name}/{part}"][row] for part in {"lif": "u", "cuba": "ui"}.get(cell, "uw")]
+                parts = [
+                    session.state(states, f"{name}/{part}")[row] for part in {"lif": "u", "cuba": "ui"}.get(cell, "uw")
+                ]
                 np.testing.assert_array_equal(np.concatenate(parts), trace.states[name][now])
                 if now == step:
                     np.testing.assert_array_equal(out[f"trace/{name}"][row], trace.values[name][now])
@@ -140,7 +143,7 @@ def test_steps_that_are_not_valid_change_nothing_wherever_they_lie(open_session,
 def test_integers_alone_and_no_sixteen_bit_saturation():
     """uint8 by int8 products are there for operands of at most 7 bits: pairs of them fit 16 bits on any CPU."""
     program = random_network(4, value="dense", cell="se", recurrent=True, input="real")
-    model = build_sequence(program)
+    model = build_sequence(program, dialect=INTEGER)
     body = next(
         attribute.g
         for node in model.graph.node

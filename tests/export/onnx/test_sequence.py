@@ -6,6 +6,7 @@ import pytest
 from pumice.errors import PumiceError
 from pumice.export.onnx import build_sequence, run_onnx
 from pumice.export.onnx.feed import feed
+from pumice.export.onnx.integer import INTEGER
 from pumice.hw_sim.parity.compare import compare
 from pumice.program import digest, reference
 from pumice.program.nodes import QUERY, DiagonalSSM
@@ -113,7 +114,7 @@ def test_a_batch_without_events(open_session):
 
 
 def test_the_model_holds_integers_alone():
-    model = build_sequence(random_program(6, norm="layer", pool="time", stride=3))
+    model = build_sequence(random_program(6, norm="layer", pool="time", stride=3), dialect=INTEGER)
     allowed = {getattr(onnx.TensorProto, kind) for kind in ("INT8", "INT32", "INT64", "UINT8", "BOOL")}
     seen = set()
     graphs = [model.graph]

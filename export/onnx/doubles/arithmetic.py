@@ -1,0 +1,122 @@
+"""The program's integer arithmetic in float64, exact as it stands.
+
+Codes are whole numbers in float64 tensors. Lowering bounds every intermediate, its rounding term included, below 2**52,
+and float64 holds 53 bits, so that products and sums have no rounding error in any order; powers of two move into the
+constants for nothing. Round-half-up is ``Floor`` of a sum that holds the half already. float32 and integer products are
+taken where they are faster, and where their sums fit 24 or 31 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ....program.bounds import dot_bound
+from ....program.formats import Format
+from ..arithmetic import FLOAT32_LIMIT
+from ..graph import Graph
+from ..sums import Term
+
+DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+
+LIMIT = 1 << 52
+"""What lowering bounds every intermediate by; float64 has one bit more."""
+
+SMALL, LARGE = 1 << 11, 1 << 14
+"""Weights of a product up to which float64 is the fastest, and from which bytes are, if CPUs do not saturate them."""
+
+
+def store_sum(
+    graph: Graph, terms: Sequence[Term], constant: int | np.ndarray, right: int | np.ndarray, format: Format
+) -> str:
+    """``rounded_sum``, saturated to ``format``."""
+    return saturate(graph, *rounded_sum(graph, terms, constant, right), format)
+
+
+def rounded_sum(
+    graph: Graph, terms: Sequence[Term], constant: int | np.ndarray, right: int | np.ndarray
+) -> tuple[str, int]:
+    """``floor((sum of terms + constant) / 2**right + 1/2)``, and a bound of its magnitude.
+
+    ``constant`` and ``right`` broadcast to (out,); a negative ``right`` is an exact left shift.
+    """
+    right = np.atleast_1d(np.asarray(right)).astype(object)
+    lost = np.maximum(right, 0)
+    added = np.atleast_1d(np.asarray(constant)).astype(object) * 2 ** np.maximum(-right, 0) + (2**lost) // 2
+    bound = sum((term.bound * 2 ** np.maximum(-right, 0) for term in terms), abs(added))
+    parts = [product(graph, term, right) for term in terms]
+    if added.any():
+        parts.append(graph.constant(_uniform(np.ldexp(added.astype(np.float64), -lost.astype(np.int64))), DOUBLE))
+    total = parts[0] if len(parts) == 1 else add(graph, *parts)
+    if lost.any():
+        total = graph.op("Floor", total)
+    return total, int(np.max(bound // 2**lost)) + 1
+
+
+def add(graph: Graph, *tensors: str) -> str:
+    """Their sum."""
+    total, *others = tensors  # Sum takes longer
+    for tensor in others:
+        total = graph.op("Add", total, tensor)
+    return total
+
+
+def product(graph: Graph, term: Term, right: int | np.ndarray = 0) -> str:
+    """``weight x 2**(shift - right)``, (B, out) in float64."""
+    exponent = np.atleast_1d(np.asarray(term.shift)).astype(np.int64) - np.atleast_1d(right).astype(np.int64)
+    if term.weight.ndim == 2:
+        assert term.format is not None
+        return matmul(graph, term.tensor, term.format, term.weight, exponent)
+    factor = _uniform(np.ldexp(term.weight.astype(np.float64), exponent))
+    tensor = graph.cast(term.tensor, DOUBLE)
+    return tensor if np.all(factor == 1) else graph.op("Mul", tensor, graph.constant(factor, DOUBLE))
+
+
+def matmul(graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray) -> str:
+    """``W x 2**exponent`` by row, in float64. Shapes: tensor (B, in), weight (out, in), exponent (1,) or (out,)."""
+    scaled = np.ldexp(weight.astype(np.float64), exponent[:, None])
+    narrow = 2 * 127 * (format.max - format.min) < 1 << 15 and not format.min and np.abs(weight).max(initial=0) <= 127
+    if weight.size >= LARGE and narrow and max(dot_bound(weight, format.magnitude)) < 1 << 31:
+        codes = graph.cast(tensor, np.uint8)
+        found = graph.op("MatMulInteger", codes, graph.constant(weight.T, np.int8), dtype=np.int32)
+        unit = _uniform(np.ldexp(1.0, exponent))
+        found = graph.cast(found, DOUBLE)
+        return found if np.all(unit == 1) else graph.op("Mul", found, graph.constant(unit, DOUBLE))
+    if weight.size <= SMALL or max(dot_bound(weight, format.magnitude)) >= FLOAT32_LIMIT:
+        return graph.op("MatMul", graph.cast(tensor, DOUBLE), graph.constant(scaled.T, DOUBLE))
+    found = graph.op("MatMul", graph.cast(tensor, SINGLE), graph.constant(scaled.T, SINGLE))
+    return graph.cast(found, DOUBLE)
+
+
+def saturate(graph: Graph, tensor: str, bound: int, format: Format) -> str:
+    """Clipped to ``format``, unless ``bound`` of its magnitude says that it fits."""
+    if bound <= format.max and (bound <= -format.min or bound == 0):
+        return tensor
+    return graph.op("Clip", tensor, graph.constant(format.min, DOUBLE), graph.constant(format.max, DOUBLE))
+
+
+def floor_half_up(graph: Graph, tensor: str, shift: int) -> str:
+    """``floor(tensor / 2**shift + 1/2)``; negative shifts are exact left shifts."""
+    if shift:
+        tensor = graph.op("Mul", tensor, graph.constant(2.0**-shift, DOUBLE))
+    return tensor if shift <= 0 else graph.op("Floor", graph.op("Add", tensor, graph.constant(0.5, DOUBLE)))
+
+
+def quotient(graph: Graph, numerator: str, denominator: str) -> str:
+    """``floor(p / q + 1/2)`` for whole q >= 1 and ``2 |p| + q`` below 2**52, where it is ``floor((2 p + q) / (2 q))``.
+
+    The exact value has a distance of 1 / (2 q) or more from the next integer above, unless it is that integer; the two
+    rounding errors together are below ``(2 |p| / q + 1) 2**-53``, and so smaller. Half integers have none.
+    """
+    return graph.op("Floor", graph.op("Add", graph.op("Div", numerator, denominator), graph.constant(0.5, DOUBLE)))
+
+
+def root(graph: Graph, tensor: str) -> str:
+    """``isqrt``: sqrt is correctly rounded, and below 2**52 nothing but squares rounds to a whole number."""
+    return graph.op("Floor", graph.op("Sqrt", tensor))
+
+
+def _uniform(array: np.ndarray) -> np.ndarray:
+    """One number where all are the same: scalars broadcast faster."""
+    return array.reshape(-1)[0, ...] if array.size and (array == array.flat[0]).all() else array

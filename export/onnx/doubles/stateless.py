@@ -1,0 +1,137 @@
+"""Writers of nodes that keep no state: inputs, embedding, linear, tables, products, sums, norms.
+
+Shapes are those of ``integer/stateless.py``; rows may as well be all events of a block.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....program.arithmetic import round_half_up_shift
+from ....program.arithmetic import saturate as saturate_codes
+from ....program.nodes import (
+    GAP_FORMAT,
+    Add,
+    BatchNorm,
+    DenseInput,
+    Embedding,
+    GapInput,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Multiply,
+    Node,
+    TokenInput,
+    ValueInput,
+)
+from ..dialect import Writer
+from ..event import ProgramEvent
+from ..graph import Graph
+from ..integer import stateless as integers
+from ..sums import Term
+from .arithmetic import DOUBLE, LIMIT, floor_half_up, quotient, root, saturate, store_sum
+
+ONE = np.ones(1, dtype=np.int64)
+
+
+def write_value_input(event: ProgramEvent, node: ValueInput) -> str:
+    """Tokens (B,) stay integers; dense codes (B, channels) are numbers from here on."""
+    tensor = integers.write_value_input(event, node)
+    return event.graph.cast(tensor, DOUBLE) if node.event_shape else tensor
+
+
+def write_embedding(event: ProgramEvent, node: Embedding) -> str:
+    """A look-up in the table of finished output codes."""
+    table, _ = saturate_codes(round_half_up_shift(node.table, node.shift), node.output)
+    return event.look_up(table, DOUBLE)
+
+
+def write_linear(event: ProgramEvent, node: Linear) -> str:
+    """One exact sum over all operands, rounded once."""
+    operands = zip(event.inputs_of(node), node.formats, node.weights, node.operand_shifts, strict=True)
+    terms = [Term(tensor, weight, shift, form.magnitude, form) for tensor, form, weight, shift in operands]
+    return store_sum(event.graph, terms, node.bias, node.output_shift, node.output)
+
+
+def write_batch_norm(event: ProgramEvent, node: BatchNorm) -> str:
+    """Multiplier, bias and shift of each channel."""
+    (value,) = event.inputs_of(node)
+    term = Term(value, node.multiplier, 0, node.format.magnitude)
+    return store_sum(event.graph, [term], node.bias, node.shift, node.output)
+
+
+def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
+    """Integer layer norm; ``V = sum (H x - S)^2 / H``, a quotient without a rest, where the sum of squares fits."""
+    graph, size, magnitude = event.graph, node.size, node.format.magnitude
+    a, b, c = node.shifts
+    last = graph.constant([-1], np.int64)
+    (value,) = event.inputs_of(node)
+
+    def scaled(tensor: str, factor: float) -> str:
+        return tensor if factor == 1 else graph.op("Mul", tensor, graph.constant(factor, DOUBLE))
+
+    def summed(tensor: str) -> str:
+        return graph.op("ReduceSum", tensor, last, dtype=DOUBLE, keepdims=1)
+
+    total = summed(value)
+    deviation = graph.op("Sub", scaled(value, size), total)
+    raised = 4.0**node.root_shift
+    if size**3 * magnitude**2 < LIMIT:
+        squares = summed(graph.op("Mul", deviation, deviation))
+        variance = graph.op("Div", squares, graph.constant(size / raised, DOUBLE))
+    else:
+        squares = scaled(summed(graph.op("Mul", value, value)), size * raised)
+        variance = graph.op("Sub", squares, graph.op("Mul", total, scaled(total, raised)))
+    r = root(graph, graph.op("Add", variance, graph.constant(node.epsilon * raised, DOUBLE)))
+    if node.gamma.size:
+        deviation = graph.op("Mul", deviation, graph.constant(np.ldexp(node.gamma.astype(np.float64), a - c), DOUBLE))
+    else:
+        r = scaled(r, 2.0 ** (c - a))
+        return _clipped(graph, quotient(graph, deviation, r), node)
+    if node.beta.size:
+        offset = graph.op("Mul", r, graph.constant(np.ldexp(node.beta.astype(np.float64), b - c), DOUBLE))
+        deviation = graph.op("Add", deviation, offset)
+    return _clipped(graph, quotient(graph, deviation, r), node)
+
+
+def write_lookup(event: ProgramEvent, node: Lookup) -> str:
+    """A gather; the table is rotated so that negative codes count from its end, as ONNX indices do."""
+    graph = event.graph
+    code = graph.cast(event.inputs_of(node)[0], np.int32)
+    table = graph.constant(np.roll(node.table, node.format.min), DOUBLE)
+    return graph.op("Gather", table, code, dtype=DOUBLE, axis=0)
+
+
+def write_multiply(event: ProgramEvent, node: Multiply) -> str:
+    """The exact product, rounded once."""
+    graph = event.graph
+    product = graph.op("Mul", *event.inputs_of(node))
+    bound = node.bounds()["the product"] >> max(node.shift, 0)
+    return saturate(graph, floor_half_up(graph, product, node.shift), bound, node.output)
+
+
+def write_add(event: ProgramEvent, node: Add) -> str:
+    """The exact sum, rounded once; gaps are int64."""
+    if GAP_FORMAT in node.formats:
+        return integers.write_add(event, node)
+    operands = zip(event.inputs_of(node), node.formats, node.operand_shifts, strict=True)
+    terms = [Term(tensor, ONE, shift, form.magnitude) for tensor, form, shift in operands]
+    return store_sum(event.graph, terms, 0, node.output_shift, node.output)
+
+
+def _clipped(graph: Graph, tensor: str, node: Node) -> str:
+    return saturate(graph, tensor, LIMIT, node.output)
+
+
+WRITERS: dict[type[Node], Writer] = {
+    DenseInput: write_value_input,
+    GapInput: integers.write_gap_input,
+    TokenInput: write_value_input,
+    Add: write_add,
+    BatchNorm: write_batch_norm,
+    Embedding: write_embedding,
+    LayerNorm: write_layer_norm,
+    Linear: write_linear,
+    Lookup: write_lookup,
+    Multiply: write_multiply,
+}

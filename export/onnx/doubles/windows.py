@@ -1,0 +1,144 @@
+"""Writers of event pools and read-outs: states that events change, and values read from them at any time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....program.nodes import GAP_FORMAT, EventPool, Node, Readout
+from ..arithmetic import at_least, at_most, rounded_divide
+from ..dialect import Updater, Writer
+from ..event import Carried
+from .arithmetic import DOUBLE, floor_half_up, quotient, saturate
+from .packed import PackedEvent
+
+_INT64 = np.dtype(np.int64)
+
+
+def update_event_pool(event: PackedEvent, node: EventPool, rate: int) -> None:
+    """Take in an event of the input's rate. Each window's first event starts the sums anew."""
+    if event.program.rates[node.inputs[0]] != rate or node.mode == "last":
+        return
+    graph = event.graph
+    value, *weights = event.inputs_of(node)
+    starts = event.starts(rate, node.window)
+
+    def collect(name: str, value: str, channels: int, dtype: np.dtype) -> None:
+        value = graph.cast(value, dtype)
+        old = event.open(Carried(f"{node.name}/{name}", (channels,), dtype))
+        if name == "first":
+            new = graph.op("Where", starts, value, old)
+        else:
+            goes_on = graph.cast(event.goes_on(rate, node.window), dtype)
+            new = graph.op("Add", graph.op("Mul", old, goes_on), value)
+        event.set(f"{node.name}/{name}", new)
+
+    collect("first" if node.mode == "first" else "sum", value, node.size, held(node.states()[0].width))
+    if node.mode == "time":
+        collect("weighted", graph.op("Mul", graph.cast(value, np.int64), weights[0]), node.size, _INT64)
+        collect("weight", weights[0], 1, _INT64)
+
+
+def read_event_pool(event: PackedEvent, node: EventPool) -> str:
+    """The value of a complete window."""
+    graph = event.graph
+    if node.mode == "last":
+        return event.inputs_of(node)[0]
+    if node.mode == "first":
+        return event.after[f"{node.name}/first"]
+    total = event.after[f"{node.name}/sum"]
+    if node.format == GAP_FORMAT:
+        return total
+    bound = node.format.magnitude * node.window
+    if not node.divides:
+        return saturate(graph, graph.cast(total, DOUBLE), bound, node.output)
+    if node.mode == "mean":
+        found = quotient(graph, graph.cast(total, DOUBLE), graph.constant(node.window, DOUBLE))
+        return saturate(graph, found, bound, node.output)
+    weight = event.after[f"{node.name}/weight"]
+    zero = graph.op("Equal", weight, graph.like(0, weight))
+    total = graph.cast(total, np.int64)
+    numerator = graph.op("Where", zero, total, event.after[f"{node.name}/weighted"])
+    denominator = graph.op("Where", zero, graph.like(node.window, weight), weight)
+    return saturate(graph, graph.cast(rounded_divide(graph, numerator, denominator), DOUBLE), bound, node.output)
+
+
+def held(width: int) -> np.dtype:
+    """The element type of a state of ``width`` bits: a code, or int64."""
+    return DOUBLE if width <= 32 else _INT64
+
+
+def update_readout(event: PackedEvent, node: Readout, rate: int) -> None:
+    """Take in an event of the values' rate; time passes at the rate of the third input."""
+    graph = event.graph
+
+    def accumulate(name: str, term: str, channels: int) -> None:
+        old = event.open(Carried(f"{node.name}/{name}", (channels,), _INT64))
+        event.set(f"{node.name}/{name}", graph.op("Add", old, graph.cast(term, _INT64)))
+
+    if node.mode == "time" and event.program.rates[node.inputs[2]] == rate:
+        accumulate("weight", event.edges[node.inputs[2]], 1)
+    if event.program.rates[node.inputs[0]] != rate:
+        return
+    value = event.edges[node.inputs[0]]
+    if node.mode in ("mean", "time"):
+        accumulate("sum", value, node.size)
+    if node.mode == "time":
+        accumulate("weighted", graph.op("Mul", graph.cast(value, _INT64), event.edges[node.inputs[1]]), node.size)
+    if node.mode == "last":
+        dtype = held(node.format.width)
+        event.open(Carried(f"{node.name}/last", (node.size,), dtype))
+        event.set(f"{node.name}/last", graph.cast(value, dtype))
+    if node.mode == "forget":
+        _forget(event, node, value, rate)
+    if node.mode == "window":
+        old = event.open(Carried(f"{node.name}/window", (node.window * node.size,), held(node.format.width)))
+        edges = [graph.constant([edge], np.int64) for edge in (node.size, node.window * node.size, 1)]
+        rest = graph.op("Slice", old, *edges, dtype=graph.dtypes[old])
+        value = graph.cast(value, graph.dtypes[old])
+        moved = value if node.window == 1 else graph.op("Concat", rest, value, axis=1)
+        event.set(f"{node.name}/window", moved)
+
+
+def read_readout(event: PackedEvent, node: Readout) -> str:
+    """The value of the events so far: (B, size)."""
+    graph = event.graph
+    if node.mode in ("last", "forget"):
+        last = graph.cast(event.final(f"{node.name}/{node.mode}"), DOUBLE)
+        raised = floor_half_up(graph, last, -node.extra_bits if node.mode == "last" else 0)
+        return saturate(graph, raised, node.format.magnitude << node.extra_bits, node.output)
+    denominator = event.count(event.program.rates[node.inputs[0]])
+    if node.mode == "window":
+        shape = graph.constant([-1, node.window, node.size], np.int64)
+        ring = graph.cast(event.final(f"{node.name}/window"), np.int64)
+        ring = graph.op("Reshape", ring, shape, dtype=_INT64)
+        numerator = graph.op("ReduceSum", ring, graph.constant([1], np.int64), dtype=_INT64, keepdims=0)
+        denominator = at_most(graph, denominator, node.window)
+    else:
+        numerator = event.final(f"{node.name}/sum")
+    if node.mode == "time":
+        weight = event.final(f"{node.name}/weight")
+        zero = graph.op("Equal", weight, graph.like(0, weight))
+        numerator = graph.op("Where", zero, numerator, event.final(f"{node.name}/weighted"))
+        denominator = graph.op("Where", zero, denominator, weight)
+    raised = numerator
+    if node.extra_bits:
+        raised = graph.op("Mul", numerator, graph.like(1 << node.extra_bits, numerator))
+    value = rounded_divide(graph, raised, at_least(graph, denominator, 1))
+    bound = node.format.magnitude << node.extra_bits
+    return saturate(graph, graph.cast(value, DOUBLE), bound, node.output)
+
+
+def _forget(event: PackedEvent, node: Readout, value: str, rate: int) -> None:
+    graph, width = event.graph, node.states()[0].width
+    old = event.open(Carried(f"{node.name}/forget", (node.size,), held(width)))
+    target = floor_half_up(graph, value, -node.extra_bits)
+    now = graph.cast(old, DOUBLE)
+    step = floor_half_up(graph, graph.op("Sub", target, now), node.decay_shift)
+    count = event.counted(rate)
+    first = graph.op("Equal", count, graph.like(1, count))
+    new = graph.op("Where", first, target, graph.op("Add", now, step))
+    event.set(f"{node.name}/forget", graph.cast(new, held(width)))
+
+
+WRITERS: dict[type[Node], Writer] = {EventPool: read_event_pool, Readout: read_readout}
+UPDATERS: dict[type[Node], Updater] = {EventPool: update_event_pool, Readout: update_readout}
