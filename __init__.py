@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from .api.export import export_c as export_c
     from .api.export import export_lava as export_lava
     from .api.export import export_netx as export_netx
-    from .api.export import export_nir as export_nir
     from .api.export import export_onnx as export_onnx
     from .api.export import export_qonnx as export_qonnx
     from .api.models import build_model as build_model
     from .api.models import import_nir as import_nir
     from .api.models import load_model as load_model
+    from .api.nir import export_nir as export_nir
     from .api.predict import predict as predict
     from .api.programs import load as load
     from .api.programs import save as save
@@ -44,7 +44,7 @@ _WHERE = {
     "export_c": "api.export",
     "export_lava": "api.export",
     "export_netx": "api.export",
-    "export_nir": "api.export",
+    "export_nir": "api.nir",
     "export_onnx": "api.export",
     "export_qonnx": "api.export",
     "import_nir": "api.models",

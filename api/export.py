@@ -1,4 +1,4 @@
-"""Programs for other runtimes: ONNX, QONNX, Lava, lava-dl, and C; float networks as NIR."""
+"""Programs for other runtimes: ONNX, QONNX, Lava, lava-dl, and C."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from torch import nn
 
 from ..errors import ParityError, PumiceError
 from ..export.c import Generated, made_samples, write_c
 from ..export.lava import write_bundle
 from ..export.netx import read_net, write_net
-from ..export.nir import read_model, write_nir, write_vectors
 from ..export.onnx import build_sequence, build_step
 from ..export.onnx.dialect import Dialect
 from ..export.onnx.doubles import DOUBLES
@@ -206,48 +204,6 @@ def export_netx(program: Program, path: str | Path) -> list[LoihiLIF]:
         if not same or not all(np.array_equal(_values(mine, name), _values(found, name)) for name in _ARRAYS):
             raise ParityError(f"node {mine.name} is not read back as it was written; report this with program.npz")
     return nodes
-
-
-def export_nir(
-    model: nn.Module,
-    path: str | Path,
-    samples: Iterable[Any],
-    *,
-    program: Program | None = None,
-    dt: float = 1e-4,
-) -> dict[str, int]:
-    """Write a float network of LIF neurons as a NIR file (``.nir``, HDF5), and read it back.
-
-    Beside it, as ``<name>_io.npz``, lie the samples with the spikes of every layer and the read-out's potentials, as
-    the network gives them in float64: what a reader should find.
-
-    Args:
-        model: of family adlif with ``cell: lif``; its parameters are what other tools read.
-        path: the file; its folder is made where it does not exist.
-        samples: of the vectors: arrays (T, F), what the model reads at each step.
-        program: what the model was lowered to; its nodes, widths and integer codes go into the metadata.
-        dt: seconds of a step in the file, as its reader takes it.
-
-    Returns:
-        ``layers``, and of the vectors ``spikes`` and ``neuron_steps``.
-
-    Raises:
-        PumiceError: the package nir is missing, a model that NIR does not hold exactly, named by its first such layer,
-            a sample of another width, or a folder that cannot be written to.
-        ParityError: what is read back is not what the model holds.
-    """
-    given = [np.asarray(values, dtype=np.float32) for values in samples]
-    width = getattr(getattr(model, "config", None), "in_features", None)
-    for index, values in enumerate(given):
-        if width is not None and (values.ndim != 2 or values.shape[1] != width):
-            raise PumiceError(f"sample {index} has shape {values.shape}, the model reads (steps, {width})")
-    with told():
-        layers = write_nir(model, path, program, dt)
-        found, state = read_model(path).state_dict(), model.state_dict()
-        for name, values in state.items():
-            if not torch.equal(found[name], values.float()):
-                raise ParityError(f"{name} is not read back from {path} as it was written; report this with it")
-        return {"layers": len(layers), **write_vectors(model, path, given)}
 
 
 def _values(node: LoihiLIF, name: str) -> np.ndarray:

@@ -158,7 +158,7 @@ def import_nir(
     writer: str | None = None,
     refractory: int = 0,
 ) -> nn.Module:
-    """The network in a NIR file as a float model of family adlif, in evaluation mode.
+    """The network in a NIR file as a float model, in evaluation mode: of family adlif, or of that which Pumice wrote.
 
     Args:
         path: a chain of Affine, Linear, Flatten and LIF, CubaLIF or IF nodes, with or without recurrent products, an LI
@@ -173,9 +173,9 @@ def import_nir(
         PumiceError: a file that cannot be read, or that holds what Pumice cannot hold; names the node.
     """
     found = read_imported(path, reset, dt, writer, refractory)
-    settings = dict(found.settings)
-    sizes = {name: settings.pop(name) for name in ("num_classes", "in_features")}
-    model = built({"family": "adlif", **settings}, sizes, seed=None)
+    settings = {"family": "adlif", **found.settings}
+    sizes = {name: settings.pop(name, None) for name in ("num_classes", "in_features", "vocab")}
+    model = built(settings, sizes, seed=None)
     model.load_state_dict({name: from_numpy(values) for name, values in found.state.items()})
     return model.eval()
 

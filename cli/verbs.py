@@ -203,7 +203,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "import nir",
-        "a run folder of a NIR file: chains of LIF, CubaLIF or IF neurons, feed-forward or recurrent",
+        "a run folder of a NIR file: chains of LIF, CubaLIF or IF neurons, or what Pumice wrote",
         "usage: pumice import nir FILE.nir [nir.reset=zero|subtract] [nir.writer=snntorch|other] [nir.dt=1e-4] "
         "[nir.refractory=STEPS] [settings]\n\n"
         "FILE.nir: as nir.write wrote it, by snnTorch or others (docs/nir.md); it gives the settings of the model.\n"

@@ -58,6 +58,16 @@ def event_ssm(source: Path) -> list[str]:
     ]
 
 
+NIR_BASES = {
+    "adlif": "adlif/tiny",
+    "real-s5": "real-s5/tiny",
+    "s5": "s5/tiny",
+    "spikings5": "spikings5/tiny",
+    "spikingssm": "spikingssm/smnist",
+}
+"""By family, the settings that those of a file replace."""
+
+
 def nir(source: Path, given: Mapping[str, str]) -> list[str]:
     """Overrides of section ``model`` for the network in a NIR file, read as ``given`` says (nir.dt and others).
 
@@ -74,9 +84,12 @@ def nir(source: Path, given: Mapping[str, str]) -> list[str]:
         raise PumiceError(f"nir.refractory={given['nir.refractory']} is no number of steps; 0 is none") from None
     reset, writer = (None if (word := given.get(f"nir.{name}")) == "null" else word for name in ("reset", "writer"))
     settings = read_imported(source, reset, step, writer, refractory).settings
-    held = {name: value for name, value in settings.items() if name not in ("num_classes", "in_features")}
+    sizes = ("num_classes", "in_features", "vocab")
+    held = {name: value for name, value in settings.items() if name not in (*sizes, "family")}
     held = {"dropout": 0.0} | {name: list(value) if isinstance(value, tuple) else value for name, value in held.items()}
-    return ["model=adlif/tiny", "model.name=nir", *(f"model.{name}={literal(value)}" for name, value in held.items())]
+    base = NIR_BASES[settings.get("family", "adlif")]
+    ours = [f"++model.{name}={literal(value)}" for name, value in held.items()]  # a base need not have all of them
+    return [f"model={base}", "model.name=nir", *ours]
 
 
 def event_ssm_torch(source: Path) -> list[str]:

@@ -84,7 +84,7 @@ FORMATS: dict[str, Format] = {
     "event-ssm": Format(S5Classifier, of_event_ssm, paired=True),
     "event-ssm-torch": Format(RealS5Classifier, of_event_ssm_torch, paired=True, recurrences=True),
     "se-adlif": Format(AdLIFNetwork, of_adlif),
-    "nir": Format(AdLIFNetwork, own_state, read=_nir),
+    "nir": Format(nn.Module, own_state, read=_nir),
 }
 
 

@@ -167,11 +167,12 @@ STAGES: tuple[Stage, ...] = (
 ASIDE: tuple[Stage, ...] = (
     Stage(
         name="export-nir",
-        summary="write the float network of LIF neurons as a NIR file for other frameworks",
+        summary="write the float network as a NIR file for other frameworks",
         help=(
             "Reads weights.safetensors, and program.npz where it is there; writes nir/network.nir, which snnTorch and\n"
             "others read, and nir/network_io.npz, test samples with the spikes that are expected. It needs the extra\n"
-            "'nir' and a network of LIF neurons (model.cell=lif); 'pumice run' leaves it out."
+            "'nir' and a network of LIF neurons (model.cell=lif); with nir.namespace=pumice other models are written\n"
+            "with nodes of Pumice's own, which Pumice alone reads. 'pumice run' leaves it out."
         ),
         module="export_nir",
         target="nir",

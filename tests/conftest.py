@@ -52,6 +52,7 @@ TOGETHER = {
         "cli/test_predict.py",
         "stages/test_dry.py",
         "stages/test_export_c.py",
+        "stages/test_export_nir.py",
         "stages/test_export_onnx.py",
         "stages/test_export_qonnx.py",
         "stages/test_lava.py",

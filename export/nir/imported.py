@@ -12,9 +12,10 @@ import numpy as np
 from ...errors import PumiceError
 from ...models.scan.neuron_step import LATE_RESETS, MOST_REFRACTORY, RESETS
 from .chain import MOST_MADE, NEARLY, Layer, read_chain
+from .own import is_own, read_own
 from .read import read_model
 from .tree import Graph, read_graph
-from .write import DT
+from .write import DT, FORMAT_VERSION
 
 SNNTORCH, OTHER = "snntorch", "other"
 WRITERS = (SNNTORCH, OTHER)
@@ -31,7 +32,8 @@ class Imported:
     """A network in a NIR file.
 
     Attributes:
-        settings: of an `AdLIFConfig`, ``num_classes`` and ``in_features`` among them.
+        settings: of an `AdLIFConfig`, ``num_classes`` and ``in_features`` among them; of a file with nodes of Pumice's
+            own namespace those of its family, which ``family`` names.
         state: its state dict, float32.
         notes: how the file was understood, sentences.
     """
@@ -72,6 +74,9 @@ def read_imported(
     if isinstance(refractory, bool) or not isinstance(refractory, int) or not 0 <= refractory <= MOST_REFRACTORY:
         raise PumiceError(f"nir.refractory={refractory} is no number of steps from 0 to {MOST_REFRACTORY}")
     graph = read_graph(path)
+    if is_own(graph):
+        settings, own = read_own(graph, FORMAT_VERSION)
+        return Imported(settings, own, ("written by Pumice, with nodes of its own namespace",))
     if "pumice" in graph.metadata:
         model = read_model(path)
         state = {name: values.numpy() for name, values in model.state_dict().items()}

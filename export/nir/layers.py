@@ -34,7 +34,7 @@ from ...models.spikingssm.network import SpikingSSM
 Array = np.ndarray
 CURE = (
     "NIR takes networks of LIF neurons (family adlif with model.cell=lif or cuba-lif); export this one with "
-    "target=onnx or c"
+    "target=onnx or c, or with nodes of Pumice's own by nir.namespace=pumice"
 )
 OF_CELLS = {
     "ef-adlif": "its neurons have an adaptation, which no NIR node has",
@@ -102,7 +102,7 @@ def layers_of(model: nn.Module) -> list[Folded]:
     exact = deepcopy(model).double()
     assert isinstance(exact, AdLIFNetwork)
     found = [_cell(f"cells.{index}", cell) for index, cell in enumerate(exact.cells)]
-    return [*found, _readout(exact.readout)]
+    return [*found, readout_layer(exact.readout)]
 
 
 def _cell(name: str, cell: Any) -> Folded:
@@ -127,7 +127,12 @@ def _cell(name: str, cell: Any) -> Folded:
     )
 
 
-def _readout(readout: LeakyIntegrator) -> Folded:
+def readout_layer(readout: LeakyIntegrator) -> Folded:
+    """The leaky integrators of a network in float64.
+
+    Raises:
+        PumiceError: some leak and others do not.
+    """
     kappa = readout.tau.decay()
     rise = readout.risen(kappa).numpy()
     weight, bias = readout.linear.weight.numpy() * rise[:, None], readout.linear.bias.numpy() * rise

@@ -74,8 +74,7 @@ def write_nir(model: nn.Module, path: str | Path, program: Program | None = None
             cannot be written to.
     """
     nir = require_nir()
-    if not (np.isfinite(dt) and 0 < dt <= 1):
-        raise PumiceError(f"dt={dt} are no seconds of a step, above 0 and up to 1; use {DT:g}, as snnTorch does")
+    check_dt(dt)
     layers = layers_of(model)
     graph = _graph(nir, layers, dt, {"pumice": _metadata(model, layers, program, dt)})
     memory = io.BytesIO()
@@ -83,6 +82,16 @@ def write_nir(model: nn.Module, path: str | Path, program: Program | None = None
     with atomic_path(path) as temporary:
         temporary.write_bytes(memory.getvalue())
     return layers
+
+
+def check_dt(dt: float) -> None:
+    """Refuse what is no length of a step.
+
+    Raises:
+        PumiceError: naming it.
+    """
+    if not (np.isfinite(dt) and 0 < dt <= 1):
+        raise PumiceError(f"dt={dt} are no seconds of a step, above 0 and up to 1; use {DT:g}, as snnTorch does")
 
 
 def node_name(layer: str) -> str:
@@ -136,11 +145,11 @@ def _metadata(model: Any, layers: Sequence[Folded], program: Program | None, dt:
     if own:
         told["parameters"] = own
     if program is not None:
-        told["program"] = _program(program)
+        told["program"] = program_metadata(program)
     return told
 
 
-def _program(program: Program) -> dict[str, Any]:
+def program_metadata(program: Program) -> dict[str, Any]:
     """Nodes, widths, exponents and codes of a program; JSON, and its arrays by the names that the JSON uses."""
     codes: dict[str, np.ndarray] = {}
     nodes = [pack_node(node, codes) for node in program]

@@ -17,7 +17,21 @@ PAGES = [*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md
 SOURCES = ["/" + path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
 ROOMS = ["", "docs", "export/c", "export/onnx", "export/lava", "hw_sim", "hw_sim/simulator"]
 """Where folders named in pages lie."""
-WRITTEN = ["onnx", "lava", "netx", "c", "nir", "runs", "checkpoints", "failures", "stages", "report", "site", "logs"]
+WRITTEN = [
+    "onnx",
+    "lava",
+    "netx",
+    "c",
+    "nir",
+    "qonnx",
+    "runs",
+    "checkpoints",
+    "failures",
+    "stages",
+    "report",
+    "site",
+    "logs",
+]
 """Folders that are written: of run folders and bundles, and the site."""
 DOCUMENTED = ["program", "program.nodes", "program.samples", "program.clock"]
 DOCUMENTED += [f"api.{name}" for name in ("batches", "export", "quantize", "programs")]

@@ -1,6 +1,7 @@
 """``pumice export target=nir``: float weights with or without a program, vectors beside, and refusals."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -66,3 +67,24 @@ def test_other_models_and_settings_are_refused(tmp_path, capsys):
     assert call("export", "target=nir", "program=none.npz", f"out={tmp_path}") == 2
     assert "target=nir writes the float network" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_own_nodes_go_on_request_and_come_back_with_every_weight(small_upto, small_run, tmp_path, capsys):
+    shutil.copytree(small_upto("train"), tmp_path / "run")
+    target = tmp_path / "run" / "nir" / "network.nir"
+    assert call("export", "target=nir", f"run_dir={tmp_path / 'run'}") == 2
+    assert "or with nodes of Pumice's own by nir.namespace=pumice" in capsys.readouterr().err
+    assert call("export", "target=nir", f"run_dir={tmp_path / 'run'}", "nir.namespace=norse") == 2
+    assert "nir.namespace=norse is unknown" in capsys.readouterr().err
+    assert not target.exists()
+    assert call("export", "target=nir", f"run_dir={tmp_path / 'run'}", "nir.namespace=pumice", "nir.samples=2") == 0
+    assert "of the namespace pumice, which other readers refuse by name" in capsys.readouterr().out
+    assert {name.rpartition(".")[2] for name in np.load(target.with_name("network_io.npz"))} == {"0", "1"}
+
+    task = [word for word in small_run if word.startswith(("task", "training", "logging", "system"))]
+    assert call("import", "nir", str(target), *task, f"run_dir={tmp_path / 'back'}") == 0
+    assert "with nodes of its own namespace" in capsys.readouterr().out
+    first, second = (read_weights(tmp_path / run / "weights.safetensors") for run in ("run", "back"))
+    assert first.tensors.keys() == second.tensors.keys()
+    for name, values in first.tensors.items():
+        np.testing.assert_array_equal(values.numpy(), second.tensors[name].numpy())

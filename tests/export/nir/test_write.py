@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from pumice.api.export import export_nir
+from pumice.api.nir import export_nir
 from pumice.errors import PumiceError
 from pumice.export.nir import read_model, vectors_path, write_nir
 from pumice.program import digest
