@@ -20,6 +20,7 @@ from ..models.adlif.network import AdLIFNetwork
 from ..program import digest
 from ..terminal import Printer
 from ..train.data.base import TaskDataModule
+from ..train.data.batch import PaddedBatch
 from ..train.settings import SystemSettings, TrainingSettings, read_section
 from ..train.weights import read_weights
 from .build import apply_system, build_data, build_model, load_model
@@ -88,7 +89,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     program = load(held) if held.exists() else None
     own, target, console = settings.namespace is not None and needs_own(model), folder.path / FILE, Printer()
     samples = [] if own else [values for values, _ in data.program_samples("test", settings.samples)]
-    given = islice(data.batches("test", 1), settings.samples) if own else samples
+    given = _batches(data, settings.samples) if own else samples
     figures = export_nir(model, target, given, program=program, dt=settings.dt, namespace=settings.namespace)
     codes = "no program: without integer codes" if program is None else "with the integer codes of program.npz"
     told = {"program": program and digest(program), "samples": len(samples), "dt": settings.dt, **figures}
@@ -115,6 +116,14 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
             "metadata say so, readers that do not look there let them spike at once again"
         )
     return told
+
+
+def _batches(data: TaskDataModule, count: int) -> list[Any]:
+    """The first test samples, a batch each; of series that are predicted their values and times."""
+    found = list(islice(data.batches("test", 1), count))
+    if all(isinstance(batch, PaddedBatch) for batch in found):
+        return found
+    return list(data.program_samples("test", count))
 
 
 def _config(model: nn.Module) -> AdLIFConfig:

@@ -40,7 +40,7 @@ def read_own(graph: Graph, version: int) -> tuple[dict[str, Any], dict[str, np.n
             the node.
     """
     told = graph.metadata[NAMESPACE]
-    if told["namespace"] not in NAMESPACES:
+    if not isinstance(told["namespace"], str) or told["namespace"] not in NAMESPACES:
         raise PumiceError(f"{graph.path} has nodes of another namespace than {NAMESPACE}; read it with what wrote it")
     family, config, dt = _settings(graph, told, version)
     shapes = _limited(graph, family.shapes(config))
@@ -121,16 +121,18 @@ def _same(found: Any, value: Any) -> bool:
     return bool(number and found.item() == value)
 
 
-def _values(graph: Graph, node: Node, field: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A parameter, float32."""
+def _values(
+    graph: Graph, node: Node, field: str, shape: tuple[int, ...], dtype: type[np.floating] = np.float32
+) -> np.ndarray:
+    """A parameter."""
     found = node.fields.get(field)
-    if not isinstance(found, np.ndarray) or found.dtype.kind != "f":
-        raise graph.refusal(node.name, f"({node.kind}) has no numbers called {field}; write it anew")
+    if not isinstance(found, np.ndarray) or found.dtype != dtype:
+        raise graph.refusal(node.name, f"({node.kind}) has no {dtype.__name__} numbers called {field}; write it anew")
     if found.shape != shape:
         raise graph.refusal(node.name, f"has {field} of shape {found.shape}, its settings say {shape}; write it anew")
     if not np.isfinite(found).all():
         raise graph.refusal(node.name, f"holds values of {field} that are not finite; train it anew")
-    return found.astype(np.float32)
+    return found
 
 
 def _read_out(
@@ -141,13 +143,13 @@ def _read_out(
     count = shapes["readout.linear.bias"]
     alpha = np.ones(count)
     if last.kind == "LI":
-        tau = _wide(graph, last, "tau", count)
+        tau = _values(graph, last, "tau", count, np.float64)
         if np.any(tau <= 0):
             raise graph.refusal(last.name, f"has a time constant of {tau.min():g} s; it must be above 0")
         alpha = 1 - dt / tau
     state = {}
     for field in ("weight", "bias"):
-        values = _wide(graph, product, field, shapes[f"readout.linear.{field}"])
+        values = _values(graph, product, field, shapes[f"readout.linear.{field}"], np.float64)
         if config.rise != "one" and np.any(alpha == 1):
             raise graph.refusal(last.name, "does not leak, though its settings say rise=leak; write it anew")
         state[f"readout.linear.{field}"] = unfolded(values, alpha, config.rise)
@@ -156,9 +158,3 @@ def _read_out(
         held = Node("readout", last.kind, {"tau.p": parameters.get("readout.tau.p")})
         state["readout.tau.p"] = _values(graph, held, "tau.p", shapes["readout.tau.p"])
     return state
-
-
-def _wide(graph: Graph, node: Node, field: str, shape: tuple[int, ...]) -> np.ndarray:
-    """As `_values`, in float64."""
-    _values(graph, node, field, shape)
-    return np.asarray(node.fields[field], dtype=np.float64)

@@ -245,7 +245,10 @@ def test_changed_files_are_refused_by_node(tmp_path):
     )
     refused(lambda node: settings(node, discretization="zoh"), "says discretization=async, the model's settings zoh")
     refused(lambda node: put(node[ssm], "B", np.zeros((3, 12, 2), np.float32)), r"ssm has B of shape \(3, 12, 2\)")
-    refused(lambda node: put(node[ssm], "B", np.array(["x"], dtype="S1")), r"has no numbers called B")
+    refused(lambda node: put(node[ssm], "B", np.array(["x"], dtype="S1")), r"has no float32 numbers called B")
+    refused(
+        lambda node: put(node[ssm], "B", np.zeros((4, 12, 2))), r"ssm \(pumice.DiagonalSSM\) has no float32 numbers"
+    )
     refused(lambda node: put(node[norm], "bias", np.full(12, np.nan, np.float32)), "bias that are not finite")
     refused(lambda node: put(node[ssm], "settings/stride", 3), "says stride=3, the model's settings 4")
     refused(lambda node: node[ssm].__delitem__("settings"), "ssm has to say clip_eigs, conj_sym, discretization")

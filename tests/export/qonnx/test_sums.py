@@ -204,3 +204,19 @@ def test_weights_say_their_bits(tmp_path):
     assert [known[op.input[3]].item() for op in (weight, bias, result)] == [3, 5, 8]
     np.testing.assert_array_equal(known[bias.input[0]], [5.5 / 2, -6.5 / 4])  # half a unit of each row's last bit more
     assert all(known[op.input[2]] == 0 for op in (weight, bias, result))
+
+
+def test_negative_sums_of_unsigned_results_are_zero(reference_of):
+    node = Linear(
+        name="node",
+        inputs=("x0",),
+        output=Format(8, False, 0),
+        formats=(Format(2, False, 0),),
+        weights=(np.array([[-1], [1]]),),
+        weight_widths=(2,),
+        weight_fracs=(np.array([0, 0]),),
+        bias=np.array([1, 0]),
+    )
+    model, out = written(node, DIALECTS["qonnx"])
+    found = reference_of(model, {"x0": np.arange(4, dtype=np.float32)[:, None]})[out]
+    np.testing.assert_array_equal(found, [[1, 0], [0, 1], [0, 2], [0, 3]])
