@@ -83,7 +83,7 @@ def network_ways(name: str, events: int, batch: int) -> list[Way]:
     """A spiking network of the sizes in configs/model/adlif."""
     settings, (inputs, classes, _) = settings_of(name), CLOCKED[name]
     network = build_adlif(settings, num_classes=classes, in_features=inputs, seed=0).eval()
-    widths = {"state_width": 16, "constant_width": 16, "weight_width": 8}
+    widths = {"state_width": 16, "constant_width": 16, "weight_width": 8, "reset": "zero", "refractory": 0}
     sizes = {"inputs": inputs, "classes": classes, "layers": settings["layers"], "hidden": settings["hidden"]}
     cell = settings["cell"].removesuffix("-adlif")
     program = random_network(

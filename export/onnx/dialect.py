@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 
 from ...errors import BackendUnavailable, PumiceError
 from ...program import Program, nodes
@@ -32,6 +33,7 @@ class Dialect:
         updaters: of what a node collects from events at the rate given, before it has an output.
         tables: of what depends on the token alone, written as look-ups.
         event: holds the tensors of an event.
+        whole: the sequence model of a program, for an operator set, other than event by event; None where it has none.
     """
 
     doc: str
@@ -40,6 +42,7 @@ class Dialect:
     updaters: Mapping[type[Node], Updater]
     tables: Callable[[Program], Mapping[str, np.ndarray]] = lambda program: {}
     event: type[ProgramEvent] = ProgramEvent
+    whole: Callable[[Program, int | None], onnx.ModelProto | None] = lambda program, opset: None
 
 
 def write_event(event: ProgramEvent, dialect: Dialect) -> None:

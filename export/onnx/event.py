@@ -217,10 +217,15 @@ class ProgramEvent(EventGraph):
         ``Gather`` counts negative numbers from the end; here they lie outside, where runtimes refuse tokens.
         """
         graph = self.graph
+        known = graph.constant(table[: self.program.value_input.code_range[1] + 1], dtype)
+        return graph.op("Gather", known, self.row(), dtype=dtype, axis=0)
+
+    def row(self) -> str:
+        """The token of each event, and a row beyond every table where it is none."""
+        graph = self.graph
         if self._row is None:
             token = self.token
             below = graph.op("Less", token, graph.like(0, token))
             given = graph.op("Where", below, graph.like(_NO_ROW, token), token)
             self._row = graph.op("Where", self.is_valid, given, graph.like(0, token))
-        known = graph.constant(table[: self.program.value_input.code_range[1] + 1], dtype)
-        return graph.op("Gather", known, self._row, dtype=dtype, axis=0)
+        return self._row

@@ -21,7 +21,9 @@ from .scan import BODY_PREFIX, over_events
 def build_sequence(
     program: Program, trace: Sequence[str] = (), *, dialect: Dialect = DOUBLES, opset: int | None = None
 ) -> onnx.ModelProto:
-    """Whole samples from zero states, by default in whole numbers of float64; the Scan's body is the step's event.
+    """Whole samples from zero states, by default in whole numbers of float64.
+
+    Where the dialect has no other way, or something is traced, the step's event is the body of a Scan.
 
     Inputs: as the step model's, with a length axis: ``token`` (B, L) or ``value`` (B, L, d), gaps (B, L), ``valid``
     (B, L). Both axes are dynamic, and events that are not valid may lie anywhere. Outputs: ``logits`` (B, C) after
@@ -34,6 +36,9 @@ def build_sequence(
             operation.
     """
     check_opset(opset)
+    whole = None if trace else dialect.whole(program, opset)
+    if whole is not None:
+        return whole
     body = Graph("event", prefix=BODY_PREFIX, opset=opset or LOWEST)
     event = dialect.event(body, program, trace, scanned=True)
     event.begin(body.input("valid", np.bool_, ["batch"]))

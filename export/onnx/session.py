@@ -26,6 +26,9 @@ _DTYPES = {
     "tensor(double)": np.float64,
 }
 
+MOST_EVENTS = 1 << 16
+"""Events of a batch: the sequence model holds all of them at once, some hundred bytes a channel at worst."""
+
 
 def open_session(source: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
     """A session of the CPU provider.
@@ -129,7 +132,11 @@ def run_samples(
     ``series`` (L // its rate, C). Samples of similar length share a batch; ``workers`` as in ``run_sequence``.
     """
     longest_first = sorted(range(len(samples)), key=lambda index: -len(samples[index][1]))
-    batches = [longest_first[start : start + batch_size] for start in range(0, len(samples), batch_size)]
+    batches: list[list[int]] = []
+    while longest_first:
+        size = max(1, min(batch_size, MOST_EVENTS // max(1, len(samples[longest_first[0]][1]))))
+        batches.append(longest_first[:size])
+        longest_first = longest_first[size:]
     results: list[dict[str, np.ndarray]] = [{}] * len(samples)
 
     def run(chosen: Sequence[int]) -> None:

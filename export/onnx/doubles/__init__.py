@@ -5,7 +5,7 @@ from __future__ import annotations
 from ....program.nodes import Node
 from ..dialect import Dialect, Writer
 from ..tables import token_tables
-from . import neurons, ssm, stateless, windows
+from . import neurons, ssm, stateless, whole, windows
 from .packed import PackedEvent
 
 _WRITERS: dict[type[Node], Writer] = {
@@ -22,5 +22,6 @@ DOUBLES = Dialect(
     windows.UPDATERS,
     token_tables,
     PackedEvent,
+    whole.build_whole,
 )
 """The program's own arithmetic, in the element type that holds all of it."""

@@ -7,7 +7,7 @@ import numpy as np
 from ....program.nodes import GAP_FORMAT, EventPool, Node, Readout
 from ..arithmetic import at_least, at_most, rounded_divide
 from ..dialect import Updater, Writer
-from ..event import Carried
+from ..event import Carried, ProgramEvent
 from .arithmetic import DOUBLE, floor_half_up, quotient, saturate
 from .packed import PackedEvent
 
@@ -99,7 +99,7 @@ def update_readout(event: PackedEvent, node: Readout, rate: int) -> None:
         event.set(f"{node.name}/window", moved)
 
 
-def read_readout(event: PackedEvent, node: Readout) -> str:
+def read_readout(event: ProgramEvent, node: Readout) -> str:
     """The value of the events so far: (B, size)."""
     graph = event.graph
     if node.mode in ("last", "forget"):

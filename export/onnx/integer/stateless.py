@@ -56,7 +56,12 @@ def write_gap_input(event: ProgramEvent, node: GapInput) -> str:
 
     State-space nodes limit them further, and the sum of a window; only as weights they may reach the range's end.
     """
-    gap = at_least(event.graph, _one_channel(event, event.graph.input(node.name, np.int64, ["batch"])), 0)
+    return limit_gap(event, node, _one_channel(event, event.graph.input(node.name, np.int64, ["batch"])))
+
+
+def limit_gap(event: ProgramEvent, node: GapInput, gap: str) -> str:
+    """Gaps as a host may give them: 0 at least, and where they weigh values up to the range's end."""
+    gap = at_least(event.graph, gap, 0)
     weighs = any(reader.edge(WEIGHT) and node.name in reader.inputs for reader in event.program)
     return at_most(event.graph, gap, input_ranges(event.program)[node.name][1]) if weighs else gap
 
