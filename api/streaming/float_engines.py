@@ -18,6 +18,7 @@ from ...errors import PumiceError
 from ...models.adlif.network import AdLIFNetwork
 from ...models.s5.blocks import advance_block
 from ...models.s5.classifier import EventClassifier
+from ...models.scan.neuron_step import NeuronState
 from ...program.clock import ticks
 from ...train.data.inputs import Timing
 from ...train.data.times import tick_microseconds
@@ -112,16 +113,17 @@ class FloatEngine(Engine):
     def snapshot(self) -> dict[str, NDArray]:
         """See `Engine.snapshot`."""
         leaves, _ = tree_flatten(self._state)
-        found = {f"state.{k:04}": _as_array(leaf) for k, leaf in enumerate(leaves)}
+        found = {f"state.{k:04}": _as_array(leaf) for k, leaf in enumerate(_kept(leaves))}
         found |= {f"recent.{k:05}": value.numpy() for k, value in enumerate(self._recent)}
         return found if self._held is None else {**found, "held": self._held.numpy()}
 
     def restore(self, arrays: Mapping[str, NDArray]) -> None:
         """See `Engine.restore`."""
         leaves, tree = tree_flatten(self._state)
-        given = [arrays.get(f"state.{k:04}") for k in range(len(leaves))]
+        known = _kept(leaves)
+        given = [arrays.get(f"state.{k:04}") for k in range(len(known))]
         kept = [name for name in sorted(arrays) if name.startswith("recent.")]
-        own = [_as_array(leaf) for leaf in leaves]
+        own = [_as_array(leaf) for leaf in known]
         fit = len(kept) <= (self._window or 0) and len(arrays) == len(own) + len(kept) + ("held" in arrays)
         for array, like in zip(given, own, strict=True):
             fit = fit and array is not None and (array.shape, array.dtype) == (like.shape, like.dtype)
@@ -130,8 +132,8 @@ class FloatEngine(Engine):
             fit = fit and (arrays[name].shape, arrays[name].dtype) == (read.shape, read.dtype)
         if not fit or not all(np.isfinite(array).all() for array in arrays.values()):
             raise PumiceError(NOT_OURS)
-        back = [_as_leaf(array, leaf) for leaf, array in zip(leaves, given, strict=True) if array is not None]
-        state = tree_unflatten(back, tree)
+        back = iter([_as_leaf(array, leaf) for leaf, array in zip(known, given, strict=True) if array is not None])
+        state = tree_unflatten([None if leaf is None else next(back) for leaf in leaves], tree)
         if not self._possible(state):
             raise PumiceError(NOT_OURS)
         self._state = state
@@ -224,6 +226,13 @@ class StepEngine(FloatEngine):
     def _width(self) -> int:
         return len(self.class_names)
 
+    def _possible(self, state: Any) -> bool:
+        """No neuron is held for longer than its refractory time."""
+        model: Any = self._model
+        most = model.config.refractory if isinstance(model, AdLIFNetwork) else 0
+        counters = [part.left for part in state[0] if most and isinstance(part, NeuronState)]
+        return all(bool(((c >= 0) & (c <= most) & (c == c.floor())).all()) for c in counters)
+
     def _advance(self, values: NDArray, times_us: NDArray[np.int64]) -> Tensor:
         model: Any = self._model
         states, total, _, count = self._state
@@ -260,6 +269,11 @@ def _digest(model: nn.Module) -> str:
         sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
+
+
+def _kept(leaves: list[Any]) -> list[Any]:
+    """Those that hold anything."""
+    return [leaf for leaf in leaves if leaf is not None]
 
 
 def _as_array(leaf: Any) -> NDArray:

@@ -111,8 +111,10 @@ class SpikingCell(Cell):
         return torch.zeros(self.hidden, dtype=torch.bool, device=self.recurrent.device)
 
     def initial_state(self, batch: int) -> NeuronState:
-        """Zero potentials, adaptations, spikes and refractory steps."""
-        return NeuronState(*(self.recurrent.new_zeros(batch, self.hidden) for _ in NeuronState._fields))
+        """Zero potentials, adaptations and spikes, and refractory steps where there are some."""
+        return NeuronState(
+            *(self.recurrent.new_zeros(batch, self.hidden) for _ in range(4 if self.spiking.refractory else 3))
+        )
 
     def step(self, x: Tensor, state: NeuronState) -> tuple[Tensor, NeuronState]:
         """One time step, see `Cell.step`."""

@@ -125,8 +125,8 @@ class AdLIFConfig:
         late = next((reset for reset in resets if reset in LATE_RESETS), None)
         if steps and late:
             raise PumiceError(
-                f"reset={late} falls into the first of refractory={steps} steps; reset={LATE_RESETS[late]} gives the "
-                "same spikes, set that"
+                f"reset={late} acts in the first of refractory={steps} steps, where nothing changes; set "
+                f"reset={LATE_RESETS[late]}"
             )
 
     @property

@@ -17,7 +17,9 @@ RESETS = ("zero", "subtract", "late-zero", "late-subtract")
 """What a spike does to its neuron's potential: all or the threshold is taken away, at once or at the next step."""
 
 LATE_RESETS = {"late-zero": "zero", "late-subtract": "subtract"}
-"""Those at the next step, and the same at once: before a refractory step their spikes are the same."""
+"""Those at the next step, and the same at once. Before a refractory step both give the same spikes, of neurons without
+adaptation.
+"""
 
 MOST_REFRACTORY = 255
 """Steps for which a spike may hold its neuron."""

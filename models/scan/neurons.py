@@ -70,4 +70,4 @@ def neuron_scan(
         constants = constants._replace(recurrent=drive.new_zeros(drive.shape[2], drive.shape[2]))
     z, u, w, c, u_pre, w_trace = scan(order, drive, constants, state._replace(c=state.left), spiking)
     last = z[:, -1] if drive.shape[1] else state.z
-    return NeuronTrace(z, NeuronState(u, w, last, c), u_pre, w_trace)
+    return NeuronTrace(z, NeuronState(u, w, last, c if spiking.refractory else None), u_pre, w_trace)

@@ -14,7 +14,7 @@ from .base import check_decay, check_narrow, check_shift, register_node
 from .facts import HIDDEN, State, Tensor, biases, decaying, shared, shifts, stored, whole, whole_codes
 from .features import ADAPTATION, LEAKY, REFRACTORY
 from .layer import SPIKES, NeuronLayer
-from .resets import MOST_REFRACTORY, RESETS, SAME_SPIKES, SUBTRACTING, ZERO, is_late
+from .resets import AT_ONCE, MOST_REFRACTORY, RESETS, SUBTRACTING, ZERO, is_late
 
 ORDERS = ("se", "ef")
 
@@ -45,7 +45,7 @@ class Neurons(NeuronLayer):
         held            u^ = u';   z = 0                          where c' > 0
         c = refractory where z, else max(c' - 1, 0)
 
-    It needs a reset at once: a late one would fall into the time that is held, for the same spikes.
+    It needs a reset at once: a late one would act in a step that is held, where nothing changes.
 
     Shapes: ``input`` (H, F); ``recurrent`` (H, H) or (H, 0); ``input_frac``, ``recurrent_frac``, ``bias``, ``alpha``,
     ``rise``, ``threshold`` (H,). ``bias`` lives at ``accumulator_frac``, ``threshold`` at ``potential.frac``;
@@ -193,7 +193,7 @@ class Neurons(NeuronLayer):
         )
         self.require(
             not (self.refractory and is_late(self.reset)),
-            f"a {self.reset} reset falls into the refractory time; {SAME_SPIKES.get(self.reset)} gives the same spikes",
+            f"a {self.reset} reset acts in a refractory step, where nothing changes; use {AT_ONCE.get(self.reset)}",
         )
         check_decay(self, "alpha", "a membrane", most=1)
         for shift in (self.input_shift, self.recurrent_shift, self.current_shift, *self.potential_shifts):

@@ -12,8 +12,9 @@ SUBTRACTING = (SUBTRACT, LATE_SUBTRACT)
 MOST_REFRACTORY = 255
 """Steps that a neuron may be held after a spike: its counter has up to eight bits."""
 
-SAME_SPIKES = {LATE_ZERO: ZERO, LATE_SUBTRACT: SUBTRACT}
-"""A late reset falls into the first refractory step, so that the spikes are those of the same reset at once."""
+AT_ONCE = {LATE_ZERO: ZERO, LATE_SUBTRACT: SUBTRACT}
+"""Late resets, and the same at once. Before a refractory step both give the same spikes, of neurons without adaptation.
+"""
 
 
 def is_late(reset: str) -> bool:

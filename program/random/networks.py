@@ -14,7 +14,7 @@ from ..errors import ProgramError
 from ..formats import Format
 from ..graph import Program
 from ..nodes import LIF, SPIKES, AdaptiveLIF, CubaLIF, LeakyIntegrator, Node, Readout
-from ..nodes.resets import RESETS, SAME_SPIKES, is_late
+from ..nodes.resets import AT_ONCE, RESETS, is_late
 from .programs import _codes, _signed, source
 
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -89,7 +89,7 @@ def _neurons(
     if refractory is None:
         refractory = 0 if is_late(reset) else drawn
     elif refractory:
-        reset = SAME_SPIKES.get(reset, reset)
+        reset = AT_ONCE.get(reset, reset)
     rise = {"rise": np.ones(hidden, dtype=np.int64), "rise_frac": 0}
     shared = {
         "name": name,

@@ -327,3 +327,21 @@ def test_gaps_come_from_gap_inputs():
 def test_class_names_are_printable(names):
     with pytest.raises(ProgramError, match="class names are printable"):
         replace(random_program(1), class_names=names)
+
+
+def test_a_refractory_time_has_few_bits_and_resets_at_once():
+    node = random_network(1, value="dense", cell="cuba", reset="zero", refractory=5)["cells/0"]
+    assert [(state.name, state.width) for state in node.states() if state.name == "c"] == [("c", 3)]
+    assert node.features[-1] == "refractory times"
+    assert node.detail.endswith(", refractory 5")
+    assert not any(state.name == "c" for state in replace(node, refractory=0).states())
+    for steps in (-1, 256):
+        with pytest.raises(ProgramError, match=f"refractory={steps} is outside 0..255"):
+            replace(node, refractory=steps)
+    with pytest.raises(ProgramError, match="refractory=True is no whole number"):
+        replace(node, refractory=True)
+    late = replace(node, refractory=0, reset="late-zero", threshold=np.maximum(node.threshold, 0))
+    with pytest.raises(
+        ProgramError, match="a late-zero reset acts in a refractory step, where nothing changes; use zero"
+    ):
+        replace(late, refractory=5)

@@ -4,7 +4,9 @@ import numpy as np
 import pumice
 import pytest
 import torch
+from pumice.api.streaming.float_engines import StepEngine
 from pumice.errors import PumiceError
+from pumice.train.data.inputs import Timing
 
 TASK = {"name": "arrays", "source": "event-folder", "num_classes": 3, "sensor": [20], "tick_ms": 0.5}
 EVENTS = {
@@ -49,9 +51,14 @@ def test_models_of_events(name, pairing, tmp_path):
     np.testing.assert_allclose(last.logits, whole, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_networks_of_time_steps(name, tmp_path):
-    model = pumice.build_model(name, num_classes=3, in_features=5, **STEPS[name]).double().eval()
+@pytest.mark.parametrize(
+    ("name", "settings"), [*STEPS.items(), ("adlif/tiny", STEPS["adlif/tiny"] | {"refractory": 5})]
+)
+def test_networks_of_time_steps(name, settings, tmp_path):
+    model = pumice.build_model(name, num_classes=3, in_features=5, **settings).double().eval()
+    if name.startswith("adlif"):
+        with torch.no_grad():
+            model.cells[0].input.weight.mul_(20)
     rows = np.random.default_rng(0).random((40, 5))
     with torch.no_grad():
         series = model.sequence(torch.from_numpy(rows)[None])
@@ -72,6 +79,17 @@ def test_networks_of_time_steps(name, tmp_path):
     second.restore(tmp_path / "state.npz")
     (last,) = [*second.take(rows[17:]), *second.finish()]
     np.testing.assert_allclose(last.logits, held, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 6.0, 2.5])
+def test_a_neuron_is_not_held_for_longer_than_its_time(wrong):
+    """States come from files: what no stream of the model leaves is refused."""
+    model = pumice.build_model("adlif/tiny", num_classes=3, in_features=5, hidden=12, refractory=5).eval()
+    engine = StepEngine(model, "abc", Timing())
+    state = engine.snapshot()
+    engine.restore(state | {"state.0003": np.full((1, 12), 5.0, np.float32)})
+    with pytest.raises(PumiceError, match="the state is none of this model"):
+        engine.restore(state | {"state.0003": np.full((1, 12), wrong, np.float32)})
 
 
 def test_states_of_other_models_and_broken_ones(tmp_path):

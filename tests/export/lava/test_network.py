@@ -53,17 +53,17 @@ NETWORKS = [
     for recurrent in (True, False)
 ]
 NETWORKS += [
-    {"cell": cell, "recurrent": recurrent, "reset": reset, "leaky": leaky, "input": "counts", "layers": 2}
-    for cell, recurrent, reset, leaky in (
-        ("cuba", False, "late-subtract", True),
-        ("cuba", True, "late-zero", False),
-        ("lif", False, "subtract", False),
+    {"cell": cell, "input": "counts", "layers": 2, **choices}
+    for cell, choices in (
+        ("cuba", {"recurrent": False, "reset": "late-subtract", "leaky": True}),
+        ("cuba", {"recurrent": True, "reset": "late-zero", "leaky": False}),
+        ("lif", {"recurrent": False, "reset": "subtract", "leaky": False, "refractory": 3}),
     )
 ]
 CASES = [
     *((random_program(17, **choices), parts) for choices in S5 for parts in ("layers", "fused")),
     *((random_network(31, value="dense", **choices), parts) for choices in NETWORKS for parts in PARTS),
-    *((random_network(5, value="token", cell="ef", layers=2), parts) for parts in ("layers", "fused")),
+    *((random_network(5, value="token", cell="cuba", layers=2, refractory=1), parts) for parts in ("layers", "fused")),
     *((random_loihi(seed, value="dense"), "stock") for seed in (3, 4)),
     *((random_spiking(7, value="dense", layers=2), parts) for parts in ("layers", "fused")),
     *((random_spiking_events(9, stride=3, stages=2, layers=2), parts) for parts in ("layers", "fused")),

@@ -70,6 +70,12 @@ def test_the_reset_is_told_and_another_gives_other_spikes():
     assert "layer 0: to zero in the step after" in read_imported(GOLDEN / "snntorch_synaptic.nir", "zero").notes[0]
     with pytest.raises(PumiceError, match="reset=later is unknown; use one of: zero, subtract, late-zero"):
         pumice.import_nir(path, reset="later")
+    for steps in (-1, 256, 1.5, True):
+        with pytest.raises(PumiceError, match=r"refractory=.* is no number of steps from 0 to 255"):
+            pumice.import_nir(path, refractory=steps)
+    held = read_imported(path, refractory=4)
+    assert (held.settings["reset"], held.settings["refractory"]) == ("subtract", 4)
+    assert "a spike holds its neuron for 4 steps, as nir.refractory says" in " ".join(held.notes)
     with pytest.raises(PumiceError, match="writer=norse is unknown; use one of: snntorch, other"):
         pumice.import_nir(path, writer="norse")
 
@@ -166,8 +172,8 @@ def test_a_recurrent_graph_is_what_a_plain_loop_gives(nested, tmp_path):
     np.testing.assert_allclose(potentials(model, x), right, atol=1e-5)
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
-def test_neurons_without_leak_and_with_a_current_are_what_a_plain_loop_gives(reset, tmp_path):
+@pytest.mark.parametrize(("reset", "refractory"), [("zero", 0), ("subtract", 0), ("zero", 2), ("subtract", 3)])
+def test_neurons_without_leak_and_with_a_current_are_what_a_plain_loop_gives(reset, refractory, tmp_path):
     """IF, then CubaLIF with gains and thresholds of its own and a recurrence, then LIF, then I; in one chain."""
     rng = np.random.default_rng(2)
     first, second, third, out = (rng.normal(size=size) for size in ((8, 6), (7, 8), (5, 7), (3, 5)))
@@ -185,21 +191,27 @@ def test_neurons_without_leak_and_with_a_current_are_what_a_plain_loop_gives(res
     products = [(str(2 * at), nir.Linear(weight=weight)) for at, weight in enumerate((first, second, third, out))]
     nodes = [node for pair in zip(products, cells, strict=True) for node in pair]
     nir.write(tmp_path / "net.nir", chain(*nodes, back=[("w", "3", nir.Linear(weight=back))]))
-    model = pumice.import_nir(tmp_path / "net.nir", reset=reset)
+    model = pumice.import_nir(tmp_path / "net.nir", reset=reset, refractory=refractory)
     assert (model.config.cell, model.config.reset, model.config.tau_u[1]) == ("cuba-lif", reset, None)
+    assert model.config.refractory == refractory
     x = (rng.random((300, 6)) < 0.4).astype(np.float32)
     u, i, v, o, z = np.zeros(8), np.zeros(7), np.zeros(7), np.zeros(3), np.zeros(7)
     w, spikes, right = np.zeros(5), np.zeros(3), []
 
-    def fired(potential, limit):
-        s = (potential > limit).astype(float)
+    rests = {}
+
+    def fired(old, potential, limit, name):
+        rest = rests.get(name, np.zeros(len(old)))
+        potential = np.where(rest > 0, old, potential)
+        s = ((potential > limit) & (rest == 0)).astype(float)
+        rests[name] = np.where(s > 0, refractory, np.maximum(rest - 1, 0))
         return s, potential * (1 - s) if reset == "zero" else potential - limit * s
 
     for row in x:
-        s, u = fired(u + DT * rate * (first @ row), 1.0)
+        s, u = fired(u, u + DT * rate * (first @ row), 1.0, "u")
         i = i + DT / synapse * (gain * (second @ s + back @ z) - i)
-        z, v = fired(v + DT / membrane * (4 * i - v), threshold)
-        y, w = fired(w + DT / 5e-4 * (5 * (third @ z) - w), 0.8)
+        z, v = fired(v, v + DT / membrane * (4 * i - v), threshold, "v")
+        y, w = fired(w, w + DT / 5e-4 * (5 * (third @ z) - w), 0.8, "w")
         o = o + DT * end * (out @ y)
         spikes += [s.mean(), z.mean(), y.mean()]
         right.append(o)

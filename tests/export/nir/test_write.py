@@ -101,6 +101,7 @@ OTHERS = {
     "currents, folded": {"cell": "cuba-lif", "recurrent": False},
     "subtraction": {"reset": ("subtract", "late-zero")},
     "no leak": {"rise": "one", "tau_u": (None, None), "tau_out": (None, None), "reset": "subtract"},
+    "held": {"refractory": 3, "reset": ("zero", "subtract")},
 }
 
 
@@ -122,15 +123,19 @@ def test_other_neurons_and_resets_are_what_a_plain_loop_over_the_file_gives(name
             drive, cell = (graph.nodes[f"cells_{layer}{part}"] for part in ("_input", ".lif"))
             back = graph.nodes.get(f"cells_{layer}.w_rec")
             v, z, i, out, theta = np.zeros(40), np.zeros(40), np.zeros(40), [], cell.v_threshold
+            rest = np.zeros(40)
             for row in series:
                 arriving = drive.weight @ row + drive.bias + (back.weight @ z if back is not None else 0)
                 if isinstance(cell, nir.CubaLIF):
                     arriving = i = i + dt / cell.tau_syn * (cell.w_in * arriving - i)
                 tau = getattr(cell, "tau", getattr(cell, "tau_mem", None))
+                before = v
                 v = v + dt * cell.r * arriving if tau is None else v + dt / tau * (cell.r * arriving - v)
+                v = np.where(rest > 0, before, v)
                 if reset.startswith("late"):
                     v = np.where(z == 1, 0 if reset == "late-zero" else v - theta, v)
-                z = (v > theta).astype(float)
+                z = ((v > theta) & (rest == 0)).astype(float)
+                rest = np.where(z == 1, network.config.refractory, np.maximum(rest - 1, 0))
                 v = np.where(z == 1, {"zero": 0 * v, "subtract": v - theta}.get(reset, v), v)
                 out.append(z)
             series = np.array(out)
@@ -141,7 +146,11 @@ def test_other_neurons_and_resets_are_what_a_plain_loop_over_the_file_gives(name
     assert kinds == expected.get(name, {"LIF", "LI"})
     told = graph.metadata["pumice"]["reset"]
     said = {"subtraction": "layer 0: by subtraction, at once", "currents, folded": "to v_reset = 0, at once"}
+    said["held"] = "layer 0: to v_reset = 0, at once"
     assert told.startswith(said.get(name, "by subtraction"))
+    held = graph.metadata["pumice"].get("refractory", "")
+    assert held.startswith("for 3 steps after a spike v^ = v") if name == "held" else not held
+    assert read_model(path).config == network.config
 
 
 def test_layers_of_which_some_neurons_leak_are_refused(lif_network, tmp_path):

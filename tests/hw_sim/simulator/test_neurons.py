@@ -139,14 +139,21 @@ def test_narrow_and_wide_operations_give_the_same_bits(assert_equal, records, mo
     make_plan.cache_clear()
 
 
-@given(cuts=st.lists(st.integers(0, 300), max_size=5), cell=st.sampled_from(CHOICES["cell"]))
-@settings(max_examples=examples(20), deadline=None)
-def test_a_stream_may_be_cut_anywhere(cuts, cell):
-    program = random_network(6, value="dense", cell=cell, layers=2, recurrent=True)
+@given(
+    cuts=st.lists(st.integers(0, 300), max_size=5),
+    cell=st.sampled_from(CHOICES["cell"]),
+    refractory=st.sampled_from(CHOICES["refractory"]),
+)
+@settings(max_examples=examples(30), deadline=None)
+def test_a_stream_may_be_cut_anywhere(cuts, cell, refractory):
+    """And taken up again by another simulator."""
+    program = random_network(6, value="dense", cell=cell, layers=2, recurrent=True, refractory=refractory)
     values, times = random_sample(program, 0, 300)
     (whole,) = run(program, [(values, times)], trace=True)
     simulator = Simulator(program)
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), 300], strict=True):
+        kept, simulator = simulator.snapshot(), Simulator(program)
+        simulator.restore(kept)
         simulator.advance(values[start:stop], times[start:stop])
         for name, states in whole.states.items():
             expected = states[stop - 1] if stop else np.zeros_like(simulator.state(name))

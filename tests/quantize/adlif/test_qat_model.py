@@ -82,6 +82,23 @@ def test_frozen_model_gives_the_integers_of_the_reference(build_spiking, cell, l
     assert all(0.003 < rate < 0.6 for rate in rates), rates
 
 
+@pytest.mark.parametrize("refractory", [1, 3, 7])
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_refractory_time_gives_the_integers_of_the_reference(build_spiking, cell, reset, refractory):
+    made = build_spiking({"cell": cell, "layers": 2, "reset": reset, "refractory": refractory, "threshold": 0.5})
+    made.batch.apply(made.qat)
+    frozen = made.qat.freeze()
+    program = lowered(frozen)
+    assert differing(frozen, program, made.batch.inputs)[1] == 0
+    assert program["cells/1"].refractory == refractory
+    z = frozen.trace(made.batch.padded())[1]["cells/0"].bool()
+    assert z.sum() > 20
+    for later in range(1, refractory + 1):
+        assert not (z[:, later:] & z[:, :-later]).any()
+    assert (z[:, refractory + 1 :] & z[:, : -refractory - 1]).any()
+
+
 @pytest.mark.parametrize("reset", ["zero", "subtract", "late-zero", "late-subtract"])
 @pytest.mark.parametrize(
     ("cell", "settings"),

@@ -205,6 +205,8 @@ def test_what_cannot_run_on_loihi_is_refused_by_name():
         prepare(float_model(cell="cuba-lif"), LOIHI)
     with pytest.raises(PumiceError, match="reset=subtract, and Loihi's LIF neurons reset to zero at once"):
         prepare(float_model(reset="subtract"), LOIHI)
+    with pytest.raises(PumiceError, match="refractory=2, and Lava's fixed-point LIF neurons have no refractory time"):
+        prepare(float_model(refractory=2), LOIHI)
     with pytest.raises(PumiceError, match="synapses of 12 bits, Loihi's have up to 8"):
         prepare(float_model(), QuantizationConfig(arithmetic="loihi", widths=Widths(synapses=12)))
     with pytest.raises(PumiceError, match="the input holds fractions"):

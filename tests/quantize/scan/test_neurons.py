@@ -143,7 +143,7 @@ def weighted(outputs, seed=1):
 
 
 def gradients(trace, leaves):
-    return torch.autograd.grad(weighted([trace.z, *trace.state]), leaves, allow_unused=True, materialize_grads=True)
+    return torch.autograd.grad(weighted([trace.z, *trace.state[:3]]), leaves, allow_unused=True, materialize_grads=True)
 
 
 def straight_through(value, target):
