@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from ..hw_sim.parity.noise import sqnr_of
 from ..quantize.distillation.judge import Judge
-from ..quantize.distillation.losses import divergence
+from ..quantize.distillation.losses import apart
 from ..quantize.frozen import FrozenModel
 from ..quantize.qat_model import QATModel
 from ..terminal import track
-from ..train.data.batch import Batch
+from ..train.data.batch import Batch, tells_values
 from ..train.evaluate import Predictions, hard_labels
 
 
@@ -29,7 +29,7 @@ class Candidate:
         qat: the QAT model.
         frozen: the frozen one.
         said: its logits of the samples that choose; None where nothing has to be chosen. So with the next three.
-        kl: divergence of its logits from the float model's there, in nats.
+        kl: divergence of its logits from the float model's there, in nats; of values their relative squared error.
         sqnr_db: their signal to noise, in dB; None without noise.
         same_class: decisions that are the float model's.
     """
@@ -44,6 +44,8 @@ class Candidate:
 
     def figures(self) -> dict[str, Any]:
         """What is told of it, plain data."""
+        if self.said is not None and self.said.values:
+            return {"candidate": self.label, "relative_error": self.kl, "sqnr_db": self.sqnr_db}
         return {"candidate": self.label, "kl": self.kl, "sqnr_db": self.sqnr_db, "same_class": self.same_class}
 
 
@@ -79,12 +81,13 @@ class Choice:
         if self.by is None:
             return f"{self.chosen}, the only candidate"
         kept = next(one for one in self.candidates if one["candidate"] == self.chosen)
-        others = ", ".join(f"{one['candidate']} {one['kl']:.2e}" for one in self.candidates if one is not kept)
+        measure, name = ("relative_error", "relative error") if "relative_error" in kept else ("kl", "KL")
+        others = ", ".join(f"{one['candidate']} {one[measure]:.2e}" for one in self.candidates if one is not kept)
         where = "validation" if self.by == "validation" else "training samples, as nothing is held out"
         rest = f"; the others: {others}" if others else ""
         return (
             f"{self.chosen} diverges least from the float model on the {self.decisions} decisions of {where}: "
-            f"KL {kept['kl']:.2e}{rest}"
+            f"{name} {kept[measure]:.2e}{rest}"
         )
 
 
@@ -142,7 +145,7 @@ class Judging:
         one.said = predictions(one.frozen, self.judge)
         logits = torch.from_numpy(one.said.logits)
         expected = one.qat.taught_logits(torch.from_numpy(self.reference.logits))
-        one.kl = float(divergence(logits, expected))
+        one.kl = float(apart(logits, expected, one.said.values))
         one.sqnr_db = sqnr_of(logits.numpy(), expected.numpy())
         one.same_class = int((logits.argmax(1) == expected.argmax(1)).sum())
 
@@ -154,11 +157,14 @@ def predictions_by_batch(model: nn.Module, batches: Iterable[Batch]) -> list[Ten
 
 
 def predictions(model: nn.Module, batches: Iterable[Batch]) -> Predictions:
-    """Logits and classes of labelled batches, in the model's own precision.
+    """Logits and classes, or values, of labelled batches, in the model's own precision.
 
     A frozen model's are those of its program.
     """
+    pairs, values = [], False
     with torch.inference_mode():
-        pairs = [batch.apply(model.eval()) for batch in track(batches, "evaluation, batches")]
+        for batch in track(batches, "evaluation, batches"):
+            pairs.append(batch.apply(model.eval()))
+            values = values or tells_values(batch)
     logits, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-    return Predictions(logits.double().numpy(), hard_labels(targets).numpy())
+    return Predictions(logits.double().numpy(), (targets if values else hard_labels(targets)).numpy())

@@ -193,6 +193,11 @@ def predict(
         raise PumiceError(
             f"the model is {name}, which reads no recordings of events; use 'pumice stream' for rows, or give task="
         )
+    if getattr(told_task, "answers", "sequence") != "sequence":
+        raise PumiceError(
+            f"task {told_task.name} asks for values at every step, and predict names one class a recording; use "
+            "'pumice stream', or pumice.simulate, whose traces have the series"
+        )
     return _predictions(chosen, told_task, recordings, unit)
 
 

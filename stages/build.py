@@ -13,6 +13,7 @@ from ..api.data import load_data
 from ..api.models import build_loaded, built
 from ..api.presets import settings_of
 from ..errors import PumiceError
+from ..models.adlif.network import AdLIFNetwork
 from ..quantize.families import model_family
 from ..train.data.base import TaskDataModule
 from ..train.settings import SystemSettings, TrainingSettings
@@ -42,10 +43,23 @@ def build_model(config: Mapping[str, Any], data: TaskDataModule, initial: bool =
     """The seeded model of section ``model`` for the task's classes and input; without ``initial`` values all zeros.
 
     Raises:
-        PumiceError: an unknown family or setting.
+        PumiceError: an unknown family or setting, or a model that does not answer what the task asks.
     """
     sizes = {"num_classes": data.num_classes, **data.model_inputs}
-    return built(settings_of("model", config["model"], {}), sizes, seed=config["seed"] if initial else None)
+    model = built(settings_of("model", config["model"], {}), sizes, seed=config["seed"] if initial else None)
+    if getattr(data.task, "answers", "") == "value" and not _tells_values(model):
+        family = config["model"].get("family")
+        raise PumiceError(
+            f"task {data.task.name} asks for values at every step, which this model of family {family} does not tell; "
+            "choose model=s5/denoise, or model.aggregation=mean of family adlif"
+        )
+    return model
+
+
+def _tells_values(model: nn.Module) -> bool:
+    settings: Any = model.config
+    steps = isinstance(model, AdLIFNetwork) and settings.aggregation == "mean"
+    return steps or getattr(settings, "answers_every", None) is not None
 
 
 def load_model(config: Mapping[str, Any], data: TaskDataModule, weights: Weights) -> nn.Module:

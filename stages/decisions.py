@@ -19,7 +19,7 @@ from ..program import Program
 from ..program.nodes import SPIKES
 from ..program.samples import Sample, Trace
 from ..train.data.base import TaskDataModule
-from ..train.data.sequences.batch import IGNORED, BlockBatch
+from ..train.data.sequences.batch import BlockBatch, counted
 from ..train.data.sequences.datamodule import SequenceDataModule
 from .build import build_model
 
@@ -34,8 +34,12 @@ class TestSet(ABC):
     samples: list[Sample]
 
     @abstractmethod
-    def labels(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
-        """The true classes (M,) of the decisions on the samples ``chosen``, on all if not given."""
+    def labels(self, chosen: Sequence[int] | None = None) -> NDArray[Any]:
+        """The true classes (M,) of the decisions on the samples ``chosen``, on all if not given; or values (M, C)."""
+
+    def recordings(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
+        """Which of the samples ``chosen`` each of the `labels` belongs to, (M,)."""
+        return np.arange(len(self.samples) if chosen is None else len(chosen))
 
     @abstractmethod
     def scores(
@@ -92,10 +96,14 @@ class SequenceTest(TestSet):
     def _chosen(self, chosen: Sequence[int] | None) -> list[BlockBatch]:
         return self._batches if chosen is None else [self._batches[index] for index in chosen]
 
-    def labels(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
+    def labels(self, chosen: Sequence[int] | None = None) -> NDArray[Any]:
         """See `TestSet.labels`."""
-        targets = torch.cat([batch.targets[0] for batch in self._chosen(chosen)])
-        return targets[targets != IGNORED].numpy()
+        return torch.cat([batch.targets[counted(batch.targets)] for batch in self._chosen(chosen)]).numpy()
+
+    def recordings(self, chosen: Sequence[int] | None = None) -> NDArray[np.int64]:
+        """See `TestSet.recordings`."""
+        counts = [int(counted(batch.targets).sum()) for batch in self._chosen(chosen)]
+        return np.repeat(np.arange(len(counts)), counts)
 
     def scores(
         self, program: Program, traces: Sequence[Trace], chosen: Sequence[int] | None = None
@@ -108,7 +116,7 @@ class SequenceTest(TestSet):
         for batch, trace in zip(self._chosen(chosen), traces, strict=True):
             potentials = self._at_steps(program, trace, batch)
             logits = aggregate(potentials, batch.blocks, batch.targets.shape[1], aggregation)
-            found.append(logits[batch.targets != IGNORED])
+            found.append(logits[counted(batch.targets)])
         return torch.cat(found).numpy()
 
     @staticmethod
@@ -129,7 +137,7 @@ class SequenceTest(TestSet):
             values = self._at_steps(program, trace, batch)[0]
             if self._aggregation == "softmax" and not spikes:
                 values = values.softmax(-1)
-            (labelled,) = torch.nonzero(batch.targets[0] != IGNORED)[0].tolist()
+            (labelled,) = torch.nonzero(counted(batch.targets)[0])[0].tolist()
             sums = (values * (batch.blocks[0, : len(values)] == labelled).unsqueeze(1)).cumsum(0)
             sums = torch.cat([torch.zeros(1, sums.shape[1], dtype=sums.dtype), sums])
             found.append(sums[torch.from_numpy(own)])

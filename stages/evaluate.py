@@ -14,6 +14,7 @@ from torch import nn
 from ..archives import save_arrays
 from ..terminal import Printer, Table, track
 from ..train.data.base import TaskDataModule
+from ..train.data.sequences.datamodule import SequenceDataModule
 from ..train.evaluate import (
     PredictedSeries,
     Predictions,
@@ -35,8 +36,9 @@ from .train import check as check  # the same settings
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Evaluate ``weights.safetensors``, write ``predictions.npz``, and return the figures of each split.
 
-    ``predictions.npz`` holds ``<split>_logits`` (N, C) float32 and ``<split>_labels`` (N,) int64; where values are
-    predicted, ``<split>_outputs`` and ``<split>_targets`` (N, T, F). Where the data say who was recorded,
+    ``predictions.npz`` holds ``<split>_logits`` (N, C) float32 and ``<split>_labels`` (N,) int64, of values (N, C)
+    float32 with the number of the recording ``<split>_recordings`` (N,); of forecasts ``<split>_outputs`` and
+    ``<split>_targets`` (N, T, F). Where the data say who was recorded,
     ``<split>_speakers`` (N,) int64.
     """
     system = read_section(SystemSettings, config, "system")
@@ -45,7 +47,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     data = build_data(config, training, system)
     weights = read_weights(folder.path / "weights.safetensors")
     model = load_model(config, data, weights)
-    measure = _series if data.regression else _classes
+    measure = _series if data.regression and not data.decides_on_blocks else _classes
     run_over = _Pass(device_of(system), training.eval_batch_size)
     note = _check_splits(data)
     arrays, figures = measure(model, data, run_over)
@@ -83,15 +85,21 @@ class _Pass:
 
 
 def _classes(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    found = {
-        split: replace(predict(model, run_over.batches(data, split), run_over.device), speakers=data.speakers(split))
-        for split in data.figure_splits
-    }
+    found = {}
+    for split in data.figure_splits:
+        said = predict(model, run_over.batches(data, split), run_over.device)
+        found[split] = replace(said, speakers=data.speakers(split), recordings=recordings_of(data, split))
     figures = {split: figures_of(each, data.class_names) for split, each in found.items()}
     for split, entry in figures.items():
         check_labels(split, entry, data.labels(split))
-        entry |= top_figures(found[split], run_over.size)
+        if not found[split].values:
+            entry |= top_figures(found[split], run_over.size)
     return _named(found), figures
+
+
+def recordings_of(data: TaskDataModule, split: str) -> NDArray[Any] | None:
+    """The number of the recording that each value of a split belongs to, (M,); None of classes."""
+    return data.recordings(split) if data.regression and isinstance(data, SequenceDataModule) else None
 
 
 def _series(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -128,10 +136,12 @@ def _other_counts(entry: Mapping[str, Any]) -> str:
 
 
 def _print_series(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
-    table = Table("split", "samples", "squared error", "of the mean", title=f"float model on {task}")
+    table = Table("split", "samples", "squared error", "of the mean", "SI-SNR", title=f"float model on {task}")
     for split in [split for split in SPLITS if split in figures]:
         entry = figures[split]
-        table.add_row(split, str(entry["samples"]), f"{entry['loss']:.4f}", f"{entry['loss_of_mean']:.4f}")
+        ratio = entry.get("si_snr_db")
+        shown = f"{entry['loss']:.4f}", f"{entry['loss_of_mean']:.4f}", "" if ratio is None else f"{ratio:.2f} dB"
+        table.add_row(split, str(entry["samples"]), *shown)
     _show(table, folder)
 
 

@@ -41,12 +41,15 @@ def check_figures(figures: Mapping[str, Any]) -> None:
             _require(counts == expected, where, f"its samples by class are {counts}, those of {first} {expected}")
 
 
-def check_labels(where: str, figures: Mapping[str, Any], labels: NDArray[np.int64]) -> None:
-    """Refuse figures (of `train.evaluate.figures_of`) that were not measured on decisions with these classes (M,).
+def check_labels(where: str, figures: Mapping[str, Any], labels: NDArray[Any]) -> None:
+    """Refuse figures (of `train.evaluate.figures_of`) that were not measured on these classes (M,), or values (M, F).
 
     Raises:
         FiguresError: names the entry.
     """
+    if "confusion" not in figures:
+        _require(figures["samples"] == len(labels), where, f"{figures['samples']} values, the data have {len(labels)}")
+        return
     counts = [sum(row) for row in figures["confusion"]]
     expected = np.bincount(labels, minlength=len(counts)).tolist()
     _require(counts == expected, where, f"its samples by class are {counts}, the data have {expected}")

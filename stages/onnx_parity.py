@@ -118,4 +118,6 @@ def _differing(mine: Trace, right: Trace) -> int:
 def _figures(program: Program, tests: TestSet, traces: Sequence[Trace]) -> dict[str, Any]:
     """Figures of the first samples, by what their traces decide."""
     chosen = range(len(traces))
-    return figures_of(Predictions(tests.scores(program, traces, chosen), tests.labels(chosen)), program.class_names)
+    said = tests.scores(program, traces, chosen)
+    found = Predictions(said, tests.labels(chosen), recordings=tests.recordings(chosen))
+    return figures_of(found, program.class_names)

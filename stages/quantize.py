@@ -26,9 +26,11 @@ from ..terminal import Printer, Table
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
+from ..train.values import value_text
 from ..train.weights import read_weights
 from . import train as stage_train
 from .build import apply_system, build_data, build_model, check_windows, load_model
+from .evaluate import recordings_of
 from .folder import RunFolder, file_digest
 from .invariants import check_labels
 
@@ -136,14 +138,19 @@ def _notes(program: Program, data: TaskDataModule, decided: Predictions, threads
     clipped = Counter[str]()
     for trace in simulator.run(program, samples, threads=threads):
         clipped.update(trace.saturations)
-    return health(program, samples, clipped, spike_rates(program, samples, threads), decided.logits).lines()
+    scores = decided.logits[:0] if decided.values else decided.logits  # of values none is the highest
+    return health(program, samples, clipped, spike_rates(program, samples, threads), scores).lines()
 
 
 def _predict(
     model: nn.Module, data: TaskDataModule, known: Mapping[str | None, Predictions] | None = None
 ) -> dict[str, Predictions]:
     """Logits of every split, in the model's own precision; of those in ``known`` nothing is computed anew."""
-    return {split: (known or {}).get(split) or predictions(model, data.batches(split)) for split in data.figure_splits}
+    found = {}
+    for split in data.figure_splits:
+        said = (known or {}).get(split) or predictions(model, data.batches(split))
+        found[split] = replace(said, recordings=recordings_of(data, split))
+    return found
 
 
 def _figures(
@@ -170,6 +177,8 @@ def _add_other_protocols(
 
 def agreement(integer: Predictions, reference: Predictions) -> dict[str, Any]:
     """How integer logits depart from the float model's: SQNR in dB, and samples that only one of them gets right."""
+    if integer.values:
+        return {"sqnr_db": sqnr_of(integer.logits, reference.logits)}
     paired = compare_decisions(reference.logits.argmax(1), integer.logits.argmax(1), integer.labels)
     return {
         "sqnr_db": sqnr_of(integer.logits, reference.logits),
@@ -192,13 +201,22 @@ def provenance(config: Mapping[str, Any], weights: Path) -> dict[str, Any]:
 
 def _print(figures: Mapping[str, Any], chosen: str, task: str) -> None:
     splits = [split for split in ("validation", "test") if split in figures["float"]]
+    names = {"float": "float", "ptq": "calibrated", "qat": "fine-tuned"}
+    if "accuracy" not in figures["float"]["test"]:
+        table = Table("model", *splits, "SQNR", title=f"quantization on {task}", caption="squared error and SI-SNR")
+        for name, entry in figures.items():
+            ratio = entry["test"].get("sqnr_db")
+            told = [value_text(entry[split]).removeprefix("squared error ") for split in splits]
+            label = names[name] + (" (kept)" if name == chosen else "")
+            table.add_row(label, *told, "" if ratio is None else f"{ratio:.1f} dB")
+        Printer().print(table)
+        return
     columns = ("model", *splits, "95 % interval", "SQNR", "same", "lost", "won", "p")
     caption = (
         "on test samples: same class as in float; lost: right in float, wrong in integers; won: the other way round; "
         "p: of McNemar's exact test of lost against won"
     )
     table = Table(*columns, title=f"quantization on {task}", caption=caption)
-    names = {"float": "float", "ptq": "calibrated", "qat": "fine-tuned"}
     for name, entry in figures.items():
         label = names[name] + (" (kept)" if name == chosen else "")
         table.add_row(label, *_cells(entry))

@@ -19,6 +19,7 @@ from ..files import write_json
 from ..hw_sim.parity.compare import Verdict
 from ..hw_sim.parity.fidelity import signal_to_noise, spike_rates, state_bits, time_constants
 from ..hw_sim.parity.health import health
+from ..hw_sim.parity.noise import sqnr_of
 from ..hw_sim.parity.paired import compare_decisions
 from ..hw_sim.parity.ranges import ranges
 from ..hw_sim.simulator import Simulator, run_stepwise
@@ -31,9 +32,11 @@ from ..terminal import Printer, Table
 from ..train.data.base import TaskDataModule
 from ..train.evaluate import Predictions, figures_of, interval_text, predict
 from ..train.settings import SystemSettings, read_section
+from ..train.values import value_text
 from ..train.weights import read_weights
 from .build import load_model
 from .comparison import SimulateSettings, first, prepare
+from .decisions import TestSet
 from .early import early
 from .folder import RunFolder
 from .invariants import check_figures
@@ -73,7 +76,9 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     heard = early(program, tests, data, model, made.system.threads)
     looked, marks = mistakes(program, tests, floats, scores[oracle], *encoding_of(data.task))
     rates = spike_rates(program, samples, made.system.threads)
-    looks = health(program, samples, _counters(verdicts, "saturations"), rates, scores[oracle])
+    values = labels.dtype.kind == "f"
+    decided = scores[oracle][:0] if values else scores[oracle]  # of values none is the highest
+    looks = health(program, samples, _counters(verdicts, "saturations"), rates, decided)
     result = {
         "program": digest(program),
         "class_names": list(program.class_names),
@@ -84,13 +89,15 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "skipped": dict(compared.skipped),
         "parts": compared.parts,
         "accuracy": {
-            "float": figures_of(Predictions(floats, labels), program.class_names),
-            **{name: _figures(program, scores[name], tests.labels(shares[name])) for name in verdicts},
+            "float": _figures(program, floats, tests, None),
+            **{name: _figures(program, scores[name], tests, shares[name]) for name in verdicts},
         },
         "other_protocols": {
-            name: _figures(program, compared.others[name], other.labels()) for name, other in made.others.items()
+            name: _figures(program, compared.others[name], other, None) for name, other in made.others.items()
         },
-        "float_and_integer": asdict(compare_decisions(floats.argmax(1), scores[oracle].argmax(1), labels)),
+        "float_and_integer": {"sqnr_db": sqnr_of(scores[oracle], floats)}
+        if values
+        else asdict(compare_decisions(floats.argmax(1), scores[oracle].argmax(1), labels)),
         "saturations": _counters(verdicts, "saturations"),
         "clipped_gaps": _counters(verdicts, "clipped_gaps"),
         "incomplete": verdicts[oracle].incomplete,
@@ -104,7 +111,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
         "notes": looks.lines(),
         "example": {
             "sample": settings.example,
-            "label": _only(tests.labels([settings.example])),
+            "label": None if values else _only(tests.labels([settings.example])),
             "logits_frac": program[program.logits].output.frac,
         },
     }
@@ -124,7 +131,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     _print(result, data.task.name)
     compared.refuse_differences(folder.path / "simulate.json")
     return {key: result[key] for key in ("differing", "program", "float_and_integer", "incomplete", "skipped")} | {
-        "accuracy": {name: entry["accuracy"] for name, entry in result["accuracy"].items()},
+        **_told(result["accuracy"]),
         "events_per_s": {name: entry["events_per_s"] for name, entry in result["backends"].items()},
     }
 
@@ -149,9 +156,7 @@ def _inside(
     }
 
 
-def _float_logits(
-    source: Path, labels: NDArray[np.int64], model: nn.Module, data: TaskDataModule
-) -> NDArray[np.float64]:
+def _float_logits(source: Path, labels: NDArray[Any], model: nn.Module, data: TaskDataModule) -> NDArray[np.float64]:
     """The float model's logits of the test set as ``evaluate`` has left them, or computed where it has not run."""
     if not source.is_file():
         return predict(model, data.batches("test")).logits.astype(np.float64)
@@ -169,8 +174,17 @@ def _only(labels: NDArray[np.int64]) -> int | None:
     return int(labels[0]) if len(set(labels.tolist())) == 1 else None
 
 
-def _figures(program: Program, scores: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
-    return figures_of(Predictions(scores, labels), program.class_names)
+def _figures(
+    program: Program, scores: NDArray[np.float64], tests: TestSet, chosen: Sequence[int] | None
+) -> dict[str, Any]:
+    found = Predictions(scores, tests.labels(chosen), recordings=tests.recordings(chosen))
+    return figures_of(found, program.class_names)
+
+
+def _told(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Accuracies by backend; of values their squared errors and signal-to-noise ratios."""
+    names = ("accuracy",) if "accuracy" in figures["float"] else ("loss", "si_snr_db")
+    return {what: {name: entry[what] for name, entry in figures.items()} for what in names}
 
 
 def _backend_entry(verdict: Verdict, samples: Sequence[Sample], share: Sequence[int]) -> dict[str, Any]:
@@ -205,7 +219,8 @@ def _save(
 def _print(result: Mapping[str, Any], task: str) -> None:
     samples = result["backends"][result["oracle"]]["samples"]
     table = Table(title=f"parity on {samples} test samples of {task}: every backend against '{result['oracle']}'")
-    for column in ("backend", "values", "differing", "accuracy (95 %)", "events/s"):
+    classes = "accuracy" in result["accuracy"]["float"]
+    for column in ("backend", "values", "differing", "accuracy (95 %)" if classes else "figures", "events/s"):
         table.add_column(column, justify="left" if column == "backend" else "right")
     table.add_row("float", "", "", _accuracy(result["accuracy"]["float"]), "")
     for name, entry in result["backends"].items():
@@ -222,10 +237,13 @@ def _print(result: Mapping[str, Any], task: str) -> None:
     for name, reason in result["skipped"].items():
         console.print(f"{name} SKIPPED: {reason}")
     paired = result["float_and_integer"]
-    console.print(
-        f"float right and integers wrong: {paired['only_a_right']}, the other way round: {paired['only_b_right']} "
-        f"(McNemar's exact p = {paired['mcnemar_p']:.3g})"
-    )
+    if classes:
+        console.print(
+            f"float right and integers wrong: {paired['only_a_right']}, the other way round: {paired['only_b_right']} "
+            f"(McNemar's exact p = {paired['mcnemar_p']:.3g})"
+        )
+    else:
+        console.print(f"integers against the float model: {paired['sqnr_db']} dB")
     for what in ("saturations", "clipped_gaps"):
         counts = {name: count for name, count in result[what].items() if count}
         listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
@@ -237,5 +255,7 @@ def _print(result: Mapping[str, Any], task: str) -> None:
 
 
 def _accuracy(figures: Mapping[str, Any]) -> str:
+    if "accuracy" not in figures:
+        return value_text(figures)
     low, high = figures["accuracy_95"]
     return f"{figures['accuracy']:.2%} ({interval_text(low, high)})"

@@ -10,6 +10,7 @@ from ..files import read_json
 from ..records import LOG, METRICS, read_records
 from ..terminal import Level, Printer
 from ..train.evaluate import interval_text
+from ..train.values import value_text
 
 MOST_NOTES = 8
 REPORT = "report.html"
@@ -64,6 +65,11 @@ def _accuracy(figures: Mapping[str, Any]) -> Iterator[Line]:
     floats = figures.get("evaluate", {}).get("test")
     if floats is not None and "accuracy" not in floats:
         yield "float", f"test: squared error {floats['loss']:.4g}, that of the mean {floats['loss_of_mean']:.4g}"
+        quantized = figures.get("quantize", {})
+        chosen = quantized.get(quantized.get("chosen"), {}).get("test")
+        if chosen is not None:
+            sqnr = "" if chosen["sqnr_db"] is None else f"; against the float model {chosen['sqnr_db']:.1f} dB"
+            yield "integers", f"test: {value_text(chosen)}{sqnr}"
         return
     quantized = figures.get("quantize", {})
     chosen = quantized.get(quantized.get("chosen"), {}).get("test")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from .data.batch import Batch
+from .data.batch import Batch, tells_values
+from .values import value_figures
 
 TOP = (2, 3, 5, 10)
 """Of how many classes it is asked whether the right one is among them."""
@@ -28,13 +29,20 @@ class Predictions:
 
     Attributes:
         logits: (N, C), float32 of a float model, float64 of an integer one.
-        labels: (N,) int64.
+        labels: (N,) int64; or, where values are told, these, (N, C) float32.
         speakers: (N,) int64, who was recorded; None where unknown.
+        recordings: (N,) int64, of values, the number of the recording that each belongs to; None: of one.
     """
 
     logits: NDArray[np.floating]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     speakers: NDArray[np.int64] | None = None
+    recordings: NDArray[np.int64] | None = None
+
+    @property
+    def values(self) -> bool:
+        """Whether these are values, and not classes."""
+        return self.labels.dtype.kind == "f"
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,17 @@ def outputs_and_targets(
 
 
 def predict(model: nn.Module, batches: Iterable[Batch], device: torch.device | str = "cpu") -> Predictions:
-    """Run a classifier in evaluation mode over ``batches`` and keep its logits."""
-    logits, targets = outputs_and_targets(model, batches, device)
-    return Predictions(logits.numpy(), hard_labels(targets).numpy())
+    """Run a model in evaluation mode over ``batches`` and keep its logits, or the values that it tells."""
+    values = False
+
+    def seen() -> Iterator[Batch]:
+        nonlocal values
+        for batch in batches:
+            values = values or tells_values(batch)
+            yield batch
+
+    logits, targets = outputs_and_targets(model, seen(), device)
+    return Predictions(logits.numpy(), (targets if values else hard_labels(targets)).numpy())
 
 
 def hard_labels(targets: Tensor) -> Tensor:
@@ -97,7 +113,12 @@ def accuracy_of(predictions: Predictions) -> dict[str, Any]:
 
 
 def figures_of(predictions: Predictions, class_names: Iterable[str]) -> dict[str, Any]:
-    """Accuracy with its interval, loss, accuracy by class and speaker, confusion matrix (rows: true classes)."""
+    """Accuracy with its interval, loss, accuracy by class and speaker, confusion matrix (rows: true classes).
+
+    Of values, `value_figures`.
+    """
+    if predictions.values:
+        return value_figures(predictions.logits, predictions.labels, class_names, predictions.recordings)
     logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
     names = list(class_names)
     confusion = multiclass_confusion_matrix(logits.argmax(1), labels, num_classes=len(names))

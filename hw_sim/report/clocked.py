@@ -59,10 +59,26 @@ def _share(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {key: entry[key] for key in ("accuracy", "samples", "correct")} | {"low": low, "high": high}
 
 
-def errors(figures: Mapping[str, Any]) -> dict[str, float] | None:
-    """Mean squared errors on the test set of a float model that predicts values; None of a classifier."""
+BY_VALUE = "loss_by_value"
+
+
+def errors(figures: Mapping[str, Any], simulated: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """Mean squared errors on the test set of a float model that predicts values, and under ``models`` that of each
+    model, the program's included; None of a classifier.
+    """
     test = figures.get("evaluate", {}).get("test", {})
-    return None if not test or "accuracy" in test else {key: test[key] for key in test if key.startswith("loss")}
+    if not test or "accuracy" in test:
+        return None
+    found: dict[str, Any] = {key: value for key, value in test.items() if key.startswith("loss") and key != BY_VALUE}
+    if "si_snr_db" in test:
+        quantized = figures.get("quantize", {})
+        entries = {"float": test} | {name: quantized.get(name, {}).get("test") for name in ("ptq", "qat")}
+        if simulated is not None:
+            entries["integer"] = {**simulated["accuracy"][simulated["oracle"]], **simulated["float_and_integer"]}
+        keys = ("loss", "si_snr_db", "sqnr_db", "samples")
+        found["models"] = {name: {key: entry.get(key) for key in keys} for name, entry in entries.items() if entry}
+        found[BY_VALUE] = test[BY_VALUE]
+    return found
 
 
 def is_baseline(settings: Mapping[str, Any]) -> bool:

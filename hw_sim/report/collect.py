@@ -43,7 +43,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
     exported = _of_program(folder / "onnx" / "export.json", inspected)
     counted = _of_program(folder / "counts.json", inspected)
     figures = {name: record.figures for name, record in records.items()}
-    provenance, errors = _provenance(folder, records, inspected), clocked.errors(figures)
+    provenance, errors = _provenance(folder, records, inspected), clocked.errors(figures, simulated)
     return {
         "title": _title(folder),
         "clocked": is_clocked,
@@ -72,6 +72,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
         "states": None if simulated is None else simulated["state_bits"],
         "time_constants": None if simulated is None else _time_constants(simulated, is_clocked),
         "confusion": _confusion(figures, simulated, program),
+        "names": simulated and simulated["class_names"],
         "ranges": None if program is None or simulated is None else _ranges(program, simulated),
         "disagreements": _disagreements(folder, simulated),
         "example": None if simulated is None else simulated["example"],
@@ -104,6 +105,8 @@ def accuracy_rows(
     ]
     if simulated and integer:
         paired = simulated["float_and_integer"]
+        if "mcnemar_p" not in paired:
+            return rows
         against = {"lost": paired["only_a_right"], "won": paired["only_b_right"], "mcnemar_p": paired["mcnemar_p"]}
         rows[3] |= against
         if exported and exported["sequence"]["differing"] == 0 and exported["sequence"]["samples"] == total:
@@ -160,6 +163,8 @@ def _parity(simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _disagreements(folder: Path, simulated: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if simulated is not None and "mcnemar_p" not in simulated["float_and_integer"]:
+        return None  # values
     found = disagreements.decisions(folder, simulated)
     return None if simulated is None else disagreements.listed(found, simulated["class_names"])
 
@@ -270,6 +275,8 @@ def _confusion(
     """Of the integers where they ran, else of the float model; classes by number where no program names them."""
     if simulated is not None:
         name = next((name for name in INTEGER_BACKENDS if name in simulated["accuracy"]), simulated["oracle"])
+        if "confusion" not in simulated["accuracy"][name]:
+            return None
         return {"of": "integer program", "classes": simulated["class_names"], **_matrix(simulated["accuracy"][name])}
     if "confusion" not in figures.get("evaluate", {}).get("test", {}):
         return None

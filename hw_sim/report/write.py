@@ -68,11 +68,11 @@ def charts(data: Mapping[str, Any], folder: Path) -> dict[str, Markup]:
         found["states"] = figures.state_bits(data["states"])
     if data["time_constants"]:
         found["time_constants"] = figures.time_constants(**data["time_constants"])
-    if data["example"]:
+    if data["example"] and not data["errors"]:
         arrays = load_arrays(folder / "simulate.npz", "simulate")
         logits = arrays["example_logits"] * 2.0 ** -data["example"]["logits_frac"]
         shown = (arrays["example_values"], arrays["example_times"], logits)
-        names, label = data["confusion"]["classes"], data["example"]["label"]
+        names, label = data["names"], data["example"]["label"]
         found["raster"] = figures.raster(*shown, names, label, figures.WIDE)
         found["raster_narrow"] = figures.raster(*shown, names, label, figures.NARROW)
     if data["parity"] and data["nodes"]:

@@ -32,7 +32,7 @@ class AdLIFFamily(SpikingFamily[QuantAdLIF, FrozenAdLIF]):
     def unavailable(self, config: Mapping[str, Any]) -> str | None:
         """See `Family.unavailable`."""
         task, cell = config["task"], config["model"].get("cell")
-        if task.get("kind") in KINDS and KINDS[task["kind"]].regression:
+        if task.get("kind") in KINDS and KINDS[task["kind"]].answers == "forecast":
             return (
                 f"task {task.get('name')} feeds the model's predictions back as its input, which no program does; "
                 "quantize a model of a task with classes"

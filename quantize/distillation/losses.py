@@ -11,6 +11,13 @@ def relative_error(found: Tensor, expected: Tensor, power: float) -> Tensor:
     return (found - expected).square().mean() / power
 
 
+def apart(found: Tensor, expected: Tensor, values: bool) -> Tensor:
+    """How far logits (M, C) are from those expected: their `divergence`; of values the `relative_error`."""
+    if values:
+        return relative_error(found, expected, float(expected.double().square().mean()) or 1.0)
+    return divergence(found, expected)
+
+
 def divergence(found: Tensor, expected: Tensor, temperature: float = 1.0) -> Tensor:
     """Mean Kullback-Leibler divergence, in nats, of the classes' probabilities ``found`` from those expected.
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 
 from ...errors import PumiceError
-from ...train.data.batch import Batch
+from ...train.data.batch import Batch, tells_values
 from ...train.module import ClassifierModule
 from ..qat_model import QATModel
 from ..tracing import NOTHING
-from .losses import divergence, relative_error
+from .losses import apart, divergence, relative_error
 from .signals import Listener, fitted
 from .teacher import LOGITS, TaughtBatch, Teacher
 
@@ -50,6 +50,8 @@ class Distillation(ClassifierModule):
         """See `ClassifierModule.batch_loss`: the error of the output, and of what is compared besides."""
         if not isinstance(batch, TaughtBatch):
             outputs, targets = batch.apply(self.model)
+            if tells_values(batch):
+                return mse_loss(outputs, targets), len(targets)
             return cross_entropy(outputs, targets, label_smoothing=self.settings.label_smoothing), len(targets)
         teacher, tuning = self._teacher[0], self.tuning
         assert isinstance(self.model, QATModel)
@@ -66,7 +68,11 @@ class Distillation(ClassifierModule):
             found = teacher.reduced(name, listener.heard[name], lengths)
             taught = fitted(batch.taught[name], found.shape[1])
             errors[name] = relative_error(found, taught, self._powers[name])
-        if tuning.loss == "labels":
+        if batch.values and tuning.loss == "kl":
+            raise PumiceError("quantize.qat.loss=kl compares probabilities of classes; set quantize.qat.loss=mse")
+        if batch.values and tuning.loss == "labels":
+            loss = mse_loss(outputs, targets)
+        elif tuning.loss == "labels":
             loss = cross_entropy(outputs, targets, label_smoothing=self.settings.label_smoothing)
         elif tuning.loss == "kl":
             loss = divergence(outputs, expected, tuning.temperature)
@@ -83,5 +89,6 @@ class Distillation(ClassifierModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulate the divergence."""
         outputs, expected = batch.apply(self.model)
-        self.validation_loss(divergence(outputs, expected), weight=len(outputs))
+        values = isinstance(batch, TaughtBatch) and batch.values
+        self.validation_loss(apart(outputs, expected, values), weight=len(outputs))
         self.log(f"{self.judge}/loss", self.validation_loss, prog_bar=True, batch_size=len(outputs))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ...errors import PumiceError
-from ...train.data.batch import Batch, PaddedBatch
+from ...train.data.batch import Batch, PaddedBatch, tells_values
 from ...train.data.inputs import Inputs
 from ...train.data.plan import BatchKey
 from ..qat_model import QATModel
@@ -75,6 +75,11 @@ class TaughtBatch(NamedTuple):
     def padded(self) -> Inputs:
         """The samples as a model reads them."""
         return self.batch.padded()
+
+    @property
+    def values(self) -> bool:
+        """Whether values are asked for, and not classes."""
+        return tells_values(self.batch)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ class Batch(Protocol):
         ...
 
 
+def tells_values(batch: Any) -> bool:
+    """Whether values of blocks are asked for, and not classes (`sequences.batch.BlockBatch`)."""
+    return hasattr(batch, "blocks") and batch.targets.is_floating_point()
+
+
 @runtime_checkable
 class PaddedBatch(Batch, Protocol):
     """A labelled batch of what quantized models can read: events, or time steps with classes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,12 +20,18 @@ class LabelledSequence(NamedTuple):
     """One sequence of T steps, cut into blocks.
 
     inputs: float32 (T, F). blocks: int64 (T,), the number of the block that each step belongs to, from 0. targets:
-    int64 (N,), the class of each block; block 0 is always ``IGNORED`` and takes what is not labelled.
+    int64 (N,), the class of each block; block 0 is always ``IGNORED`` and takes what is not labelled. Where values are
+    to be told, float32 (N, F), NaN in place of ``IGNORED``.
     """
 
     inputs: NDArray[np.float32]
     blocks: NDArray[np.int64]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
+
+
+def counted(targets: Tensor) -> Tensor:
+    """Which blocks count, (B, N), of classes (B, N) or values (B, N, F)."""
+    return ~targets.isnan().any(2) if targets.is_floating_point() else targets != IGNORED
 
 
 class BlockBatch(NamedTuple):
@@ -33,7 +39,8 @@ class BlockBatch(NamedTuple):
 
     inputs: float32 (B, T, F), or tokens, int64 (B, T); 0 in the padding.
     blocks: int64 (B, T), 0 in the padding.
-    targets: int64 (B, N), the class of each block, ``IGNORED`` for block 0 and in the padding.
+    targets: int64 (B, N), the class of each block, ``IGNORED`` for block 0 and in the padding; or float32 (B, N, F),
+        its values, or NaN.
     lengths: int64 (B,), steps of each sequence.
     """
 
@@ -47,10 +54,10 @@ class BlockBatch(NamedTuple):
         return BlockBatch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
 
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
-        """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,)."""
+        """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,) or values (M, C)."""
         logits = self.answers(model, self.blocks, self.targets.shape[1])
-        counted = self.targets != IGNORED
-        return logits[counted], self.targets[counted]
+        chosen = counted(self.targets)
+        return logits[chosen], self.targets[chosen]
 
     def answers(self, model: nn.Module, blocks: Tensor, count: int) -> Tensor:
         """The model's logits (B, N, C) of ``count`` other blocks (B, T)."""
@@ -94,10 +101,11 @@ class SeriesBatch(NamedTuple):
 def collate_blocks(sequences: Sequence[LabelledSequence]) -> BlockBatch:
     """Pad sequences to the longest, and their blocks to the most."""
     lengths = np.array([len(sequence.inputs) for sequence in sequences], dtype=np.int64)
-    steps, count = lengths.max(), max(len(sequence.targets) for sequence in sequences)
+    steps, count, first = lengths.max(), max(len(sequence.targets) for sequence in sequences), sequences[0].targets
     inputs = np.zeros((len(sequences), steps, sequences[0].inputs.shape[1]), dtype=np.float32)
     blocks = np.zeros((len(sequences), steps), dtype=np.int64)
-    targets = np.full((len(sequences), count), IGNORED, dtype=np.int64)
+    none = np.nan if first.dtype.kind == "f" else IGNORED
+    targets = np.full((len(sequences), count, *first.shape[1:]), none, dtype=first.dtype)
     for row, sequence in enumerate(sequences):
         inputs[row, : lengths[row]] = sequence.inputs
         blocks[row, : lengths[row]] = sequence.blocks

@@ -99,15 +99,19 @@ class BinnedSet(SequenceSet):
         return columns_of_events(self._recordings.events(int(self._chosen[index])))
 
     def _sequence(self, index: int, streams: Streams | None) -> LabelledSequence:
-        task, recording = self._task, int(self._chosen[index])
-        events = self._recordings.events(recording)
-        if streams is not None:
-            events = self._augment(events, streams(index))
+        counts = self._counts(index, None if streams is None else streams(index))
+        label = self._recordings.labels[int(self._chosen[index])]
+        targets = np.array([IGNORED, label], dtype=np.int64)
+        return LabelledSequence(counts, labelled_stretch(len(counts), self._task.ignored_bins), targets)
+
+    def _counts(self, index: int, rng: np.random.Generator | None) -> NDArray[np.float32]:
+        """The counts (T, F) of a recording, augmented by ``rng`` where there is one."""
+        task, events = self._task, self._recordings.events(int(self._chosen[index]))
+        if rng is not None:
+            events = self._augment(events, rng)
         most = 2 * task.most_bins  # augmentation stretches time
         counts = bin_events(events, task.channels, task.group, task.bin_ms, most)
-        counts = np.pad(counts, ((0, max(0, task.fewest_bins - len(counts))), (0, 0)))
-        targets = np.array([IGNORED, self._recordings.labels[recording]], dtype=np.int64)
-        return LabelledSequence(counts, labelled_stretch(len(counts), task.ignored_bins), targets)
+        return np.pad(counts, ((0, max(0, task.fewest_bins - len(counts))), (0, 0)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +168,10 @@ class BinnedTask(SequenceTask):
         """Whether the source brings a validation split."""
         return self.source in OWN_VALIDATION
 
+    def recordings(self, split: str) -> Recordings:
+        """What is counted in bins."""
+        return open_recordings(self.events, split)
+
     def open(self, split: str) -> SequenceSet:
         """See `SequenceTask.open`."""
-        return BinnedSet(open_recordings(self.events, split), self)
+        return BinnedSet(self.recordings(split), self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ..base import TaskDataModule
 from ..inputs import Timing
 from ..plan import BatchKey, evaluation_plan
 from ..streams import Purpose, stream
-from .batch import IGNORED, BlockBatch, SeriesBatch
+from .batch import BlockBatch, SeriesBatch, counted
 from .sets import SequenceSet
 from .task import SequenceTask
 
@@ -88,17 +89,21 @@ class SequenceDataModule(TaskDataModule):
         events = [columns for columns in found if columns is not None]
         return events or super().raw(split, most)
 
-    def labels(self, split: str) -> NDArray[np.int64]:
-        """One class a labelled block."""
-        targets = torch.cat([batch.targets[0] for batch in self._single(split)])
-        return targets[targets != IGNORED].numpy()
+    def labels(self, split: str) -> NDArray[Any]:
+        """One class (M,) a labelled block, or its values (M, F)."""
+        return torch.cat([batch.targets[counted(batch.targets)] for batch in self._single(split)]).numpy()
+
+    def recordings(self, split: str) -> NDArray[np.int64]:
+        """The number of the sequence that each of the `labels` belongs to, (M,)."""
+        counts = [int(counted(batch.targets).sum()) for batch in self._single(split)]
+        return np.repeat(np.arange(len(counts)), counts)
 
     def speakers(self, split: str) -> NDArray[np.int64] | None:
         """See `TaskDataModule.speakers`."""
         known = self.samples(split).speakers
         if known is None:
             return None
-        return np.repeat(known, [int((batch.targets[0] != IGNORED).sum()) for batch in self._single(split)])
+        return np.repeat(known, np.bincount(self.recordings(split), minlength=len(known)))
 
     def _single(self, split: str) -> Iterator[BlockBatch | SeriesBatch]:
         """Each sequence of a split as the task has it, whatever batches are made of them for models."""

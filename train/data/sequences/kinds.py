@@ -16,6 +16,7 @@ from ..text.listops import ListOpsTask
 from .binned import BinnedTask
 from .bsd import BsdTask
 from .camera_rows import CameraRowsTask
+from .denoise import DenoiseTask
 from .ecg import EcgTask
 from .oscillation import OscillationTask
 from .speech_commands import SpeechCommandsTask
@@ -26,6 +27,7 @@ KINDS: dict[str, type[SequenceTask]] = {
     "bsd": BsdTask,
     "oscillation": OscillationTask,
     "binned": BinnedTask,
+    "denoise": DenoiseTask,
     "mnist": MnistTask,
     "cifar10-grey": GreyCifar10Task,
     "pathfinder": PathfinderTask,

@@ -60,7 +60,7 @@ class OscillationTask(GeneratedTask):
     """Prediction of an oscillation, see ``oscillation``; ``shared_springs``: all samples have the same springs."""
 
     regression = True
-    answers = "value"
+    answers = "forecast"
     shares = (0.8, 0.1)
     samples: int = 4096
     shared_springs: bool = False

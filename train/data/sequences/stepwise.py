@@ -14,7 +14,7 @@ from ....models.adlif.blocks import aggregate, at_steps
 from ..events.batch import EventBatch
 from ..inputs import Inputs, Timing
 from ..plan import BatchKey
-from .batch import IGNORED, BlockBatch, SeriesBatch
+from .batch import BlockBatch, SeriesBatch, counted
 from .datamodule import SequenceDataModule
 from .sets import SequenceSet
 
@@ -59,10 +59,10 @@ class EventBlockBatch(NamedTuple):
         return self._replace(**{name: part.to(device, non_blocking=non_blocking) for name, part in parts.items()})
 
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
-        """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,)."""
+        """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,) or values (M, C)."""
         logits = self.answers(model, self.blocks, self.targets.shape[1])
-        counted = self.targets != IGNORED
-        return logits[counted], self.targets[counted]
+        chosen = counted(self.targets)
+        return logits[chosen], self.targets[chosen]
 
     def answers(self, model: nn.Module, blocks: Tensor, count: int) -> Tensor:
         """The model's logits (B, N, C) of ``count`` other blocks (B, L): the mean over the events of each."""
@@ -110,8 +110,8 @@ class StepwiseDataModule(SequenceDataModule):
             PumiceError: its task wants other answers than the model gives.
         """
         answers = data.task.answers
-        if answers not in ("sequence", *(("step",) if every else ())):
-            cure = "model.head=steps" if answers == "step" else "another task"
+        if answers not in ("sequence", *(("step", "value") if every else ())):
+            cure = "model.head=steps" if answers in ("step", "value") else "another task"
             raise PumiceError(
                 f"task {data.task.name} has not one label a sequence, and a model that reads events gives one; choose "
                 f"{cure}, or another model for this task"

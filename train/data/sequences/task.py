@@ -27,7 +27,7 @@ class SequenceTask(ABC):
 
     regression: ClassVar[bool] = False
     reads_tokens: ClassVar[bool] = False
-    answers: ClassVar[str] = "sequence"  # one class of each: sequence, step, or pair; or a value of each step
+    answers: ClassVar[str] = "sequence"  # a class of each: sequence, step, pair; or of each step: value, forecast
     name: str
     validation: Validation = field(default_factory=Validation)
     select_on: str = "validation"
