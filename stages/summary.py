@@ -63,16 +63,14 @@ def _training(train: Mapping[str, Any]) -> Iterator[Line]:
 def _accuracy(figures: Mapping[str, Any]) -> Iterator[Line]:
     """Float and integer, on the test samples."""
     floats = figures.get("evaluate", {}).get("test")
+    quantized = figures.get("quantize", {})
+    chosen = quantized.get(quantized.get("chosen"), {}).get("test")
     if floats is not None and "accuracy" not in floats:
         yield "float", f"test: squared error {floats['loss']:.4g}, that of the mean {floats['loss_of_mean']:.4g}"
-        quantized = figures.get("quantize", {})
-        chosen = quantized.get(quantized.get("chosen"), {}).get("test")
         if chosen is not None:
             sqnr = "" if chosen["sqnr_db"] is None else f"; against the float model {chosen['sqnr_db']:.1f} dB"
             yield "integers", f"test: {value_text(chosen)}{sqnr}"
         return
-    quantized = figures.get("quantize", {})
-    chosen = quantized.get(quantized.get("chosen"), {}).get("test")
     if floats is not None:
         yield "float", f"test {_share(floats)} of {floats['samples']:,}"
     if chosen is not None:

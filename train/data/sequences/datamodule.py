@@ -49,8 +49,12 @@ class SequenceDataModule(TaskDataModule):
     """
 
     kind = "sequences"
-    decides_on_blocks = True
     task: SequenceTask
+
+    @property
+    def decides_on_blocks(self) -> bool:  # type: ignore[override]
+        """Whatever is asked but a forecast, which is of whole series."""
+        return self.task.answers != "forecast"
 
     @property
     def regression(self) -> bool:  # type: ignore[override]
