@@ -134,7 +134,7 @@ def _print(figures: Mapping[str, Any], target: Path, task: str) -> None:
     for name in ("qdq", "float"):
         entry = figures[name]
         noise = "" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB"
-        same = entry.get("same_class", entry.get("same_class_steps"))
+        same = entry.get("same_class", entry.get("same_class_steps", ""))
         row = [entry["recordings"], f"{entry['largest_difference']:.2g}", noise, same, _accuracy(entry)]
         near.add_row(name, _size(figures, name), *map(str, row))
     near.caption = "qdq approximates the program (errors against it); float is the float model (errors against torch)"

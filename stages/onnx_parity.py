@@ -77,7 +77,8 @@ def compare_qdq(program: Program, tests: TestSet, count: int, threads: int | Non
     found, right = _traces(codes), simulate(program, samples, threads=threads)
     chosen = range(len(samples))
     scores = [tests.scores(program, traces, chosen) for traces in (found, right)]
-    return {"recordings": len(samples), **difference(*scores), **_figures(program, tests, found)}
+    values = tests.labels(chosen).dtype.kind == "f"
+    return {"recordings": len(samples), **difference(*scores, values), **_figures(program, tests, found)}
 
 
 def compare_float(path: Path, model: nn.Module, data: TaskDataModule, count: int) -> dict[str, Any]:
@@ -87,20 +88,24 @@ def compare_float(path: Path, model: nn.Module, data: TaskDataModule, count: int
         writer = writer_of(model)
         found, right = writer.outputs(Session(path), model.eval(), *inputs)
     if writer.agreement is None:
-        return {"recordings": len(inputs.lengths), **difference(found.astype(np.float64), right.astype(np.float64))}
+        apart = difference(found.astype(np.float64), right.astype(np.float64), data.regression)
+        return {"recordings": len(inputs.lengths), **apart}
     figures = writer.agreement(found, right, inputs.lengths.numpy())
     return {"recordings": len(found), **figures, "sqnr_db": None, "largest_logit": float(np.abs(right).max())}
 
 
-def difference(found: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Largest difference of scores (M, C), signal-to-noise ratio in dB, and how often the class is the same."""
-    return {
+def difference(found: np.ndarray, right: np.ndarray, values: bool = False) -> dict[str, Any]:
+    """Largest difference of scores (M, C), signal-to-noise ratio in dB, and how often the class is the same.
+
+    ``values``: the scores are values, and of no class.
+    """
+    told = {
         "samples": len(right),
         "largest_difference": float(np.abs(found - right).max()),
         "largest_logit": float(np.abs(right).max()),
         "sqnr_db": sqnr_of(found, right),
-        "same_class": int((found.argmax(1) == right.argmax(1)).sum()),
     }
+    return told if values else told | {"same_class": int((found.argmax(1) == right.argmax(1)).sum())}
 
 
 def _traces(outputs: Sequence[dict[str, np.ndarray]]) -> list[Trace]:

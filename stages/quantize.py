@@ -13,6 +13,7 @@ from torch import nn
 
 from ..api.candidates import predictions
 from ..api.quantize import Tuning, quantize
+from ..errors import PumiceError
 from ..hw_sim import simulator
 from ..hw_sim.parity.fidelity import spike_rates
 from ..hw_sim.parity.health import health
@@ -64,6 +65,18 @@ def check_possible(config: Mapping[str, Any]) -> None:
     data = build_data(config, training, read_section(SystemSettings, config, "system"))
     model = build_model(config, data, initial=False)
     prepare(model, settings, data.timing)
+
+
+def check_decides(config: Mapping[str, Any], what: str) -> None:
+    """Refuse a task without classes, for ``what`` counts decisions.
+
+    Raises:
+        PumiceError: the task asks for values.
+    """
+    training = read_section(TrainingSettings, config, "training")
+    data = build_data(config, training, read_section(SystemSettings, config, "system"))
+    if data.regression:
+        raise PumiceError(f"{what} counts right decisions, and task {data.task.name} has none; use a task with classes")
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:

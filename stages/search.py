@@ -25,7 +25,7 @@ from ..terminal import Printer, Table
 from ..train.settings import SystemSettings, read_section
 from .bench import Looked, end_with_parent, jobs_of, leave_interruptions, open_bench
 from .folder import RunFolder
-from .quantize import check_possible, unavailable
+from .quantize import check_decides, check_possible, unavailable
 from .sensitivity import RESULT as SENSITIVITY
 from .study import SAMPLERS, Journal, require_optuna
 
@@ -133,6 +133,7 @@ def check(config: Mapping[str, Any]) -> None:
         raise PumiceError("search.chip_limits are those of a chip; name it by search.chip, such as stm32-like")
     energy_profile(config["hardware"])
     read_section(SystemSettings, config, "system")
+    check_decides(config, "search")
     check_possible(config)
 
 

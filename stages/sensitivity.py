@@ -19,7 +19,7 @@ from ..terminal import Level, Printer, Table, level, progress
 from ..train.settings import LoggingSettings, SystemSettings, read_section
 from .bench import Looked, measure_all, open_bench
 from .folder import RunFolder
-from .quantize import check_possible, unavailable
+from .quantize import check_decides, check_possible, unavailable
 
 __all__ = ["check", "run", "unavailable"]
 
@@ -77,6 +77,7 @@ def check(config: Mapping[str, Any]) -> None:
     read_section(SystemSettings, config, "system")
     read_section(LoggingSettings, config, "logging")
     energy_profile(config["hardware"])
+    check_decides(config, "sensitivity")
     check_possible(config)
 
 

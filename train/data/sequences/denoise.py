@@ -76,8 +76,8 @@ class DenoiseTask(BinnedTask):
 
     regression = True
     answers = "value"
-    noise: float = 0.5
-    lost: float = 0.3
+    noise: float = 2.0
+    lost: float = 0.5
     tau_ms: float = 20.0
     noise_seed: int = 0
     fewest_bins: int = 1
