@@ -76,9 +76,9 @@ def compare_qdq(program: Program, tests: TestSet, count: int, threads: int | Non
     codes = [{name: array / scales[name] for name, array in of_one.items()} for of_one in outputs]
     found, right = _traces(codes), simulate(program, samples, threads=threads)
     chosen = range(len(samples))
-    scores = [tests.scores(program, traces, chosen) for traces in (found, right)]
+    mine, exact = (tests.scores(program, traces, chosen) for traces in (found, right))
     values = tests.labels(chosen).dtype.kind == "f"
-    return {"recordings": len(samples), **difference(*scores, values), **_figures(program, tests, found)}
+    return {"recordings": len(samples), **difference(mine, exact, values), **_figures(program, tests, found)}
 
 
 def compare_float(path: Path, model: nn.Module, data: TaskDataModule, count: int) -> dict[str, Any]:

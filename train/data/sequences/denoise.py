@@ -49,8 +49,8 @@ class DenoiseSet(BinnedSet):
         """See `SequenceSet.subset`."""
         return DenoiseSet(self._recordings, self._task, self._chosen[chosen])
 
-    def raw(self, index: int) -> None:
-        """See `SequenceSet.raw`: the events are not what a model reads."""
+    def raw(self, index: int) -> dict[str, NDArray] | None:  # type: ignore[override]
+        """None: the events are not what a model reads."""
         return None
 
     def _sequence(self, index: int, streams: Streams | None) -> LabelledSequence:
