@@ -152,6 +152,7 @@ def export_qonnx(
     *,
     dialect: str = "qonnx",
     leave_out: Collection[str] = (),
+    wide: bool = False,
     replace: bool = False,
 ) -> Written:
     """Write the parts of a program that keep no state in operators of quantized networks, bit for bit the program's.
@@ -164,6 +165,7 @@ def export_qonnx(
         dialect: ``"qonnx"``, QONNX's Quant operators; ``"hls4ml"``, the same as hls4ml reads them, without tables and
             with one scale a tensor; ``"qcdq"``, standard operators alone, for runtimes.
         leave_out: types of nodes that are not to be written, such as ``["Lookup"]`` where a tool has no tables.
+        wide: write sums of more than float32's 24 bits as well, for tools that compute in fixed point, as hls4ml does.
         replace: remove the folder first, where it exists.
 
     Returns:
@@ -179,7 +181,7 @@ def export_qonnx(
     with told():
         if replace and folder.exists():
             shutil.rmtree(folder)
-        return write_parts(program, folder, given, dialect, leave_out)
+        return write_parts(program, folder, given, dialect, leave_out, wide)
 
 
 def export_netx(program: Program, path: str | Path) -> list[LoihiLIF]:

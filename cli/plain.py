@@ -99,7 +99,7 @@ def export(arguments: Sequence[str]) -> None:
     Raises:
         PumiceError: wrong settings or files, or a program that the target cannot hold.
     """
-    own = ("c.name", "c.pack", "qonnx.dialect", "qonnx.leave_out")
+    own = ("c.name", "c.pack", "qonnx.dialect", "qonnx.leave_out", "qonnx.wide")
     words = Words(arguments, (*READING, *FEEDING, "target", "out", *own), "export")
     targets = {
         "lava": _export_lava,
@@ -189,7 +189,8 @@ def _export_qonnx(program: Program, words: Words, out: Path) -> None:
         out,
         samples,
         dialect=words.text("qonnx.dialect", "qonnx"),
-        leave_out=words.listed("qonnx.leave_out") or [],
+        leave_out=words.listed("qonnx.leave_out"),
+        wide=words.flag("qonnx.wide") if "qonnx.wide" in words.given else False,
     )
     for line in written.lines():
         CONSOLE.print(line)

@@ -9,7 +9,7 @@ from typing import Any
 from ..api.export import export_qonnx
 from ..api.programs import load
 from ..errors import PumiceError
-from ..export.qonnx import dialect_of, kinds
+from ..export.qonnx import check_wide, dialect_of, kinds
 from ..program import digest
 from ..program.samples import shortest
 from ..terminal import Printer
@@ -28,17 +28,19 @@ class QonnxSettings:
     Attributes:
         dialect: of `export.qonnx.DIALECTS`.
         leave_out: types of nodes that are not to be written.
+        wide: whether sums that float32 does not hold are written as well.
         samples: test samples of the vectors, the shortest ones.
         events: of each of them, from its beginning.
     """
 
     dialect: str = "qonnx"
     leave_out: list[str] = field(default_factory=list)
+    wide: bool = False
     samples: int = 2
     events: int = 256
 
     def __post_init__(self) -> None:
-        dialect_of(self.dialect, "qonnx.dialect")
+        check_wide(dialect_of(self.dialect, "qonnx.dialect"), self.wide, "qonnx.wide")
         kinds(self.leave_out, "qonnx.leave_out")
         for what in ("samples", "events"):
             if getattr(self, what) < 1:
@@ -71,7 +73,15 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     chosen = shortest(samples, settings.samples)
     few = [(values[: settings.events], times[: settings.events]) for values, times in (samples[i] for i in chosen)]
     target = folder.path / FOLDER
-    written = export_qonnx(program, target, few, dialect=settings.dialect, leave_out=settings.leave_out, replace=True)
+    written = export_qonnx(
+        program,
+        target,
+        few,
+        dialect=settings.dialect,
+        leave_out=settings.leave_out,
+        wide=settings.wide,
+        replace=True,
+    )
     console = Printer(highlight=False)
     for line in written.lines():
         console.print(line)

@@ -3,7 +3,7 @@ arXiv 2206.07527) and QuantizeLinear-Clip-DequantizeLinear.
 """
 
 from .check import run
-from .dialects import DIALECTS, dialect_of
+from .dialects import DIALECTS, check_wide, dialect_of
 from .parts import Part, split
 from .runnable import runnable
 from .write import MANIFEST, Written, write_parts
@@ -14,6 +14,7 @@ __all__ = [
     "MANIFEST",
     "Part",
     "Written",
+    "check_wide",
     "dialect_of",
     "kinds",
     "reasons",

@@ -15,19 +15,25 @@ from ...program.samples import Sample
 from .model import token_name
 from .parts import Part
 from .runnable import runnable
+from .sums import EXACT_BITS
 
 
-def run(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], batch: int | str) -> dict[str, np.ndarray]:
+def run(
+    model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], batch: int | str, doubles: bool = False
+) -> dict[str, np.ndarray]:
     """Outputs by name of a model of a part for inputs (rows, ...), row by row where ``batch`` is a number.
 
+    With ``doubles`` in float64, as parts need whose sums go beyond float32.
     Operators of quantized values are not fused: on processors without VNNI the fused ones saturate pairs of products.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(
-        runnable(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        runnable(model, doubles).SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
+    if doubles:
+        inputs = {name: x.astype(np.float64) if x.dtype == np.float32 else x for name, x in inputs.items()}
     names = [output.name for output in session.get_outputs()]
     rows = len(next(iter(inputs.values())))
     step = rows if isinstance(batch, str) else batch
@@ -41,7 +47,8 @@ def run(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], batch: int | s
 def vectors(program: Program, parts: Sequence[Part], samples: Sequence[Sample]) -> list[dict[str, np.ndarray]]:
     """What goes in and comes out of each part, one row an event of its rate: ``input/<edge>``, ``output/<edge>``.
 
-    Real values in float32 (rows, channels), tokens int64 (rows,), from the program's reference.
+    Real values in float32 (rows, channels), float64 where an edge has more than 24 bits; tokens int64 (rows,); from
+    the program's reference.
     """
     traces, tokens = reference.run(program, samples), token_name(program)
 
@@ -49,7 +56,8 @@ def vectors(program: Program, parts: Sequence[Part], samples: Sequence[Sample]) 
         codes = np.concatenate([trace.values[node.name] for trace in traces])
         if node.name == tokens:
             return codes[:, 0]
-        return (codes * 2.0**-node.output.frac).astype(np.float32)
+        values = codes * 2.0**-node.output.frac
+        return values if node.output.width > EXACT_BITS else values.astype(np.float32)
 
     return [
         {
@@ -60,8 +68,8 @@ def vectors(program: Program, parts: Sequence[Part], samples: Sequence[Sample]) 
     ]
 
 
-def compare(model: onnx.ModelProto, held: Mapping[str, np.ndarray], batch: int | str) -> int:
-    """How many values were compared.
+def compare(model: onnx.ModelProto, held: Mapping[str, np.ndarray], batch: int | str, doubles: bool = False) -> int:
+    """How many values were compared; ``doubles`` as of `run`.
 
     Raises:
         ParityError: onnxruntime gives others than ``held``.
@@ -70,7 +78,7 @@ def compare(model: onnx.ModelProto, held: Mapping[str, np.ndarray], batch: int |
     if not len(next(iter(inputs.values()))):
         return 0
     values = 0
-    for name, found in run(model, inputs, batch).items():
+    for name, found in run(model, inputs, batch, doubles).items():
         wrong = int((found != held[f"output/{name}"]).sum())
         values += found.size
         if wrong:

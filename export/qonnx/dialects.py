@@ -123,6 +123,19 @@ hls4ml reads QONNX whose constants have one scale each, and no gathers.
 """
 
 
+def check_wide(dialect: Dialect, wide: bool, setting: str = "wide") -> None:
+    """Refuse wide sums where runtimes compute in float32.
+
+    Raises:
+        PumiceError: naming ``setting``.
+    """
+    if wide and not isinstance(dialect.batch, int):
+        raise PumiceError(
+            f"{setting}=true is for tools that compute in fixed point, and runtimes take dialect={dialect.name} in "
+            "float32; choose another dialect"
+        )
+
+
 def dialect_of(name: str, setting: str = "dialect") -> Dialect:
     """The dialect called ``name``.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
-from onnx import parser
+from onnx import TensorProto, numpy_helper, parser
 
 from .dialects import DOMAIN
 
@@ -33,15 +34,37 @@ Quant <signed, narrow> (x, scale, zero, bits) => (y) {{
 """QONNX's Quant with rounding mode ROUND, as QONNX says it, in ONNX's own operators (narrow only of signed numbers)."""
 
 
-def runnable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that runtimes run without knowing QONNX's operators: what Quant means stands in it as a function."""
+_IN_DOUBLES = {
+    "value_float: float = 1.0": "value: tensor = double {1.0}",
+    "value_float: float = 2.0": "value: tensor = double {2.0}",
+    "to: int = 1>": "to: int = 11>",
+}
+
+
+def runnable(model: onnx.ModelProto, doubles: bool = False) -> onnx.ModelProto:
+    """A copy that runtimes run without knowing QONNX's operators: what Quant means stands in it as a function.
+
+    With ``doubles`` it computes in float64, which holds every sum of a program.
+    """
     found = onnx.ModelProto()
     found.CopyFrom(model)
     if any(entry.domain == DOMAIN for entry in model.opset_import):
-        found.functions.append(parser.parse_function(QUANT))
+        text = QUANT
+        for single, double in _IN_DOUBLES.items() if doubles else ():
+            text = text.replace(single, double)
+        found.functions.append(parser.parse_function(text))
         for node in found.graph.node:
             if node.domain == DOMAIN:
                 kept = [attribute for attribute in node.attribute if attribute.name != "rounding_mode"]
                 del node.attribute[:]
                 node.attribute.extend(kept)
+    if doubles:
+        del found.graph.value_info[:]
+        for tensor in found.graph.initializer:
+            if tensor.data_type == TensorProto.FLOAT:
+                values = numpy_helper.to_array(tensor).astype(np.float64)
+                tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        for value in (*found.graph.input, *found.graph.output):
+            if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+                value.type.tensor_type.elem_type = TensorProto.DOUBLE
     return found

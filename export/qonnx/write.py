@@ -16,10 +16,10 @@ from ...program import Program, digest
 from ...program.nodes import Node
 from ...program.samples import Sample
 from .check import compare, vectors
-from .dialects import dialect_of
+from .dialects import check_wide, dialect_of
 from .model import ROUNDING, build, token_name
 from .parts import Part, split
-from .writers import kinds, reasons
+from .writers import beyond_float32, kinds, reasons
 
 MANIFEST = "parts.json"
 FORMAT_VERSION = 1
@@ -41,7 +41,8 @@ class Written:
         """What was written and what was not, a line a part and a reason."""
         for part in self.manifest["parts"]:
             named = ", ".join(entry["node"] for entry in part["nodes"])
-            yield f"{part['file']}: {named}"
+            beyond = part["beyond_float32"]
+            yield f"{part['file']}: {named}" + (f" (sums beyond float32: {', '.join(beyond)})" if beyond else "")
         why: dict[str, list[str]] = {}
         for entry in self.manifest["left_out"]:
             why.setdefault(entry["why"], []).append(entry["node"])
@@ -56,6 +57,7 @@ def write_parts(
     samples: Sequence[Sample],
     dialect: str = "qonnx",
     leave_out: Collection[str] = (),
+    wide: bool = False,
 ) -> Written:
     """Write each part of a program that keeps no state as a model, compared in onnxruntime; all or nothing.
 
@@ -67,15 +69,19 @@ def write_parts(
         samples: of the vectors.
         dialect: of `DIALECTS`.
         leave_out: names of node types that are not to be written.
+        wide: write sums that float32 does not hold as well, for tools that compute in fixed point; such parts are
+            compared in float64.
 
     Raises:
-        PumiceError: no part, an unknown dialect or type, or a folder that exists or cannot be written to.
+        PumiceError: no part, wide sums of a dialect that runtimes compute in float32, an unknown dialect or type, or a
+            folder that exists or cannot be written to.
         ProgramError: a sample that the program cannot take.
         ParityError: onnxruntime gives other values than the program.
     """
     chosen = dialect_of(dialect)
     unwanted = kinds(leave_out) | kinds(chosen.without)
-    parts, left_out = split(program, reasons(program, unwanted))
+    check_wide(chosen, wide)
+    parts, left_out = split(program, reasons(program, unwanted, wide))
     if not parts:
         raise PumiceError(
             "the program has no part without a state that operators of quantized networks hold: "
@@ -96,7 +102,7 @@ def write_parts(
     }
     with atomic_folder(folder) as fresh:
         for entry, model, arrays in zip(manifest["parts"], models, held, strict=True):
-            values += compare(model, arrays, chosen.batch)
+            values += compare(model, arrays, chosen.batch, doubles=bool(entry["beyond_float32"]))
             (fresh / entry["file"]).write_bytes(model.SerializeToString())
             save_arrays(fresh / entry["vectors"], arrays, compress=True)
         write_json(fresh / MANIFEST, manifest)
@@ -123,5 +129,6 @@ def _entry(program: Program, part: Part, model: onnx.ModelProto, index: int) -> 
         "every": part.rate,
         "inputs": [edge(node) for node in part.inputs],
         "outputs": [edge(node) for node in part.outputs],
+        "beyond_float32": [node.name for node in part.nodes if beyond_float32(node)],
         "operators": sorted({operation.op_type for operation in model.graph.node}),
     }

@@ -88,12 +88,13 @@ def kinds(names: Collection[str], setting: str = "leave_out") -> frozenset[str]:
     return frozenset(names)
 
 
-def reasons(program: Program, leave_out: Collection[str] = ()) -> Callable[[Node], str]:
+def reasons(program: Program, leave_out: Collection[str] = (), wide: bool = False) -> Callable[[Node], str]:
     """A function that says why a node of ``program`` cannot be written; empty where it can.
 
     Args:
         program: the node's.
         leave_out: names of types that the user does not want.
+        wide: whether sums may take more than float32 holds.
     """
     token = "" if program.value_input.event_shape else program.value_input.name
 
@@ -109,20 +110,28 @@ def reasons(program: Program, leave_out: Collection[str] = ()) -> Callable[[Node
             return "reads tokens as numbers, or numbers as tokens"
         if any(form.signed and form.width == 1 for form in (*node.input_formats, node.output)):
             return "has an edge of one signed bit, which these tools take for -1 and 1"
-        return _inexact(node)
+        return _inexact(node, wide)
 
     return why_not
 
 
-def _inexact(node: Node) -> str:
-    """Why float32 does not hold what a node computes; empty where it does."""
+def beyond_float32(node: Node) -> bool:
+    """Whether the sums of a node that is written take more than float32 holds."""
+    return type(node) in SUMS and SUMS[type(node)](node).bits > EXACT_BITS
+
+
+def _inexact(node: Node, wide: bool = False) -> str:
+    """Why float32 does not hold what a node computes, with ``wide`` what it reads, adds and makes; empty if it does."""
     if type(node) not in SUMS:
         stored = max((largest(tensor.codes).bit_length() for tensor in node.tensors()), default=0)
         return _beyond("codes", stored)
     sum_: Sum = SUMS[type(node)](node)
     if sum_.output.width > EXACT_BITS and sum_.saturates:
         return f"saturates at {sum_.output.width} bits, and float32 holds {EXACT_BITS} exactly"
-    return _beyond("sums", sum_.bits)
+    if not wide:
+        return _beyond("sums", sum_.bits)
+    constant = largest(sum_.constant[0]).bit_length()
+    return _beyond("a constant", constant) or _beyond("operands", max(form.width for form in node.input_formats))
 
 
 def _beyond(what: str, bits: int) -> str:

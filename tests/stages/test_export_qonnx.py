@@ -51,8 +51,10 @@ def test_the_folder_its_figures_and_what_is_printed(run_dir, capsys):
 
 def test_of_a_program_file(run_dir, tmp_path, capsys):
     words = [f"program={run_dir / 'program.npz'}", f"out={tmp_path / 'parts'}", "qonnx.dialect=hls4ml"]
-    assert call("export", "target=qonnx", *words, "qonnx.leave_out=[Multiply]") == 0
-    assert "values of the parts differ from the program's" in capsys.readouterr().out
+    assert call("export", "target=qonnx", *words, "qonnx.leave_out=[Multiply]", "qonnx.wide=true") == 0
+    out = capsys.readouterr().out
+    assert "values of the parts differ from the program's" in out
+    assert "(sums beyond float32: " in out
     told = json.loads((tmp_path / "parts" / "parts.json").read_text())
     assert {node["type"] for part in told["parts"] for node in part["nodes"]} <= {"Linear", "Add", "BatchNorm"}
     assert call("export", "target=qonnx", *words) == 2
@@ -63,6 +65,7 @@ def test_bad_settings_are_one_sentence(run_dir, capsys):
     for words, sentence in (
         (["qonnx.dialect=finn"], "qonnx.dialect=finn is unknown; use one of: qonnx, hls4ml, qcdq"),
         (["qonnx.leave_out=[Table]"], "qonnx.leave_out: Table is no kind of node that is written; it takes Add,"),
+        (["qonnx.dialect=qcdq", "qonnx.wide=true"], "qonnx.wide=true is for tools that compute in fixed point"),
         (["qonnx.samples=0"], "qonnx.samples=0 has to be at least 1"),
     ):
         assert call("export", "target=qonnx", f"run_dir={run_dir}", *words) == 2

@@ -16,11 +16,12 @@ class Quant(OpRun):
     def _run(self, x, scale, zero, bits, narrow=None, rounding_mode=None, signed=None):
         if rounding_mode not in ("ROUND", b"ROUND"):
             raise ValueError(rounding_mode)
+        kind = x.dtype
         x, scale, zero, bits = (np.asarray(value, dtype=np.float64) for value in (x, scale, zero, bits))
         high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
         low = -(2 ** (bits - 1)) + bool(narrow) if signed else 0.0
         codes = np.round(np.clip(x / scale + zero, low, high))
-        return (((codes - zero) * scale).astype(np.float32),)
+        return (((codes - zero) * scale).astype(kind),)
 
 
 def run_reference(model, inputs):

@@ -235,3 +235,29 @@ def test_layer_norms_states_and_wide_sums_are_named(lowered):
     wide = [name for name in left_out if type(program[name]) is Linear]
     assert wide
     assert all(left_out[name].endswith("bits, and float32 holds 24 exactly") for name in wide)
+
+
+@pytest.mark.parametrize("dialect", ["qonnx", "hls4ml"])
+def test_wide_sums_are_exact_in_float64(dialect, lowered, reference_of, tmp_path):
+    network = lowered()
+    written = write_parts(network.program, tmp_path / "parts", network.samples, dialect, wide=True)
+    narrow = {node.name for part in split_of(network.program)[0] for node in part.nodes}
+    beyond = [name for part in written.manifest["parts"] for name in part["beyond_float32"]]
+    assert beyond
+    assert not narrow & set(beyond)
+    assert all(type(network.program[name]) is Linear for name in beyond)
+    for part in written.manifest["parts"]:
+        model, held = onnx.load(tmp_path / "parts" / part["file"]), arrays(tmp_path / "parts" / part["vectors"])
+        few = {name: rows[:20] for name, rows in inputs_of(held).items()}
+        for tensor in model.graph.initializer:  # the same numbers, computed with in float64
+            values = onnx.numpy_helper.to_array(tensor)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float64), tensor.name))
+        if part["beyond_float32"] and len(next(iter(few.values()))):
+            fed = {name: x.astype(np.float64) for name, x in few.items()}
+            for name, found in reference_of(model, fed).items():
+                np.testing.assert_array_equal(found, held[f"output/{name}"][:20])
+
+
+def test_wide_sums_are_not_for_runtimes(lowered, tmp_path):
+    with pytest.raises(PumiceError, match=r"wide=true is for tools that compute in fixed point, and runtimes take"):
+        write_parts(lowered().program, tmp_path / "parts", [], "qcdq", wide=True)
