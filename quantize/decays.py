@@ -45,7 +45,10 @@ def decay_table(
         for _ in range(LARGEST_EXPONENT):
             codes = np.abs(rounded(np.ldexp(real, exponent))) + np.abs(rounded(np.ldexp(imaginary, exponent))) + 2
             bound = codes * 2.0 ** (state_width - 1) + np.exp2(exponent - 1.0)
-            exponent = np.where((bound >= I32_LIMIT) & (exponent > 1), exponent - 1, exponent)
+            wide = (bound >= I32_LIMIT) & (exponent > 1)
+            if not wide.any():
+                break
+            exponent = exponent - wide
     re = np.clip(rounded(np.ldexp(real, exponent)), -highest, highest).astype(np.int64)
     im = np.clip(rounded(np.ldexp(imaginary, exponent)), -highest, highest).astype(np.int64)
     one = np.int64(1) << exponent

@@ -7,21 +7,28 @@ nothing where its result was clipped.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import dropout
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import dropout, embedding, embedding_bag
 
 from ..models.s5.times import check_tokens
 from ..program.bounds import I64_LIMIT
 from ..program.formats import Format
 from .codes import rounded
+from .kernels.elementwise import fits, look_up, slope
+from .kernels.norm import normalise, undo
 from .straight_through import codes, replace
 from .tables import FUNCTIONS, lookup_table
 
 LARGEST_ROOT_SHIFT = 8
+RealFunction = Callable[[Tensor], Tensor]
+"""A function of each element."""
 
 
 class LayerNormTerms(NamedTuple):
@@ -98,9 +105,29 @@ def integer_sqrt(value: Tensor) -> Tensor:
     return root + ((root + 1) * (root + 1) <= value).long()
 
 
+class _Normalise(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, terms: LayerNormTerms, input: Format, output: Format) -> Tensor:
+        shift = terms.root_shift + output.frac
+        scales = 2.0**input.frac, output.scale
+        limits = output.min, output.max
+        values, inside, moments = normalise(x, terms.root_shift, terms.epsilon, shift, limits, scales)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(x, inside, moments)
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, inside, moments = ctx.saved_tensors
+        return undo(x, inside, moments, grad), None, None, None
+
+
 def layer_norm(x: Tensor, terms: LayerNormTerms, input: Format, output: Format, affine: Affine | None = None) -> Tensor:
     """The LayerNorm node. Shapes: (..., H) -> (..., H)."""
     size, shift, epsilon = terms
+    if affine is None and fits(x) and shift + output.frac >= 0:
+        return _Normalise.apply(x, terms, input, output)
     with torch.no_grad():
         q = codes(x, input)
         total = q.sum(-1, keepdim=True)
@@ -131,10 +158,32 @@ def _integers(x: Tensor, frac: int) -> Tensor:
     return torch.round(x.double() * 2.0**frac).to(torch.int64)
 
 
-def lookup(x: Tensor, real: Tensor, table: Tensor, input: Format) -> Tensor:
-    """Values of ``table`` (2**width,) at the codes of x; ``real`` is the function's value, for the gradient."""
-    exact = table.to(x.dtype)[codes(x, input) - input.min]
-    return replace(real, exact) if real.requires_grad else exact
+class _LookUp(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, function: RealFunction, table: Tensor, input: Format) -> Tensor:
+        ctx.function, ctx.input = function, input
+        ctx.save_for_backward(x)
+        if fits(x):
+            return look_up(x, table, 2.0**input.frac, input.min)
+        return table.to(x.dtype)[codes(x, input) - input.min]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        input = ctx.input
+        places = torch.arange(input.min, input.max + 1, dtype=torch.float64, device=x.device) * input.scale
+        with torch.enable_grad():
+            places.requires_grad_()
+            (slopes,) = torch.autograd.grad(ctx.function(places).sum(), places)
+        if fits(x):
+            return slope(x, grad, slopes, 2.0**input.frac, input.min), None, None, None
+        return grad * slopes.to(x.dtype)[codes(x, input) - input.min], None, None, None
+
+
+def lookup(x: Tensor, function: RealFunction, table: Tensor, input: Format) -> Tensor:
+    """Values of ``table`` (2**width,) at the codes of x, with the gradient of the real ``function``."""
+    return _LookUp.apply(x, function, table, input)
 
 
 def table_values(function: str, input: Format, output: Format, device: torch.device) -> Tensor:
@@ -200,6 +249,17 @@ def pool(x: Tensor, weight: Tensor, window: int, mode: str, format: Format) -> T
         return parts.mean(2)
     shares = windows(weight, window).unsqueeze(3) if mode == "time" else torch.ones_like(weight[:1, :1, None, None])
     return weighted_mean(parts, shares, format)
+
+
+def pool_table(table: Tensor, index: Tensor, weight: Tensor, window: int, mode: str, format: Format) -> Tensor:
+    """``pool(table[index])`` for a table (V, H) and index (B, L), as a rule without the (B, L, H) tensor in between."""
+    places = windows(index, window)
+    if mode in ("first", "last"):
+        return embedding(places[:, :, 0 if mode == "first" else -1], table)
+    if mode == "mean" and window & (window - 1) == 0:
+        bags = embedding_bag(places.flatten(0, 1), table, mode="sum") * (1 / window)
+        return bags.reshape(*places.shape[:2], table.shape[1])
+    return pool(embedding(index, table), weight, window, mode, format)
 
 
 def weighted_mean(parts: Tensor, weight: Tensor, format: Format) -> Tensor:

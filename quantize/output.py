@@ -81,7 +81,7 @@ class QuantizedOutput(ABC):
         formats = self.formats
         gate = store(self.quantizers, "gate", gate, formats.gate)
         record(name("gate"), gate, formats.gate)
-        sigmoid = lookup(gate, torch.sigmoid(gate), self.sigmoid, formats.gate)
+        sigmoid = lookup(gate, torch.sigmoid, self.sigmoid, formats.gate)
         record(name("sigmoid"), sigmoid, SIGMOID)
         gated = y * sigmoid
         record(name("gated"), gated, formats.gated)

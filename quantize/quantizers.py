@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from brevitas.core.function_wrapper import TensorClamp
+from brevitas.core.quant import RescalingIntQuant
 from brevitas.inject import ExtendedInjector
 from brevitas.nn import QuantIdentity
 from brevitas.nn.mixin import QuantWeightMixin
@@ -45,11 +45,15 @@ class WeightScaling(nn.Module):
         self.register_buffer("frac", torch.full(scaling_shape, UNSET, dtype=torch.int64))
         self.register_load_state_dict_pre_hook(_drop_frozen)
 
-    def forward(self, x: Tensor, threshold: Tensor) -> Tensor:
-        """``2**-frac``, broadcastable to x."""
+    def known(self) -> Tensor:
+        """The exponents, broadcastable to the weight."""
         if (self.frac == UNSET).any():
             raise PumiceError("a weight has no scale yet; freeze or run the whole model, which sets them")
-        return pow2(-self.frac, x)
+        return self.frac
+
+    def forward(self, x: Tensor, threshold: Tensor) -> Tensor:
+        """``2**-frac``, broadcastable to x."""
+        return pow2(-self.known(), x)
 
 
 def _drop_frozen(scaling: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
@@ -69,15 +73,51 @@ class ActivationScaling(nn.Module):
         super().__init__()
         self.register_buffer("frac", torch.tensor(UNSET))
 
+    def known(self) -> int:
+        """The exponent."""
+        frac = int(self.frac)
+        if frac == UNSET:
+            raise PumiceError("an activation has no scale yet; calibrate the model before it runs quantized")
+        return frac
+
     def forward(self, x: Tensor, threshold: Tensor) -> Tensor:
         """``2**-frac``, ()."""
-        if self.frac == UNSET:
-            raise PumiceError("an activation has no scale yet; calibrate the model before it runs quantized")
         return pow2(-self.frac, x)
+
+
+class PowerOfTwoQuant(RescalingIntQuant):
+    """Brevitas' ``tensor_quant`` for integer exponents: the same values in one pass in place of nine.
+
+    Args:
+        bit_width: bits of the codes.
+        narrow_range: whether the lowest code is left out.
+    """
+
+    def __init__(
+        self,
+        int_quant: nn.Module,
+        scaling_impl: nn.Module,
+        int_scaling_impl: nn.Module,
+        zero_point_impl: nn.Module,
+        bit_width_impl: nn.Module,
+        bit_width: int,
+        narrow_range: bool,
+    ) -> None:
+        super().__init__(int_quant, scaling_impl, int_scaling_impl, zero_point_impl, bit_width_impl)
+        self.bits, self.narrow = int(bit_width), narrow_range
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Values of the codes of x, scale, zero point (0) and bits."""
+        scaling: Any = self.scaling_impl
+        frac = scaling.known()
+        straight = isinstance(scaling, WeightScaling)
+        y = pow2_quantize(x, frac, self.bits, narrow=self.narrow, straight=straight)
+        return y, pow2(-scaling.frac, x), self.zero_point_impl(x, x, x), self.msb_clamp_bit_width_impl()
 
 
 class _PowerOfTwoWeight(NarrowIntQuant):
     float_to_int_impl = RoundHalfUp
+    tensor_quant = PowerOfTwoQuant
     scaling_impl = WeightScaling
 
 
@@ -98,7 +138,7 @@ class Activation(PerTensorPoTScaling8bit, ActQuantSolver, IntQuant):
 
     scaling_impl_type = "const"
     float_to_int_impl = RoundHalfUp
-    tensor_clamp_impl = TensorClamp
+    tensor_quant = PowerOfTwoQuant
     scaling_impl = ActivationScaling
 
 
@@ -114,6 +154,7 @@ class QuantActivation(QuantIdentity):
     def __init__(self, width: int) -> None:
         self.width = width
         super().__init__(act_quant=Activation, bit_width=width)
+        self.act_quant.skip_create_quant_tensor = True
 
     @property
     def scaling(self) -> ActivationScaling:
@@ -157,6 +198,8 @@ class TensorQuantizer(QuantWeightMixin, nn.Module):
         self.weight = torch.zeros(()).expand(tuple(shape))  # brevitas reads its shape
         injector: type[ExtendedInjector] = RowWeight if per_row else TensorWeight
         QuantWeightMixin.__init__(self, injector, weight_bit_width=width)
+        quantizer: Any = self.weight_quant
+        quantizer.skip_create_quant_tensor = True
 
     @property
     def output_channel_dim(self) -> int:
@@ -179,10 +222,7 @@ class TensorQuantizer(QuantWeightMixin, nn.Module):
         Raises:
             PumiceError: they were not set.
         """
-        frac = self._scaling.frac.flatten()
-        if (frac == UNSET).any():
-            raise PumiceError("a weight has no scale yet; freeze or run the whole model, which sets them")
-        return frac
+        return self._scaling.known().flatten()
 
     def set_frac(self, frac: NDArray[np.int64] | int) -> None:
         """Set the fractional bits, (rows,) or one."""
@@ -192,7 +232,7 @@ class TensorQuantizer(QuantWeightMixin, nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Quantize x, which has the shape that was given."""
         quantizer: Any = self.weight_quant
-        return quantizer(x).value
+        return quantizer(x)
 
 
 def edge_format(quantizer: QuantActivation, name: str) -> Format:

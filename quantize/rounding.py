@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from .kernels.elementwise import fits, quantize_elements
+
 _FLOAT64_BIAS = 1023
 _FLOAT64_MANTISSA = 52
 
@@ -85,25 +87,40 @@ class RoundHalfUp(nn.Module):
 
 class _Pow2Quantize(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor | float, unit: Tensor | float, low: int, high: int) -> Tensor:
-        free = _floor_half_up(x, scale)
-        codes = free.clamp(low, high)
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(codes == free)
-        return codes.mul_(unit)
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor | float, unit: Tensor | float, low: int, high: int, straight: bool
+    ) -> Tensor:
+        if isinstance(scale, float) and fits(x):
+            values, inside = quantize_elements(x, scale, low, high)
+        else:
+            free = _floor_half_up(x, scale)
+            codes = free.clamp(low, high)
+            inside = codes == free
+            values = codes.mul_(unit)
+        ctx.straight = straight
+        if ctx.needs_input_grad[0] and not straight:
+            ctx.save_for_backward(inside)
+        return values
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (inside,) = ctx.saved_tensors
-        return torch.where(inside, grad, 0.0), None, None, None, None
+        grad_x = grad if ctx.straight else torch.where(ctx.saved_tensors[0], grad, 0.0)
+        return grad_x, None, None, None, None, None
 
 
-def pow2_quantize(x: Tensor, frac: Tensor | int, width: int, signed: bool = True, narrow: bool = False) -> Tensor:
+def pow2_quantize(
+    x: Tensor,
+    frac: Tensor | int,
+    width: int,
+    signed: bool = True,
+    narrow: bool = False,
+    straight: bool = False,
+) -> Tensor:
     """Fake quantization in the value domain, ``clip(floor(x 2**frac + 1/2)) 2**-frac``.
 
-    The gradient is 1 where the code lies in the range and 0 where it was clipped. Codes of up to 25 bits are exact in
-    float32, of up to 53 in float64.
+    The gradient is 1 where the code lies in the range and 0 where it was clipped, or with ``straight`` 1 there as well.
+    Codes of up to 25 bits are exact in float32, of up to 53 in float64.
 
     Args:
         x: float tensor of any shape.
@@ -111,9 +128,10 @@ def pow2_quantize(x: Tensor, frac: Tensor | int, width: int, signed: bool = True
         width: bits of the code.
         signed: two's complement, or 0 .. 2**width - 1.
         narrow: symmetric range.
+        straight: whether clipped entries have a gradient.
     """
     low, high = code_range(width, signed, narrow)
-    return _Pow2Quantize.apply(x, pow2(frac, x), pow2(-frac, x), low, high)
+    return _Pow2Quantize.apply(x, pow2(frac, x), pow2(-frac, x), low, high, straight)
 
 
 def pow2_codes(x: Tensor, frac: Tensor | int, width: int, signed: bool = True, narrow: bool = False) -> Tensor:

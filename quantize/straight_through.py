@@ -41,11 +41,13 @@ class _Replace(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return (grad if ctx.inside is None else grad * ctx.inside), None, None
+        if ctx.inside is not None:
+            grad = grad * ctx.inside if ctx.inside.is_floating_point() else torch.where(ctx.inside, grad, 0.0)
+        return grad, None, None
 
 
 def replace(real: Tensor, exact: Tensor, inside: Tensor | None = None) -> Tensor:
-    """``exact`` forward, the gradient of ``real`` backward, zero where not ``inside``."""
+    """``exact`` forward, the gradient of ``real`` backward, times ``inside``, bool or a float tensor."""
     return _Replace.apply(real, exact, inside)
 
 

@@ -12,7 +12,7 @@ from ...errors import PumiceError
 from ...models.s5.config import STEPS
 from ...program.clock import ticks
 from ...program.formats import Format
-from ..operations import NO_DROPOUT, Dropout, OwnNorm, Times, layer_norm, pool, read_out, token_index
+from ..operations import NO_DROPOUT, Dropout, OwnNorm, Times, layer_norm, pool, pool_table, read_out, token_index
 from ..output import QuantizedOutput
 from ..quantizers import Quantizers, store
 from ..rounding import pow2_quantize
@@ -180,14 +180,19 @@ def run_layer(
     def at(table: Tensor) -> Tensor:
         return table if index is None else embedding(index, table)
 
+    def pooled(values: Tensor, mode: str, format: Format) -> Tensor:
+        if index is None:
+            return pool(values, times.weight, stride, mode, format)
+        return pool_table(values, index, times.weight, stride, mode, format)
+
     def show(own: str, value: Tensor, format: Format) -> None:
         if record.listens:
             record(name(own), at(value), format)
 
     u = c.reading.run(x, formats, c.quantizers, show)
-    drive = at(linear(u, c.drive, c.drive_bias))
-    u = at(u)
-    record(geometry.drive, u, formats.u)
+    drive = linear(u, c.drive, c.drive_bias)
+    if record.listens:
+        record(geometry.drive, at(u), formats.u)
     sampled = stride if geometry.sampling == "first" and not record.listens else 1
     states = quantized_scan(
         drive,
@@ -197,23 +202,25 @@ def run_layer(
         formats.state.min,
         formats.state.max,
         hold=geometry.discretization == "zoh",
+        tokens=index,
         sample_every=sampled,
     ).states
     record(name("ssm") + STATE, states, formats.state)
     states = pow2_quantize(states * 2.0**-formats.read_shift, 0, formats.read.width)
     record(name("ssm"), states, formats.read)
-    x = at(x)
     if stride > 1:
         if sampled == 1:
             states = pool(states, times.weight, stride, geometry.sampling, formats.read)
         record(name("state"), states, geometry.sampled(formats.read))
         if c.feedthrough is not None:
-            u = pool(u, times.weight, stride, geometry.pooling, formats.u)
+            u = pooled(u, geometry.pooling, formats.u)
             record(name("u_pool"), u, geometry.pooled(formats.u))
         if geometry.residual:
-            x = pool(x, times.weight, stride, geometry.pooling, formats.input)
+            x = pooled(x, geometry.pooling, formats.input)
             record(name("skip_pool"), x, geometry.pooled(formats.input))
         times = times.pooled(stride)
+    else:
+        u, x = at(u), at(x)
     sums = linear(states, c.output, c.bias)
     if c.feedthrough is not None:
         sums = sums + (u * c.feedthrough if c.feedthrough.dim() == 1 else linear(u, c.feedthrough))

@@ -97,7 +97,7 @@ class GatedOutput(QuantizedOutput):
     def run(self, sums: Tensor, name: Name, training: bool, record: Recorder) -> Tensor:
         """See `QuantizedOutput.run`."""
         formats, activation = self.formats, ACTIVATIONS[self.activation]
-        activated = lookup(sums, activation.function(sums), self.table, formats.y)
+        activated = lookup(sums, activation.function, self.table, formats.y)
         record(name(activation.node), activated, formats.activated)
         mixed = linear(self.dropout(activated, training), self.gate, self.gate_bias)
         return self.gated(sums, mixed, name, record)

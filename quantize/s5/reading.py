@@ -77,7 +77,7 @@ class Gated(Reading):
             show(name, value, form)
         if self.sigmoid is None:
             return store(quantizers, "u", x, formats.u)
-        opened = lookup(value, torch.sigmoid(value), self.sigmoid, form)
+        opened = lookup(value, torch.sigmoid, self.sigmoid, form)
         show("input_sigmoid", opened, SIGMOID)
         return store(quantizers, "u", x * opened, formats.u)
 

@@ -59,6 +59,7 @@ def quantized_scan(
     hold: bool = False,
     initial: Tensor | None = None,
     *,
+    tokens: Tensor | None = None,
     sample_every: int = 1,
     implementation: str | None = None,
 ) -> SSMTrace:
@@ -73,7 +74,7 @@ def quantized_scan(
 
     Args:
         drive: (B, L, P) complex, or (B, L, 2P) planar (real parts, then imaginary parts), which saves two copies;
-            ``(B u + b) 2**state_frac``, not yet rounded.
+            ``(B u + b) 2**state_frac``, not yet rounded. With ``tokens`` (V, ...), a row a token.
         gaps: (B, L) integers >= 0 in ticks, clipped to ``2**J - 1`` here.
         table: the decays.
         rate: (P,) complex, Lambda * step * tick; used by the backward pass alone. Real where the modes are, whose drive
@@ -82,6 +83,7 @@ def quantized_scan(
         state_max: highest code.
         hold: zoh, the drive being ``(B u / Lambda) 2**state_frac``; an event with gap 0 then changes nothing.
         initial: codes before the first event, (B, P) complex or (B, 2P) planar like the drive; zero if not given.
+        tokens: (B, L) int64, which row of ``drive`` each event has.
         sample_every: keep the states of events 0, s, 2s, ... of complete windows only.
         implementation: "numba" (CPU) or "torch" (any device); by default the fastest that fits.
 
@@ -91,16 +93,17 @@ def quantized_scan(
     scan = choose(IMPLEMENTATIONS, implementation, drive.device.type == "cpu")
     is_complex, table = drive.is_complex(), DecayTable(*table)
     if table.real:  # the kernels' states are complex
-        drive, rate = torch.cat([drive, torch.zeros_like(drive)], dim=2), torch.complex(rate, torch.zeros_like(rate))
+        drive, rate = torch.cat([drive, torch.zeros_like(drive)], dim=-1), torch.complex(rate, torch.zeros_like(rate))
         initial = None if initial is None else torch.cat([initial, torch.zeros_like(initial)], dim=1)
     elif is_complex:
         drive = _planar(drive)
         initial = None if initial is None else _planar(initial)
     if initial is None:
-        initial = drive.new_zeros(drive.shape[0], drive.shape[2])
+        initial = drive.new_zeros(len(gaps), drive.shape[-1])
     longest = (1 << len(table.decay_re)) - 1
     states, saturations = scan(
         drive,
+        tokens,
         gaps.clamp(0, longest).to(torch.int64),
         table.complement(),
         torch.cat([rate.real, rate.imag]),

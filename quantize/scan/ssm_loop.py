@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from ..rounding import round_half_up
 
 
 def scan_loop(
     drive: Tensor,
+    tokens: Tensor | None,
     gaps: Tensor,
     complement: Tensor,
     rate: Tensor,
@@ -21,7 +23,8 @@ def scan_loop(
     """States of every window's first event, and saturations by sample.
 
     Args:
-        drive: (B, L, 2P) planar.
+        drive: (B, L, 2P) planar; with ``tokens`` (V, 2P).
+        tokens: (B, L) int64, or None.
         gaps: (B, L) int64 in [0, 2**J).
         complement: (J, 2P) planar float64.
         rate: (2P,) planar.
@@ -33,6 +36,8 @@ def scan_loop(
     Returns:
         (B, L // stride, 2P) in the drive's dtype, (B,) int64.
     """
+    if tokens is not None:
+        drive = embedding(tokens, drive)
     count = drive.shape[1] // stride
     step = _DigitSteps(complement, rate.double(), limits)
     digits = [((gaps >> j) & 1).bool() for j in range(len(complement))]

@@ -25,17 +25,19 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 Kernel = Callable[..., Any]
 
 
-def compile_kernel(function: Kernel, inline: bool = False) -> Kernel:
+def compile_kernel(function: Kernel, inline: bool = False, reassociate: bool = False) -> Kernel:
     """Compile with numba, without the interpreter lock; the machine code is kept where a cache can be written.
 
     Multiplications and additions may be fused; nothing is reordered, so results do not depend on threads. With
-    ``inline`` kernels that call the function take it in, which spares passing arrays at every step.
+    ``inline`` kernels that call the function take it in, which spares passing arrays at every step. With
+    ``reassociate`` sums are taken in the order that vectorises, which is one and the same on one machine.
 
     numba's cache notices a change of the function's own file. What its module has from other files is part of its name
     there: kernels and constants are to be imported before the first kernel that uses them.
     """
     function.__qualname__ = f"{function.__qualname__}_{_digest_of_imports(function)}"
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    fast = {"contract", "reassoc"} if reassociate else {"contract"}
+    options: dict[str, Any] = {"nogil": True, "fastmath": fast, "error_model": "numpy"}
     if inline:
         options["inline"] = "always"
     try:

@@ -22,6 +22,8 @@ from torch.autograd.function import once_differentiable
 from ....models.scan.kernels.threads import compile_kernel, run_tasks
 
 FLOAT32_STATE = 1 << 23
+TABLES = 4
+"""Into how many tables the gradients of tokens' drives are summed before the sum of all: as many threads at most."""
 
 
 @compile_kernel
@@ -100,16 +102,19 @@ def _advance(x, gap, v, complement, limits, hold, trace, out):
 
 
 @compile_kernel
-def _forward(drive, gaps, complement, initial, limits, hold, stride, states, saturations, start, stop):
+def _forward(drive, tokens, gaps, complement, initial, limits, hold, stride, states, saturations, start, stop):
+    """``drive``: a row an event, (B, L, 2P), or (1, V, 2P), a row a token, where there are ``tokens``."""
+    by_token = tokens.size > 0
     x = np.empty((2, drive.shape[2]), limits.dtype)
     trace = np.empty((complement.shape[0] + 2, drive.shape[2]), limits.dtype)
     for b in range(start, stop):
         x[1] = initial[b]
         lost = 0
         kept = 0
-        for k in range(drive.shape[1]):
+        for k in range(gaps.shape[1]):
             new, old = k % 2, 1 - k % 2
-            lost += _advance(x[old], gaps[b, k], drive[b, k], complement, limits, hold, trace, x[new])
+            v = drive[0, tokens[b, k]] if by_token else drive[b, k]
+            lost += _advance(x[old], gaps[b, k], v, complement, limits, hold, trace, x[new])
             if k == kept * stride and kept < states.shape[1]:
                 states[b, kept] = x[new]
                 kept += 1
@@ -130,32 +135,73 @@ def _undo_store(x, v, minus, limits, g, grad_v, add):
 
 
 @compile_kernel
-def _undo_decay(x, d, ticks, limits, g, grad_rate):
-    """The backward pass of `_decay`, g in place."""
-    low, high = np.float64(limits[0]), np.float64(limits[1])
-    modes = x.shape[0] // 2
-    for p in range(modes):
-        q = modes + p
-        x_re, x_im = np.float64(x[p]), np.float64(x[q])
-        dx_re = d[p] * x_re - d[q] * x_im
-        dx_im = d[p] * x_im + d[q] * x_re
-        y_re = x_re + np.floor(dx_re + 0.5)
-        y_im = x_im + np.floor(dx_im + 0.5)
-        g_re = g[p] if low <= y_re <= high else 0.0
-        g_im = g[q] if low <= y_im <= high else 0.0
-        ax_re, ax_im = x_re + dx_re, x_im + dx_im
-        grad_rate[p] += ticks * (g_re * ax_re + g_im * ax_im)
-        grad_rate[q] += ticks * (g_im * ax_re - g_re * ax_im)
-        g[p] = g_re + d[p] * g_re + d[q] * g_im
-        g[q] = g_im + d[p] * g_im - d[q] * g_re
+def _halves(row):
+    """Real and imaginary parts; loops over views that start at zero vectorise."""
+    modes = row.shape[0] // 2
+    return row[:modes], row[modes:]
 
 
 @compile_kernel
-def _retreat(x, gap, v, complement, limits, hold, trace, g, grad_v, grad_rate):
-    """Undo one event that started at state x: g in place, grad_v set."""
+def _mask_decay(x, d, limits, g):
+    """g is 0 where a component's `_decay` clipped."""
+    low, high = np.float64(limits[0]), np.float64(limits[1])
+    x_re, x_im = _halves(x)
+    d_re, d_im = _halves(d)
+    g_re, g_im = _halves(g)
+    none = limits[0] - limits[0]
+    for p in range(len(x_re)):
+        re, im = np.float64(x_re[p]), np.float64(x_im[p])
+        y = re + np.floor(d_re[p] * re - d_im[p] * im + 0.5)
+        g_re[p] = g_re[p] if low <= y <= high else none
+    for p in range(len(x_re)):
+        re, im = np.float64(x_re[p]), np.float64(x_im[p])
+        y = im + np.floor(d_re[p] * im + d_im[p] * re + 0.5)
+        g_im[p] = g_im[p] if low <= y <= high else none
+
+
+@compile_kernel
+def _add_rate_gradient(x, d, ticks, g, grad_rate):
+    """grad_rate += ticks g conj(x + d x)."""
+    x_re, x_im = _halves(x)
+    d_re, d_im = _halves(d)
+    g_re, g_im = _halves(g)
+    sum_re, sum_im = _halves(grad_rate)
+    for p in range(len(x_re)):
+        re, im = np.float64(x_re[p]), np.float64(x_im[p])
+        ax_re = re + (d_re[p] * re - d_im[p] * im)
+        ax_im = im + (d_re[p] * im + d_im[p] * re)
+        sum_re[p] += ticks * (g_re[p] * ax_re + g_im[p] * ax_im)
+        sum_im[p] += ticks * (g_im[p] * ax_re - g_re[p] * ax_im)
+
+
+@compile_kernel
+def _turn_back(d, g):
+    """g <- g + conj(d) g."""
+    d_re, d_im = _halves(d)
+    g_re, g_im = _halves(g)
+    for p in range(len(g_re)):
+        re, im = g_re[p], g_im[p]
+        g_re[p] = re + d_re[p] * re + d_im[p] * im
+        g_im[p] = im + d_re[p] * im - d_im[p] * re
+
+
+@compile_kernel
+def _undo_decay(x, d, ticks, limits, free, g, grad_rate):
+    """The backward pass of `_decay`, g in place."""
+    if not free:
+        _mask_decay(x, d, limits, g)
+    _add_rate_gradient(x, d, ticks, g, grad_rate)
+    _turn_back(d, g)
+
+
+@compile_kernel
+def _retreat(x, gap, v, complement, limits, hold, free, trace, g, grad_v, grad_rate):
+    """Undo one event that started at state x: g in place, grad_v set. ``free``: no store of the sample clipped."""
     if gap == 0:
         if hold:
             grad_v[:] = 0
+        elif free:
+            grad_v[:] = g
         else:
             _undo_store(x, v, False, limits, g, grad_v, False)
         return
@@ -164,38 +210,55 @@ def _retreat(x, gap, v, complement, limits, hold, trace, g, grad_v, grad_rate):
     for digit in range(complement.shape[0] - 1, -1, -1):
         if gap >> digit & 1:
             steps -= 1
-            _undo_decay(trace[steps], complement[digit], float(1 << digit), limits, g, grad_rate)
+            _undo_decay(trace[steps], complement[digit], float(1 << digit), limits, free, g, grad_rate)
     if hold:
         _undo_store(trace[0], v, False, limits, g, grad_v, True)
 
 
 @compile_kernel
 def _backward(
-    drive, gaps, complement, initial, limits, hold, stride, states, grad_states, grad_drive, grad_rate,
-    grad_initial, start, stop,
+    drive, tokens, gaps, complement, initial, limits, hold, stride, states, saturations, grad_states, grad_drive,
+    grad_rate, grad_initial, start, stop,
 ):  # fmt: skip
+    """A task is one table of ``grad_drive``: a sample's, or, with ``tokens``, that of some samples in turn."""
+    by_token = tokens.size > 0
     width = drive.shape[2]
-    g = np.empty(width, limits.dtype)
+    g, back = np.empty(width, limits.dtype), np.empty(width, limits.dtype)
     trace = np.empty((complement.shape[0] + 2, width), limits.dtype)
     window = np.empty((stride, width), limits.dtype)
-    for b in range(start, stop):
+    samples, groups = gaps.shape[0], grad_drive.shape[0]
+    for b in range(start * samples // groups, stop * samples // groups):
+        group = ((b + 1) * groups - 1) // samples
         g[:] = 0
+        free = saturations[b] == 0
         for i in range(states.shape[1] - 1, -1, -1):
             for c in range(width):
                 g[c] += grad_states[b, i, c]
             first = (i - 1) * stride + 1 if i else 0
             last = i * stride
             window[0] = states[b, i - 1] if i else initial[b]
-            for k in range(first, last):
-                _advance(
-                    window[k - first], gaps[b, k], drive[b, k], complement, limits, hold, trace, window[k - first + 1]
-                )
+            needed = last
+            if free and not hold:  # states before a decay alone
+                while needed > first and gaps[b, needed] == 0:
+                    needed -= 1
+            for k in range(first, needed):
+                v = drive[0, tokens[b, k]] if by_token else drive[b, k]
+                _advance(window[k - first], gaps[b, k], v, complement, limits, hold, trace, window[k - first + 1])
             for k in range(last, first - 1, -1):
+                v = drive[0, tokens[b, k]] if by_token else drive[b, k]
+                grad_v = back if by_token else grad_drive[b, k]
                 _retreat(
-                    window[k - first], gaps[b, k], drive[b, k], complement, limits, hold, trace, g,
-                    grad_drive[b, k], grad_rate[b],
-                )  # fmt: skip
+                    window[k - first], gaps[b, k], v, complement, limits, hold, free, trace, g, grad_v, grad_rate[b]
+                )
+                if by_token:
+                    _add(back, grad_drive[group, tokens[b, k]])
         grad_initial[b] = g
+
+
+@compile_kernel
+def _add(row, total):
+    for c in range(len(row)):
+        total[c] += row[c]
 
 
 class _QuantizedScan(Function):
@@ -205,6 +268,7 @@ class _QuantizedScan(Function):
     def forward(
         ctx: Any,
         drive: Tensor,
+        tokens: Tensor | None,
         gaps: Tensor,
         complement: Tensor,
         rate: Tensor,
@@ -213,45 +277,45 @@ class _QuantizedScan(Function):
         hold: bool,
         stride: int,
     ) -> tuple[Tensor, Tensor]:
-        drive, gaps, initial = drive.contiguous(), gaps.contiguous(), initial.contiguous()
+        rows = drive.contiguous() if tokens is None else drive.contiguous().unsqueeze(0)
+        picked = gaps.new_empty(0, 0) if tokens is None else tokens.contiguous()
+        gaps, initial = gaps.contiguous(), initial.contiguous()
         typed = _typed_limits(*limits, drive.dtype)
-        states = drive.new_empty(drive.shape[0], drive.shape[1] // stride, drive.shape[2])
-        saturations = torch.zeros(len(drive), dtype=torch.int64)
+        batch, length = gaps.shape
+        states = drive.new_empty(batch, length // stride, drive.shape[-1])
+        saturations = torch.zeros(batch, dtype=torch.int64)
+        work = gaps.numel() * drive.shape[-1]
         run_tasks(
-            _forward,
-            len(drive),
-            drive.numel(),
-            drive,
-            gaps,
-            complement,
-            initial,
-            typed,
-            hold,
-            stride,
-            states,
-            saturations,
+            _forward, batch, work, rows, picked, gaps, complement, initial, typed, hold, stride, states, saturations
         )
-        ctx.save_for_backward(drive, gaps, complement, initial, states)
-        ctx.settings = typed, hold, stride, rate.dtype
+        ctx.save_for_backward(rows, picked, gaps, complement, initial, states, saturations)
+        ctx.settings = typed, hold, stride, rate.dtype, drive.shape
         ctx.mark_non_differentiable(saturations)
         return states, saturations
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-        drive, gaps, complement, initial, states = ctx.saved_tensors
-        limits, hold, stride, rate_dtype = ctx.settings
-        # Events behind the last kept state have no gradient.
-        reached = (states.shape[1] - 1) * stride + 1 if states.shape[1] else 0
-        grad_drive = torch.empty_like(drive)
-        grad_drive[:, reached:] = 0
-        grad_rates = torch.zeros(len(drive), drive.shape[2], dtype=torch.float64)
+        rows, picked, gaps, complement, initial, states, saturations = ctx.saved_tensors
+        limits, hold, stride, rate_dtype, shape = ctx.settings
+        batch = len(gaps)
+        if picked.numel():
+            # As many tables as may be filled at a time; no more memory than a row an event would take.
+            groups = max(1, min(TABLES, batch, gaps.numel() // rows.shape[1]))
+            grad_drive = rows.new_zeros(groups, *rows.shape[1:])
+        else:
+            # Events behind the last kept state have no gradient.
+            reached = (states.shape[1] - 1) * stride + 1 if states.shape[1] else 0
+            grad_drive = torch.empty_like(rows)
+            grad_drive[:, reached:] = 0
+        grad_rates = torch.zeros(batch, rows.shape[2], dtype=torch.float64)
         grad_initial = torch.empty_like(initial)
         run_tasks(
             _backward,
-            len(drive),
-            drive.numel(),
-            drive,
+            len(grad_drive),
+            gaps.numel() * rows.shape[2],
+            rows,
+            picked,
             gaps,
             complement,
             initial,
@@ -259,16 +323,19 @@ class _QuantizedScan(Function):
             hold,
             stride,
             states,
+            saturations,
             grad_states,
             grad_drive,
             grad_rates,
             grad_initial,
         )
-        return grad_drive, None, None, grad_rates.sum(0).to(rate_dtype), grad_initial, None, None, None
+        grad = grad_drive.sum(0) if picked.numel() else grad_drive
+        return grad.reshape(shape), None, None, None, grad_rates.sum(0).to(rate_dtype), grad_initial, None, None, None
 
 
 def scan_numba(
     drive: Tensor,
+    tokens: Tensor | None,
     gaps: Tensor,
     complement: Tensor,
     rate: Tensor,
@@ -278,7 +345,7 @@ def scan_numba(
     stride: int,
 ) -> tuple[Tensor, Tensor]:
     """The same as `scan_loop`, on the CPU."""
-    return _QuantizedScan.apply(drive, gaps, complement, rate, initial, limits, hold, stride)
+    return _QuantizedScan.apply(drive, tokens, gaps, complement, rate, initial, limits, hold, stride)
 
 
 def _typed_limits(low: float, high: float, dtype: torch.dtype) -> np.ndarray:

@@ -260,3 +260,30 @@ def test_results_do_not_depend_on_threads(threads):
         gradients.append((leaf.grad, slope.grad))
     torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("hold", [False, True])
+@pytest.mark.parametrize("low", [-(2**15), -60])  # nothing clips, and much does
+def test_a_row_a_token_is_a_row_an_event(implementation, hold, low):
+    """Drives of tokens give the states and the gradients of drives that were looked up before."""
+    _, gaps, table, rate, initial = make_case(9, 5, 40, 3, 4, 1.0)
+    generator = torch.Generator().manual_seed(4)
+    rows = 40 * torch.randn(7, 6, dtype=torch.float64, generator=generator)
+    tokens = torch.randint(0, 7, gaps.shape, generator=generator)
+    weights = torch.randn(5, 10, 6, dtype=torch.float64, generator=generator)
+    found = []
+    for by_token in (False, True):
+        leaves = [rows.clone().requires_grad_(), rate.clone().requires_grad_()]
+        drive = leaves[0] if by_token else leaves[0][tokens]
+        states, saturations = quantized_scan(
+            drive, gaps, table, leaves[1], low, -low - 1, hold, initial, tokens=tokens if by_token else None,
+            sample_every=4, implementation=implementation,
+        )  # fmt: skip
+        found.append((states.detach(), saturations, *torch.autograd.grad((states * weights).sum(), leaves)))
+    looked_up, by_token = found
+    assert torch.equal(looked_up[0], by_token[0])
+    assert torch.equal(looked_up[1], by_token[1])
+    assert bool(looked_up[1].any()) == (low == -60)
+    for one, other in zip(looked_up[2:], by_token[2:], strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-9)

@@ -1,0 +1,1 @@
+"""Compiled operations of quantized networks, a pass over memory each, on the CPU."""
