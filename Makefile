@@ -11,7 +11,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 SIZE ?= small
 WORKERS ?= 2
-BENCHMARKS := growth products scan spikingssm quantized_scan adlif training_step simulator streaming onnx_models c lava
+BENCHMARKS := growth products scan spikingssm quantized_scan adlif training_step qat_step simulator streaming onnx_models c lava
 CHECKS := style imports types
 
 .PHONY: demo test thorough lint style imports types docs mutation benchmark clean install
