@@ -38,6 +38,17 @@ def test_decays_never_grow_and_fit_their_registers(rate, state_width, width):
         assert abs(complex(r, i) - exact * 2**s) <= moved + 1
 
 
+def test_a_mode_has_its_decays_whatever_stands_beside_it():
+    """Of three modes one has to be narrowed: by its real and imaginary part together it would leave 32 bits."""
+    modes = np.log(np.array([0.5 + 0j, (1 + 16_383j) / 16_384, 0.9 + 0.1j]))
+    together = decay_table(modes, 1, 15, 16)
+    alone = [decay_table(modes[p : p + 1], 1, 15, 16) for p in range(3)]
+    for found, parts in zip(together, zip(*alone, strict=True), strict=True):
+        assert np.array_equal(found, np.concatenate(parts, axis=1))
+    exponents = [int(decay_table(modes, 1, 15, width)[2][0, 1]) for width in (16, 20)]
+    assert exponents[0] == exponents[1] - 1
+
+
 @given(rates)
 @settings(max_examples=100, deadline=None)
 def test_decay_exponents_are_as_large_as_the_bounds_allow(rate):

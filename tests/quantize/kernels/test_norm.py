@@ -1,6 +1,6 @@
 """The layer norm in compiled loops: the node's integers forward, the real function's gradient backward."""
 
-from math import isqrt
+from math import floor, isqrt
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.program.formats import Format
+from pumice.quantize.kernels.norm import normalise
 from pumice.quantize.operations import LayerNormTerms, layer_norm
 
 
@@ -57,3 +58,18 @@ def test_equal_channels_become_zeros(value):
     found = layer_norm(x, LayerNormTerms.of(8, input, 1e-5), input, output)
     assert found.shape == (2, 3, 8)
     assert not found.any()
+
+
+def test_quotients_that_are_whole_numbers():
+    """Rows (a, -a) whose quotient before the floor is n: its estimate by the inverse is below n for some of them."""
+    below = 0
+    for m in range(1, 60, 2):
+        for n in range(1, 60):
+            a, root = (2 * n - 1) * m, 4 * m << 7
+            numerator = 2 * (2 * a << 7) + root
+            assert numerator == 2 * root * n
+            below += floor(numerator * (0.5 / root)) < n
+            x = torch.tensor([[float(a), float(-a)]], dtype=torch.float64)
+            found, _, _ = normalise(x, 0, root * root - 4 * a * a, 7, (-128, 127), (1.0, 1.0))
+            assert found.tolist() == [[n, 1 - n]]
+    assert below > 10
