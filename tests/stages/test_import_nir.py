@@ -73,6 +73,8 @@ def test_files_that_do_not_fit_leave_nothing(tmp_path, capsys):
         ([], "cells.0.input.weight"),
         (["nir.reset=half"], "nir.reset=half is unknown; use one of: zero, subtract, late-zero, late-subtract"),
         (["nir.dt=soon"], "nir.dt=soon are no seconds"),
+        (["nir.refractory=soon"], "nir.refractory=soon is no number of steps; 0 is none"),
+        (["nir.refractory=-2"], "nir.refractory=-2 is no number of steps from 0 to 255"),
     ):
         assert call("import", "nir", str(source), *QUICK, *words, f"run_dir={tmp_path / 'run'}") == 2
         error = capsys.readouterr().err
