@@ -194,7 +194,7 @@ def test_nothing_is_half_written(lowered, tmp_path, monkeypatch):
     network, folder = lowered(), tmp_path / "parts"
     with pytest.raises(PumiceError, match=r"dialect=onnx is unknown; use one of: qonnx, hls4ml, qcdq"):
         write_parts(network.program, folder, network.samples, "onnx")
-    monkeypatch.setattr(write, "compare", lambda *_: (_ for _ in ()).throw(ParityError("other values")))
+    monkeypatch.setattr(write, "compare", lambda *_, **__: (_ for _ in ()).throw(ParityError("other values")))
     with pytest.raises(ParityError):
         write_parts(network.program, folder, network.samples)
     assert not list(tmp_path.iterdir())
@@ -238,9 +238,16 @@ def test_layer_norms_states_and_wide_sums_are_named(lowered):
 
 
 @pytest.mark.parametrize("dialect", ["qonnx", "hls4ml"])
-def test_wide_sums_are_exact_in_float64(dialect, lowered, reference_of, tmp_path):
-    network = lowered()
+def test_wide_sums_are_exact_in_float64(dialect, lowered, reference_of, tmp_path, monkeypatch):
+    network, compared = lowered(), []
+
+    def compare(model, held, batch, doubles):
+        compared.append(doubles)
+        return check.compare(model, held, batch, doubles)
+
+    monkeypatch.setattr(write, "compare", compare)
     written = write_parts(network.program, tmp_path / "parts", network.samples, dialect, wide=True)
+    assert compared == [bool(part["beyond_float32"]) for part in written.manifest["parts"]]
     narrow = {node.name for part in split_of(network.program)[0] for node in part.nodes}
     beyond = [name for part in written.manifest["parts"] for name in part["beyond_float32"]]
     assert beyond
