@@ -13,7 +13,7 @@ import onnx
 from ...errors import BackendUnavailable, PumiceError
 from ...program import Program, nodes
 from ...program.nodes import Node
-from .event import ProgramEvent
+from .event import ANSWER, ProgramEvent
 
 Writer = Callable[[Any, Any], str]
 """(the dialect's event, a node of its type): writes the node; gives the tensor of its edge."""
@@ -65,10 +65,18 @@ def write_event(event: ProgramEvent, dialect: Dialect) -> None:
 
 def write_query(event: ProgramEvent, dialect: Dialect) -> str:
     """Read-outs and what lies behind them, from the states after the event; gives the logits' tensor."""
+    if event.answer is None:
+        _write_readouts(event, dialect)
+        return event.edges[event.program.logits]
+    event.graph.scope = event.program.logits
+    held = event.final(ANSWER)
+    return event.graph.op("Add", held, event.graph.like(event.answer, held))
+
+
+def _write_readouts(event: ProgramEvent, dialect: Dialect) -> None:
     for node in event.program:
         if event.program.rates[node.name] == nodes.QUERY:
             _write(event, dialect, node)
-    return event.edges[event.program.logits]
 
 
 def _write_rates(event: ProgramEvent, dialect: Dialect, rates: Sequence[int]) -> None:
@@ -82,6 +90,9 @@ def _write_rates(event: ProgramEvent, dialect: Dialect, rates: Sequence[int]) ->
     if slower:
         with event.when(slower[0]):
             _write_rates(event, dialect, slower)
+    elif event.answers_at(rate):
+        with event.answering(rate):
+            _write_readouts(event, dialect)
 
 
 def _write(event: ProgramEvent, dialect: Dialect, node: Node) -> None:

@@ -29,8 +29,11 @@ class Carried:
 EVENTS = Carried("events", (1,), np.dtype(np.int64))
 """The number of valid events so far; every window's phase follows from it."""
 
-_NO_ROW = np.iinfo(np.int32).max
+NO_ROW = np.iinfo(np.int32).max
 """Beyond every table."""
+
+ANSWER = "answer"
+"""The state that holds the logits, less those before the first event, where they are written as they change."""
 
 BEFORE, AFTER = "state/", "next/"
 """What goes before a state's name where it enters and where it leaves a graph."""
@@ -165,6 +168,7 @@ class ProgramEvent(EventGraph):
         program: what is written.
         tables: what depends on the token alone, by edge (``tables.py``).
         token: the tensor of the events' tokens, (B,).
+        answer: the logits before the first event, (C,), where a state holds them (`ANSWER`).
     """
 
     def __init__(
@@ -182,6 +186,7 @@ class ProgramEvent(EventGraph):
         self.program = program
         self.tables: Mapping[str, np.ndarray] = {}
         self.token = ""
+        self.answer: np.ndarray | None = None
         self._row: str | None = None
 
     def in_graph(self, graph: Graph) -> Self:
@@ -193,6 +198,18 @@ class ProgramEvent(EventGraph):
     def final(self, name: str) -> str:
         """A state after the event, once every node up to the read-outs is written."""
         return self.after[name]
+
+    def answers_at(self, rate: int) -> bool:
+        """Whether read-outs are written where they change, at events of ``rate``, and their logits kept."""
+        return False
+
+    def answering(self, rate: int) -> contextlib.AbstractContextManager[None]:
+        """What is written inside are the read-outs, of which the logits are kept."""
+        return contextlib.nullcontext()
+
+    def repeats(self, edge: str) -> bool:
+        """Whether an edge is a state, the last value of which is there to be read behind the read-outs."""
+        return False
 
     def edge_dtype(self, format: Format) -> np.dtype:
         """The element type of an edge."""
@@ -226,6 +243,6 @@ class ProgramEvent(EventGraph):
         if self._row is None:
             token = self.token
             below = graph.op("Less", token, graph.like(0, token))
-            given = graph.op("Where", below, graph.like(_NO_ROW, token), token)
+            given = graph.op("Where", below, graph.like(NO_ROW, token), token)
             self._row = graph.op("Where", self.is_valid, given, graph.like(0, token))
         return self._row

@@ -113,6 +113,10 @@ class Graph:
             self._casts[tensor, dtype] = self.op("Cast", tensor, dtype=dtype, to=to)
         return self._casts[tensor, dtype]
 
+    def same(self, tensor: str, other: str) -> None:
+        """Remember that ``other`` is ``tensor`` as another element type, for `cast`."""
+        self._casts[tensor, self.dtypes[other]] = other
+
     def fresh(self, kind: str) -> str:
         """A name not used before."""
         self._count += 1

@@ -12,7 +12,7 @@ import onnx
 
 from ...program import Program
 from ...program.bounds import I32_LIMIT
-from ...program.nodes import GAP_FORMAT, Node
+from ...program.nodes import GAP, GAP_FORMAT, Node
 from .arithmetic import FLOAT32_LIMIT
 from .graph import Graph
 from .opset import BITWISE, operations
@@ -67,6 +67,8 @@ def _reason(node: Node, kinds: set[str]) -> str:
     """Why a node has operations of these ``kinds`` in int64."""
     if GAP_FORMAT in node.input_formats[1:] and kinds <= {"Where", "Identity", "Shape"}:
         return "gaps, until they are limited"
+    if node.edge(GAP) and ("Loop" in kinds or not kinds & {"Mul", "Sub", "Div"}):
+        return "gaps, digit by digit"
     large = [f"{what} of {bound.bit_length()} bits" for what, bound in node.bounds().items() if bound >= I32_LIMIT]
     if large and kinds - {"Cast", "Identity"}:
         return ", ".join(large)

@@ -24,7 +24,7 @@ LIMIT = 1 << 52
 """What lowering bounds every intermediate by; float64 has one bit more."""
 
 SMALL, LARGE = 1 << 11, 1 << 14
-"""Weights of a product up to which float64 is the fastest, and from which bytes are, if CPUs do not saturate them."""
+"""Weights of a product up to which float64 is the fastest, and from which bytes are."""
 
 
 def store_sum(
@@ -45,10 +45,13 @@ def rounded_sum(
     lost = np.maximum(right, 0)
     added = np.atleast_1d(np.asarray(constant)).astype(object) * 2 ** np.maximum(-right, 0) + (2**lost) // 2
     bound = sum((term.bound * 2 ** np.maximum(-right, 0) for term in terms), abs(added))
-    parts = [product(graph, term, right) for term in terms]
+    parts = [product(graph, term, right) for term in terms if term.weight.ndim == 1]
     if added.any():
         parts.append(graph.constant(_uniform(np.ldexp(added.astype(np.float64), -lost.astype(np.int64))), DOUBLE))
-    total = parts[0] if len(parts) == 1 else add(graph, *parts)
+    total = add(graph, *parts) if parts else ""
+    for term in terms:
+        if term.weight.ndim == 2:
+            total = _add_product(graph, term, right, total)
     if lost.any():
         total = graph.op("Floor", total)
     return total, int(np.max(bound // 2**lost)) + 1
@@ -73,20 +76,73 @@ def product(graph: Graph, term: Term, right: int | np.ndarray = 0) -> str:
     return tensor if np.all(factor == 1) else graph.op("Mul", tensor, graph.constant(factor, DOUBLE))
 
 
+def _add_product(graph: Graph, term: Term, right: np.ndarray, total: str) -> str:
+    """A matrix product on top of ``total``, in one operation where it is one of float64."""
+    assert term.format is not None
+    exponent = np.atleast_1d(np.asarray(term.shift)).astype(np.int64) - right.astype(np.int64)
+    if total and _in_double(term.weight, term.format) and not _in_bytes(term.weight, term.format):
+        scaled = np.ldexp(term.weight.astype(np.float64), exponent[:, None])
+        return graph.op("Gemm", graph.cast(term.tensor, DOUBLE), graph.constant(scaled.T, DOUBLE), total)
+    found = matmul(graph, term.tensor, term.format, term.weight, exponent)
+    return add(graph, found, total) if total else found
+
+
 def matmul(graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray) -> str:
     """``W x 2**exponent`` by row, in float64. Shapes: tensor (B, in), weight (out, in), exponent (1,) or (out,)."""
     scaled = np.ldexp(weight.astype(np.float64), exponent[:, None])
-    narrow = 2 * 127 * (format.max - format.min) < 1 << 15 and not format.min and np.abs(weight).max(initial=0) <= 127
-    if weight.size >= LARGE and narrow and max(dot_bound(weight, format.magnitude)) < 1 << 31:
-        codes = graph.cast(tensor, np.uint8)
-        found = graph.op("MatMulInteger", codes, graph.constant(weight.T, np.int8), dtype=np.int32)
-        unit = _uniform(np.ldexp(1.0, exponent))
-        found = graph.cast(found, DOUBLE)
-        return found if np.all(unit == 1) else graph.op("Mul", found, graph.constant(unit, DOUBLE))
-    if weight.size <= SMALL or max(dot_bound(weight, format.magnitude)) >= FLOAT32_LIMIT:
+    if _in_bytes(weight, format):
+        return (_product_of_bytes if format.width <= 8 else _product_of_two_bytes)(
+            graph, tensor, format, weight, exponent
+        )
+    if _in_double(weight, format):
         return graph.op("MatMul", graph.cast(tensor, DOUBLE), graph.constant(scaled.T, DOUBLE))
     found = graph.op("MatMul", graph.cast(tensor, SINGLE), graph.constant(scaled.T, SINGLE))
     return graph.cast(found, DOUBLE)
+
+
+def _product_of_bytes(graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray) -> str:
+    """As `matmul`; signed weights only where no CPU saturates pairs of products."""
+    if format.min:
+        tensor = graph.op("Add", tensor, graph.constant(-format.min, DOUBLE))
+    codes, zero = graph.cast(tensor, np.uint8), graph.constant(-format.min, np.uint8)
+    if 2 * 127 * (format.max - format.min) < 1 << 15:
+        found = graph.op("MatMulInteger", codes, graph.constant(weight.T, np.int8), zero, dtype=np.int32)
+    else:
+        raised = graph.constant(weight.T.astype(np.int64) + 128, np.uint8)
+        found = graph.op("MatMulInteger", codes, raised, zero, graph.constant(128, np.uint8), dtype=np.int32)
+    unit = _uniform(np.ldexp(1.0, exponent))
+    found = graph.cast(found, DOUBLE)
+    return found if np.all(unit == 1) else graph.op("Mul", found, graph.constant(unit, DOUBLE))
+
+
+def _product_of_two_bytes(graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray) -> str:
+    """As `matmul`: upper and lower bytes of the operand, raised to 0 or more, are rows of one product."""
+    outputs = len(weight)
+    exponents = np.broadcast_to(exponent, outputs)
+    raised = graph.op("Add", tensor, graph.constant(-format.min, DOUBLE)) if format.min else tensor
+    high = graph.op("Floor", graph.op("Mul", raised, graph.constant(2.0**-8, DOUBLE)))
+    low = graph.op("Sub", raised, graph.op("Mul", high, graph.constant(2.0**8, DOUBLE)))
+    halves = graph.cast(graph.op("Concat", high, low, axis=0), np.uint8)
+    codes = graph.constant(weight.T.astype(np.int64) + 128, np.uint8)
+    zeros = graph.constant(0, np.uint8), graph.constant(128, np.uint8)
+    found = graph.op("MatMulInteger", halves, codes, *zeros, dtype=np.int32)
+    apart = graph.op("Reshape", found, graph.constant([2, -1, outputs], np.int64), dtype=np.int32)
+    units = graph.constant(np.ldexp(1.0, np.stack([exponents + 8, exponents]))[:, None], DOUBLE)
+    scaled = graph.op("Mul", graph.cast(apart, DOUBLE), units)
+    total = graph.op("ReduceSum", scaled, graph.constant([0], np.int64), dtype=DOUBLE, keepdims=0)
+    lost = np.ldexp((format.min * weight.astype(np.int64).sum(axis=1)).astype(np.float64), exponents)
+    return graph.op("Add", total, graph.constant(lost, DOUBLE)) if format.min else total
+
+
+def _in_bytes(weight: np.ndarray, format: Format) -> bool:
+    """Whether bytes are the fastest for a product: its weights then fill a quarter or an eighth of a cache."""
+    sums = 127 * 255 * weight.shape[1]
+    return bool(weight.size >= LARGE and format.width <= 16 and np.abs(weight).max(initial=0) <= 127 and sums < 1 << 31)
+
+
+def _in_double(weight: np.ndarray, format: Format) -> bool:
+    """Whether float64 is the fastest for a product that does not go in bytes, or the only one that holds its sums."""
+    return bool(weight.size <= SMALL or max(dot_bound(weight, format.magnitude)) >= FLOAT32_LIMIT)
 
 
 def saturate(graph: Graph, tensor: str, bound: int, format: Format) -> str:

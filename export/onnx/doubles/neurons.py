@@ -124,7 +124,7 @@ def write_driven_lif(event: ProgramEvent, node: DrivenLIF) -> str:
 
 
 def write_leaky_integrator(event: ProgramEvent, node: LeakyIntegrator) -> str:
-    """One time step of the potentials; an event that is not valid gives those of the step before."""
+    """One time step of the potentials; in a Scan an event that is not valid gives those of the step before."""
     (x,) = event.inputs_of(node)
     old = event.open(Carried(node.name, (node.channels,), DOUBLE))
     terms = [
@@ -132,8 +132,9 @@ def write_leaky_integrator(event: ProgramEvent, node: LeakyIntegrator) -> str:
         Term(x, node.weight, node.weight_shift, node.format.magnitude, node.format),
     ]
     new = store_sum(event.graph, terms, node.bias, node.output_shift, node.output)
-    held = event.graph.op("Where", event.valid(event.program.rates[node.name]), new, old)
-    return event.set(node.name, held)
+    if not event.repeats(node.name):
+        new = event.graph.op("Where", event.valid(event.program.rates[node.name]), new, old)
+    return event.set(node.name, new)
 
 
 Step = Callable[..., tuple[dict[str, str], str]]

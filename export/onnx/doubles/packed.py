@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 import onnx
 
-from ....program import Program
+from ....program import Program, reference
 from ....program.formats import Format
-from ....program.nodes import GAP_FORMAT
+from ....program.nodes import GAP_FORMAT, QUERY, DiagonalSSM, EventPool, Readout
 from ..arithmetic import edge_dtype
-from ..event import AFTER, BEFORE, EVENTS, Carried, ProgramEvent
+from ..event import AFTER, ANSWER, BEFORE, EVENTS, NO_ROW, Carried, ProgramEvent
 from ..graph import Graph
 from .arithmetic import DOUBLE
 
@@ -23,6 +23,17 @@ CODES, SUMS = "codes", "sums"
 
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _PACKS: dict[str, np.dtype] = {CODES: _INT32, SUMS: _INT64}
+
+
+def held(width: int) -> np.dtype:
+    """The element type of a state of ``width`` bits: a code, or int64."""
+    return DOUBLE if width <= 32 else _INT64
+
+
+def first_pool(program: Program, node: DiagonalSSM) -> EventPool | None:
+    """The pool of first events that alone reads ``node``, if that is so."""
+    readers = [other for other in program if node.name in other.inputs]
+    return next((pool for pool in program.of_type(EventPool) if readers == [pool] and pool.mode == "first"), None)
 
 
 @dataclass
@@ -62,7 +73,9 @@ class PackedEvent(ProgramEvent):
         self._scanned = scanned
         self._frames = [_Frame(graph, {pack: f"{graph.prefix}{pack}" for pack in _PACKS})]
         self._layout = dict(packs or {})
-        self._pieces: dict[str, dict[str, str]] = {}
+        self._pieces: dict[str, str] = {}
+        self._whole: dict[str, str] = {}
+        self._inside = 0
 
     def in_graph(self, graph: Graph) -> Self:
         return type(self)(graph, self.program, scanned=self._scanned, packs=self._layout)
@@ -72,8 +85,10 @@ class PackedEvent(ProgramEvent):
         graph.scope = "clock"
         self.is_valid = valid
         self._flags[1, 0] = graph.op("Unsqueeze", valid, graph.constant([1], np.int64), dtype=bool)
-        events = self.open(EVENTS)
-        self.after[EVENTS.name] = self.set(EVENTS.name, graph.op("Add", events, graph.constant(1, np.int64)))
+        rates = {rate for rate in self.program.rates.values() if rate != QUERY}
+        if len(rates) > 1 or any(node.mode not in ("last",) for node in self.program.of_type(Readout)):
+            events = self.open(EVENTS)
+            self.set(EVENTS.name, graph.op("Add", events, graph.constant(1, np.int64)))
 
     def open(self, state: Carried) -> str:
         frame = self._frames[-1]
@@ -160,6 +175,7 @@ class PackedEvent(ProgramEvent):
                 after = self._close(frame, pack, 1)
                 if carried.dtype == _INT32:
                     frame.graph.first("Cast", given, outputs=[frame.packs[pack]], to=onnx.TensorProto.DOUBLE)
+                self._whole[pack] = after
                 self.after[pack] = frame.graph.cast(after, carried.dtype)
 
     def _close(self, frame: _Frame, pack: str, rate: int) -> str:
@@ -194,8 +210,48 @@ class PackedEvent(ProgramEvent):
         return events if rate == 1 else self.graph.op("Div", events, self.graph.like(rate, events))
 
     def count(self, rate: int) -> str:
+        if self._inside:
+            return self.counted(rate)
         events = self.final(EVENTS.name)
         return events if rate == 1 else self.graph.op("Div", events, self.graph.like(rate, events))
+
+    def answers_at(self, rate: int) -> bool:
+        """Where a stride lies before all that read-outs collect, and none of their values is traced."""
+        program, readouts = self.program, self.program.of_type(Readout)
+        known = all(program.rates[edge] == rate for node in readouts for edge in node.inputs)
+        traced = any(program.rates[edge] == QUERY for edge in self._traced)
+        return rate > 1 and known and not (self._scanned or traced) and self._branches
+
+    @contextlib.contextmanager
+    def answering(self, rate: int) -> Iterator[None]:
+        self._inside = rate
+        yield
+        self._inside = 0
+        logits, program = self.edges[self.program.logits], self.program
+        none = np.zeros((int(program.pairing == "next"), *program.value_input.event_shape), np.int64)
+        (trace,) = reference.run(program, [(none, np.zeros(len(none), np.int64))], trace=False)
+        self.answer, graph = trace.logits, self.graph
+        graph.scope = program.logits
+        dtype = held(program[program.logits].output.width + 1)
+        old = self.open(Carried(ANSWER, self.answer.shape, dtype))
+        self.edges[program.logits] = old
+        self.set(ANSWER, graph.cast(graph.op("Sub", logits, graph.like(self.answer, logits)), dtype))
+
+    def reads_late(self, node: DiagonalSSM) -> bool:
+        """Whether the codes that are read from a state are made where its pool of first events is read."""
+        return first_pool(self.program, node) is not None and node.name not in self._traced
+
+    def row(self) -> str:
+        graph = self.graph
+        if self._row is None:
+            valid = graph.cast(self.is_valid, np.int64)
+            below = graph.op("Less", self.token, graph.constant(0, np.int64))
+            given = graph.op("Where", below, graph.constant(NO_ROW, np.int64), self.token)
+            self._row = graph.op("Mul", given, valid)
+        return self._row
+
+    def repeats(self, edge: str) -> bool:
+        return not self._scanned and self.program.rates[edge] == 1 and self.program[edge].is_series
 
     def edge_dtype(self, format: Format) -> np.dtype:
         return _INT64 if format == GAP_FORMAT else DOUBLE
@@ -231,13 +287,11 @@ class PackedEvent(ProgramEvent):
 
     def final(self, name: str) -> str:
         """A state after the event, whether that is valid or not; for read-outs."""
-        pack = next(pack for pack in (CODES, SUMS) if any(state.name == name for state in self._layout[pack]))
-        if pack not in self._pieces:
-            graph, states = self.graph, self._layout[pack]
-            tensor = self.after[pack]
-            tensor = graph.cast(tensor, DOUBLE) if pack == CODES else tensor
-            names = [graph.fresh("after") for _ in states]
-            sizes = graph.constant([state.shape[0] for state in states], np.int64)
-            graph.ops("Split", tensor, sizes, outputs=names, dtypes=[graph.dtypes[tensor]] * len(names), axis=1)
-            self._pieces[pack] = dict(zip((state.name for state in states), names, strict=True))
-        return self._pieces[pack][name]
+        if self._inside:
+            return self.after[name]
+        if name not in self._pieces:
+            (pack, start, size), graph = self.layout[name], self.graph
+            edges = [graph.constant([edge], np.int64) for edge in (start, start + size, 1)]
+            whole = self._whole.get(pack) or self.after[pack]
+            self._pieces[name] = graph.op("Slice", whole, *edges, dtype=graph.dtypes[whole])
+        return self._pieces[name]

@@ -12,9 +12,10 @@ from ..graph import Graph
 from ..sums import Term
 from ..tables import DRIVE
 from .arithmetic import DOUBLE, LIMIT, floor_half_up, rounded_sum, saturate, store_sum
+from .packed import PackedEvent
 
 
-def write_diagonal_ssm(event: ProgramEvent, node: DiagonalSSM) -> str:
+def write_diagonal_ssm(event: PackedEvent, node: DiagonalSSM) -> str:
     """Decay over the gap, drive, and read; real parts, then imaginary parts if there are any, in one (B, Q) tensor."""
     graph = event.graph
     value, gap = event.inputs_of(node)
@@ -28,7 +29,8 @@ def write_diagonal_ssm(event: ProgramEvent, node: DiagonalSSM) -> str:
         new = graph.op("Where", graph.op("Greater", ticks, graph.like(0, ticks)), moved, old)
     else:
         new = store(graph, node, graph.op("Add", _decay(event, node, old, ticks), added))
-    return read(graph, node, event.set(node.name, new))
+    new = event.set(node.name, new)
+    return new if event.reads_late(node) else read(graph, node, new)
 
 
 def drive(event: ProgramEvent, node: DiagonalSSM, value: str) -> str:

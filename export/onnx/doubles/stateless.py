@@ -24,6 +24,7 @@ from ....program.nodes import (
     TokenInput,
     ValueInput,
 )
+from ...about import input_ranges
 from ..dialect import Writer
 from ..event import ProgramEvent
 from ..graph import Graph
@@ -38,6 +39,18 @@ def write_value_input(event: ProgramEvent, node: ValueInput) -> str:
     """Tokens (B,) stay integers; dense codes (B, channels) are numbers from here on."""
     tensor = integers.write_value_input(event, node)
     return event.graph.cast(tensor, DOUBLE) if node.event_shape else tensor
+
+
+def write_gap_input(event: ProgramEvent, node: GapInput) -> str:
+    """Gaps (B,) become one channel (B, 1) int64, brought into the range that a host may give."""
+    graph = event.graph
+    given = graph.cast(event.graph.input(node.name, np.int64, ["batch"]), DOUBLE)
+    column = graph.op("Unsqueeze", given, graph.constant([1], np.int64), dtype=DOUBLE)
+    most = input_ranges(event.program)[node.name][1]
+    limited = graph.op("Clip", column, graph.constant(0, DOUBLE), graph.constant(most, DOUBLE))
+    gap = graph.cast(limited, np.int64)
+    graph.same(gap, limited)
+    return gap
 
 
 def write_embedding(event: ProgramEvent, node: Embedding) -> str:
@@ -125,7 +138,7 @@ def _clipped(graph: Graph, tensor: str, node: Node) -> str:
 
 WRITERS: dict[type[Node], Writer] = {
     DenseInput: write_value_input,
-    GapInput: integers.write_gap_input,
+    GapInput: write_gap_input,
     TokenInput: write_value_input,
     Add: write_add,
     BatchNorm: write_batch_norm,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.nodes import GAP_FORMAT, EventPool, Node, Readout
+from ....program.nodes import GAP_FORMAT, DiagonalSSM, EventPool, Node, Readout
 from ..arithmetic import at_least, at_most, rounded_divide
 from ..dialect import Updater, Writer
 from ..event import Carried, ProgramEvent
 from .arithmetic import DOUBLE, floor_half_up, quotient, saturate
-from .packed import PackedEvent
+from .packed import PackedEvent, held
+from .ssm import read
 
 _INT64 = np.dtype(np.int64)
 
@@ -32,7 +33,8 @@ def update_event_pool(event: PackedEvent, node: EventPool, rate: int) -> None:
             new = graph.op("Add", graph.op("Mul", old, goes_on), value)
         event.set(f"{node.name}/{name}", new)
 
-    collect("first" if node.mode == "first" else "sum", value, node.size, held(node.states()[0].width))
+    width = node.states()[0].width  # or that of a state, of 32 bits at most
+    collect("first" if node.mode == "first" else "sum", value, node.size, held(width))
     if node.mode == "time":
         collect("weighted", graph.op("Mul", graph.cast(value, np.int64), weights[0]), node.size, _INT64)
         collect("weight", weights[0], 1, _INT64)
@@ -44,7 +46,9 @@ def read_event_pool(event: PackedEvent, node: EventPool) -> str:
     if node.mode == "last":
         return event.inputs_of(node)[0]
     if node.mode == "first":
-        return event.after[f"{node.name}/first"]
+        value = event.after[f"{node.name}/first"]
+        states = [source for source in event.program.of_type(DiagonalSSM) if node.inputs[0] == source.name]
+        return read(graph, states[0], value) if states and event.reads_late(states[0]) else value
     total = event.after[f"{node.name}/sum"]
     if node.format == GAP_FORMAT:
         return total
@@ -60,11 +64,6 @@ def read_event_pool(event: PackedEvent, node: EventPool) -> str:
     numerator = graph.op("Where", zero, total, event.after[f"{node.name}/weighted"])
     denominator = graph.op("Where", zero, graph.like(node.window, weight), weight)
     return saturate(graph, graph.cast(rounded_divide(graph, numerator, denominator), DOUBLE), bound, node.output)
-
-
-def held(width: int) -> np.dtype:
-    """The element type of a state of ``width`` bits: a code, or int64."""
-    return DOUBLE if width <= 32 else _INT64
 
 
 def update_readout(event: PackedEvent, node: Readout, rate: int) -> None:
@@ -84,7 +83,7 @@ def update_readout(event: PackedEvent, node: Readout, rate: int) -> None:
         accumulate("sum", value, node.size)
     if node.mode == "time":
         accumulate("weighted", graph.op("Mul", graph.cast(value, _INT64), event.edges[node.inputs[1]]), node.size)
-    if node.mode == "last":
+    if node.mode == "last" and not _repeats(event, node):
         dtype = held(node.format.width)
         event.open(Carried(f"{node.name}/last", (node.size,), dtype))
         event.set(f"{node.name}/last", graph.cast(value, dtype))
@@ -103,7 +102,9 @@ def read_readout(event: ProgramEvent, node: Readout) -> str:
     """The value of the events so far: (B, size)."""
     graph = event.graph
     if node.mode in ("last", "forget"):
-        last = graph.cast(event.final(f"{node.name}/{node.mode}"), DOUBLE)
+        source = node.inputs[0]
+        last = event.final(source if _repeats(event, node) else f"{node.name}/{node.mode}")
+        last = graph.cast(last, DOUBLE)
         raised = floor_half_up(graph, last, -node.extra_bits if node.mode == "last" else 0)
         return saturate(graph, raised, node.format.magnitude << node.extra_bits, node.output)
     denominator = event.count(event.program.rates[node.inputs[0]])
@@ -126,6 +127,11 @@ def read_readout(event: ProgramEvent, node: Readout) -> str:
     value = rounded_divide(graph, raised, at_least(graph, denominator, 1))
     bound = node.format.magnitude << node.extra_bits
     return saturate(graph, graph.cast(value, DOUBLE), bound, node.output)
+
+
+def _repeats(event: ProgramEvent, node: Readout) -> bool:
+    """Whether the edge that it reads is a state that begins at 0, as potentials are, so that no other is needed."""
+    return node.mode == "last" and event.repeats(node.inputs[0])
 
 
 def _forget(event: PackedEvent, node: Readout, value: str, rate: int) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import numpy as np
 
 from .....program import Program
@@ -13,6 +17,20 @@ from ...graph import Graph
 from ..arithmetic import DOUBLE
 
 _INT64 = np.dtype(np.int64)
+
+
+def _counting(method: Callable[..., str]) -> Callable[..., str]:
+    """Write what a method writes as the clock's: numbers of rows, which belong to no node."""
+
+    @wraps(method)
+    def run(event: WholeEvents, *args: Any) -> str:
+        graph, scope = event.graph, event.graph.scope
+        graph.scope = "clock"
+        found = method(event, *args)
+        graph.scope = scope
+        return found
+
+    return run
 
 
 class WholeEvents(ProgramEvent):
@@ -54,6 +72,7 @@ class WholeEvents(ProgramEvent):
         self._before = graph.op("Sub", seen, graph.constant(1, np.int64))
         self.is_valid = graph.op("Reshape", self.live(1), self.number(-1), dtype=bool)
 
+    @_counting
     def rows(self, name: str, channels: int) -> str:
         """An input (B, L), or (B, L, channels), as rows: (L B,) or (L B, channels)."""
         graph = self.graph
@@ -61,16 +80,16 @@ class WholeEvents(ProgramEvent):
         given = graph.op("Reshape", self._time_first(name, channels), shape, dtype=graph.dtypes[name])
         return graph.op("Gather", given, self._order, dtype=graph.dtypes[name], axis=0)
 
+    @_counting
     def live(self, rate: int) -> str:
         """Which rows of edges of ``rate`` there are: (T, B) bool."""
         if rate not in self._live:
-            graph, scope = self.graph, self.graph.scope
-            graph.scope = "clock"
+            graph = self.graph
             limit = self.counts if rate == 1 else graph.op("Div", self.counts, graph.constant(rate, np.int64))
             self._live[rate] = graph.op("Less", self.steps(self.places, rate), limit)
-            graph.scope = scope
         return self._live[rate]
 
+    @_counting
     def steps(self, tensor: str, rate: int = 1) -> str:
         """0, 1, ... up to the length of the first axis over ``rate``: (T, 1) int64."""
         graph = self.graph
@@ -80,6 +99,7 @@ class WholeEvents(ProgramEvent):
         steps = graph.op("Range", graph.constant(0, np.int64), end, graph.constant(1, np.int64), dtype=_INT64)
         return graph.op("Unsqueeze", steps, self.number(1), dtype=_INT64)
 
+    @_counting
     def flat(self, steps: str) -> str:
         """The rows of ``steps`` (T, B) of each sample, (T B,)."""
         graph = self.graph
@@ -88,12 +108,18 @@ class WholeEvents(ProgramEvent):
         row = graph.op("Add", graph.op("Mul", steps, self.batch), sample)
         return graph.op("Reshape", row, self.number(-1), dtype=_INT64)
 
+    @_counting
     def apart(self, rows: str, *sizes: int) -> str:
         """Rows as (T, [window,] B, channels), from the sizes ``[window,] channels``."""
         graph, (*window, channels) = self.graph, sizes
         parts = [self.number(-1), *(self.number(size) for size in window), self.batch, self.number(channels)]
         shape = graph.op("Concat", *parts, axis=0)
         return graph.op("Reshape", rows, shape, dtype=graph.dtypes[rows])
+
+    @_counting
+    def zeros(self, channels: int) -> str:
+        """States before the first event, (B, channels)."""
+        return self.graph.zeros(self.graph.op("Transpose", self.counts, perm=[1, 0]), [channels], DOUBLE)
 
     def number(self, value: int) -> str:
         """A constant (1,) int64."""
@@ -105,6 +131,7 @@ class WholeEvents(ProgramEvent):
         total = graph.op("Reshape", self.counts, graph.constant([-1, 1], np.int64), dtype=_INT64)
         return total if rate == 1 else graph.op("Div", total, graph.constant(rate, np.int64))
 
+    @_counting
     def as_given(self, tensor: str) -> str:
         """Values (T, B, channels) at every event as it was given (B, L, channels); others repeat the last, or are 0."""
         graph, channels = self.graph, self.number(1)

@@ -76,7 +76,7 @@ def write_chain(event: WholeEvents, chain: Chain, value: str) -> str:
     for name in names:
         body.output(new[name], f"{name}_out", ["batch", size])
     body.output(new["u"], "potentials", ["batch", size])
-    zeros = graph.zeros(graph.op("Transpose", event.counts, perm=[1, 0]), [size], DOUBLE)
+    zeros = event.zeros(size)
     outputs = [graph.fresh(name) for name in (*names, "potentials")]
     graph.ops(
         "Scan",

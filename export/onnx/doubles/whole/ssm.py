@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .....program.nodes import DiagonalSSM, EventPool
+from .....program.nodes import DiagonalSSM
 from ...tables import DRIVE
 from ..arithmetic import DOUBLE
+from ..packed import first_pool
 from ..ssm import decay_step, digit_tables, drive, read, store
 from .event import WholeEvents
 
@@ -21,6 +22,8 @@ def write_diagonal_ssm(event: WholeEvents, node: DiagonalSSM) -> str:
     """The codes that are read after every event, or where only a pool of first events reads them, after those."""
     graph, rate = event.graph, event.program.rates[node.inputs[0]]
     value, gap = event.inputs_of(node)
+    table, number = _drives(event, node, value)
+    graph.scope = "clock"
     live, zero, one = graph.cast(event.live(rate), _INT64), graph.constant(0, _INT64), graph.constant(1, _INT64)
     gaps = graph.op("Reshape", gap, graph.op("Shape", live, dtype=_INT64), dtype=_INT64)
     longest = graph.constant(node.max_gap, _INT64)
@@ -58,13 +61,13 @@ def write_diagonal_ssm(event: WholeEvents, node: DiagonalSSM) -> str:
     numbers = graph.constant(np.arange(1, node.digits + 1), np.int64)
     digits = spread(places, bits, graph.op("Mul", bits, numbers))
     moved = graph.op("Mul", live, graph.cast(graph.op("Greater", steps, zero), _INT64))
-    table, number = _drives(event, node, value)
     given = graph.op("Mul", graph.op("Reshape", number, graph.op("Shape", live, dtype=_INT64), dtype=_INT64), moved)
     scanned = [digits, spread(row(graph.op("Sub", ends, moved)), moved, given)]
     if node.discretization == "zoh":
         scanned.append(spread(row(begins), moved, given))
+    graph.scope = node.name
     states = _scan(event, node, table, scanned)
-    pool = _pool_of(event, node)
+    pool = first_pool(event.program, node)
     if pool is not None:
         parts = [event.number(-1), event.number(pool.window), event.batch]
         windows = graph.op("Reshape", ends, graph.op("Concat", *parts, axis=0), dtype=_INT64)
@@ -108,17 +111,10 @@ def _scan(event: WholeEvents, node: DiagonalSSM, table: str, scanned: list[str])
     x = store(body, node, body.op("Sub" if first else "Add", x, pick(table, last)))
     body.output(x, "state_out", ["batch", channels])
     body.output(x, "states", ["batch", channels])
-    start = graph.zeros(graph.op("Transpose", event.counts, perm=[1, 0]), [channels], DOUBLE)
+    start = event.zeros(channels)
     outputs = [graph.fresh("state"), graph.fresh("states")]
     graph.ops(
         "Scan", start, *scanned, outputs=outputs, dtypes=[DOUBLE] * 2, body=body.build(), num_scan_inputs=len(scanned)
     )
     shape = graph.constant([-1, channels], np.int64)
     return graph.op("Concat", start, graph.op("Reshape", outputs[1], shape, dtype=DOUBLE), axis=0)
-
-
-def _pool_of(event: WholeEvents, node: DiagonalSSM) -> EventPool | None:
-    """The pool of first events that alone reads ``node``, if that is so."""
-    readers = [other for other in event.program if node.name in other.inputs]
-    pools = event.program.of_type(EventPool)
-    return next((pool for pool in pools if readers == [pool] and pool.mode == "first"), None)

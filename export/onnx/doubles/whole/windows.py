@@ -46,11 +46,13 @@ def write_readout(event: WholeEvents, node: Readout) -> None:
     graph, program = event.graph, event.program
     value, rate = event.edges[node.inputs[0]], program.rates[node.inputs[0]]
     if node.mode == "last":
+        graph.scope = "clock"
         count = graph.op("Div", event.counts, graph.constant(rate, np.int64))
         some = graph.op("Greater", count, graph.constant(0, np.int64))
         place = graph.op("Mul", graph.cast(some, _INT64), graph.op("Sub", count, graph.constant(1, np.int64)))
-        last = graph.op("Gather", value, event.flat(place), dtype=DOUBLE, axis=0)
-        there = graph.op("Reshape", some, graph.constant([-1, 1], np.int64), dtype=bool)
+        row, there = event.flat(place), graph.op("Reshape", some, graph.constant([-1, 1], np.int64), dtype=bool)
+        graph.scope = node.name
+        last = graph.op("Gather", value, row, dtype=DOUBLE, axis=0)
         event.after[f"{node.name}/last"] = graph.op("Where", there, last, graph.constant(0, DOUBLE))
         return
     live = graph.op("Unsqueeze", event.live(rate), event.number(2), dtype=bool)
