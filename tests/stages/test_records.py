@@ -244,7 +244,8 @@ def test_a_stage_runs_once_for_each_state_of_its_inputs(tmp_path, config, stage,
             _run_stage(stage, module, folder)
 
 
-READERS = {"train": {stage.name for stage in ASIDE}, "evaluate": {"shard"}, "quantize": {"shard"}}
+OF_PROGRAMS = {"export-qonnx", "shard"}
+READERS = {"train": {stage.name for stage in ASIDE}, "evaluate": OF_PROGRAMS, "quantize": OF_PROGRAMS}
 """What stands aside and reads what a stage, or one on the way from it, has written."""
 
 
