@@ -47,6 +47,7 @@ def collect(folder: Path, stages: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "title": _title(folder),
         "clocked": is_clocked,
+        "by_step": is_clocked or (simulated is not None and _decides_by_step(simulated)),
         "quantizable": program is not None or not (errors or clocked.is_baseline(provenance["settings"])),
         "stages": {name: _stage(records.get(name)) for name in dict.fromkeys((*stages, *records))},
         "accuracy": accuracy_rows(figures, simulated, exported),
@@ -112,6 +113,11 @@ def accuracy_rows(
         if exported and exported["sequence"]["differing"] == 0 and exported["sequence"]["samples"] == total:
             rows[4] |= against  # the same logits, so the same decisions
     return rows
+
+
+def _decides_by_step(simulated: Mapping[str, Any]) -> bool:
+    """Whether decisions are more than the test samples."""
+    return simulated["accuracy"]["float"]["samples"] != simulated["backends"][simulated["oracle"]]["samples"]
 
 
 def _row(name: str, label: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:

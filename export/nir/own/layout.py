@@ -51,7 +51,7 @@ EQUATIONS: Mapping[str, str] = {
     ),
     "LSTM": "an LSTM of gates i, f, g, o (Hochreiter and Schmidhuber 1997)",
     "LayerNorm": "y = (x - mean) / sqrt(variance + epsilon) weight + bias, over the channels",
-    "ReadOut": "what is left of all events: head says how; weight and bias, where there are some, score events",
+    "ReadOut": "what is left of all events: head says how, steps: every output; weight and bias, if any, score events",
     "RealSSM": (
         "as DiagonalSSM, of real modes without the factor 2: Lambda = -(softplus(Lambda_raw) + 1e-3), one for all "
         "where decay is shared; there is an output at every event"
