@@ -128,6 +128,7 @@ def test_every_tensor_has_its_entries_and_no_other_has(found):
     state = entry_of(found, f"{LAYER}.state", 8)
     assert state["changes"] == {"layers": {LAYER: {"state": 8, "read": 8}}}
     assert state["refused"] or state["saved_state_bits"] > 0
+    assert len({entry["correct"] for entry in found["entries"] if entry["refused"] is None}) > 1
 
 
 @pytest.mark.thorough

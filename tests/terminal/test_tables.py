@@ -88,3 +88,11 @@ def test_square_brackets_are_no_markup():
     table = Table("node", "n")
     table.add_row("x[bold]y", "[red]")
     assert "x[bold]y   [red]" in printed(table, 80)
+
+
+def test_names_that_differ_in_their_middle_are_not_shortened_until_they_are_alike():
+    table = Table("node", *(f"column {number}" for number in range(6)), title="alike")
+    for number in range(3):
+        table.add_row(f"stages/0/layers/{number}/a_very_long_name_of_the_same_node/ssm", *["10,778,128"] * 6)
+    names = {line.split()[0] for line in check(table, 60) if line.startswith("stages")}
+    assert len(names) == 3

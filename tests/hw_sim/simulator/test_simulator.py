@@ -270,3 +270,24 @@ def test_windowed_readout_forgets_what_lies_before_its_window(assert_equal):
     np.testing.assert_array_equal(trace.values["readout"][-1], mean)
     np.testing.assert_array_equal(stream[-1], trace.logits)
     assert_equal(replace_readout(program, mode="forget", decay_shift=3), [sample])
+
+
+def test_states_of_whole_vectors_count_what_clips(assert_equal):
+    """Where modes fill the registers, events of a tick add to 16-bit states by one saturating instruction."""
+    choices = {"value": "token", "modes": 16, "state_width": 16, "discretization": "async", "stages": 1, "layers": 1}
+    lost = 0
+    for seed in range(6):
+        program = random_program(seed, extreme=False, **choices)
+        samples = [(np.full(3000, token), np.zeros(3000, np.int64)) for token in range(3)]
+        lost += assert_equal(program, samples).oracle.saturations["stages/0/layers/0/ssm"]
+    assert lost > 1000
+
+
+@pytest.mark.parametrize("pairing", ["causal", "next"])
+def test_times_half_way_between_ticks_belong_to_the_later_one(assert_equal, pairing):
+    program = random_program(3, value="token", pairing=pairing)
+    units = {node.unit_us for node in program.gap_inputs}
+    assert any(unit % 2 == 0 for unit in units)
+    tokens, _ = random_sample(program, 0, 40)
+    for half in (unit // 2 for unit in units if unit % 2 == 0):
+        assert_equal(program, [(tokens, np.arange(40) * half), (tokens, np.arange(40) // 2 * half)])

@@ -81,14 +81,13 @@ def test_kernels_compile_where_no_cache_can_be_written(monkeypatch):
 INNER = """
 from pumice.models.scan.kernels.threads import compile_kernel
 
-STEP = {step}
-
 @compile_kernel
 def add(x):
     return x + {add}
 """
 MIDDLE = """
-from inner import STEP, add
+from inner import add
+from steps import STEP
 from pumice.models.scan.kernels.threads import compile_kernel
 
 TWICE = 2 * STEP
@@ -114,8 +113,9 @@ def test_a_kernel_is_compiled_anew_when_what_it_calls_in_other_files_has_changed
     (tmp_path / "outer.py").write_text(OUTER)
 
     def computed(add, step):
-        (tmp_path / "inner.py").write_text(INNER.format(add=add, step=step))
-        for name in ("inner", "middle", "outer"):
+        (tmp_path / "inner.py").write_text(INNER.format(add=add))
+        (tmp_path / "steps.py").write_text(f"STEP = {step}\n")
+        for name in ("inner", "middle", "outer", "steps"):
             sys.modules.pop(name, None)
         importlib.invalidate_caches()
         kernel = importlib.import_module("outer").tenfold
@@ -126,6 +126,7 @@ def test_a_kernel_is_compiled_anew_when_what_it_calls_in_other_files_has_changed
     assert computed(1, 0) == (30, 1)
     assert computed(2, 0) == (50, 0)
     assert computed(2, 1) == (70, 0)
+    assert computed(2, 2) == (90, 0)
     assert computed(1, 0) == (30, 1)
 
 

@@ -137,7 +137,7 @@ def test_fine_tuning_computes_what_is_frozen_and_reaches_every_parameter(build):
 
 
 def test_the_report_tells_of_modes_and_neurons(build):
-    made = build({"spiking": True, "tau": 0.2})
+    made = build({"spiking": True, "tau": 0.2, "d_ssm": 16})
     ssm = made.qat.model.stages[0].layers[0].ssm
     with torch.no_grad():
         ssm.Lambda_re[:] = 0.1
