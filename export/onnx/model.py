@@ -83,7 +83,8 @@ def finish_program(
         properties["int64"] = json.dumps(wide(graph, program))
         properties["beyond_24_bits"] = json.dumps(beyond_24_bits(graph, program))
         properties["known_answer"] = known_answer(program, graph, layout or {})
-    return finish(graph, properties, doc, tensor_docs(program), node_docs(program), opset)
+    docs = {"clock": "counts events, and says which of them belong to a window", **node_docs(program)}
+    return finish(graph, properties, doc, tensor_docs(program), docs, opset)
 
 
 def metadata(program: Program) -> dict[str, str]:
