@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -291,3 +292,21 @@ def test_times_half_way_between_ticks_belong_to_the_later_one(assert_equal, pair
     tokens, _ = random_sample(program, 0, 40)
     for half in (unit // 2 for unit in units if unit % 2 == 0):
         assert_equal(program, [(tokens, np.arange(40) * half), (tokens, np.arange(40) // 2 * half)])
+
+
+def test_clips_of_a_table_that_only_a_state_space_reads_are_counted():
+    """Without D nothing reads the norm of a token by itself: its row of the drive is looked up."""
+    counted = 0
+    for seed in range(6):
+        program = random_program(seed, value="token", norm="batch", extreme=True, stages=1, layers=1, stride=2)
+        y, dropped = program["stages/0/layers/0/y"], "stages/0/layers/0/u_pool"
+        ends = {
+            name: getattr(y, name)[:1] for name in ("inputs", "formats", "weights", "weight_widths", "weight_fracs")
+        }
+        nodes = tuple(replace(node, **ends) if node is y else node for node in program if node.name != dropped)
+        program = replace(program, nodes=nodes)
+        sample = random_sample(program, seed, 30)
+        right, found = reference.run(program, [sample])[0], run(program, [sample], trace=False)[0]
+        assert found.saturations == right.saturations
+        counted += right.saturations["stages/0/layers/0/norm"]
+    assert counted > 10
