@@ -72,6 +72,7 @@ def test_the_host_refuses_what_cannot_be(sweeps, tmp_path, rows, sentence):
     assert err.startswith(sentence)
 
 
+@pytest.mark.thorough
 def test_a_checkpoint_of_your_own(tmp_path):
     code, out, err = run(tmp_path, EXAMPLES / "own_checkpoint.py")
     assert code == 0, err

@@ -22,11 +22,8 @@ def machine():
     run(program, [random_sample(program, 0, 20)])
 
 
-ALWAYS = {"train"}
-RUN = [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.thorough) for name in tutorials.names()]
-
-
-@pytest.mark.parametrize("name", RUN)
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", tutorials.names())
 def test_a_tutorial_runs_in_little_time(name, machine, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     done = tutorials.execute(name, tmp_path)

@@ -109,6 +109,7 @@ def test_interrupted_in_every_stage(start, run_arguments, whole, results, tmp_pa
     check_interruptions(start, run_arguments, whole, results, tmp_path / "run", longest)
 
 
+@pytest.mark.thorough
 def test_two_runs_in_one_folder(start, run_arguments, whole, results, check_sentence, tmp_path):
     """The second is refused as long as the first works there, and finds all finished afterwards."""
     folder = tmp_path / "run"

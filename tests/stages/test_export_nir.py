@@ -69,6 +69,7 @@ def test_other_models_and_settings_are_refused(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 def test_own_nodes_go_on_request_and_come_back_with_every_weight(small_upto, small_run, tmp_path, capsys):
     shutil.copytree(small_upto("train"), tmp_path / "run")
     target = tmp_path / "run" / "nir" / "network.nir"
