@@ -34,6 +34,7 @@ def sweeps(tmp_path_factory):
     return folder, out
 
 
+@pytest.mark.thorough
 def test_events_of_your_own(sweeps):
     folder, out = sweeps
     assert float(re.match(r"([\d.]+)% of 90 recordings", out)[1]) > 75  # three classes: chance is 33
@@ -41,6 +42,7 @@ def test_events_of_your_own(sweeps):
     assert pumice.load(folder / "sweeps/program.npz").class_names == ("up", "down", "still")
 
 
+@pytest.mark.thorough
 def test_a_host_without_pumice_says_the_same_after_every_event(sweeps):
     folder, out = sweeps
     words = ["-c", WITHOUT_PUMICE, EXAMPLES / "onnx_host.py", "sweeps/step.onnx", "sweeps/recording.npy"]
@@ -60,6 +62,7 @@ def test_a_host_without_pumice_says_the_same_after_every_event(sweeps):
     assert before == re.search(r"after the last event: (.*)", out)[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [([[0, 32]], "token 32 lies outside 0 to 31"), ([[9000, 1], [0, 1]], "the event at 0 us comes after a later one")],

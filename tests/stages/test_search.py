@@ -52,6 +52,7 @@ def found(searched):
     return read_json(searched / "search.json")
 
 
+@pytest.mark.thorough
 def test_it_has_tried_what_it_was_to_try(found):
     assert found["trials"] == 12
     assert found["judge"] == "validation"
@@ -61,6 +62,7 @@ def test_it_has_tried_what_it_was_to_try(found):
     assert found["base"]["parameter_bits"] == max(entry["bytes"] for entry in found["tried"]) * 8
 
 
+@pytest.mark.thorough
 def test_no_point_of_the_front_is_dominated(found):
     costs = {entry["name"]: (entry["kl"], entry["bytes"]) for entry in found["tried"]}
     front = [entry["name"] for entry in found["front"]]
@@ -72,6 +74,7 @@ def test_no_point_of_the_front_is_dominated(found):
     assert len(front) > 2
 
 
+@pytest.mark.thorough
 def test_the_chosen_point_is_the_cheapest_that_differs_little(found):
     for entry in found["front"]:
         if entry["figures"]["kl"] <= 0.02:
@@ -81,6 +84,7 @@ def test_the_chosen_point_is_the_cheapest_that_differs_little(found):
         assert found["chosen"] is None
 
 
+@pytest.mark.thorough
 def test_a_point_is_the_program_that_its_settings_give(searched, found, tmp_path):
     """By its file of settings, with the calibration by which it was judged and without fine-tuning."""
     point = found["front"][0]
@@ -229,6 +233,7 @@ def test_strange_journals_are_refused(searched, tmp_path, capsys, monkeypatch):
     assert "is larger than" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_other_widths_are_another_search(searched, tmp_path, capsys):
     folder = copied(searched, tmp_path)
     assert call("search", f"run_dir={folder}", "search.weights=[2]") == 2
@@ -243,6 +248,7 @@ def test_processes_share_one_journal(looked, tmp_path, sampler):
     assert read_json(folder / "search.json")["trials"] == 12
 
 
+@pytest.mark.thorough
 def test_the_report_shows_the_front(searched, found, tmp_path, check_page):
     folder = copied(searched, tmp_path)
     assert call("report", f"run_dir={folder}") == 0
