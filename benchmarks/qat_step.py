@@ -18,8 +18,7 @@ from pumice.quantize.families import prepare
 from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
 from rich.console import Console
-from rich.table import Table
-from timing import parse, parser, race
+from timing import parse, parser, profiled, race
 from torch import nn
 from torch.nn.functional import mse_loss
 from training_step import TASKS, make_batch
@@ -58,16 +57,8 @@ def main() -> None:
 
     steps = {"float": step_of(model), "quantized": step_of(quantized)}
     seconds = {name: statistics.median(times) for name, times in race(steps, options.rounds).items()}
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        steps["quantized"]()
-    averages = sorted(profile.key_averages(), key=lambda event: -event.self_cpu_time_total)
-    total = sum(event.self_cpu_time_total for event in averages)
-    table = Table("operation", "calls", "self ms", "share", title=f"{options.model}: one quantized step, profiled")
-    for event in averages[: options.rows]:
-        share = event.self_cpu_time_total / total
-        table.add_row(event.key, str(event.count), f"{event.self_cpu_time_total / 1e3:.1f}", f"{share:.0%}")
     console = Console(width=120)
-    console.print(table)
+    console.print(profiled(f"{options.model}: one quantized step, profiled", steps["quantized"], options.rows))
     console.print(
         f"{options.model}, batch {options.batch} x {options.events} events, {options.threads} threads: float "
         f"{1e3 * seconds['float']:.0f} ms of CPU time, quantized {1e3 * seconds['quantized']:.0f} ms, "

@@ -87,3 +87,18 @@ def compare(title: str, ways: Sequence[Way], rounds: int, unit: str = "event", c
         table.add_row(interface, way.name, f"{1 / time_taken:,.0f}", f"{1e6 * time_taken:,.2f}", ratio)
         before = way.interface
     Console(width=120).print(table)
+
+
+def profiled(title: str, call: Callable[[], object], rows: int) -> Table:
+    """The operations of PyTorch that one ``call`` spends most time in itself."""
+    import torch  # other benchmarks do without
+
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        call()
+    averages = sorted(profile.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in averages)
+    table = Table("operation", "calls", "self ms", "share", title=title)
+    for event in averages[:rows]:
+        share = event.self_cpu_time_total / total
+        table.add_row(event.key, str(event.count), f"{event.self_cpu_time_total / 1e3:.1f}", f"{share:.0%}")
+    return table

@@ -15,8 +15,7 @@ import torch
 from programs import settings_of
 from pumice.models.s5.build import build_s5
 from rich.console import Console
-from rich.table import Table
-from timing import parse, parser, race
+from timing import parse, parser, profiled, race
 from torch.nn.functional import cross_entropy, one_hot
 
 TASKS = {"s5/dvs-small": (32_768, 11), "s5/ssc-medium": (700, 35), "s5/ssc-small": (700, 35)}
@@ -70,16 +69,8 @@ def main() -> None:
             optimizer.step()
 
     seconds = race({"step": step}, options.rounds)["step"]
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        step()
-    averages = sorted(profile.key_averages(), key=lambda event: -event.self_cpu_time_total)
-    total = sum(event.self_cpu_time_total for event in averages)
-    table = Table("operation", "calls", "self ms", "share", title=f"{options.model}: one training step, profiled")
-    for event in averages[: options.rows]:
-        share = event.self_cpu_time_total / total
-        table.add_row(event.key, str(event.count), f"{event.self_cpu_time_total / 1e3:.1f}", f"{share:.0%}")
     console = Console(width=120)
-    console.print(table)
+    console.print(profiled(f"{options.model}: one training step, profiled", step, options.rows))
     console.print(
         f"{options.model}, batch {options.batch} x {options.events} events, float32, {options.threads} threads: "
         f"median {statistics.median(seconds):.3f} s of CPU time a step (least {min(seconds):.3f} s)"

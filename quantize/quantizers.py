@@ -53,7 +53,7 @@ class WeightScaling(nn.Module):
 
     def forward(self, x: Tensor, threshold: Tensor) -> Tensor:
         """``2**-frac``, broadcastable to x."""
-        return pow2(-self.known(), x)
+        return pow2(-self.frac, x)
 
 
 def _drop_frozen(scaling: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
@@ -112,7 +112,7 @@ class PowerOfTwoQuant(RescalingIntQuant):
         frac = scaling.known()
         straight = isinstance(scaling, WeightScaling)
         y = pow2_quantize(x, frac, self.bits, narrow=self.narrow, straight=straight)
-        return y, pow2(-scaling.frac, x), self.zero_point_impl(x, x, x), self.msb_clamp_bit_width_impl()
+        return y, scaling(x, x), self.zero_point_impl(x, x, x), self.msb_clamp_bit_width_impl()
 
 
 class _PowerOfTwoWeight(NarrowIntQuant):

@@ -11,11 +11,10 @@ from ..api.programs import load
 from ..errors import BackendUnavailable, PumiceError
 from ..export.c import Generated, check_name, check_target, run_known, section_bytes
 from ..program import digest
-from ..program.samples import shortest
 from ..terminal import Printer, Table
-from ..train.settings import SystemSettings, TrainingSettings, read_section
-from .build import apply_system, build_data
-from .decisions import make_test_set
+from ..train.settings import SystemSettings, read_section
+from .build import apply_system
+from .excerpt import excerpt
 from .folder import RunFolder
 
 FOLDER = "c"
@@ -70,10 +69,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     program = load(folder.path / "program.npz")
-    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
-    samples = make_test_set(config, data).samples
-    chosen = shortest(samples, settings.samples)
-    few = [(values[: settings.events], times[: settings.events]) for values, times in (samples[i] for i in chosen)]
+    chosen, few = excerpt(config, system, settings.samples, settings.events)
     target, console = folder.path / FOLDER, Printer()
     name, pack = settings.name, settings.pack
     # what is there did not finish

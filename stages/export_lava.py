@@ -10,11 +10,10 @@ from ..api.export import export_lava
 from ..api.programs import load
 from ..errors import PumiceError
 from ..program import digest
-from ..program.samples import shortest
 from ..terminal import Printer
-from ..train.settings import SystemSettings, TrainingSettings, read_section
-from .build import apply_system, build_data
-from .decisions import make_test_set
+from ..train.settings import SystemSettings, read_section
+from .build import apply_system
+from .excerpt import excerpt
 from .folder import RunFolder
 
 FOLDER = "lava"
@@ -55,10 +54,8 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     program = load(folder.path / "program.npz")
-    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
-    samples = make_test_set(config, data).samples
-    chosen = shortest(samples, settings.samples)
-    few, target = [samples[index] for index in chosen], folder.path / FOLDER
+    chosen, few = excerpt(config, system, settings.samples)
+    target = folder.path / FOLDER
     export_lava(program, target, few, replace=True, threads=system.threads)  # what is there did not finish
     console = Printer()
     console.print(f"bundle of test samples {', '.join(map(str, chosen))}: {target}")

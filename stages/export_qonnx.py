@@ -11,11 +11,10 @@ from ..api.programs import load
 from ..errors import PumiceError
 from ..export.qonnx import check_wide, dialect_of, kinds
 from ..program import digest
-from ..program.samples import shortest
 from ..terminal import Printer
-from ..train.settings import SystemSettings, TrainingSettings, read_section
-from .build import apply_system, build_data
-from .decisions import make_test_set
+from ..train.settings import SystemSettings, read_section
+from .build import apply_system
+from .excerpt import excerpt
 from .folder import RunFolder
 
 FOLDER = "qonnx"
@@ -68,10 +67,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
     program = load(folder.path / "program.npz")
-    data = build_data(config, read_section(TrainingSettings, config, "training"), system)
-    samples = make_test_set(config, data).samples
-    chosen = shortest(samples, settings.samples)
-    few = [(values[: settings.events], times[: settings.events]) for values, times in (samples[i] for i in chosen)]
+    _, few = excerpt(config, system, settings.samples, settings.events)
     target = folder.path / FOLDER
     written = export_qonnx(
         program,

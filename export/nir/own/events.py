@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....models.real_s5.config import RealS5Config
+from ....models.real_s5.layer import LAYER_NORM_EPSILON as REAL_S5_EPSILON
 from ....models.s5.config import S5Config
+from ....models.s5.norm import LAYER_NORM_EPSILON as S5_EPSILON
 from ....models.spikings5.config import SpikingS5Config
 from .layout import Layout
 
-BATCH_EPSILON, S5_EPSILON, REAL_S5_EPSILON = 1e-5, 1e-6, 1e-5
+BATCH_EPSILON = 1e-5
 
 
 def source_of(layout: Layout, vocab: int | None) -> list[str]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....program.arithmetic import round_half_up_shift
-from ....program.arithmetic import saturate as saturate_codes
 from ....program.nodes import (
     GAP_FORMAT,
     Add,
@@ -55,8 +53,7 @@ def write_gap_input(event: ProgramEvent, node: GapInput) -> str:
 
 def write_embedding(event: ProgramEvent, node: Embedding) -> str:
     """A look-up in the table of finished output codes."""
-    table, _ = saturate_codes(round_half_up_shift(node.table, node.shift), node.output)
-    return event.look_up(table, DOUBLE)
+    return integers.look_up_codes(event, node, DOUBLE)
 
 
 def write_linear(event: ProgramEvent, node: Linear) -> str:

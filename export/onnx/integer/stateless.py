@@ -73,8 +73,13 @@ def _one_channel(event: ProgramEvent, tensor: str) -> str:
 
 def write_embedding(event: ProgramEvent, node: Embedding) -> str:
     """A look-up in the table of finished output codes."""
+    return look_up_codes(event, node, edge_dtype(node.output))
+
+
+def look_up_codes(event: ProgramEvent, node: Embedding, dtype: np.dtype) -> str:
+    """The tokens' finished output codes, held in ``dtype``."""
     table, _ = saturate_codes(round_half_up_shift(node.table, node.shift), node.output)
-    return event.look_up(table, edge_dtype(node.output))
+    return event.look_up(table, dtype)
 
 
 def write_linear(event: ProgramEvent, node: Linear) -> str:

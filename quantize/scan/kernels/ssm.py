@@ -135,73 +135,32 @@ def _undo_store(x, v, minus, limits, g, grad_v, add):
 
 
 @compile_kernel
-def _halves(row):
-    """Real and imaginary parts; loops over views that start at zero vectorise."""
-    modes = row.shape[0] // 2
-    return row[:modes], row[modes:]
-
-
-@compile_kernel
-def _mask_decay(x, d, limits, g):
-    """g is 0 where a component's `_decay` clipped."""
-    low, high = np.float64(limits[0]), np.float64(limits[1])
-    x_re, x_im = _halves(x)
-    d_re, d_im = _halves(d)
-    g_re, g_im = _halves(g)
-    none = limits[0] - limits[0]
-    for p in range(len(x_re)):
-        re, im = np.float64(x_re[p]), np.float64(x_im[p])
-        y = re + np.floor(d_re[p] * re - d_im[p] * im + 0.5)
-        g_re[p] = g_re[p] if low <= y <= high else none
-    for p in range(len(x_re)):
-        re, im = np.float64(x_re[p]), np.float64(x_im[p])
-        y = im + np.floor(d_re[p] * im + d_im[p] * re + 0.5)
-        g_im[p] = g_im[p] if low <= y <= high else none
-
-
-@compile_kernel
-def _add_rate_gradient(x, d, ticks, g, grad_rate):
-    """grad_rate += ticks g conj(x + d x)."""
-    x_re, x_im = _halves(x)
-    d_re, d_im = _halves(d)
-    g_re, g_im = _halves(g)
-    sum_re, sum_im = _halves(grad_rate)
-    for p in range(len(x_re)):
-        re, im = np.float64(x_re[p]), np.float64(x_im[p])
-        ax_re = re + (d_re[p] * re - d_im[p] * im)
-        ax_im = im + (d_re[p] * im + d_im[p] * re)
-        sum_re[p] += ticks * (g_re[p] * ax_re + g_im[p] * ax_im)
-        sum_im[p] += ticks * (g_im[p] * ax_re - g_re[p] * ax_im)
-
-
-@compile_kernel
-def _turn_back(d, g):
-    """g <- g + conj(d) g."""
-    d_re, d_im = _halves(d)
-    g_re, g_im = _halves(g)
-    for p in range(len(g_re)):
-        re, im = g_re[p], g_im[p]
-        g_re[p] = re + d_re[p] * re + d_im[p] * im
-        g_im[p] = im + d_re[p] * im - d_im[p] * re
-
-
-@compile_kernel
-def _undo_decay(x, d, ticks, limits, free, g, grad_rate):
+def _undo_decay(x, d, ticks, limits, g, grad_rate):
     """The backward pass of `_decay`, g in place."""
-    if not free:
-        _mask_decay(x, d, limits, g)
-    _add_rate_gradient(x, d, ticks, g, grad_rate)
-    _turn_back(d, g)
+    low, high = np.float64(limits[0]), np.float64(limits[1])
+    modes = x.shape[0] // 2
+    for p in range(modes):
+        q = modes + p
+        x_re, x_im = np.float64(x[p]), np.float64(x[q])
+        dx_re = d[p] * x_re - d[q] * x_im
+        dx_im = d[p] * x_im + d[q] * x_re
+        y_re = x_re + np.floor(dx_re + 0.5)
+        y_im = x_im + np.floor(dx_im + 0.5)
+        g_re = g[p] if low <= y_re <= high else 0.0
+        g_im = g[q] if low <= y_im <= high else 0.0
+        ax_re, ax_im = x_re + dx_re, x_im + dx_im
+        grad_rate[p] += ticks * (g_re * ax_re + g_im * ax_im)
+        grad_rate[q] += ticks * (g_im * ax_re - g_re * ax_im)
+        g[p] = g_re + d[p] * g_re + d[q] * g_im
+        g[q] = g_im + d[p] * g_im - d[q] * g_re
 
 
 @compile_kernel
-def _retreat(x, gap, v, complement, limits, hold, free, trace, g, grad_v, grad_rate):
-    """Undo one event that started at state x: g in place, grad_v set. ``free``: no store of the sample clipped."""
+def _retreat(x, gap, v, complement, limits, hold, trace, g, grad_v, grad_rate):
+    """Undo one event that started at state x: g in place, grad_v set."""
     if gap == 0:
         if hold:
             grad_v[:] = 0
-        elif free:
-            grad_v[:] = g
         else:
             _undo_store(x, v, False, limits, g, grad_v, False)
         return
@@ -210,15 +169,15 @@ def _retreat(x, gap, v, complement, limits, hold, free, trace, g, grad_v, grad_r
     for digit in range(complement.shape[0] - 1, -1, -1):
         if gap >> digit & 1:
             steps -= 1
-            _undo_decay(trace[steps], complement[digit], float(1 << digit), limits, free, g, grad_rate)
+            _undo_decay(trace[steps], complement[digit], float(1 << digit), limits, g, grad_rate)
     if hold:
         _undo_store(trace[0], v, False, limits, g, grad_v, True)
 
 
 @compile_kernel
 def _backward(
-    drive, tokens, gaps, complement, initial, limits, hold, stride, states, saturations, grad_states, grad_drive,
-    grad_rate, grad_initial, start, stop,
+    drive, tokens, gaps, complement, initial, limits, hold, stride, states, grad_states, grad_drive, grad_rate,
+    grad_initial, start, stop,
 ):  # fmt: skip
     """A task is one table of ``grad_drive``: a sample's, or, with ``tokens``, that of some samples in turn."""
     by_token = tokens.size > 0
@@ -230,26 +189,19 @@ def _backward(
     for b in range(start * samples // groups, stop * samples // groups):
         group = ((b + 1) * groups - 1) // samples
         g[:] = 0
-        free = saturations[b] == 0
         for i in range(states.shape[1] - 1, -1, -1):
             for c in range(width):
                 g[c] += grad_states[b, i, c]
             first = (i - 1) * stride + 1 if i else 0
             last = i * stride
             window[0] = states[b, i - 1] if i else initial[b]
-            needed = last
-            if free and not hold:  # states before a decay alone
-                while needed > first and gaps[b, needed] == 0:
-                    needed -= 1
-            for k in range(first, needed):
+            for k in range(first, last):
                 v = drive[0, tokens[b, k]] if by_token else drive[b, k]
                 _advance(window[k - first], gaps[b, k], v, complement, limits, hold, trace, window[k - first + 1])
             for k in range(last, first - 1, -1):
                 v = drive[0, tokens[b, k]] if by_token else drive[b, k]
                 grad_v = back if by_token else grad_drive[b, k]
-                _retreat(
-                    window[k - first], gaps[b, k], v, complement, limits, hold, free, trace, g, grad_v, grad_rate[b]
-                )
+                _retreat(window[k - first], gaps[b, k], v, complement, limits, hold, trace, g, grad_v, grad_rate[b])
                 if by_token:
                     _add(back, grad_drive[group, tokens[b, k]])
         grad_initial[b] = g
@@ -288,7 +240,7 @@ class _QuantizedScan(Function):
         run_tasks(
             _forward, batch, work, rows, picked, gaps, complement, initial, typed, hold, stride, states, saturations
         )
-        ctx.save_for_backward(rows, picked, gaps, complement, initial, states, saturations)
+        ctx.save_for_backward(rows, picked, gaps, complement, initial, states)
         ctx.settings = typed, hold, stride, rate.dtype, drive.shape
         ctx.mark_non_differentiable(saturations)
         return states, saturations
@@ -296,7 +248,7 @@ class _QuantizedScan(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-        rows, picked, gaps, complement, initial, states, saturations = ctx.saved_tensors
+        rows, picked, gaps, complement, initial, states = ctx.saved_tensors
         limits, hold, stride, rate_dtype, shape = ctx.settings
         batch = len(gaps)
         if picked.numel():
@@ -323,7 +275,6 @@ class _QuantizedScan(Function):
             hold,
             stride,
             states,
-            saturations,
             grad_states,
             grad_drive,
             grad_rates,
