@@ -27,18 +27,20 @@ class Generated:
         program: what it is.
         name: what files, functions and types begin with.
         pack: whether weights of up to 4 bits share bytes.
+        sparse: whether matrices are kept without their zeros where that takes fewer bytes.
     """
 
     program: Program
     name: str = "pumice"
     pack: bool = False
+    sparse: bool = True
 
     def __post_init__(self) -> None:
         check_name(self.name)
 
     @cached_property
     def _written(self) -> tuple[Kept, dict[str, Block]]:
-        program, kept = self.program, Kept(self.program, pack=self.pack)
+        program, kept = self.program, Kept(self.program, pack=self.pack, sparse=self.sparse)
         blocks = write_blocks(program, kept)
         for number in range(len(self.windows)):
             kept.remember(f"place{number}", U32, 0, "")

@@ -18,6 +18,7 @@ class Kept:
     Attributes:
         program: what is written.
         pack: whether weights of up to 4 bits share bytes.
+        sparse: whether matrices are kept without their zeros where that takes fewer bytes.
         tables: constant arrays.
         fields: what the state keeps from event to event.
         work: the space that all steps share.
@@ -26,8 +27,8 @@ class Kept:
         counts: of the values that each read-out has taken; 0 before the first.
     """
 
-    def __init__(self, program: Program, *, pack: bool = False) -> None:
-        self.program, self.pack = program, pack
+    def __init__(self, program: Program, *, pack: bool = False, sparse: bool = True) -> None:
+        self.program, self.pack, self.sparse = program, pack, sparse
         self.tables: list[Table] = []
         self.fields: list[Field] = []
         self.work = WorkSpace()

@@ -11,10 +11,13 @@ from ...program.bounds import dot_bound
 from ...program.formats import Format
 from .arrays import Array
 from .block import Block, repeated
+from .sparse import Sparse, index_type, without_zeros
 from .types import U8, CType, literal, of_bound, of_width
 
 UNROLLED = 4
 """Products of a turn of the innermost loop: what a small processor spends on the turn itself is shared by them."""
+WORTH = 0.75
+"""The share of a matrix' bytes that it takes at most without its zeros: short rows are no slower then either."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,31 @@ def _as(wanted: CType, has: CType, value: str) -> str:
 
 def _line(block: Block, product: Product, codes: np.ndarray) -> tuple[str, str, int]:
     """The table of codes (lines, entries): its name, how entry ``i`` of a line is read, entries from line to line."""
-    bits = packed_bits(product.width) if block.kept.pack else 0
+    bits = _bits(block, product)
     if not bits:
         return block.table(product.what, codes, of_width(product.width)), "{line}[{i}]", codes.shape[1]
     packed = pack(codes, bits)
     return block.table(product.what, packed, U8), block.call(f"code{bits}") + "({line}, {i})", packed.shape[1]
+
+
+def _bits(block: Block, product: Product) -> int:
+    return packed_bits(product.width) if block.kept.pack else 0
+
+
+def _bytes(block: Block, product: Product, lines: int, entries: int) -> int:
+    bits = _bits(block, product)
+    return lines * (-(-entries * bits // 8) if bits else entries * of_width(product.width).bits // 8)
+
+
+def _sparse(block: Block, product: Product) -> Sparse | None:
+    """The lines of a matrix without their zeros, where that pays."""
+    if not block.kept.sparse:
+        return None
+    codes = product.codes.T if product.by_input else product.codes
+    found = without_zeros(codes)
+    index = found.starts if product.by_input else found.counts
+    taken = _bytes(block, product, 1, found.codes.size) + found.places.size + index.size * index_type(index).bits // 8
+    return found if taken <= WORTH * _bytes(block, product, *codes.shape) else None
 
 
 def packed_bits(width: int) -> int:
@@ -111,9 +134,12 @@ def pack(codes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _by_row(block: Block, product: Product, number: int) -> list[str]:
+    sparse = _sparse(block, product)
+    if sparse:
+        return _by_row_sparse(block, product, sparse, number)
     table, entry, step = _line(block, product, product.codes)
     register, line = product.register, f"w{number}"
-    kind = U8 if block.kept.pack and packed_bits(product.width) else of_width(product.width)
+    kind = U8 if _bits(block, product) else of_width(product.width)
 
     def added(column: str) -> str:
         code = entry.format(line=line, i=column)
@@ -128,20 +154,56 @@ def _by_row(block: Block, product: Product, number: int) -> list[str]:
     return [*lines, *(added(str(column)) for column in range(whole, inputs))]
 
 
+def _by_row_sparse(block: Block, product: Product, sparse: Sparse, number: int) -> list[str]:
+    table, entry, _ = _line(block, product, sparse.codes[None])
+    places = block.table(f"{product.what}_columns", sparse.places, U8)
+    counts = block.table(f"{product.what}_counts", sparse.counts, index_type(sparse.counts))
+    register, k, source = product.register, f"k{number}", product.source
+    block.say(f"size_t {k} = 0;")
+    lines, moved, value = [f"{register} dot{number} = 0;"], [], f"{source}[{places}[{k}]]"
+    if sparse.far:
+        lines.append(f"const {source.ctype} *at{number} = {source};")
+        moved, value = [f"    at{number} += {places}[{k}];"], f"*at{number}"
+    code = entry.format(line=table, i=k)
+    return [
+        *lines,
+        f"for (const size_t end = {k} + {counts}[r]; {k} < end; {k}++) {{",
+        *moved,
+        f"    dot{number} += ({register}){code} * ({register}){value};",
+        "}",
+    ]
+
+
 def _by_input(block: Block, product: Product, name: str) -> Array:
     """Sums (rows,) of the products of all inputs that are not 0."""
-    table, entry, step = _line(block, product, np.ascontiguousarray(product.codes.T))
     register, rows = product.register, len(product.codes)
     sums = block.scratch(name, register, rows)
-    kind = U8 if block.kept.pack and packed_bits(product.width) else of_width(product.width)
-    code = entry.format(line="w", i="r")
     binary = product.format.width == 1 and not product.format.signed
     factor = "" if binary else f" * ({register}){product.source}[c]"
-    active = [
-        f"const {kind} *const w = {table} + c * {step};",
-        *repeated(rows, [f"{sums}[r] += ({register}){code}{factor};"], "r"),
-    ]
+    active = _column(block, product, sums, factor)
     block.loop(rows, f"{sums}[r] = 0;", index="r")
     inside = [f"if ({product.source}[c] != {literal(0)}) {{", *(f"    {line}" for line in active), "}"]
     block.loop(product.codes.shape[1], *inside, index="c")
     return sums
+
+
+def _column(block: Block, product: Product, sums: Array, factor: str) -> list[str]:
+    """Statements that add column c, times the input, to the sums."""
+    sparse = _sparse(block, product)
+    if sparse:
+        return _column_sparse(block, product, sparse, sums, factor)
+    table, entry, step = _line(block, product, product.codes.T)
+    kind = U8 if _bits(block, product) else of_width(product.width)
+    added = f"{sums}[r] += ({product.register}){entry.format(line='w', i='r')}{factor};"
+    return [f"const {kind} *const w = {table} + c * {step};", *repeated(sums.size, [added], "r")]
+
+
+def _column_sparse(block: Block, product: Product, sparse: Sparse, sums: Array, factor: str) -> list[str]:
+    table, entry, _ = _line(block, product, sparse.codes[None])
+    places = block.table(f"{product.what}_rows", sparse.places, U8)
+    starts = block.table(f"{product.what}_starts", sparse.starts, index_type(sparse.starts))
+    added = f"({product.register}){entry.format(line=table, i='k')}{factor};"
+    loop = f"for (size_t k = {starts}[c]; k < {starts}[c + 1]; k++) {{"
+    if not sparse.far:
+        return [loop, f"    {sums}[{places}[k]] += {added}", "}"]
+    return [f"{product.register} *at = {sums};", loop, f"    at += {places}[k];", f"    *at += {added}", "}"]
