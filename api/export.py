@@ -116,6 +116,7 @@ def export_c(
     *,
     name: str = "pumice",
     pack: bool = False,
+    sparse: bool = True,
     replace: bool = False,
     threads: int | None = None,
 ) -> Path:
@@ -128,6 +129,7 @@ def export_c(
         samples: of the known answers, see `simulate`; made inputs if not given.
         name: what files, functions and types begin with, so that several programs fit one firmware.
         pack: whether weights of up to 4 bits share bytes.
+        sparse: whether matrices are kept without their zeros where that is smaller and faster.
         replace: remove the folder first, where it exists.
         threads: of the simulator; all cores if not given.
 
@@ -138,7 +140,7 @@ def export_c(
     folder = Path(folder)
     given = made_samples(program) if samples is None else as_samples(program, samples)
     with told():
-        generated = Generated(program, name, pack)
+        generated = Generated(program, name, pack, sparse)
         logits = np.stack([trace.logits for trace in run(program, given, threads=threads)])
         if replace and folder.exists():
             shutil.rmtree(folder)

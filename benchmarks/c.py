@@ -1,6 +1,6 @@
 """CPU time an event of a program in C beside the simulator's; one stream, one thread.
 
-    python benchmarks/c.py [--models s5/tiny s5/shd-medium adlif/ecg adlif/shd] [--events 20000] [--widths w4a8]
+    python benchmarks/c.py [--models s5/tiny s5/shd-medium adlif/ecg adlif/shd] [--events 20000] [--widths w4a8] [--zeros 0.9]
 
 Models have random weights, calibrated and lowered (benchmarks/simulator.py). The C program is the one that is exported,
 compiled by the compiler of this machine; a loop in C calls it. Ways are compared within one interface, and give the
@@ -12,7 +12,9 @@ same integers there:
 With --device (packages ziglang, qemu-system-arm) a second table tells code, stack and instructions of each program on a
 Cortex-M4, over 1,000 events (cortex_m4.py).
 
-``packed`` are weights of up to 4 bits that share bytes, where a program has such (--widths w4a8, w2a8).
+``packed`` are weights of up to 4 bits that share bytes, where a program has such (--widths w4a8, w2a8). ``all zeros``
+keeps those of matrices that go without them otherwise, where a program has such (--zeros 0.9 makes that share of each
+matrix zero).
 """
 
 from __future__ import annotations
@@ -100,9 +102,20 @@ def in_c(generated: Generated, flags: list[str], folder: Path, sample: tuple[np.
     return call
 
 
+def kinds_of(program: Program) -> dict[str, Generated]:
+    """The program in C, and where they differ from it, with packed weights and with all zeros."""
+    plain = Generated(program, "net")
+    others = {
+        "C, packed": Generated(program, "net", pack=True),
+        "C, all zeros": Generated(program, "net", sparse=False),
+    }
+    different = {name: each for name, each in others.items() if each.constant_bytes != plain.constant_bytes}
+    return {"C": plain, **different}
+
+
 def ways(program: Program, sample: tuple[np.ndarray, np.ndarray], folder: Path) -> tuple[list[Way], str]:
     """The ways, all of which give the same integers, and a line about memory."""
-    plain, packed = Generated(program, "net"), Generated(program, "net", pack=True)
+    kinds = kinds_of(program)
     simulator, count = Simulator(program), len(sample[1])
 
     def step_many() -> np.ndarray:
@@ -114,7 +127,6 @@ def ways(program: Program, sample: tuple[np.ndarray, np.ndarray], folder: Path) 
 
     chunk, last = [Way(CHUNK, "simulator, step_many", step_many, count, yardstick=True)], []
     last.append(Way(SAMPLE, "simulator, run", whole, count, yardstick=True))
-    kinds = {"C": plain, **({"C, packed": packed} if packed.constant_bytes < plain.constant_bytes else {})}
     for name, generated in kinds.items():
         for level, flags in LEVELS.items():
             call = in_c(generated, flags, folder / f"{name}{level}", sample)
@@ -123,24 +135,21 @@ def ways(program: Program, sample: tuple[np.ndarray, np.ndarray], folder: Path) 
             chunk.append(Way(CHUNK, f"{name}, {level}", lambda call=call: call(True), count))
             last.append(Way(SAMPLE, f"{name}, {level}", lambda call=call: call(False), count))
     memory = ", ".join(f"{name} {generated.constant_bytes:,}" for name, generated in kinds.items())
-    return [*chunk, *last], f"bytes of constants: {memory}; of RAM: {plain.state_bytes:,}; medians of CPU time"
+    return [*chunk, *last], f"bytes of constants: {memory}; of RAM: {kinds['C'].state_bytes:,}; medians of CPU time"
 
 
 def device_rows(name: str, program: Program, sample: tuple[np.ndarray, np.ndarray], folder: Path) -> list[list[str]]:
     """A row a way of compiling."""
     few = (sample[0][:1_000], sample[1][:1_000])
-    logits, plain, rows = run(program, [few], threads=1)[0].logits[None], Generated(program, "net"), []
-    for pack in (False, True):
-        generated = Generated(program, "net", pack)
-        if pack and generated.constant_bytes == plain.constant_bytes:
-            continue
+    logits, rows = run(program, [few], threads=1)[0].logits[None], []
+    for kind, generated in kinds_of(program).items():
         for level in ("-Os", "-O2"):
-            found = run_known_answers(write_c(generated, folder / f"device{level}{pack}", [few], logits), level)
+            found = run_known_answers(write_c(generated, folder / f"device{kind}{level}", [few], logits), level)
             if found.wrong:
                 raise SystemExit(f"{name}: {found.wrong} logits differ on the device")
             sizes = section_bytes(generated, "cortex-m4", (level,))
             what = [sizes.code, sizes.constants, generated.state_bytes, found.stack, found.instructions // len(few[1])]
-            rows.append([f"{name}{', packed' if pack else ''}", level, *(f"{number:,}" for number in what)])
+            rows.append([f"{name}{kind[1:]}", level, *(f"{number:,}" for number in what)])
     return rows
 
 
@@ -150,6 +159,7 @@ def main() -> None:
     made.add_argument("--events", type=int, default=20_000)
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--widths", default="w8a8")
+    made.add_argument("--zeros", type=float, default=0.0)
     made.add_argument("--device", action="store_true", help="on an emulated Cortex-M4 as well")
     small = {"models": ["s5/tiny", "adlif/ecg"], "events": 4_000, "rounds": 3}
     options = parse(made, small, {"models": ["s5/tiny", "adlif/tiny"], "events": 300, "rounds": 1})
@@ -163,13 +173,16 @@ def main() -> None:
             folder, clocked = Path(temporary) / str(number), name in CLOCKED
             folder.mkdir()
             if clocked:
-                _, program, values = make_network(name, options.events, config)
+                _, program, values = make_network(name, options.events, config, options.zeros)
                 sample = values.astype(np.float64), STEP_US * np.arange(options.events)
             else:
-                _, program = make_s5(name, config)
+                _, program = make_s5(name, config, zeros=options.zeros)
                 sample = make_stream(options.events)
             found, line = ways(program, sample, folder)
-            title = f"{name}, {options.widths}, {options.events:,} {'steps' if clocked else 'events'}, one thread"
+            zeros = f", {100 * options.zeros:g} % zeros" if options.zeros else ""
+            title = (
+                f"{name}, {options.widths}{zeros}, {options.events:,} {'steps' if clocked else 'events'}, one thread"
+            )
             compare(title, found, options.rounds, "step" if clocked else "event", line)
             for row in device_rows(name, program, sample, folder) if options.device else []:
                 device.add_row(*row)

@@ -18,6 +18,8 @@ from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.families import lower, prepare
 from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
+from pumice.train.pruning import entries, prunable
+from torch import nn
 
 CONFIGS = Path(pumice.configs.__file__).parent / "model"
 CLASSES = 20
@@ -47,11 +49,23 @@ def make_stream(events: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, VOCAB, events), np.cumsum(rng.exponential(100, events)).astype(np.int64)
 
 
+@torch.no_grad()
+def prune(model: nn.Module, zeros: float) -> None:
+    """Set this share of each weight matrix to zero, the smallest weights, as ``training.sparsity`` does."""
+    for weight in prunable(model).values() if zeros else ():
+        size = entries(weight)
+        kept = size > size.quantile(zeros)
+        weight *= kept.reshape(*kept.shape, *[1] * (weight.dim() - kept.dim()))
+
+
 def make_s5(
-    name: str, config: QuantizationConfig = W8A8, events: int = 2_000, **changes: int
+    name: str, config: QuantizationConfig = W8A8, events: int = 2_000, zeros: float = 0.0, **changes: int
 ) -> tuple[S5Classifier, Program]:
-    """An S5 classifier with random weights, its program, calibrated on ``events``; settings of the model may change."""
+    """An S5 classifier with random weights, a share of them zero, its program, calibrated on ``events``; settings of
+    the model may change.
+    """
     model = build_s5(settings_of(name) | changes, num_classes=CLASSES, seed=0, vocab=VOCAB).eval()
+    prune(model, zeros)
     tokens, times = make_stream(events)
     dt = torch.from_numpy(gaps(times, TICK_US) * (TICK_US / 1000))[None].float()
     qat = prepare(model, config, Timing(tick_ms=TICK_US / 1000))
@@ -59,13 +73,18 @@ def make_s5(
     return model, lower(qat, [str(number) for number in range(CLASSES)])
 
 
-def make_network(name: str, steps: int, config: QuantizationConfig = W8A8) -> tuple[AdLIFNetwork, Program, np.ndarray]:
-    """A network whose neurons spike at SPIKE_RATE on the inputs (steps, F) beside it, and its program."""
+def make_network(
+    name: str, steps: int, config: QuantizationConfig = W8A8, zeros: float = 0.0
+) -> tuple[AdLIFNetwork, Program, np.ndarray]:
+    """A network whose neurons spike at SPIKE_RATE on the inputs (steps, F) beside it, and its program; a share of its
+    weights is zero.
+    """
     inputs, classes, rate = CLOCKED[name]
     rng = np.random.default_rng(0)
     signs = rng.choice([-1, 1] if name == "adlif/ecg" else [1], (steps, inputs))
     values = (signs * (rng.random((steps, inputs)) < rate)).astype(np.float32)
     model = build_adlif(settings_of(name), num_classes=classes, in_features=inputs, seed=0).eval()
+    prune(model, zeros)
     x = torch.from_numpy(values[None, :1_000])
     with torch.no_grad():
         for cell in model.cells:

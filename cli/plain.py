@@ -99,7 +99,7 @@ def export(arguments: Sequence[str]) -> None:
     Raises:
         PumiceError: wrong settings or files, or a program that the target cannot hold.
     """
-    own = ("c.name", "c.pack", "qonnx.dialect", "qonnx.leave_out", "qonnx.wide")
+    own = ("c.name", "c.pack", "c.sparse", "qonnx.dialect", "qonnx.leave_out", "qonnx.wide")
     words = Words(arguments, (*READING, *FEEDING, "target", "out", *own), "export")
     targets = {
         "lava": _export_lava,
@@ -177,8 +177,8 @@ def _export_lava(program: Program, words: Words, out: Path) -> None:
 
 def _export_c(program: Program, words: Words, out: Path) -> None:
     samples = _inputs(words, program).samples if "input" in words.given else None
-    pack = words.flag("c.pack") if "c.pack" in words.given else False
-    export_c(program, out, samples, name=words.text("c.name", "pumice"), pack=pack, threads=words.number("threads"))
+    form = {what: words.flag(f"c.{what}") for what in ("pack", "sparse") if f"c.{what}" in words.given}
+    export_c(program, out, samples, name=words.text("c.name", "pumice"), **form, threads=words.number("threads"))
     CONSOLE.print(f"to try it: cd {out} && make test (README.md there tells more)")
 
 

@@ -14,7 +14,8 @@ FEED = "[steps=N] [columns=[channel,time]] [input_bits=N] [signed=BOOL] [class_n
 PLAIN = {
     "simulate": "net=FILE input=FILE [backends=[...]] [out=FOLDER]",
     "count": "net=FILE input=FILE [hardware=NAME] [out=FILE.json]",
-    "export": "target=lava|netx|onnx|c|qonnx net=FILE [input=FILE] [c.name=NAME] [c.pack=BOOL] out=PATH",
+    "export": "target=lava|netx|onnx|c|qonnx net=FILE [input=FILE] [c.name=NAME] [c.pack=BOOL] "
+    "[c.sparse=BOOL] out=PATH",
 }
 """Verbs that take a program file as well, and what they take with it."""
 

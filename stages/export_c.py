@@ -27,6 +27,7 @@ class CSettings:
     Attributes:
         name: what files, functions and types begin with.
         pack: whether weights of up to 4 bits share bytes: less flash, slower.
+        sparse: whether matrices are kept without their zeros where that is smaller and faster.
         samples: test samples of the known answers, the shortest ones.
         events: of each of them, from its beginning, as they lie in a device's flash.
         targets: machines that the program is compiled for and measured on, of ``export.c.cross.TARGETS``.
@@ -34,6 +35,7 @@ class CSettings:
 
     name: str = "pumice"
     pack: bool = False
+    sparse: bool = True
     samples: int = 2
     events: int = 256
     targets: list[str] = field(default_factory=list)
@@ -71,10 +73,10 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     program = load(folder.path / "program.npz")
     chosen, few = excerpt(config, system, settings.samples, settings.events)
     target, console = folder.path / FOLDER, Printer()
-    name, pack = settings.name, settings.pack
+    form: dict[str, Any] = {"name": settings.name, "pack": settings.pack, "sparse": settings.sparse}
     # what is there did not finish
-    export_c(program, target, few, name=name, pack=pack, replace=True, threads=system.threads)
-    generated = Generated(program, name, pack)
+    export_c(program, target, few, **form, replace=True, threads=system.threads)
+    generated = Generated(program, **form)
     figures: dict[str, Any] = {"constants_bytes": generated.constant_bytes, "state_bytes": generated.state_bytes}
     console.print(
         f"C program: {target / settings.name}.c and .h, {figures['constants_bytes']:,} bytes of constants in flash, "

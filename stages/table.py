@@ -130,7 +130,7 @@ STAGES: tuple[Stage, ...] = (
             "Reads program.npz; writes the folder c/: one .c and one .h without dependencies (c.name=... names them),\n"
             "a main that reads events, known answers of a few test samples, a Makefile, and a README with flash and\n"
             "RAM by node. Where this machine has a C compiler, the known answers are tried. c.pack=true packs weights\n"
-            "of up to 4 bits."
+            "of up to 4 bits; c.sparse=false keeps the zeros of matrices that would go without them."
         ),
         module="export_c",
         target="c",

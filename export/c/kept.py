@@ -24,6 +24,7 @@ class Kept:
         work: the space that all steps share.
         edges: where the value of each edge lies.
         helpers: the names of those that are called.
+        saved: bytes that each matrix without its zeros takes less, by its name.
         counts: of the values that each read-out has taken; 0 before the first.
     """
 
@@ -34,6 +35,7 @@ class Kept:
         self.work = WorkSpace()
         self.edges: dict[str, Array] = {}
         self.helpers: set[str] = set()
+        self.saved: dict[str, int] = {}
         self.counts: list[Array] = []
         self._known: dict[tuple[CType, bytes], str] = {}
         self.numbers = {node.name: number for number, node in enumerate(program)}

@@ -54,7 +54,7 @@ By node, in bytes:
 |---|--:|--:|
 {nodes}
 
-Weights lie in `const` arrays{packed}. The size of the struct is that of machines which align each type to its own
+Weights lie in `const` arrays{packed}.{zeros} The size of the struct is that of machines which align each type to its own
 size.
 
 ## What it relies on
@@ -63,6 +63,7 @@ Two's complement, and shifts to the right that keep the sign, as with gcc, clang
 in the file fails to compile elsewhere. `stdint.h` and `stddef.h` are the only headers. With `-DPUMICE_COUNT` the state
 also counts saturations and clipped gaps by node.
 """
+_ZEROS = " Of {count} matrices only what is not zero is kept, and where it stands: {bytes:,} bytes less."
 
 
 def readme(generated: Generated) -> str:
@@ -75,7 +76,7 @@ def readme(generated: Generated) -> str:
         if field.node:
             own[field.node][1] += field.bytes
     rows = [f"| {node} | {flash:,} | {ram:,} |" for node, (flash, ram) in own.items() if flash or ram]
-    event = "step" if program.clocked else "event"
+    event, saved = "step" if program.clocked else "event", generated.kept.saved
     call = call_of(generated, "&state", "values", "token", "gap{}")
     if source.event_shape:
         form = source.output
@@ -114,4 +115,5 @@ def readme(generated: Generated) -> str:
         state=f"{generated.state_bytes:,}",
         nodes="\n".join(rows),
         packed=", those of up to 4 bits packed" if generated.pack else "",
+        zeros=_ZEROS.format(count=len(saved), bytes=sum(saved.values())) if saved else "",
     )

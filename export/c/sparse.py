@@ -47,7 +47,7 @@ def without_zeros(codes: np.ndarray) -> Sparse:
     if far:
         for line in kept:
             before = 0
-            for place in np.flatnonzero(line):
+            for place in np.flatnonzero(line).tolist():
                 line[np.arange(before + FARTHEST, place, FARTHEST)] = True
                 before = place
     if not kept.any():

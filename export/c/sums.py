@@ -116,7 +116,11 @@ def _sparse(block: Block, product: Product) -> Sparse | None:
     found = without_zeros(codes)
     index = found.starts if product.by_input else found.counts
     taken = _bytes(block, product, 1, found.codes.size) + found.places.size + index.size * index_type(index).bits // 8
-    return found if taken <= WORTH * _bytes(block, product, *codes.shape) else None
+    whole = _bytes(block, product, *codes.shape)
+    if taken > WORTH * whole:
+        return None
+    block.kept.saved[f"{block.name}_{product.what}"] = whole - taken
+    return found
 
 
 def packed_bits(width: int) -> int:
