@@ -1,6 +1,7 @@
 """CPU time an event of a program in C beside the simulator's; one stream, one thread.
 
-    python benchmarks/c.py [--models s5/tiny s5/shd-medium adlif/ecg adlif/shd] [--events 20000] [--widths w4a8] [--zeros 0.9]
+    python benchmarks/c.py [--models s5/tiny s5/shd-medium adlif/ecg adlif/shd] [--events 20000]
+        [--widths w4a8] [--zeros 0.9]
 
 Models have random weights, calibrated and lowered (benchmarks/simulator.py). The C program is the one that is exported,
 compiled by the compiler of this machine; a loop in C calls it. Ways are compared within one interface, and give the

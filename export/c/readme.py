@@ -54,8 +54,8 @@ By node, in bytes:
 |---|--:|--:|
 {nodes}
 
-Weights lie in `const` arrays{packed}.{zeros} The size of the struct is that of machines which align each type to its own
-size.
+Weights lie in `const` arrays{packed}.{zeros} The size of the struct is that of machines which align each type to its
+own size.
 
 ## What it relies on
 
@@ -63,7 +63,7 @@ Two's complement, and shifts to the right that keep the sign, as with gcc, clang
 in the file fails to compile elsewhere. `stdint.h` and `stddef.h` are the only headers. With `-DPUMICE_COUNT` the state
 also counts saturations and clipped gaps by node.
 """
-_ZEROS = " Of {count} matrices only what is not zero is kept, and where it stands: {bytes:,} bytes less."
+_ZEROS = " Matrices of which only what is not zero is kept, with its place: {count}; {bytes:,} bytes less."
 
 
 def readme(generated: Generated) -> str:

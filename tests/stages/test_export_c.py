@@ -8,13 +8,15 @@ import shutil
 import subprocess
 
 import numpy as np
+import pumice
 import pytest
+from pruned import pruned
 from pumice.cli.main import main
 from pumice.errors import BackendUnavailable
 from pumice.export import c as c_package
 from pumice.export.c import Generated, backend, build, find_compiler
 from pumice.hw_sim.report.write import write_report
-from pumice.program import load
+from pumice.program import load, save
 from pumice.stages import export_c
 
 REASON = "this machine has no C compiler; install gcc or clang, or name one in the variable CC"
@@ -151,6 +153,26 @@ def test_a_program_file_becomes_c_without_a_run_folder(run_dir, compiler, tmp_pa
     assert c_package.run_known(tmp_path / "mine", "mine").startswith("0 of 40 logits differ")
     assert call("export", "target=c", *words) == 2
     assert "File exists" in capsys.readouterr().err
+
+
+def test_zeros_stay_out_or_in_as_is_asked(run_dir, compiler, tmp_path, monkeypatch, capsys):
+    """In a run folder, of a program file, and of a program at hand."""
+    program = pruned(load(run_dir / "program.npz"), 0.9)
+    save(program, tmp_path / "program.npz")
+    monkeypatch.setattr(export_c, "load", lambda path: program)  # what quantize left there has no zeros
+    flash = {flag: Generated(program, "pumice", sparse=flag).constant_bytes for flag in (False, True)}
+    assert flash[True] < flash[False]
+    for flag in (False, True):
+        told = f"| flash, constants | {flash[flag]:,} |"
+        out, at_hand = tmp_path / f"{flag}", tmp_path / f"{flag} at hand"
+        setting = f"c.sparse={str(flag).lower()}"
+        assert call("export", "target=c", f"program={tmp_path / 'program.npz'}", setting, f"out={out}") == 0
+        pumice.export_c(program, at_hand, sparse=flag)
+        assert told in (out / "README.md").read_text()
+        assert told in (at_hand / "README.md").read_text()
+        assert call("export", "target=c", f"run_dir={run_dir}", "redo=[export-c]", setting) == 0
+        assert figures_of(run_dir)["constants_bytes"] == flash[flag]
+        assert told in (run_dir / "c" / "README.md").read_text()
 
 
 def test_the_makefile_measures(exported, compiler, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from pruned import pruned
 from pumice.errors import PumiceError
 from pumice.export.c import Generated, made_samples, sources, write_c
 from pumice.export.c.build import Built
@@ -167,10 +168,11 @@ def test_instances_stand_side_by_side_and_refused_events_change_nothing(compiler
     assert said == f"0 {generated.state_bytes}"
 
 
-def test_the_readme_adds_up(tmp_path):
-    generated = Generated(PROGRAMS["dense"], "net")
-    samples = made_samples(PROGRAMS["dense"])
-    text = (write_c(generated, tmp_path / "c", samples, logits(PROGRAMS["dense"], samples)) / "README.md").read_text()
+@pytest.mark.parametrize("zeros", [0.0, 0.95])
+def test_the_readme_adds_up(tmp_path, zeros):
+    program = pruned(PROGRAMS["dense"], zeros)
+    generated, samples = Generated(program, "net"), made_samples(program)
+    text = (write_c(generated, tmp_path / "c", samples, logits(program, samples)) / "README.md").read_text()
     figures = {
         what: int(number.replace(",", "")) for what, number in re.findall(r"^\| (.*) \| ([\d,]+) \|$", text, re.M)
     }
@@ -180,7 +182,12 @@ def test_the_readme_adds_up(tmp_path):
     assert figures["flash, constants"] == sum(flash) == sum(size[kind] * int(count) for kind, count in found)
     kept, work = figures["RAM, what a network remembers"], figures["RAM, space that a step works in"]
     assert 0 <= figures["RAM, one `net_state` in all"] - kept - work < 16
-    assert f"`floor(x * {2.0 ** PROGRAMS['dense'].value_input.output.frac:g} + 1/2)`" in text
+    assert f"`floor(x * {2.0**program.value_input.output.frac:g} + 1/2)`" in text
+    less = re.search(r"Matrices of which only .* with its place: (\d+); ([\d,]+) bytes less\.", text)
+    assert less or not zeros
+    if less:
+        saved = Generated(program, "net", sparse=False).constant_bytes - generated.constant_bytes
+        assert (int(less[1]), int(less[2].replace(",", ""))) == (len(generated.kept.saved), saved)
 
 
 def test_a_folder_that_exists_stays_as_it_is(tmp_path):
