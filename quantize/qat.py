@@ -123,6 +123,7 @@ def fine_tune(
         ema_decay=None,
         sparsity_from=0.0,
         sparsity_until=0.0,
+        activity=None,
     )
     with _kept_while(folder / "teacher") as said:
         taught = TaughtData(data, judge, teacher, said)

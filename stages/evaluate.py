@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from math import ceil
 from typing import Any
@@ -13,6 +13,7 @@ from torch import nn
 
 from ..archives import save_arrays
 from ..terminal import Printer, Table, track
+from ..train.activity import SpikeRates, rates_text
 from ..train.data.base import TaskDataModule
 from ..train.data.sequences.datamodule import SequenceDataModule
 from ..train.evaluate import (
@@ -39,7 +40,7 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     ``predictions.npz`` holds ``<split>_logits`` (N, C) float32 and ``<split>_labels`` (N,) int64, of values (N, C)
     float32 with the number of the recording ``<split>_recordings`` (N,); of forecasts ``<split>_outputs`` and
     ``<split>_targets`` (N, T, F). Where the data say who was recorded,
-    ``<split>_speakers`` (N,) int64.
+    ``<split>_speakers`` (N,) int64. The figures of models with spikes have ``spike_rates`` by layer.
     """
     system = read_section(SystemSettings, config, "system")
     apply_system(system)
@@ -85,15 +86,16 @@ class _Pass:
 
 
 def _classes(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    found = {}
+    found, figures = {}, {}
     for split in data.figure_splits:
-        said = predict(model, run_over.batches(data, split), run_over.device)
+        spikes = SpikeRates(model)
+        said = predict(model, spikes.over(run_over.batches(data, split)), run_over.device)
         found[split] = replace(said, speakers=data.speakers(split), recordings=recordings_of(data, split))
-    figures = {split: figures_of(each, data.class_names) for split, each in found.items()}
-    for split, entry in figures.items():
+        entry = figures[split] = figures_of(found[split], data.class_names)
         check_labels(split, entry, data.labels(split))
         if not found[split].values:
             entry |= top_figures(found[split], run_over.size)
+        entry |= spikes.figures()
     return _named(found), figures
 
 
@@ -103,10 +105,12 @@ def recordings_of(data: TaskDataModule, split: str) -> NDArray[Any] | None:
 
 
 def _series(model: nn.Module, data: TaskDataModule, run_over: _Pass) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    found = {
-        split: predict_series(model, run_over.batches(data, split), run_over.device) for split in data.figure_splits
-    }
-    return _named(found), {split: series_figures(each) for split, each in found.items()}
+    found, figures = {}, {}
+    for split in data.figure_splits:
+        spikes = SpikeRates(model)
+        found[split] = predict_series(model, spikes.over(run_over.batches(data, split)), run_over.device)
+        figures[split] = series_figures(found[split]) | spikes.figures()
+    return _named(found), figures
 
 
 def _named(found: Mapping[str, Predictions | PredictedSeries]) -> dict[str, NDArray[Any]]:
@@ -125,7 +129,7 @@ def _print(figures: Mapping[str, Any], folder: RunFolder, task: str) -> None:
             name += " (chose the weights)" if split == figures["selected_on"] and not protocol else ""
             interval = interval_text(low, high)
             table.add_row(name, str(entry["samples"]), f"{entry['accuracy']:.2%}", interval, f"{entry['loss']:.4f}")
-    _show(table, folder, _other_counts(figures["test"]))
+    _show(table, folder, _other_counts(figures["test"]), *_spikes(figures["test"]))
 
 
 def _other_counts(entry: Mapping[str, Any]) -> str:
@@ -142,7 +146,13 @@ def _print_series(figures: Mapping[str, Any], folder: RunFolder, task: str) -> N
         ratio = entry.get("si_snr_db")
         shown = f"{entry['loss']:.4f}", f"{entry['loss_of_mean']:.4f}", "" if ratio is None else f"{ratio:.2f} dB"
         table.add_row(split, str(entry["samples"]), *shown)
-    _show(table, folder)
+    _show(table, folder, *_spikes(figures["test"]))
+
+
+def _spikes(entry: Mapping[str, Any]) -> Iterator[str]:
+    """How often the neurons of each layer spike."""
+    if "spike_rates" in entry:
+        yield f"test, spikes a neuron and step: {rates_text(entry['spike_rates'])}"
 
 
 def _show(table: Table, folder: RunFolder, *lines: str) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from ..files import copy_file
 from ..records import versions
 from ..terminal import Printer
+from ..train.activity import ActivityPenalty
 from ..train.checkpoint import KeepProgress
 from ..train.data.base import TaskDataModule
 from ..train.distributed import check_share
@@ -35,7 +36,9 @@ def check(config: Mapping[str, Any]) -> None:
     data = build_data(config, training, system)
     check_judged(data, training)
     check_share(system, training)
-    build_model(config, data, initial=False)
+    model = build_model(config, data, initial=False)
+    if training.activity is not None:
+        ActivityPenalty(model, training)
 
 
 def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import PumiceError
+from ..models.spikes import listening
+from .activity import ActivityPenalty, batch_rates
 from .data.batch import Batch
 from .evaluate import hard_labels
 from .norms import estimate_norms
@@ -39,8 +41,8 @@ class Constrained(Protocol):
 class ClassifierModule(pl.LightningModule):
     """Trains ``model`` on any :class:`Batch` with (soft-label) cross entropy, or with the mean squared error.
 
-    Logs ``train/loss``, ``validation/loss`` and, for classifiers, ``validation/accuracy``; with another judge under its
-    name. Random numbers drawn in a
+    Logs ``train/loss``, with a penalty on spikes also ``train/spike_rate``, the mean over layers, ``validation/loss``
+    and, for classifiers, ``validation/accuracy``; with another judge under its name. Random numbers drawn in a
     training step (dropout) depend on the seed and the number of the batch alone, so a resumed training draws the same
     ones. A model with a method ``constrain`` has it called after each optimizer step.
 
@@ -72,6 +74,7 @@ class ClassifierModule(pl.LightningModule):
         self.batches_per_epoch = batches_per_epoch
         self.seed = seed
         self.pruning = None if settings.sparsity is None else Pruning(model, settings, self.total_steps)
+        self.activity = None if settings.activity is None else ActivityPenalty(model, settings)
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
@@ -115,8 +118,16 @@ class ClassifierModule(pl.LightningModule):
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, int]:
         """What is made smaller, a scalar, and over how many targets it is the mean."""
-        outputs, targets = batch.apply(self.model)
-        return task_loss(outputs, targets, self.regression, self.settings.label_smoothing), len(targets)
+        if self.activity is None:
+            outputs, targets = batch.apply(self.model)
+            return task_loss(outputs, targets, self.regression, self.settings.label_smoothing), len(targets)
+        with listening(self.model) as heard:
+            outputs, targets = batch.apply(self.model)
+        rates = batch_rates(heard, self.model, batch)
+        mean = torch.stack([rate.detach().mean() for rate in rates.values()]).mean()
+        self.log("train/spike_rate", mean, batch_size=len(targets), sync_dist=self.trainer.world_size > 1)
+        loss = task_loss(outputs, targets, self.regression, self.settings.label_smoothing)
+        return loss + self.activity(rates), len(targets)
 
     def on_train_epoch_start(self) -> None:
         """Begin the mean of the epoch's training loss."""

@@ -17,6 +17,7 @@ OPTIMIZERS = ("adamw", "adam")
 WANDB = ("offline", "online")
 SCHEDULES = ("cosine", "constant", "plateau")
 SCOPES = ("layer", "global")
+ACTIVITY_SCOPES = ("neuron", "layer")
 Section = TypeVar("Section")
 
 
@@ -57,6 +58,10 @@ class TrainingSettings:
         sparsity_from, sparsity_until: shares of all optimizer steps between which weights become zero; only weights of
             later epochs are kept as the best.
         sparsity_scope: ``layer``, each matrix has that share, or ``global``, all of them together.
+        activity: weight of a penalty on spikes, see `activity.ActivityPenalty`; None: there is none.
+        activity_upper: spikes a neuron and step that cost nothing; more do.
+        activity_lower: fewer cost as well.
+        activity_scope: whose mean rate has these bounds: each ``neuron``, or the ``layer``.
     """
 
     epochs: int
@@ -85,6 +90,10 @@ class TrainingSettings:
     sparsity_from: float = 0.1
     sparsity_until: float = 0.7
     sparsity_scope: str = "layer"
+    activity: float | None = None
+    activity_upper: float = 0.05
+    activity_lower: float = 0.0
+    activity_scope: str = "neuron"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "checkpoint_every_steps", "eval_batch_size"):
@@ -110,7 +119,18 @@ class TrainingSettings:
             0 <= first <= last <= 1,
             f"training.sparsity_from={first} and training.sparsity_until={last} have to be in order, between 0 and 1",
         )
-        choices = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("sparsity_scope", SCOPES))
+        weight, lower, upper = self.activity, self.activity_lower, self.activity_upper
+        _require(weight is None or weight > 0, f"training.activity={weight} has to be above 0, or null")
+        _require(
+            0 <= lower <= upper <= 1,
+            f"training.activity_lower={lower} and training.activity_upper={upper} have to be in order, between 0 and 1",
+        )
+        choices: tuple[tuple[str, tuple[str, ...]], ...] = (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("sparsity_scope", SCOPES),
+            ("activity_scope", ACTIVITY_SCOPES),
+        )
         for name, known in choices:
             value = getattr(self, name)
             _require(value in known, f"training.{name}={value} is unknown; use one of: {', '.join(known)}")

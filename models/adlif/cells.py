@@ -13,6 +13,7 @@ from ...errors import PumiceError
 from ..initial import uniform
 from ..scan.neuron_step import NeuronConstants, NeuronState, Spiking, neuron_step
 from ..scan.neurons import NeuronTrace, neuron_scan
+from ..spikes import SpikeTap
 from .time_constant import Bounds, TimeConstant
 
 LARGEST_A, LARGEST_B = 1.0, 2.0
@@ -95,6 +96,7 @@ class SpikingCell(Cell):
         if recurrent and generator is not None:
             nn.init.orthogonal_(self.recurrent, generator=generator)
         self.tau_u = TimeConstant(hidden, tau_u, generator)
+        self.tap = SpikeTap()
         self.register_load_state_dict_post_hook(_refuse_unstable)
 
     @abstractmethod
@@ -119,12 +121,12 @@ class SpikingCell(Cell):
     def step(self, x: Tensor, state: NeuronState) -> tuple[Tensor, NeuronState]:
         """One time step, see `Cell.step`."""
         _, state = neuron_step(self.order, self.input(x), self.constants(), state, self.spiking)
-        return state.z, state
+        return self.tap(state.z.unsqueeze(1)).squeeze(1), state
 
     def sequence(self, x: Tensor, state: NeuronState | None = None) -> tuple[Tensor, NeuronState]:
         """All time steps, see `Cell.sequence`."""
         trace = self.trace(x, state)
-        return trace.z, trace.state
+        return self.tap(trace.z), trace.state
 
     def trace(self, x: Tensor, state: NeuronState | None = None) -> NeuronTrace:
         """As `sequence`, with the traces of potentials and adaptations."""

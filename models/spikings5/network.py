@@ -9,6 +9,7 @@ from ..s5.classifier import EventClassifier
 from ..s5.config import S5Config
 from ..s5.init import linear
 from ..s5.layer import EventLayer
+from ..spikes import SpikeTap
 from ..spikingssm.neuron import SpikingNeuron
 from .config import SpikingS5Config
 
@@ -30,6 +31,7 @@ class SpikingEventLayer(EventLayer):
         assert isinstance(config, SpikingS5Config)
         self.neuron = SpikingNeuron.of(config, width)
         self.output = linear(width, 2 * width, generator)
+        self.tap = SpikeTap()
 
     @property
     def mixing(self) -> nn.Linear:
@@ -42,7 +44,7 @@ class SpikingEventLayer(EventLayer):
 
     def combine(self, pooled_x: Tensor, y: Tensor) -> Tensor:
         """See `EventLayer.combine`."""
-        return self._read(pooled_x, self.spikes(y))
+        return self._read(pooled_x, self.tap(self.spikes(y)))
 
     def combine_step(self, pooled_x: Tensor, y: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
         """See `EventLayer.combine_step`; what is carried are the neurons' potentials."""
@@ -66,3 +68,10 @@ class SpikingS5(EventClassifier[SpikingEventLayer]):
 
     kind = SpikingEventLayer
     config: SpikingS5Config
+
+    def __init__(self, config: SpikingS5Config, generator: Generator | None = None, *, initial: bool = True) -> None:
+        """See `EventClassifier`."""
+        super().__init__(config, generator, initial=initial)
+        for number, stage in enumerate(self.stages, 1):
+            for layer in stage.layers:
+                layer.tap.every = config.stride**number

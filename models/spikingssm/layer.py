@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import dropout, glu, pad
 
+from ..spikes import SpikeTap
 from .config import SpikingSSMConfig
 from .convolution import convolve
 from .neuron import SpikingNeuron
@@ -57,10 +58,13 @@ class SpikingS4D(nn.Module):
         self.output = uniform_linear(channels, 2 * channels, generator)
         self.dropout = config.dropout
         self.convolution = config.convolution
+        self.tap = SpikeTap()
 
     def forward(self, u: Tensor, real: Tensor | None = None) -> Tensor:
         """(H, B, L) to (H, B, L); ``real`` (B, L) is 0 in the padding, None where there is none."""
-        return self.read(drop(self.neuron(self.current(u, real)), self.dropout, self.training))
+        spikes = self.neuron(self.current(u, real))
+        self.tap(spikes.permute(1, 2, 0))
+        return self.read(drop(spikes, self.dropout, self.training))
 
     def trace(self, u: Tensor, real: Tensor | None = None) -> LayerTrace:
         """The same without dropout, with what is computed on the way."""
