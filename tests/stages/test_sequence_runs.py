@@ -28,6 +28,14 @@ def finished(small_ecg_run, tmp_path_factory):
     return folder
 
 
+def test_activity_of_a_model_without_spikes_is_a_sentence(small_ecg_run, tmp_path, capsys):
+    settings = [*small_ecg_run, "model.cell=lstm", "+training.activity=3", f"run_dir={tmp_path / 'run'}"]
+    assert call("train", *settings) == 2
+    sentence = "training.activity=3.0 limits how often neurons spike, and this model has none that do; leave it out"
+    assert sentence in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_every_stage_ran_and_nothing_differs(finished):
     metrics = json.loads((finished / "metrics.json").read_text())
     assert set(metrics) >= {"train", "evaluate", "quantize", "simulate", "export-onnx", "export-lava", "count"}
@@ -43,6 +51,9 @@ def test_every_stage_ran_and_nothing_differs(finished):
             assert entry["values"] >= 2 * 6 * steps // 2
             assert entry["states"] == [1, 1]
     assert 0.001 < result["spike_rates"]["cells/0"] < 0.5
+    told = {split: metrics["evaluate"][split]["spike_rates"] for split in ("validation", "test")}
+    assert told["validation"] != told["test"]
+    assert told["test"] == {"cells.0": pytest.approx(result["spike_rates"]["cells/0"], rel=0.1)}
     assert result["accuracy"]["run"]["accuracy"] > 0.3  # chance is 0.17
     exported = metrics["export-onnx"]
     assert exported["sequence"]["differing"] == exported["step"]["differing"] == 0
