@@ -98,8 +98,15 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         """Nodes of hidden neurons that spike, here and in the float model."""
         return ()
 
+    def hidden_every(self, name: str) -> int:
+        """Steps or events of the input for each of which one of the `hidden_nodes` has a value."""
+        return 1
+
     def float_signals(self, inputs: Inputs) -> dict[str, Tensor]:
-        """What the float model holds at ``output_node`` and the `hidden_nodes` at every step, (B, T, n)."""
+        """What the float model holds at ``output_node`` and the `hidden_nodes` at every step, (B, T, n).
+
+        Where a hidden node has a value for `hidden_every` steps these are T.
+        """
         return {}
 
     def taught_logits(self, logits: Tensor) -> Tensor:

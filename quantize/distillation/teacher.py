@@ -122,7 +122,8 @@ class Teacher:
         """What is compared of the values (B, T, n) of a node, (B, m, n)."""
         if name == self.qat.output_node:
             return each_step(values, lengths)
-        return windowed(values, lengths, WINDOW if self.tuning.hidden == "spikes" else None)
+        rows = lengths // self.qat.hidden_every(name)
+        return windowed(values, rows, WINDOW if self.tuning.hidden == "spikes" else None)
 
     @torch.no_grad()
     def teach(self, batch: Batch, powers: Powers | None = None) -> TaughtBatch:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 
 from ...errors import PumiceError
 from ...models.modules import ModuleDict, ModuleList
+from ...models.spikes import listening
 from ...models.spikingssm.network import SpikingSSM
 from ...program.nodes import Node
 from ...train.data.inputs import Inputs, Timing
@@ -33,7 +35,7 @@ from .derive import block_nodes
 from .formats import NetworkFormats, block_path, node_name
 from .frozen import FrozenSpikingSSM
 from .network import QuantizedNetwork, run_network
-from .observe import NetworkObserver, block_values, observe
+from .observe import NetworkObserver, observe, real_steps
 from .output import SpikingChannels
 from .outputs import labelled_lengths, one_stretch
 
@@ -137,13 +139,10 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
 
     def float_signals(self, inputs: Inputs) -> dict[str, Tensor]:
         """See `QATModel.float_signals`."""
-        h, found = self.model.encode(inputs.values), {}
-        for number, block in enumerate(self.model.blocks):
-            for name, value in block_values(block, self.output, h):
-                if name == "neurons":
-                    found[node_name(number, name)] = value.permute(1, 2, 0)
-                h = value if name == "output" else h
-        return found
+        values = torch.where(real_steps(inputs), inputs.values, 0) if self.tokens else inputs.values
+        with listening(self.model) as heard:
+            self.model.features(values)
+        return {name: spikes for name, (spikes,) in zip(self.hidden_nodes(), heard.values(), strict=True)}
 
     def quantized(self) -> QuantizedNetwork:
         """See `QATModel.quantized`."""

@@ -59,6 +59,8 @@ def _constants(tau: float, like: Tensor) -> Tensor:
 
 def forward_numba(x: Tensor, tau: float) -> tuple[Tensor, Tensor]:
     """Spikes and the surrogate's slope, each (..., T), of the input x (..., T)."""
+    if not x.numel():
+        return x.clone(), x.clone()
     rows = x.reshape(-1, x.shape[-1])
     spikes, slope = torch.empty_like(rows), torch.empty_like(rows)
     run_tasks(_forward, -(-len(rows) // ROWS), rows.numel(), rows, _constants(tau, x), spikes, slope)
@@ -67,6 +69,8 @@ def forward_numba(x: Tensor, tau: float) -> tuple[Tensor, Tensor]:
 
 def backward_numba(grad: Tensor, spikes: Tensor, slope: Tensor, tau: float) -> Tensor:
     """The gradient of x, (..., T), from that of the spikes."""
+    if not grad.numel():
+        return grad.clone()
     rows = grad.reshape(-1, grad.shape[-1])
     out = torch.empty_like(rows)
     run_tasks(

@@ -57,6 +57,18 @@ def test_event_by_event_is_the_whole_sequence(events, changes):
     assert torch.stack(rates).sum(0).tolist() == (lengths // 16).tolist()
 
 
+@pytest.mark.parametrize("neuron", ["sdn", "bptt", "sltt"])
+@pytest.mark.parametrize("length", [0, 3, 9])
+def test_samples_without_a_window_give_the_decoders_bias(neuron, length):
+    model, tokens, dt = build(neuron=neuron), torch.zeros(2, length, dtype=torch.int64), torch.ones(2, length)
+    for training in (True, False):
+        model.train(training and length > 4)
+        logits = model(tokens, dt, torch.full((2,), length))
+        torch.testing.assert_close(logits, model.decoder.bias.expand(2, 3))
+    logits.sum().backward()
+    assert model.decoder.bias.grad.tolist() == [2, 2, 2]
+
+
 def test_a_layer_reads_spikes_alone(events):
     _, dt, lengths = events
     model = build().eval()
