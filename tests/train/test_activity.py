@@ -168,14 +168,15 @@ def test_its_gradient_alone_moves_the_rates(family, bounds, sign):
 
 
 def test_predicted_steps_and_both_texts_of_a_pair_count():
-    model = adlif(num_classes=3)
-    series = torch.randn(2, 10, 3)
+    model = adlif()
+    series, heard = torch.randn(4, 10, 3) * torch.tensor([1, 1, 3, 3]).reshape(4, 1, 1), []
     rates = SpikeRates(model)
-    for batch in rates.over([SeriesBatch(series, series, torch.tensor(4))]):
-        with torch.no_grad(), listening(model) as heard:
+    for batch in rates.over([SeriesBatch(part, part, torch.tensor(4)) for part in series.split([3, 1])]):
+        with torch.no_grad(), listening(model) as said:
             batch.apply(model)
-    assert torch.cat(heard["cells.0"], 1).shape == (2, 10, 12)
-    expected = {path: float(torch.cat(parts, 1).mean()) for path, parts in heard.items()}
+        heard.append({path: torch.cat(parts, 1) for path, parts in said.items()})
+    assert [said["cells.0"].shape for said in heard] == [(3, 10, 12), (1, 10, 12)]
+    expected = {path: float(torch.cat([said[path] for said in heard]).mean()) for path in heard[0]}
     assert rates.figures()["spike_rates"] == pytest.approx(expected)
 
     texts = spiking_ssm(head="retrieval", vocab=9)
