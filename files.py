@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -62,16 +63,22 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target)
     try:
+        _refuse_existing(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{PARTIAL}{target.name}-", dir=target.parent) as temporary:
             fresh = Path(temporary) / "folder"
             fresh.mkdir()
             yield fresh
-            if target.exists():
-                raise FileExistsError(17, "File exists")
+            _refuse_existing(target)
             fresh.rename(target)
     except OSError as error:
-        raise PumiceError(f"cannot write {target}: {error.strerror or error}; choose another folder") from error
+        cure = "choose another folder" + (" or free space" if error.errno == errno.ENOSPC else "")
+        raise PumiceError(f"cannot write {target}: {error.strerror or error}; {cure}") from error
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, "File exists")
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -53,6 +53,7 @@ def simulate(
     stepwise: bool = False,
     threads: int | None = None,
     empty_steps: str = "refuse",
+    folder: str | Path | None = None,
 ) -> list[Trace]:
     """Run whole samples in the integer simulator, each from the zero state, in parallel over samples.
 
@@ -67,16 +68,20 @@ def simulate(
         threads: how many; all cores if not given.
         empty_steps: of a network that knows the length of its steps, whether samples that leave steps out are
             refused, or these filled in with rows of zeros ("fill").
+        folder: keep every edge and state there, of recordings too long for memory: a file ``values/NODE.npy`` or
+            ``states/NODE.npy`` each, in a folder for each sample. It is made anew, and appears when all is written.
 
     Returns:
-        one `Trace` a sample. ``logits`` (C,) are integer codes; ``logits * program[program.logits].output.scale`` are
-        their values. ``series`` (L, C) are the outputs of a network of neurons after every step, None of others.
+        one `Trace` a sample, with ``folder`` of read-only arrays that are read from there as they are asked for.
+        ``logits`` (C,) are integer codes; ``logits * program[program.logits].output.scale`` are their values.
+        ``series`` (L, C) are the outputs of a network of neurons after every step, None of others.
 
     Raises:
-        PumiceError: a sample that the program cannot take; names the sample, the event and the fix.
+        PumiceError: a sample that the program cannot take; names the sample, the event and the fix. Or the folder
+            exists already, or the disk is full.
     """
-    given = as_samples(program, samples)
+    given, kept = as_samples(program, samples), None if folder is None else Path(folder)
     with told():
         return (run_stepwise if stepwise else run)(
-            program, given, trace=trace, threads=threads, empty_steps=empty_steps
+            program, given, trace=trace, threads=threads, empty_steps=empty_steps, folder=kept
         )

@@ -12,7 +12,7 @@ from .words import PREDICT_USAGE, STREAM_USAGE
 
 FEED = "[steps=N] [columns=[channel,time]] [input_bits=N] [signed=BOOL] [class_names=[...]] [step_us=N] [threads=N]"
 PLAIN = {
-    "simulate": "net=FILE input=FILE [backends=[...]] [out=FOLDER]",
+    "simulate": "net=FILE input=FILE [backends=[...]] [out=FOLDER] [traces=FOLDER]",
     "count": "net=FILE input=FILE [hardware=NAME] [out=FILE.json]",
     "export": "target=lava|netx|onnx|c|qonnx net=FILE [input=FILE] [c.name=NAME] [c.pack=BOOL] "
     "[c.sparse=BOOL] out=PATH",

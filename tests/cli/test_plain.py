@@ -58,6 +58,20 @@ def test_a_net_file_is_simulated_and_compared(pumice, tmp_path):
             assert 0 < value <= 1
 
 
+def test_traces_are_written_to_a_folder(pumice):
+    code, out, _ = pumice("simulate", "net=network.net", "input=input.npy", QUICK, "traces=found")
+    assert code == 0
+    assert "written: found, values and states of 3 samples" in out
+    program = program_of("network.net")
+    (trace,) = reference.run(program, [(np.load("input.npy")[2].astype(np.float64), 1000 * np.arange(30))])
+    assert len(trace.states) > 1
+    for name, states in trace.states.items():
+        np.testing.assert_array_equal(np.load(f"found/2/states/{name}.npy"), states)
+    code, _, error = pumice("simulate", "net=network.net", "input=input.npy", QUICK, "traces=found")
+    assert code == 2
+    assert "cannot write found: File exists; choose another folder" in error
+
+
 def test_a_difference_ends_with_exit_code_1(pumice, monkeypatch):
     real = plain.compare
 
