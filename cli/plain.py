@@ -13,11 +13,11 @@ from ..api.compare import compare
 from ..api.count import count as count_program
 from ..api.export import export_c, export_lava, export_netx, export_onnx, export_qonnx
 from ..api.program_files import load_program
+from ..api.programs import simulate as simulate_program
 from ..archives import save_arrays
 from ..errors import ParityError, PumiceError
 from ..export.netx.usage import layer_table, usage
 from ..files import write_json
-from ..hw_sim.simulator import run
 from ..program import Program, digest, save
 from ..program.samples import shortest
 from ..terminal import Printer
@@ -33,22 +33,21 @@ TRACED = 8
 
 
 def simulate(arguments: Sequence[str]) -> None:
-    """``pumice simulate net=FILE input=FILE [backends=[...]] [out=FOLDER] [traces=FOLDER]``: compare backends bit for bit.
+    """``pumice simulate net=FILE input=FILE [backends=[...]] [out=FOLDER]``: compare backends bit for bit.
 
-    ``traces`` is a new folder for the simulator's every edge and state.
+    ``traces=FOLDER`` is a new folder for the simulator's every edge and state.
 
     Raises:
         ParityError: values that differ.
         PumiceError: wrong settings or files.
     """
-    words = Words(
-        arguments, (*READING, *FEEDING, "backends", "lava_samples", "lava_timeout_s", "out", "traces"), "simulate"
-    )
+    own = ("backends", "lava_samples", "lava_timeout_s", "out", "traces")
+    words = Words(arguments, (*READING, *FEEDING, *own), "simulate")
     program = read_program(words)
     inputs = _inputs(words, program)
     folder = words.path("traces")
     if folder is not None:
-        run(program, inputs.samples, threads=words.number("threads"), folder=folder)
+        simulate_program(program, inputs.samples, threads=words.number("threads"), folder=folder)
         CONSOLE.print(f"written: {folder}, values and states of {len(inputs.samples)} samples")
     default = ["reference", "run", "step", *(["lava"] if program.chip else [])]
     few = shortest(inputs.samples, words.number("lava_samples") or LAVA_SAMPLES)

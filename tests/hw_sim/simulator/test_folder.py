@@ -78,11 +78,10 @@ def test_files_hold_what_memory_does(kind, mode, held, tmp_path):
         same(mine, right, tmp_path / "traces" / str(number))
     assert sorted(path.name for path in (tmp_path / "traces").iterdir()) == ["0", "1", "2"]
     assert [path.name for path in tmp_path.iterdir()] == ["traces"]
-    block = max(
-        sum(8 * array.shape[1] for array in (*right.values.values(), *right.states.values())) for right in expected
-    )
-    assert 0 < held[0] <= 4000 + (256 if mode is run else 1) * block
-    assert held[0] < sum(array.nbytes for array in (*expected[0].values.values(), *expected[0].states.values())) / 2
+    arrays = [*expected[0].values.values(), *expected[0].states.values()]
+    event = sum(8 * array.shape[1] for array in arrays)
+    assert 0 < held[0] <= 4000 + (256 if mode is run else 1) * event
+    assert held[0] < sum(array.nbytes for array in arrays) / 2
 
 
 def test_they_are_those_of_the_reference(tmp_path):
