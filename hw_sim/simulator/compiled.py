@@ -29,6 +29,7 @@ _SOURCES = (
     "kernels/plain.py",
     "kernels/products.py",
     "kernels/rows.py",
+    "kernels/thin.py",
     "kernels/tiles.py",
     "operations/calls.py",
     "operations/stateless.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..compiled import kernel
 from ..kernels import plain as tier
-from ..kernels.products import products
+from ..kernels.thin import next_products
 from ..kernels.tiles import ROWS
 from ..opcodes import BODY, HIGH, IN, IN_CHANNELS, IN_ROWS, LOW, OUT, SATURATIONS
 from ..vectors import LANES, add_saturating, cast, first, load, maximum, minimum, splat, store, tally, total
@@ -46,13 +46,13 @@ def read(x, half, right, least, most, clipped, like):
 def ssm(at, x, y, z, a32, a64):
     """With P modes of C parts, P up to whole vectors, and Q = C P: gaps, longest gap, clipped-gap counter, modes,
     parts, zoh; drive table by token or -1, whether it lies in x, token; weights (Q, H), left, start of the sum, right,
-    (Q,) each, drives (ROWS, Q) (scratch); state (Q,), its lowest and highest code; decay codes (J, C, P), half and
-    exponent (J, P); read half and shift; state trace or -1.
+    (Q,) each, the thin matrix or -1, turned inputs and drives (scratch); state (Q,), its lowest and highest code; decay
+    codes (J, C, P), half and exponent (J, P); read half and shift; state trace or -1.
     """
     record, values, weights, accs, _, a64 = opened(at, x, y, z, a32, a64)
     gaps, longest, clips, modes, parts, hold, drives, short, token = fields(record, BODY, 9)
-    matrix, left, start, right, scratch, state, low, high, decay, half, exponent = fields(record, BODY + 9, 11)
-    read_half, read_right, trace = fields(record, BODY + 20, 3)
+    matrix, left, start, right, thin, room, scratch, state, low, high = fields(record, BODY + 9, 10)
+    decay, half, exponent, read_half, read_right, trace = fields(record, BODY + 19, 6)
     size, rows = record[IN_CHANNELS], a64[record[IN_ROWS]]
     pad = tier.padded(modes)
     q, own = parts * pad, parts * modes
@@ -63,17 +63,16 @@ def ssm(at, x, y, z, a32, a64):
     at_once = as_it_is and short == 1 and hold == 0 and low == SHORTEST and high == LONGEST and modes == pad
     clipped = splat(0, accs)
     for head in range(0, rows, ROWS):
-        count = min(ROWS, rows - head)
+        sums = scratch
         if drives < 0:
-            source = record[IN] + head * size
-            products(weights, matrix, values, source, size, count, accs, scratch, q)
-        for m in range(count):
+            sums = next_products(weights, matrix, thin, room, values, record[IN], size, head, rows, accs, scratch, q)
+        for m in range(min(ROWS, rows - head)):
             t = head + m
             gap = a64[gaps + t]
             if gap > longest:
                 gap = longest
                 a64[clips] += 1
-            v, out, span = scratch + m * q, record[OUT] + t * own, pad
+            v, out, span = sums + m * q, record[OUT] + t * own, pad
             if drives >= 0:
                 v = drives + a64[token + t] * q
             if at_once and gap == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
@@ -13,9 +14,11 @@ from ....program.reference.tokens import TokenTable, by_token
 from .. import opcodes as o
 from ..arenas import A8, A16, A32, A64, Arena, Place, Plan, fits_16
 from ..kernels.products import packed_long
-from ..kernels.tiles import packed
+from ..kernels.thin import is_thin, packed_thin
+from ..kernels.tiles import ROWS, packed
 from ..operations.calls import address
 from ..operations.table import FUNCTIONS as OPERATIONS
+from ..vectors.plain import LANES
 
 BLOCK = 256
 """Events that a record works on at a time."""
@@ -110,6 +113,18 @@ class Planner:
         """Where a matrix (O, K) lies in an arena that may be A8, packed for sums that are ``long``, or not."""
         flat = packed_long(weight) if long else packed(weight)
         return self.put_bytes(flat) if arena == A8 else self._arena(arena).put(flat)
+
+    def put_thin(self, weight: np.ndarray, stride: int, long: bool) -> tuple[int, int]:
+        """Where a matrix of few weights lies once more, -1 where that does not pay, and scratch for its products, rows
+        of ``stride``, among the accumulators."""
+        thin = not long and is_thin(weight)
+        place = self.accs(long).put(packed_thin(weight)) if thin else -1
+        return place, self.accs(long).reserve((LANES if thin else ROWS) * stride)
+
+    @cached_property
+    def room(self) -> int:
+        """Scratch among narrow values that holds LANES rows of any edge, turned."""
+        return self.a16.reserve(LANES * max(-(-node.channels // LANES) * LANES for node in self.program))
 
     def put_bytes(self, codes: np.ndarray) -> int:
         """Where int8 codes lie, two in each entry of a16, counted in bytes."""

@@ -11,7 +11,6 @@ from ....program.bounds import I32_LIMIT
 from ....program.nodes import ChannelSSM, DiagonalSSM, Node
 from .. import opcodes as o
 from ..arenas import A8, A64, fits_16
-from ..kernels.tiles import ROWS
 from ..vectors.plain import LANES
 from .planner import Edge, NodePlanner, Planner, arena_for, left_shift, rounding
 
@@ -39,10 +38,11 @@ def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
         found = round_half_up_shift(table.values @ weight.T + bias, shift)
         short = not wide and bool((np.abs(found) < 1 << 15).all())
         drive = [(values if short else accs).put(found), short, planner.token.offset]
-        matrix = [0] * 4
+        matrix, thin, products = [0] * 4, -1, -1
     else:
         source, drive = planner.edge(node.inputs[0], arena), [-1, False, 0]
         matrix = [planner.put_weights(weight, weights, wide), *planner.put_sum(bias, shift, wide)]
+        thin, products = planner.put_thin(weight, node.parts * pad, wide)
     clips = planner.plan.clipped_gaps[node.name] = planner.reserve_state(planner.a64, 1)
     gap = planner.edge(node.inputs[1], A64)
     state = planner.reserve_state(values, node.parts * pad)
@@ -53,7 +53,7 @@ def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
     out = planner.place(node, arena)
     body: list[SupportsInt]
     body = [gap.offset, node.max_gap, clips, node.modes, node.parts, node.discretization == "zoh", *drive, *matrix]
-    body += [accs.reserve(ROWS * node.parts * pad), state, node.state_format.min, node.state_format.max]
+    body += [thin, planner.room, products, state, node.state_format.min, node.state_format.max]
     body += [values.put(decay), accs.put(half), accs.put(exponent), read_half, read_right, planner.trace_states(node)]
     planner.emit(o.SSM, node, wide, source, out, body, arenas=(arena, weights, accs.number))
     planner.name_states(node, values, node.modes, *(state + part * pad for part in range(node.parts)))

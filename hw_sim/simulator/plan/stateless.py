@@ -10,7 +10,6 @@ from ....program.bounds import I32_LIMIT, dot_bound, magnitudes
 from ....program.nodes import Add, BatchNorm, LayerNorm, Linear, Lookup, Multiply, Node
 from .. import opcodes as o
 from ..arenas import A8, A16, A32, A64, fits_16
-from ..kernels.tiles import ROWS
 from ..vectors.plain import LANES
 from .planner import NodePlanner, Planner, arena_for, left_shift, rounding
 
@@ -29,17 +28,18 @@ def plan_linear(planner: Planner, node: Linear) -> None:
     left, half, right = rounding(node.output_shift, long)
     start = np.left_shift(node.bias.astype(np.int64), left) + half
     body = [accs.put(start), accs.put(first), accs.put(right - first)]
-    matrices = sum(weight.ndim == 2 for weight in node.weights)
-    body += [accs.reserve(matrices * ROWS * size), len(node.inputs), len(node.inputs) - len(late)]
+    body += [planner.room, len(node.inputs), len(node.inputs) - len(late)]
     edges = [planner.edge(name, values) for name in node.inputs]
     for i in sorted(range(len(edges)), key=lambda i: i in late):
         edge, weight = edges[i], node.weights[i]
         shift = left_shift(node.operand_shifts[i] + left - (first if i in late else 0), long)
         if weight.ndim == 1:
             place = planner.put_bytes(weight) if weights == A8 else planner.values(wide).put(weight)
+            thin, products = -1, -1
         else:
             place = planner.put_weights(weight, weights, long)
-        body += [edge.offset, edge.channels, place, weight.ndim == 1, accs.put(shift)]
+            thin, products = planner.put_thin(weight, size, long)
+        body += [edge.offset, edge.channels, place, weight.ndim == 1, accs.put(shift), thin, products]
     kind = o.IS_WIDE if wide else o.IS_MIXED if long else o.IS_NARROW
     out = planner.place(node, values)
     planner.emit(o.LINEAR, node, kind, edges[0], out, body, arenas=(values, weights, accs.number))

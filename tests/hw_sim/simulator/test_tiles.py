@@ -6,41 +6,23 @@ import re
 
 import numpy as np
 import pytest
-from llvmlite import binding, ir
+from assembly import ARM, AVX512, X86, assembly, loop_of
+from llvmlite import ir
 from pumice.hw_sim.simulator.kernels import tiles
 from pumice.hw_sim.simulator.vectors.registers import register_bits
 
-X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
-AVX512 = "+avx512f,+avx512bw,+avx512vl,+avx512dq"
 SHAPE = 4, 3
 
 
-def assembly(triple: str, features: str, width: int, entry: int) -> str:
+def tile_for(triple: str, features: str, width: int, entry: int) -> str:
     """What a processor with these features would run for a tile of SHAPE, weights of ``entry`` bits."""
-    binding.initialize_all_targets()
-    binding.initialize_all_asmprinters()
-    target = binding.Target.from_triple(triple)
-    machine = target.create_target_machine(cpu="", features=features, opt=3)
-    module, word = ir.Module(name="tile"), ir.IntType(64)
-    module.triple, module.data_layout = triple, str(machine.target_data)
-    places = [ir.IntType(bits).as_pointer() for bits in (entry, 16, 32)]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*places, word, word, word]), "tile")
-    builder = ir.IRBuilder(function.append_basic_block())
-    tiles.build(builder, SHAPE, width, tuple(function.args[:3]), tuple(function.args[3:]), ir.IntType(entry))
-    builder.ret_void()
-    parsed = binding.parse_assembly(str(module))
-    parsed.verify()
-    passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
-    passes.getModulePassManager().run(parsed, passes)
-    return machine.emit_assembly(parsed)
+    word = ir.IntType(64)
+    arguments = [*(ir.IntType(bits).as_pointer() for bits in (entry, 16, 32)), word, word, word]
 
+    def build(builder, *given):
+        tiles.build(builder, SHAPE, width, given[:3], given[3:], ir.IntType(entry))
 
-def loop_of(text: str) -> str:
-    """The innermost loop that multiplies: from its label to the jump back."""
-    blocks = re.split(r"^(\.?LBB\S*):", text, flags=re.MULTILINE)
-    labelled = list(zip(blocks[1::2], blocks[2::2], strict=True))
-    loops = [body for label, body in labelled if re.search(rf"\bj?b?\S*\s+{re.escape(label)}\b", body)]
-    return max(loops, key=len)
+    return assembly(triple, features, arguments, build)
 
 
 @pytest.mark.parametrize("entry", [8, 16])
@@ -56,7 +38,7 @@ def loop_of(text: str) -> str:
     ids=["avx512-vnni", "avx512", "avx2", "x86-64", "neon"],
 )
 def test_products_are_one_instruction(triple, features, width, instruction, registers, entry):
-    loop = loop_of(assembly(triple, features, width, entry))
+    loop = loop_of(tile_for(triple, features, width, entry))
     products = re.findall(rf"^\s+(?:{instruction})2?\s.*$", loop, flags=re.MULTILINE)
     rows, columns = SHAPE
     each = 2 if triple == ARM else 1  # four products an instruction there, of eight in a register

@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+HELPERS = Path(__file__).parents[2] / "helpers"
 SCRIPT = """
 import numpy as np
+from pruned import pruned
 from pumice.hw_sim.parity.compare import compare
 from pumice.hw_sim.simulator import run, run_stepwise
 from pumice.program import reference
@@ -43,13 +46,16 @@ for seed, discretization in enumerate(("async", "dirac", "zoh") * 2):
 for seed in range(6):
     cell = ("se", "ef", "lif")[seed % 3]
     check(random_network(seed, cell=cell, hidden=19, recurrent=True, extreme=seed > 2), seed, 12)
+few = {"stages": 1, "layers": 1, "width": 9, "modes": 5, "weight_width": 8, "state_width": 16, "stride": 1}
+check(pruned(random_program(1, **few), 0.9), 1, 11)
 import pumice.hw_sim.simulator.machine
 assert not hasattr(pumice.hw_sim.simulator.machine.feed, "py_func")
 """
 
 
 def test_small_programs_run_as_plain_python():
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    places = [str(HELPERS), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(places)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT], env=environment, capture_output=True, text=True
     )
