@@ -11,10 +11,10 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 SIZE ?= small
 WORKERS ?= 2
-BENCHMARKS := growth products scan spikingssm quantized_scan adlif training_step qat_step simulator streaming onnx_models c lava
+BENCHMARKS := growth products scan spikingssm quantized_scan adlif training_step qat_step fine_tuning simulator streaming onnx_models c lava
 CHECKS := style imports types
 
-.PHONY: demo test thorough lint style imports types docs mutation benchmark clean install
+.PHONY: demo test thorough lint ready style imports types docs mutation benchmark clean install
 
 install: $(VENV)/.installed
 
@@ -28,13 +28,21 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(RUN)/pumice run
 
-test: $(CHECKS)
+test: install
+	$(MAKE) --jobs 2 lint ready
 	$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-thorough: $(CHECKS)
+thorough: install
+	$(MAKE) --jobs 2 lint ready
 	$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow'
 
 lint: $(CHECKS)
+
+# While types are checked on one core: what every process of the tests would do anew, reading them and compiling kernels.
+# Failures are the suite's to tell.
+ready: install
+	-$(RUN)/python -m pytest --collect-only -q -m '' >/dev/null 2>&1
+	-$(RUN)/python -m pytest -q tests/quantize/test_simulated.py >/dev/null 2>&1
 
 style: install
 	$(RUN)/ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from torch import nn
@@ -21,10 +21,11 @@ from ..quantize.qat import observe
 from ..quantize.qat_model import QATModel
 from ..quantize.widths import Place, places_of
 from ..train.data.base import TaskDataModule
+from .calibrating import Examples, Refining, calibrated_by, first_samples
 from .candidates import Candidate, Judging
 from .count import count
 from .presets import merged
-from .quantize import CALIBRATED, calibrated_by
+from .quantize import CALIBRATED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,7 @@ class Bench:
         self._counted, self._hardware, self._threads = counted, hardware, threads
         self._provenance, self._chip = provenance, chip
         self._observed: Any = None
+        self._examples: Examples | None = None
 
     @cached_property
     def base(self) -> dict[str, Any]:
@@ -199,8 +201,15 @@ class Bench:
         judging = self._reference.anew()
         found = calibrated_by(family, self.model, config, self.data.timing, self._observer, judging)
         best = judging.nearest(found)
+        refining = Refining(family, self.data.timing, judging)
+        best = judging.nearest([best, *refining.corrected(best, self._shown(config.calibration.bias or 0))])
         told = {**self._provenance(settings), "method": CALIBRATED}
         return best, family.lower(best.qat, best.frozen, list(self.data.class_names), told)
+
+    def _shown(self, samples: int) -> Examples:
+        if self._examples is None or self._examples.samples != samples:
+            self._examples = Examples(self.model, partial(first_samples, self.data), samples)
+        return self._examples
 
     def _observer(self, qat: QATModel[Any, Any, Any]) -> Any:
         if self._observed is None:

@@ -18,6 +18,7 @@ from ..quantize.qat_model import QATModel
 from ..terminal import track
 from ..train.data.batch import Batch, tells_values
 from ..train.evaluate import Predictions, hard_labels
+from .simulated import Simulated
 
 
 @dataclass(kw_only=True)
@@ -142,7 +143,7 @@ class Judging:
         """Judge it, where it has not been."""
         if one.said is not None:
             return
-        one.said = predictions(one.frozen, self.judge)
+        one.said = predictions(Simulated(one.frozen, one.qat.timing), self.judge)
         logits = torch.from_numpy(one.said.logits)
         expected = one.qat.taught_logits(torch.from_numpy(self.reference.logits))
         one.kl = float(apart(logits, expected, one.said.values))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ from ..files import write_json
 from ..program import Program, save
 from ..quantize.config import QuantizationConfig
 from ..quantize.distillation.judge import TRAINING, VALIDATION, Judge
-from ..quantize.exponent_search import search_exponents
 from ..quantize.families import family_of
 from ..quantize.family import Family
 from ..quantize.frozen import FrozenModel
 from ..quantize.lowering import Report
-from ..quantize.qat import fine_tune, observe
+from ..quantize.qat import fine_tune
 from ..quantize.qat_model import QATModel
 from ..quantize.tuning import FamilyTuning
 from ..quantize.weights import save_frozen
@@ -36,7 +34,8 @@ from ..train.data.listed import ListedData
 from ..train.evaluate import Predictions
 from ..train.settings import LoggingSettings, SystemSettings, TrainingSettings, read_section
 from .batches import Batches, as_batches, labelled, with_targets
-from .candidates import Candidate, Choice, Judging, predictions_by_batch
+from .calibrating import Examples, Observed, Refining, calibrated_by, first_samples
+from .candidates import Choice, Judging
 from .data import read_as
 from .presets import merged, preset, preset_names, settings_of
 
@@ -154,20 +153,25 @@ def quantize(
     source = _Source.of(model, family.reads, batches, validation, timing)
     names = list(class_names or source.class_names)
     judging = Judging(model, source.judge())
-    observer = _Once(source.inputs, source.samples)
+    observer = Observed(source.inputs, source.samples)
     calibrated = calibrated_by(family, model, settings, source.timing, observer, judging)
-    if settings.calibration.search:
-        calibrated += _searched(family, judging.nearest(calibrated), calibrated, settings, source, judging)
-    kept = {CALIBRATED: judging.nearest(calibrated)}
+    refining = Refining(family, source.timing, judging)
+    searched = Examples(model, source.first, settings.calibration.search or 0)
+    shown = Examples(model, source.first, settings.calibration.bias or 0)
+    if searched.samples:
+        calibrated += refining.searched(judging.nearest(calibrated), calibrated, searched)
+    begun = judging.nearest(calibrated)
+    kept = {CALIBRATED: judging.nearest([begun, *refining.corrected(begun, shown)])}
     best, seconds = None, 0.0
     tuning, asked = settings.qat.of(family.name), _tuning(fine_tune, family)
     if asked is not None and tuning.epochs:
         start = time.monotonic()
-        qat = family.prepare(model, kept[CALIBRATED].qat.config, source.timing)
-        qat.load_state_dict(kept[CALIBRATED].qat.state_dict())  # its ranges
+        qat = family.prepare(model, begun.qat.config, source.timing)
+        qat.load_state_dict(begun.qat.state_dict())  # its ranges, and the float model, which teaches
         best = _fine_tune(qat, source.training(tuning.loss == "labels"), judging.judge, tuning, asked)
         seconds = time.monotonic() - start
-        kept[TUNED] = judging.candidate(f"fine-tuned, epoch {best['epoch']}", qat)
+        tuned = judging.candidate(f"fine-tuned, epoch {best['epoch']}", qat)
+        kept[TUNED] = judging.nearest([tuned, *refining.corrected(tuned, shown)])
     chosen = judging.nearest(list(kept.values()))
     name = next(name for name, one in kept.items() if one is chosen)
     told = {"config": {"quantize": asdict(settings)}, "versions": versions()} if provenance is None else provenance
@@ -241,8 +245,7 @@ class _Source:
     def first(self, samples: int) -> list[Batch]:
         """Batches of so many training samples, or a few more; of a task they are drawn by its seed."""
         if self.data is not None:
-            builder = self.data.plain_builder("train")
-            return [builder[key] for key in self.data.drawn(samples)]
+            return first_samples(self.data, samples)
         found: list[Batch] = []
         for batch in self.batches or ():
             if samples > 0:
@@ -293,61 +296,3 @@ def _fine_tune(
             seed=asked.seed,
             info=dict(asked.info),
         )
-
-
-class _Once:
-    """What the float model does with some inputs, observed when it is first asked for."""
-
-    def __init__(self, inputs: Callable[[], Iterator[Inputs]], samples: int | None) -> None:
-        self._inputs, self._samples = inputs, samples
-        self._seen: Any = None
-
-    def __call__(self, qat: QATModel[Any, Any, Any]) -> Any:
-        if self._seen is None:
-            self._seen = observe(qat, self._inputs(), self._samples)
-        return self._seen
-
-
-def calibrated_by(
-    family: Family[Any, Any, Any],
-    model: nn.Module,
-    settings: QuantizationConfig,
-    timing: Timing,
-    observer: Callable[[QATModel[Any, Any, Any]], Any],
-    judging: Judging,
-) -> list[Candidate]:
-    """The model calibrated by each method that is to be tried.
-
-    Args:
-        family: of the model.
-        model: trained.
-        settings: whose calibration says which methods.
-        timing: of the input.
-        observer: what a QAT model with these weights saw of the training samples.
-        judging: what keeps the candidates.
-    """
-    found: list[Candidate] = []
-    for method in settings.calibration.methods:
-        config = replace(settings, calibration=replace(settings.calibration, method=method))
-        qat = family.prepare(model, config, timing)
-        qat.set_formats(observer(qat))
-        found.append(judging.candidate(f"calibrated ({method})", qat))
-    return found
-
-
-def _searched(
-    family: Family[Any, Any, Any],
-    best: Candidate,
-    calibrated: Sequence[Candidate],
-    settings: QuantizationConfig,
-    source: _Source,
-    judging: Judging,
-) -> list[Candidate]:
-    """The best calibration with exponents searched one by one; none where nothing was found."""
-    batches = source.first(settings.calibration.search or 0)
-    floats = predictions_by_batch(best.qat.model, batches)
-    qat = family.prepare(best.qat.model, best.qat.config, source.timing)
-    qat.load_state_dict(best.qat.state_dict())
-    other = next((one.qat for one in calibrated if one is not best), None)
-    changed = search_exponents(qat, copy.deepcopy(other), batches, [qat.taught_logits(said) for said in floats])
-    return [judging.candidate(f"{best.label}, {len(changed)} tensors searched", qat)] if changed else []

@@ -107,12 +107,15 @@ class Calibration:
         headroom: bits kept free above the largest state and residual seen.
         samples: training samples looked at, every event of each; None for all.
         search: training samples by whose logits single exponents are then searched (`search_exponents`); None for none.
+        bias: training samples whose logits' mean error is taken out of the decoder's bias, of models that have one,
+            calibrated and fine-tuned ones (`correct_bias`); None for none.
     """
 
     method: str = BEST
     headroom: int = 1
     samples: int | None = None
     search: int | None = None
+    bias: int | None = None
 
     def __post_init__(self) -> None:
         require_choice("calibration.method", self.method, (*METHODS, BEST))
@@ -121,6 +124,8 @@ class Calibration:
             require_number("calibration.samples", self.samples, 1, 10**9, whole=True)
         if self.search is not None:
             require_number("calibration.search", self.search, 0, 10**6, whole=True)
+        if self.bias is not None:
+            require_number("calibration.bias", self.bias, 0, 10**6, whole=True)
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -84,6 +84,10 @@ class FrozenModel(nn.Module, ABC, Generic[Quantized]):
     def _derive(self, nodes: Sequence[Node], device: torch.device) -> Quantized:
         """The values of the nodes' codes."""
 
+    def decide(self, said: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """Logits (B, N, C) of ``count`` blocks (B, T) from what the network gives at each step, (B, T, C)."""
+        raise NotImplementedError(f"{type(self).__name__} decides otherwise")
+
     def trace(self, inputs: Inputs) -> tuple[Tensor, NodeCodes]:
         """What the network gives before its logits are decided upon, and the codes of every node and state.
 

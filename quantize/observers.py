@@ -10,6 +10,7 @@ from ..errors import PumiceError
 from ..program.formats import MAX_FRAC, Format
 from .codes import largest_frac
 from .exponents import FINER_EXPONENTS
+from .kernels.ranges import count, peak, peaks
 from .rounding import code_range, pow2, pow2_codes
 
 SPIKE_CODES = (Format(1, False, 0), Format(2, True, 0))
@@ -21,10 +22,17 @@ def largest_of(what: str, x: Tensor) -> float:
     Raises:
         PumiceError: values that are not finite; begins with ``what``.
     """
-    largest = float(x.detach().abs().max())
+    return _finite(what, peak(_floats(x)))
+
+
+def _finite(what: str, largest: float) -> float:
     if not np.isfinite(largest):
         raise PumiceError(f"{what} holds NaN or infinity in calibration; train the model again, or clean the data")
     return largest
+
+
+def _floats(x: Tensor) -> Tensor:
+    return x if x.dtype in (torch.float32, torch.float64) else x.double()
 
 
 class Peak:
@@ -111,8 +119,8 @@ class Histogram:
         Raises:
             PumiceError: values that are not finite.
         """
-        x = x.detach().flatten().double().cpu()
-        if not len(x):
+        x = _floats(x.detach())
+        if not x.numel():
             return
         largest = largest_of(self.what, x)
         self.largest = max(self.largest, largest)
@@ -122,8 +130,7 @@ class Histogram:
             quarter = torch.zeros(BINS // 4, dtype=torch.float64)
             self.counts = torch.cat([quarter, self.counts.reshape(-1, 2).sum(1), quarter])
             self.exponent += 1
-        limit = 2.0**self.exponent
-        self.counts += torch.histc(x, BINS, -limit, limit)
+        self.counts += torch.from_numpy(count(x, 2.0**self.exponent, BINS))
 
     def frac(self, width: int, signed: bool, method: str, headroom: int = 0) -> int | None:
         """Fractional bits for codes of ``width`` bits, ``headroom`` of them spare; None where nothing was seen."""
@@ -157,7 +164,7 @@ class Peaks:
             PumiceError: states that are not finite.
         """
         if len(states):
-            largest_of(self.what, states)
-            peaks = states.detach().abs().amax(0).double().cpu()
-            self.largest = torch.maximum(self.largest, peaks.reshape(-1, len(self.largest)).amax(0))
+            found = torch.from_numpy(peaks(_floats(states))).double()
+            _finite(self.what, float(found.max()))
+            self.largest = torch.maximum(self.largest, found.reshape(-1, len(self.largest)).amax(0))
             self.seen = True

@@ -113,6 +113,10 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         """The float model's logits, any shape, in the units of this model's."""
         return logits
 
+    def output_bias(self) -> nn.Parameter | None:
+        """The bias (C,) that the logits are linear in, one to one; None where there is none."""
+        return None
+
     def least_bits(self) -> int:
         """Of the narrowest weights."""
         return min(module.width for module in self.modules() if isinstance(module, TensorQuantizer))

@@ -36,7 +36,7 @@ BITS_A_DECADE = 4
 class FamilyTuning:
     """`FineTuning` of one model family: what is not said is filled in."""
 
-    epochs: int = 1
+    epochs: int = 3
     lr: float | None = None
     loss: str = "mse"
     temperature: float = 4.0

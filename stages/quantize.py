@@ -13,6 +13,7 @@ from torch import nn
 
 from ..api.candidates import predictions
 from ..api.quantize import Tuning, quantize
+from ..api.simulated import Simulated
 from ..errors import PumiceError
 from ..hw_sim import simulator
 from ..hw_sim.parity.fidelity import spike_rates
@@ -107,13 +108,14 @@ def run(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     )
     digest = done.save(folder.path)
     results = {"float": _predict(model, data)}
-    for name, frozen in done.candidates.items():
+    candidates = {name: Simulated(frozen, data.timing) for name, frozen in done.candidates.items()}
+    for name, program in candidates.items():
         known = {done.choice.by: done.judged[name]} if name in done.judged else {}
-        results[name] = _predict(frozen, data, known)
+        results[name] = _predict(program, data, known)
     figures = {name: _figures(result, results["float"], data.class_names) for name, result in results.items()}
     for split in data.figure_splits:
         check_labels(split, figures["float"][split], data.labels(split))
-    _add_other_protocols(figures, {"float": model, done.chosen: done.frozen}, data)
+    _add_other_protocols(figures, {"float": model, done.chosen: candidates[done.chosen]}, data)
     _print(figures, done.chosen, data.task.name)
     console = Printer()
     console.print(f"chosen: {done.choice.sentence()}", highlight=False)

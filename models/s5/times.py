@@ -31,6 +31,16 @@ class EventTimes:
         """(B, L) bool, true for real events and false for padding."""
         return torch.arange(self.dt.shape[1], device=self.dt.device) < self.lengths.unsqueeze(1)
 
+    def only(self, values: Tensor) -> Tensor:
+        """Those of real events, (n, ...), of ``values`` (B, L, ...)."""
+        rows = values.flatten(0, 1)
+        return rows if self._rows is None else rows.index_select(0, self._rows)
+
+    @cached_property
+    def _rows(self) -> Tensor | None:
+        """Where real events are among all; None where all are."""
+        return None if bool(self.real.all()) else self.real.flatten().nonzero().squeeze(1)
+
     @cached_property
     def intervals(self) -> Intervals:
         """The distinct values of dt and where they occur; shared by the layers of a stage."""

@@ -41,8 +41,11 @@ class FrozenAdLIF(FrozenModel[QuantizedNetwork]):
 
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C), float64; arguments as `AdLIFNetwork.forward`."""
-        potentials = run_network(self.quantized(), inputs)
-        return aggregate(potentials, blocks, count, self.aggregation)
+        return self.decide(run_network(self.quantized(), inputs), blocks, count)
+
+    def decide(self, said: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """See `FrozenModel.decide`; of potentials."""
+        return aggregate(said, blocks, count, self.aggregation)
 
     def _run(self, inputs: Inputs, record: Recorder) -> Tensor:
         """The potentials (B, T, C) of the read-out."""

@@ -31,7 +31,11 @@ class FrozenLoihi(FrozenModel[QuantizedNetwork]):
 
     def forward(self, inputs: Tensor, blocks: Tensor, count: int) -> Tensor:
         """Logits (B, N, C), float64: the spikes a step of each block, times `network.GAIN`."""
-        return GAIN * aggregate(run_network(self.quantized(), inputs), blocks, count, "mean")
+        return self.decide(run_network(self.quantized(), inputs), blocks, count)
+
+    def decide(self, said: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """See `FrozenModel.decide`; of spikes."""
+        return GAIN * aggregate(said, blocks, count, "mean")
 
     def _run(self, inputs: Inputs, record: Recorder) -> Tensor:
         """The spikes (B, T, C) of the output layer."""

@@ -176,6 +176,10 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         self.count_batch()
         return run_network(self.quantized(), tokens, dt, lengths, pool_dt, training=self.training, record=self.recorder)
 
+    def output_bias(self) -> nn.Parameter:
+        """See `QATModel.output_bias`."""
+        return self.model.decoder.bias
+
     def quantized(self) -> QuantizedNetwork:
         """Fake-quantized weights, with gradients to ``model``'s parameters."""
         formats = self.formats()

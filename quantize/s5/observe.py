@@ -124,15 +124,15 @@ def observe(
         observer.edges["embedded"].update(model.embedding.weight)
     else:
         tokens = tokens.to(dt.dtype)
-        observer.edges["input"].update(tokens[times.real])
+        observer.edges["input"].update(times.only(tokens))
         x = model.encoder(tokens)
-        observer.edges["embedded"].update(x[times.real])
+        observer.edges["embedded"].update(times.only(x))
     for layer, seen in zip(layers, observer.layers, strict=True):
         x, times = _observe_layer(*layer, output, seen, x, times)
     if not all_time:
         total_time = (times.pool_dt * times.real).sum(1)
     if model.config.head == STEPS:
-        observer.edges["readout"].update(x[times.real])
+        observer.edges["readout"].update(times.only(x))
         return model.decoder(x)
     value = read_out(x, times, total_time, model.config.head)
     observer.edges["readout"].update(value)
@@ -150,7 +150,7 @@ def _observe_layer(
 ) -> tuple[Tensor, EventTimes]:
     def see(name: str, value: Tensor) -> Tensor:
         if name in shown.edges:
-            shown.edges[name].update(value[times.real])
+            shown.edges[name].update(times.only(value))
         return value
 
     u = see("u", _read(geometry, folded, x, see))
@@ -169,7 +169,7 @@ def _observe_layer(
     for name, value in output.values(layer, added):
         added = see(name, value)
         if name in output.wide and name in shown.edges:
-            shown.edges[name].update(output.reach(value[times.real]))
+            shown.edges[name].update(output.reach(times.only(value)))
     if geometry.residual:
         added = (x if folded.skip is None else see("skip", linear(x, *folded.skip))) + added
     if geometry.after is not None:
@@ -199,10 +199,10 @@ def _states(folded: FoldedLayer[Tensor], drive: Tensor, times: EventTimes, hold:
     if folded.parts == 1:  # the scan is one of complex numbers
         rate, drive = torch.complex(rate, torch.zeros_like(rate)), torch.cat([drive, torch.zeros_like(drive)], dim=-1)
     states = event_scan(rate, times.intervals, drive, hold=hold)[..., :channels]
-    shown.states.update(states[times.real])
+    shown.states.update(times.only(states))
     if hold:  # the sum of state and drive is stored as well
         before = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], 1)
-        shown.states.update((before + drive[..., :channels])[times.real])
+        shown.states.update(times.only(before + drive[..., :channels]))
     return states
 
 

@@ -169,6 +169,10 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
             quantizers=self.edges,
         )
 
+    def output_bias(self) -> nn.Parameter:
+        """See `QATModel.output_bias`."""
+        return self.model.decoder.bias
+
     def _frozen(self, nodes: tuple[Node, ...]) -> FrozenSpikingSSM:
         return FrozenSpikingSSM(nodes)
 

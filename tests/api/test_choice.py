@@ -16,7 +16,8 @@ from pumice.train.data.events.datamodule import EventDataModule
 from pumice.train.data.task import task_config
 from pumice.train.evaluate import Predictions
 
-EPOCH = {"qat": {"epochs": 1}}
+UNCORRECTED = {"bias": None}
+EPOCH = {"qat": {"epochs": 1}, "calibration": UNCORRECTED}
 FLOAT = np.eye(4)[np.arange(10) % 4] * 2.0
 
 
@@ -68,7 +69,7 @@ def test_the_nearest_to_the_float_model(choose, fresh, covering, squared, tuned,
     assert done.program.provenance["method"] == chosen
     assert done.frozen is done.candidates[chosen]
     assert done.choice.chosen == ("fine-tuned, epoch 1" if chosen == TUNED else f"calibrated ({method})")
-    untuned = pumice.quantize(fresh.model, fresh.samples, {"calibration": {"method": method}}).program
+    untuned = pumice.quantize(fresh.model, fresh.samples, {"calibration": UNCORRECTED | {"method": method}}).program
     assert codes(done.program.nodes) == codes(done.frozen.nodes())
     assert (codes(done.program.nodes) == codes(untuned.nodes)) == (chosen == CALIBRATED)
 
@@ -97,9 +98,39 @@ def test_figures_of_the_candidates(choose):
     assert done.choice.sentence().startswith("fine-tuned, epoch 1 diverges least from the float model on the 10")
 
 
+def test_mean_errors_are_taken_out_of_calibrated_and_of_tuned(fresh, monkeypatch):
+    """Each is a candidate; fine-tuning begins without, as the float model it holds then teaches."""
+    if fresh.family == "adlif":  # no logits of a network of neurons are linear in a bias
+        done = pumice.quantize(fresh.model, fresh.samples, {"calibration": {"method": "max"}})
+        assert done.choice.sentence() == "calibrated (max), the only candidate"
+        return
+    biases = []
+
+    def fine_tune(qat, *_):
+        biases.append(qat.model.decoder.bias.detach().clone())
+        with torch.no_grad():
+            qat.model.decoder.bias += 0.5  # a mean error, and nothing else
+        qat.eval()
+        return {"epoch": 1, "kl": 0.0}
+
+    monkeypatch.setattr(api_quantize, "_fine_tune", fine_tune)
+    batches = pumice.make_batches(fresh.model, fresh.samples, fresh.labels)
+    settings = {"qat": {"epochs": 1}, "calibration": {"method": "max"}}
+    done = pumice.quantize(fresh.model, batches, settings, fine_tune=True, provenance={})
+    plain, corrected, tuned, mended = done.choice.candidates
+    labels = [one["candidate"] for one in done.choice.candidates]
+    assert labels[1::2] == [f"{label}, bias corrected" for label in labels[0::2]]
+    assert labels[0::2] == ["calibrated (max)", "fine-tuned, epoch 1"]
+    assert torch.equal(biases[0], fresh.model.decoder.bias)
+    assert tuned["sqnr_db"] < plain["sqnr_db"] <= corrected["sqnr_db"]
+    assert mended["sqnr_db"] == pytest.approx(corrected["sqnr_db"], abs=0.3)
+    far = {one["candidate"]: one["kl"] for one in done.choice.candidates}
+    assert done.choice.chosen == min(far, key=far.get)
+
+
 def test_one_candidate_needs_no_judge(fresh, monkeypatch):
     monkeypatch.setattr(candidates, "predictions", None)
-    done = pumice.quantize(fresh.model, fresh.samples, {"calibration": {"method": "max"}})
+    done = pumice.quantize(fresh.model, fresh.samples, {"calibration": UNCORRECTED | {"method": "max"}})
     assert done.choice.figures()["by"] is None
     assert done.choice.sentence() == "calibrated (max), the only candidate"
 

@@ -157,7 +157,8 @@ def test_fine_tuning_keeps_the_better_by_validation(fresh):
     far = {name: kl(found, predictions(made.model, batches[:2])) for name, found in done.judged.items()}
     assert done.chosen == min(far, key=far.get)
     told = {one["candidate"]: one["kl"] for one in done.choice.candidates}
-    assert len(told) == 3  # two calibrations, and what was tuned
+    # two calibrations, and what was tuned; without the mean error of the logits, where a bias can take it
+    assert len(told) == (5 if family == "s5" else 3)
     assert min(told.values()) == told[done.choice.chosen] == pytest.approx(far[done.chosen], rel=1e-6)
     assert all(torch.equal(tensor, before[name]) for name, tensor in made.model.state_dict().items())
     again = predictions(done.frozen, batches)

@@ -80,7 +80,8 @@ def test_an_entry_lowers_one_tensor_as_a_hand_would(found, by_hand, trained):
         assert before.name == after.name
         same = [np.array_equal(a.codes, b.codes) for a, b in zip(before.tensors(), after.tensors(), strict=True)]
         changed += [] if all(same) else [before.name]
-    assert changed == [f"{LAYER.replace('.', '/')}/gate"]
+    assert changed == [f"{LAYER.replace('.', '/')}/gate", "decoder"]  # whose bias takes the mean error
+    np.testing.assert_array_equal(base["decoder"].weights[0], lowered["decoder"].weights[0])
     codes = lowered[changed[0]].tensors()[0].codes
     assert np.abs(codes).max() <= 7
     for row, got in zip(weights, codes, strict=True):

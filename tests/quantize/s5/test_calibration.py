@@ -11,6 +11,7 @@ from pumice.errors import PumiceError
 from pumice.quantize.config import QuantizationConfig
 from pumice.quantize.exponents import power_of_two_frac
 from pumice.quantize.families import prepare
+from pumice.quantize.kernels.ranges import count, peak, peaks
 from pumice.quantize.observers import Histogram, Peak, Peaks
 from pumice.quantize.qat import calibrate
 from pumice.train.data.inputs import Inputs, Timing
@@ -53,6 +54,25 @@ def test_bins_are_fine_enough_for_wide_activations(width):
         histogram = Histogram()
         histogram.update(values)
         assert histogram.frac(width, True, "mse") == activation_frac(values, width, method="mse")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_counts_and_peaks_are_those_of_torch(dtype, threads, threads_as_before):
+    torch.set_num_threads(threads)
+    x = torch.randn(1301, 96, generator=torch.Generator().manual_seed(threads)).to(dtype).exp().clamp(max=70)
+    x[7, 3], x[1300, 95] = -80.0, 0.0
+    np.testing.assert_array_equal(count(x, 128.0, 512), torch.histc(x.double(), 512, -128.0, 128.0).numpy())
+    np.testing.assert_array_equal(peaks(x), x.abs().amax(0).numpy())
+    assert peak(x) == peak(x.flatten()[:6000]) == 80.0
+    assert peak(x[:1, :5]) == float(x[0, :5].max())
+
+
+@pytest.fixture
+def threads_as_before():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def test_headroom_spares_a_bit():
