@@ -147,5 +147,5 @@ def test_settings_of_fine_tuning_by_family():
     section = {"epochs": None, "lr": 0.5, "families": {"adlif": {"epochs": 7, "lr": 0.2}}}
     qat = QuantizationConfig.from_mapping({"qat": section}).qat
     assert (qat.of("adlif").epochs, qat.of("adlif").lr, qat.of("adlif").freeze_scales_at) == (7, 0.5, 0.0)
-    assert (qat.of("s5").epochs, qat.of("s5").lr) == (1, 0.5)
+    assert (qat.of("s5").epochs, qat.of("s5").lr) == (3, 0.5)
     assert QuantizationConfig.from_mapping({"qat": {**section, "epochs": 0}}).qat.of("adlif").epochs == 0
