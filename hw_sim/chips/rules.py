@@ -180,13 +180,13 @@ def sizes(program: Program, profile: ChipProfile) -> Iterator[Breach]:
         "synapses": sum(int(np.count_nonzero(tensor.codes)) for node in program for tensor in node.weight_tensors()),
         "layers": len(units),
         "chip_bytes": -(-bits // 8),
-        "flash_bytes": sum(_stored(tensor.codes.size, tensor.width) for node in program for tensor in node.tensors()),
+        "flash_bytes": sum(map(_in_flash, program)),
         "ram_bytes": sum(_stored(state.size, state.width) for node in program for state in _kept(node)),
     }
     cures = {
         "inputs": "group channels (task.group, task.downsample)",
         "outputs": "fewer classes",
-        "flash_bytes": "lower widths, or c.pack=true packs weights below 8 bits",
+        "flash_bytes": "lower widths, prune (training.sparsity), or c.pack=true packs weights below 8 bits",
         "ram_bytes": "fewer modes or neurons, narrower states",
     }
     for name, actual in have.items():
@@ -250,6 +250,21 @@ def _bits(codes: np.ndarray) -> int:
 def _stored(count: int, width: int) -> int:
     """Bytes of ``count`` numbers of ``width`` bits in C's types."""
     return count * next(size for size in (1, 2, 4, 8, 16) if width <= 8 * size)
+
+
+def _in_flash(node: Node) -> int:
+    """Bytes of a node's tensors in a C program; of a matrix of few weights (export/c/sparse.py) each with its place, a
+    byte, and two bytes a line.
+    """
+    total, matrices = 0, {tensor.name for tensor in node.weight_tensors()} - {"table"}
+    for tensor in node.tensors():
+        whole = _stored(tensor.codes.size, tensor.width)
+        if tensor.name in matrices and tensor.codes.ndim == 2:
+            kept = int(np.count_nonzero(tensor.codes))
+            without = _stored(kept, tensor.width) + kept + 2 * (max(tensor.codes.shape) + 1)
+            whole = without if 4 * without <= 3 * whole else whole
+        total += whole
+    return total
 
 
 def _by_source(node: Node) -> dict[str, np.ndarray]:

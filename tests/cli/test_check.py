@@ -61,14 +61,16 @@ def test_all_chips_in_a_line_each(call):
 
 
 def test_flash_and_ram_of_the_part(call):
+    full = random_program(3, weight_width=8, extreme=False)
+    save(full, "full.npz")
     needed = sum(
         tensor.codes.size * (1 if tensor.width <= 8 else 2 if tensor.width <= 16 else 4 if tensor.width <= 32 else 8)
-        for node in random_program(3)
+        for node in full
         for tensor in node.tensors()
     )
-    assert call("program=events.npz", "hardware=stm32-like", f"flash={needed}", "ram=1M")[0] == 0
-    assert call("program=events.npz", "hardware=stm32-like", f"flash={needed - 1}", "ram=1M")[0] == 1
-    assert call("program=events.npz", "hardware=stm32-like", "ram=1")[0] == 1
+    assert call("program=full.npz", "hardware=stm32-like", f"flash={needed}", "ram=1M")[0] == 0
+    assert call("program=full.npz", "hardware=stm32-like", f"flash={needed - 1}", "ram=1M")[0] == 1
+    assert call("program=full.npz", "hardware=stm32-like", "ram=1")[0] == 1
 
 
 @pytest.mark.parametrize(

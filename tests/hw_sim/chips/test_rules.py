@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from pruned import pruned
+from pumice.export.c import Generated
 from pumice.hw_sim.chips import check, load_chip
 from pumice.hw_sim.chips.profile import LIMITS
 from pumice.program.nodes import SPIKES
@@ -199,3 +201,15 @@ def test_layers_on_cores(program, per_core, memory):
     if total > 1:
         (breach,) = check(program, profile({**limits, "cores": total - 1})).breaches
         assert (breach.limit, breach.actual) == (f"{total - 1} cores", str(total))
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.3, 0.9, 1.0])
+def test_flash_is_without_the_zeros_that_c_leaves_out(zeros):
+    """C stores other things in fewer bytes than this count, sums' start and scales; of zeros it saves the same."""
+    program = pruned(random_network(2, layers=2, hidden=40, inputs=30, recurrent=True, weight_width=8), zeros)
+    found = check(program, profile({"flash_bytes": 1})).breaches
+    (told,) = (int(breach.actual.replace(",", "")) for breach in found if breach.rule == "flash bytes")
+    tensors = [tensor for node in program for tensor in node.tensors()]
+    whole = sum(each.codes.size * next(size for size in (1, 2, 4, 8) if each.width <= 8 * size) for each in tensors)
+    assert whole - told == pytest.approx(sum(Generated(program).kept.saved.values()), rel=0.06)
+    assert (whole > told) == (zeros >= 0.9)
