@@ -22,6 +22,7 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
 }
 NUMBERS: Mapping[str, tuple[float, float, bool]] = {
     "epochs": (0, 10**6, True),
+    "samples": (1, 10**9, True),
     "lr": (1e-9, 100.0, False),
     "freeze_scales_at": (0.0, 1.0, False),
     "temperature": (1e-3, 1e3, False),
@@ -37,6 +38,7 @@ class FamilyTuning:
     """`FineTuning` of one model family: what is not said is filled in."""
 
     epochs: int = 3
+    samples: int | None = None
     lr: float | None = None
     loss: str = "mse"
     temperature: float = 4.0
@@ -70,6 +72,7 @@ class FineTuning:
 
     Attributes:
         epochs: passes over the training data; 0 for post-training quantization alone.
+        samples: training samples of a pass, always the same, drawn by the seed; None for all.
         lr: factor on the training recipe's learning rates; None in the end for `FamilyTuning.rate`.
         loss: "mse", the squared error of the logits against the float model's own; "kl", the divergence of the classes'
             probabilities from the float model's; "labels", the cross entropy with the labels.
@@ -88,6 +91,7 @@ class FineTuning:
 
     NAMES: ClassVar[tuple[str, ...]] = tuple(one.name for one in fields(FamilyTuning))
     epochs: int | None = None
+    samples: int | None = None
     lr: float | None = None
     loss: str | None = None
     temperature: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -200,16 +200,24 @@ class TaskDataModule(TrainingData):
 
     def train_dataloader(self) -> TrainingLoader:
         """Augmented training batches; ``loader.plan.set_epoch`` chooses the epoch, which Lightning calls."""
-        return self.training_loader(self._builder(self.train_dataset, True))
+        return self.training_loader(self.augmenting_builder())
+
+    def augmenting_builder(self) -> Dataset[Batch]:
+        """From a ``plan.BatchKey`` of training to its batch, augmented."""
+        return self._builder(self.train_dataset, True)
 
     def plain_builder(self, split: str) -> Dataset[Batch]:
         """From a ``plan.BatchKey`` of a split to its batch, without augmentation."""
         return self._builder(self.samples(split), False)
 
-    def training_loader(self, builder: Dataset[Any]) -> TrainingLoader:
-        """What ``builder`` makes of the batches of training, in their order."""
-        samples = self.train_dataset
-        plan = TrainingPlan(samples.lengths, self._batch_size, self.seed, self._bucket_batches)
+    def training_loader(self, builder: Dataset[Any], only: Sequence[int] | None = None) -> TrainingLoader:
+        """What ``builder`` makes of the batches of training, in their order.
+
+        With ``only`` some training samples: of batches of these, whose keys number them (`plan.FewerSamples`).
+        """
+        lengths = self.train_dataset.lengths
+        lengths = lengths if only is None else np.asarray(lengths)[list(only)]
+        plan = TrainingPlan(lengths, self._batch_size, self.seed, self._bucket_batches)
         plan.resume_at(*self._resume_at)
         plan.share(*self._share)
         self._resume_at = (0, 0)

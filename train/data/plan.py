@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from ...errors import PumiceError
 from .streams import Purpose, stream
@@ -95,6 +95,21 @@ class TrainingPlan(Sampler[BatchKey]):
         for number, samples in enumerate(self.order(epoch)):
             if number >= start:
                 yield BatchKey(epoch, number, tuple(samples[self._share].tolist()))
+
+
+class FewerSamples(Dataset[Any]):
+    """Batches of some samples of a set, whose keys number these.
+
+    Args:
+        builder: from a key of the whole set to its batch.
+        samples: the numbers that they have in it.
+    """
+
+    def __init__(self, builder: Dataset[Any], samples: Sequence[int]) -> None:
+        self._builder, self._samples = builder, samples
+
+    def __getitem__(self, key: BatchKey) -> Any:
+        return self._builder[key._replace(samples=tuple(self._samples[index] for index in key.samples))]
 
 
 def evaluation_plan(count: int, batch_size: int) -> list[BatchKey]:
