@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import embedding, linear
 
 from ...program.formats import Format
+from ..kernels.channels import drive_modes, read_modes
 from ..nodes import DENSE
 from ..operations import Times, read_out, shared_dropout, token_index
 from ..quantizers import Quantizers, store
@@ -136,10 +137,8 @@ def _run_block(block: QuantizedBlock, number: int, x: Tensor, training: bool, re
 def _read(c: QuantizedBlock, u: Tensor, name: str, record: Recorder) -> Tensor:
     """``C x + D u`` (B, T, H) over the states that u (B, T, H) drives."""
     modes, (batch, steps, channels) = len(c.output) // 2, u.shape
-    drive = u.unsqueeze(2) * c.unit.reshape(modes, channels)
-    drive = torch.cat([drive, torch.zeros_like(drive)], dim=2).reshape(batch, steps, -1)
+    drive = drive_modes(u, c.unit.reshape(modes, channels))
     gaps = torch.ones(batch, steps, dtype=torch.int64, device=u.device)
     states = quantized_scan(drive, gaps, c.table, c.rate, c.formats.state.min, c.formats.state.max).states
     record.states(name, [(states, c.formats.state)])
-    products = states.reshape(batch, steps, 2 * modes, channels) * c.output
-    return products.sum(2) + u * c.feedthrough + c.bias
+    return read_modes(states, c.output) + u * c.feedthrough + c.bias
