@@ -59,6 +59,7 @@ def test_the_float_model_is_trained_once(work, tmp_path):
     assert (tmp_path / "b/weights.safetensors").read_bytes() == (tmp_path / "a/weights.safetensors").read_bytes()
     first, second = record(tmp_path, "a", "train"), record(tmp_path, "b", "train")
     assert (first.pop("taken_from"), second.pop("taken_from")) == ("", "a")
+    assert first.pop("finished_at") <= second.pop("finished_at")
     assert first == second
     assert json.loads((tmp_path / "b/metrics.json").read_text())["train"] == {"told": 1}
     assert work("b", quantize={"name": "w4a8"}) == {"train": ["a"], "quantize": ["a", "b"]}  # finished there as well
