@@ -110,7 +110,7 @@ class Verb:
         """Whether ``arguments`` are for `call_plain`: files or folders are among them, or it takes no others."""
         if self.program and any(argument.split("=", 1)[0] in SOURCES for argument in arguments):
             return True
-        names = any("=" not in argument and not argument.startswith("-") for argument in arguments)
+        names = any("=" not in argument and not argument.startswith(("-", "~")) for argument in arguments)  # ~: deletes
         return bool(self.files or self.folders) and (names or not self.config_name)
 
     def call_plain(self, arguments: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Plain settings of verbs, as they are typed."""
 
 import pytest
+from pumice.cli.verbs import VERBS
 from pumice.cli.words import Words
 from pumice.errors import PumiceError
 
@@ -35,3 +36,11 @@ def test_numbers_lists_and_paths():
     assert words("out=").path("out") is None
     with pytest.raises(PumiceError, match=r"out is missing; name a file by out=\.\.\."):
         words().needed_path("out")
+
+
+def test_a_setting_that_is_deleted_is_no_folder():
+    """Of verbs that take a run's settings or plain folders."""
+    report = next(verb for verb in VERBS if verb.name == "report")
+    assert not report.takes_plain(["run_dir=a", "~training.sparsity"])
+    assert report.takes_plain(["a", "b", "out=c"])
+    assert not report.takes_plain(["run_dir=a", "-v"])
