@@ -11,15 +11,12 @@ from pumice.models.s5.build import build_s5
 from pumice.models.spikes import listening
 from pumice.models.spikings5.build import build_spikings5
 from pumice.models.spikingssm.build import build_spikingssm
-from pumice.train import module as train_module
 from pumice.train.activity import ActivityPenalty, SpikeRates, batch_rates, rates_text
 from pumice.train.data.events.batch import EventBatch
-from pumice.train.data.events.datamodule import EventDataModule
 from pumice.train.data.sequences.batch import BlockBatch, SeriesBatch
-from pumice.train.data.task import task_config
 from pumice.train.data.text.aan import PairBatch
-from pumice.train.fit import fit
-from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings
+from pumice.train.settings import TrainingSettings
+from small_training import interrupt, train_small
 
 RECIPE = {"epochs": 2, "warmup_epochs": 0, "batch_size": 8, "lr": 1e-2, "weight_decay": 0.0}
 S5 = {"d_model": 8, "d_ssm": 8, "block_size": 4, "stride": 2, "norm": "layer"}
@@ -208,12 +205,6 @@ def test_a_model_without_spikes_is_refused(model):
         ActivityPenalty(model(), settings())
 
 
-def adlif_lstm():
-    return build_adlif(
-        {"cell": "lstm", "hidden": 4, "layers": 1, "tau_out": [5, 5]}, num_classes=3, in_features=3, seed=1
-    )
-
-
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -247,19 +238,8 @@ def trained(small_set, tmp_path):
     """``trained(name, **recipe)``: the keeper of a training on the small set, and what it logged."""
 
     def train(name="run", **recipe):
-        torch.set_num_threads(1)
-        task = {"name": "small", "source": "spoken-digits", "root": str(small_set), "num_classes": 20, "sensor": [700]}
-        task |= {"pad_unit": 16, "validation": {"by": "speaker", "fraction": 0.2}}
-        return fit(
-            build_spikings5({**S5, "neuron": "bptt", "stride": 4}, num_classes=20, vocab=700, seed=0),
-            EventDataModule(task_config(task), batch_size=8, eval_batch_size=40),
-            tmp_path / name,
-            training=settings(**recipe),
-            system=SystemSettings(accelerator="cpu"),
-            logs=LoggingSettings(csv=True, tensorboard=False, progress=False, every_steps=1),
-            seed=0,
-            info={},
-        )
+        model = build_spikings5({**S5, "neuron": "bptt", "stride": 4}, num_classes=20, vocab=700, seed=0)
+        return train_small(model, small_set, tmp_path / name, settings(**recipe), csv=True, every_steps=1)
 
     return train
 
@@ -276,16 +256,6 @@ def test_an_interrupted_training_ends_with_the_same_weights(trained, tmp_path, m
     rates, losses, judged = (logged(tmp_path / "whole", name) for name in COLUMNS)
     assert 0.5 * rates[0] > rates[-1] > 0
     assert max(judged) < losses[0]  # which has no penalty
-    step, seen = train_module.ClassifierModule.training_step, []
-
-    def interrupted(module, batch, number):
-        seen.append(number)
-        if len(seen) == 11:
-            raise PumiceError("stopped here")
-        return step(module, batch, number)
-
-    monkeypatch.setattr(train_module.ClassifierModule, "training_step", interrupted)
-    with pytest.raises(PumiceError, match="stopped here"):
-        trained("cut", **recipe)
+    interrupt(monkeypatch, lambda: trained("cut", **recipe), at=11)
     cut = trained("cut", **recipe)
     assert cut.best_path.read_bytes() == whole.best_path.read_bytes()

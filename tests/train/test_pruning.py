@@ -8,13 +8,10 @@ import torch
 from pumice.errors import PumiceError
 from pumice.models.s5.build import build_s5
 from pumice.train import checkpoint
-from pumice.train import module as train_module
-from pumice.train.data.events.datamodule import EventDataModule
-from pumice.train.data.task import task_config
-from pumice.train.fit import fit
 from pumice.train.pruning import Pruning, prunable, zero_shares
-from pumice.train.settings import LoggingSettings, SystemSettings, TrainingSettings
+from pumice.train.settings import TrainingSettings
 from safetensors.torch import load_file
+from small_training import interrupt, train_small
 from torch import nn
 
 RECIPE = {"epochs": 4, "warmup_epochs": 0, "batch_size": 8, "lr": 1e-2, "weight_decay": 0.0}
@@ -127,20 +124,8 @@ def trained(small_set, tmp_path):
     """``trained(name, **recipe)``: the keeper of a training on the small set."""
 
     def train(name="run", **recipe):
-        torch.set_num_threads(1)
-        task = {"name": "small", "source": "spoken-digits", "root": str(small_set), "num_classes": 20, "sensor": [700]}
-        task |= {"pad_unit": 16, "validation": {"by": "speaker", "fraction": 0.2}}
-        data = EventDataModule(task_config(task), batch_size=8, eval_batch_size=40)
-        return fit(
-            build_s5(SMALL, num_classes=20, vocab=700, seed=0),
-            data,
-            tmp_path / name,
-            training=settings(**recipe),
-            system=SystemSettings(accelerator="cpu"),
-            logs=LoggingSettings(csv=False, tensorboard=False, progress=False),
-            seed=0,
-            info={},
-        )
+        model = build_s5(SMALL, num_classes=20, vocab=700, seed=0)
+        return train_small(model, small_set, tmp_path / name, settings(**recipe))
 
     return train
 
@@ -158,16 +143,6 @@ def test_what_is_kept_is_sparse_and_so_is_its_average(trained, monkeypatch):
 
 def test_an_interrupted_training_ends_with_the_same_weights(trained, monkeypatch):
     whole = trained("whole", checkpoint_every_steps=3)
-    step, seen = train_module.ClassifierModule.training_step, []
-
-    def interrupted(module, batch, number):
-        seen.append(number)
-        if len(seen) == 23:
-            raise PumiceError("stopped here")
-        return step(module, batch, number)
-
-    monkeypatch.setattr(train_module.ClassifierModule, "training_step", interrupted)
-    with pytest.raises(PumiceError, match="stopped here"):
-        trained("cut", checkpoint_every_steps=3)
+    interrupt(monkeypatch, lambda: trained("cut", checkpoint_every_steps=3), at=23)
     cut = trained("cut", checkpoint_every_steps=3)
     assert cut.best_path.read_bytes() == whole.best_path.read_bytes()

@@ -12,19 +12,16 @@ from pumice.quantize.distillation.judge import Judge
 from pumice.quantize.distillation.teacher import LOGITS, TaughtBatch, Teacher
 from pumice.quantize.families import prepare
 from pumice.quantize.tuning import FamilyTuning
-from pumice.train.data.events.datamodule import EventDataModule
 from pumice.train.data.inputs import Timing
 from pumice.train.data.listed import ListedData
-from pumice.train.data.task import task_config
+from small_training import small_data
 
 FEWER = 14
 
 
 @pytest.fixture(scope="module")
 def data(small_set):
-    task = {"name": "small", "source": "spoken-digits", "root": str(small_set), "num_classes": 20, "sensor": [700]}
-    task |= {"validation": {"by": "speaker", "fraction": 0.2}}
-    return EventDataModule(task_config(task), batch_size=4, eval_batch_size=6)
+    return small_data(small_set, batch_size=4, eval_batch_size=6)
 
 
 @pytest.fixture(scope="module")
