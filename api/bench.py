@@ -17,11 +17,9 @@ from ..program.samples import Sample
 from ..quantize.config import QuantizationConfig
 from ..quantize.distillation.judge import Judge
 from ..quantize.families import family_of
-from ..quantize.qat import observe
-from ..quantize.qat_model import QATModel
 from ..quantize.widths import Place, places_of
 from ..train.data.base import TaskDataModule
-from .calibrating import Examples, Refining, calibrated_by, first_samples
+from .calibrating import Examples, Observed, Refining, calibrated_by, first_samples
 from .candidates import Candidate, Judging
 from .count import count
 from .presets import merged
@@ -121,7 +119,7 @@ class Bench:
         self._reference: Judging = Judging(model, self._judge)
         self._counted, self._hardware, self._threads = counted, hardware, threads
         self._provenance, self._chip = provenance, chip
-        self._observed: Any = None
+        self._observer = Observed(lambda: (batch.padded() for batch in data.batches("train")), None)
         self._examples: Examples | None = None
 
     @cached_property
@@ -201,7 +199,7 @@ class Bench:
         judging = self._reference.anew()
         found = calibrated_by(family, self.model, config, self.data.timing, self._observer, judging)
         best = judging.nearest(found)
-        refining = Refining(family, self.data.timing, judging)
+        refining = Refining(family, judging)
         best = judging.nearest([best, *refining.corrected(best, self._shown(config.calibration.bias or 0))])
         told = {**self._provenance(settings), "method": CALIBRATED}
         return best, family.lower(best.qat, best.frozen, list(self.data.class_names), told)
@@ -210,11 +208,6 @@ class Bench:
         if self._examples is None or self._examples.samples != samples:
             self._examples = Examples(self.model, partial(first_samples, self.data), samples)
         return self._examples
-
-    def _observer(self, qat: QATModel[Any, Any, Any]) -> Any:
-        if self._observed is None:
-            self._observed = observe(qat, (batch.padded() for batch in self.data.batches("train")))
-        return self._observed
 
     @cached_property
     def _samples(self) -> list[Sample]:

@@ -20,7 +20,6 @@ from ..train.data.base import TaskDataModule
 from ..train.data.batch import Batch
 from ..train.data.inputs import Inputs, Timing
 from .candidates import Candidate, Judging, predictions_by_batch
-from .simulated import Simulated
 
 
 def first_samples(data: TaskDataModule, samples: int) -> list[Batch]:
@@ -108,17 +107,15 @@ class Refining:
 
     Attributes:
         family: of the model.
-        timing: of the input.
         judging: what keeps the candidates.
     """
 
     family: Family[Any, Any, Any]
-    timing: Timing
     judging: Judging
 
     def searched(self, best: Candidate, calibrated: Sequence[Candidate], shown: Examples) -> list[Candidate]:
         """The best calibration with exponents searched one by one; none where nothing was found."""
-        qat = self._copied(best)
+        qat = self.copied(best)
         other = next((one.qat for one in calibrated if one is not best), None)
         expected = [qat.taught_logits(said) for said in shown.floats]
         changed = search_exponents(qat, copy.deepcopy(other), shown.batches, expected)
@@ -128,12 +125,13 @@ class Refining:
         """A candidate without the mean error of its logits; none where no bias takes it."""
         if not shown.samples or one.qat.output_bias() is None:
             return []
-        qat = self._copied(one)
-        said = predictions_by_batch(Simulated(one.frozen, self.timing), shown.batches)
+        qat = self.copied(one)
+        said = predictions_by_batch(one.simulated, shown.batches)
         correct_bias(qat, said, [qat.taught_logits(logits) for logits in shown.floats])
         return [self.judging.candidate(f"{one.label}, bias corrected", qat)]
 
-    def _copied(self, one: Candidate) -> QATModel[Any, Any, Any]:
-        qat = self.family.prepare(one.qat.model, one.qat.config, self.timing)
+    def copied(self, one: Candidate) -> QATModel[Any, Any, Any]:
+        """A candidate's QAT model, to be changed."""
+        qat = self.family.prepare(one.qat.model, one.qat.config, one.qat.timing)
         qat.load_state_dict(one.qat.state_dict())
         return qat

@@ -155,7 +155,7 @@ def quantize(
     judging = Judging(model, source.judge())
     observer = Observed(source.inputs, source.samples)
     calibrated = calibrated_by(family, model, settings, source.timing, observer, judging)
-    refining = Refining(family, source.timing, judging)
+    refining = Refining(family, judging)
     searched = Examples(model, source.first, settings.calibration.search or 0)
     shown = Examples(model, source.first, settings.calibration.bias or 0)
     if searched.samples:
@@ -166,8 +166,7 @@ def quantize(
     tuning, asked = settings.qat.of(family.name), _tuning(fine_tune, family)
     if asked is not None and tuning.epochs:
         start = time.monotonic()
-        qat = family.prepare(model, begun.qat.config, source.timing)
-        qat.load_state_dict(begun.qat.state_dict())  # its ranges, and the float model, which teaches
+        qat = refining.copied(begun)  # its ranges, and the float model, which teaches
         best = _fine_tune(qat, source.training(tuning.loss == "labels"), judging.judge, tuning, asked)
         seconds = time.monotonic() - start
         tuned = judging.candidate(f"fine-tuned, epoch {best['epoch']}", qat)

@@ -55,18 +55,17 @@ class Simulated(nn.Module):
     def _events(self, values: Tensor, dt: Tensor, lengths: Tensor, pool_dt: Tensor) -> list[Sample] | None:
         """Values and times of each sample; None where no times give both kinds of intervals."""
         between = integer_gaps(pool_dt, 1).numpy()
-        wanted = {node.unit_us: integer_gaps(dt, node.unit_us).numpy() for node in self.program.gap_inputs[:1]}
-        weights = {node.unit_us: integer_gaps(pool_dt, node.unit_us).numpy() for node in self.program.gap_inputs[1:]}
+        units = [node.unit_us for node in self.program.gap_inputs]  # of the decays, and of the weights of timepool
+        known = [integer_gaps(given, unit).numpy() for given, unit in zip((dt, pool_dt), units, strict=False)]
         samples: list[Sample] = []
         for row, count in enumerate(lengths.tolist()):
             times, given = np.cumsum(between[row, :count]), _numbers(values[row, :count])
             if self.program.pairing == "next":
                 times = np.concatenate([np.zeros(1, np.int64), times])
                 given = np.concatenate([given, given[-1:] if count else np.zeros((1, *given.shape[1:]), given.dtype)])
-            for expected in (wanted, weights):
-                for unit, known in expected.items():
-                    if not np.array_equal(gaps(times, unit, self.program.pairing), known[row, :count]):
-                        return None
+            for unit, wanted in zip(units, known, strict=True):
+                if not np.array_equal(gaps(times, unit, self.program.pairing), wanted[row, :count]):
+                    return None
             samples.append((given, times))
         return samples
 

@@ -12,10 +12,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from ...models.scan.kernels.threads import compile_kernel, run_tasks
+from ...models.scan.kernels.threads import compile_kernel, parts_of, run_tasks
 from .elementwise import fits
-
-MOST_PARTS = 8
 
 
 @compile_kernel
@@ -105,7 +103,7 @@ class _Read(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         rows, weights = ctx.saved_tensors
         above = grad.contiguous().view(len(rows), -1)
-        parts = max(1, min(torch.get_num_threads(), MOST_PARTS, len(rows)))
+        parts = parts_of(len(rows))
         back, tables = torch.empty_like(rows), weights.new_zeros(parts, *weights.shape)
         run_tasks(_unread, parts, 2 * rows.numel(), rows, weights, above, back, tables)
         return back.view(*grad.shape[:-1], -1), tables.sum(0)

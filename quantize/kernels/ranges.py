@@ -9,11 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...models.scan.kernels.threads import compile_kernel, run_tasks
+from ...models.scan.kernels.threads import compile_kernel, parts_of, run_tasks
 
 FEW = 1 << 15
 """Values that are not worth another part."""
-MOST_PARTS = 8
 WIDTH = 64
 
 
@@ -69,4 +68,4 @@ def count(x: Tensor, limit: float, bins: int) -> NDArray[np.int64]:
 
 
 def _parts(x: Tensor) -> int:
-    return max(1, min(torch.get_num_threads(), MOST_PARTS, x.numel() // FEW))
+    return parts_of(x.numel() // FEW)

@@ -15,6 +15,7 @@ from pumice.train.data.base import TaskDataModule
 from pumice.train.data.events.datamodule import EventDataModule
 from pumice.train.data.task import task_config
 from pumice.train.evaluate import Predictions
+from small_training import small_data
 
 UNCORRECTED = {"bias": None}
 EPOCH = {"qat": {"epochs": 1}, "calibration": UNCORRECTED}
@@ -146,16 +147,7 @@ def test_calibrated_on_training_and_chosen_by_validation(small_set, monkeypatch)
     monkeypatch.setattr(TaskDataModule, "batches", look)
     monkeypatch.setattr(api_quantize, "_fine_tune", lambda qat, *given: tuned_on.append(given[:2]) or {"epoch": 1})
     tuned_on = []
-    task = {
-        "name": "small",
-        "source": "spoken-digits",
-        "root": str(small_set),
-        "num_classes": 20,
-        "sensor": [700],
-        "pad_unit": 16,
-        "validation": {"by": "speaker", "fraction": 0.2},
-    }
-    data = EventDataModule(task_config(task), batch_size=8, eval_batch_size=40)
+    data = small_data(small_set)
     model = build_s5({"d_model": 8, "d_ssm": 8, "stride": 4}, num_classes=20, vocab=700, seed=0)
     done = pumice.quantize(model, data, EPOCH, fine_tune=True)
     assert asked == ["train"]

@@ -18,6 +18,8 @@ from torch import Tensor
 
 # Below this many inner-loop steps a second thread costs more than it saves.
 SMALLEST_PARALLEL_WORK = 100_000
+# Tables of sums at most, which one thread adds up.
+MOST_PARTS = 8
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 
@@ -82,6 +84,11 @@ def run_tasks(kernel: Kernel, tasks: int, work: int, *arguments: Any) -> None:
     kernel(*arguments, *first)
     for part in parts:
         part.result()
+
+
+def parts_of(most: int) -> int:
+    """Into how many parts, each with a table of its own, work is divided that is summed in the end: 1 to ``most``."""
+    return max(1, min(torch.get_num_threads(), MOST_PARTS, most))
 
 
 def _memory(tensor: Tensor) -> NDArray[Any]:
