@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import io
 import multiprocessing.util
 import os
@@ -116,6 +117,13 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items):
     """What needs no compiled machine comes first; of the rest, what takes long."""
     items.sort(key=lambda item: (runs_machine(item), runs_machine(item) and order_of(item.nodeid)))
+
+
+def pytest_collection_finish():
+    """What is loaded by now stays, and is not walked over again and again: a seventh of the time that tests take."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def path_of(nodeid):
