@@ -68,6 +68,7 @@ def competitors(with_compile: bool) -> dict[str, Scan]:
         EAGER: associative,
         "pumice, numba": lambda decay, drive: diagonal_scan(decay, drive, implementation="numba"),
         "pumice, torch (chunked)": lambda decay, drive: diagonal_scan(decay, drive, implementation="torch"),
+        "pumice, torch (levels)": lambda decay, drive: diagonal_scan(decay, drive, implementation="levels"),
         "torch, plain loop": plain_loop,
     }
     if with_compile:

@@ -8,8 +8,9 @@ from torch import Tensor
 from .choice import choose
 from .chunked import scan_chunked
 from .kernels.diagonal import scan_numba
+from .levels import scan_levels
 
-IMPLEMENTATIONS = {"torch": scan_chunked, "numba": scan_numba}
+IMPLEMENTATIONS = {"torch": scan_chunked, "levels": scan_levels, "numba": scan_numba}
 
 
 def diagonal_scan(
@@ -21,8 +22,8 @@ def diagonal_scan(
         decay: (B, L, P) or broadcastable to it; the decay applied before event k.
         drive: (B, L, P).
         initial: (B, P), the state before the first event; zero if not given.
-        implementation: "torch" (chunked, any device) or "numba" (compiled, complex tensors on the CPU); by default the
-            fastest that fits.
+        implementation: "torch" (chunked, any device), "levels" (fewer and larger steps, any device) or "numba"
+            (compiled, complex tensors on the CPU); by default the fastest that fits.
 
     Returns:
         The states, (B, L, P), in the common dtype of decay and drive.
@@ -31,7 +32,10 @@ def diagonal_scan(
         PumiceError: an implementation that is unknown or does not fit the tensors.
     """
     dtype = torch.promote_types(decay.dtype, drive.dtype)
-    compiled = dtype.is_complex and drive.device.type == "cpu"
+    on_cpu = drive.device.type == "cpu"
+    compiled = dtype.is_complex and on_cpu
+    if implementation is None and not on_cpu:
+        implementation = "levels"
     scan = choose(IMPLEMENTATIONS, implementation, compiled, "complex tensors on the CPU")
     decay = decay.to(dtype).expand(drive.shape)
     drive = drive.to(dtype)

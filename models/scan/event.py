@@ -58,15 +58,13 @@ def event_scan(
     table, tokens = drive if isinstance(drive, TableDrive) else (drive, None)
     table = table.to(dtype)
     values = intervals.values.to(dtype)
-    if implementation is None:
-        implementation = "numba" if table.device.type == "cpu" else "torch"
-    if implementation == "numba":
+    if implementation == "numba" or (implementation is None and table.device.type == "cpu"):
         return event_scan_numba(rate, values, intervals.index, table, tokens, stride, hold)
     dense = table if tokens is None else table[tokens]
     return _event_scan_torch(rate, values[intervals.index], dense, stride, hold, implementation)
 
 
-def _event_scan_torch(rate: Tensor, dt: Tensor, drive: Tensor, stride: int, hold: bool, implementation: str) -> Tensor:
+def _event_scan_torch(rate: Tensor, dt: Tensor, drive: Tensor, stride: int, hold: bool, implementation: str | None) -> Tensor:
     """Any device: all decays and states are held in memory."""
     decay = torch.exp(rate * dt.unsqueeze(-1))
     complex_drive = torch.complex(*drive.chunk(2, dim=-1))

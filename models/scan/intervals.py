@@ -1,4 +1,4 @@
-"""Distinct time differences: a decay is computed once for each of them."""
+"""Time differences and where they occur: on the CPU a decay is computed once for each that is distinct."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Intervals:
     """Time differences as a table and an index into it.
 
     Attributes:
-        values: (U,) the distinct differences, ms.
+        values: (U,) the differences, ms, on the CPU distinct.
         index: (B, L) int64, so that ``values[index]`` are the differences.
     """
 
@@ -22,5 +22,9 @@ class Intervals:
 
     @staticmethod
     def of(dt: Tensor) -> Intervals:
-        """Tabulate ``dt`` (B, L); times carry no gradient."""
-        return Intervals(*torch.unique(dt.detach(), return_inverse=True))
+        """Tabulate ``dt`` (B, L); times carry no gradient. Elsewhere than on the CPU none are sought that are equal: how
+        many there are would have to be waited for.
+        """
+        if dt.device.type == "cpu":
+            return Intervals(*torch.unique(dt.detach(), return_inverse=True))
+        return Intervals(dt.detach().flatten(), torch.arange(dt.numel(), device=dt.device).view_as(dt))

@@ -11,7 +11,7 @@ from pumice.models.scan.event import TableDrive, event_scan
 from pumice.models.scan.intervals import Intervals
 from pumice.models.scan.kernels.event import decay_complement
 
-FAST = ["numba", "torch"]
+FAST = ["numba", "torch", "levels"]
 
 
 @pytest.fixture
@@ -58,6 +58,36 @@ def test_implementations_agree(implementation, dtype, tolerance):
     got = value_and_gradients(lambda *x: diagonal_scan(*x, implementation=implementation), inputs)
     for one, two in zip(got, expected, strict=True):
         torch.testing.assert_close(one, two, rtol=tolerance, atol=tolerance)
+
+
+def test_levels_of_levels_agree_with_the_loop():
+    """Sequences of more than 16 x 16 events, of full chunks and not."""
+    for length in (256, 257, 600):
+        inputs = random_scan(2, length, 3, torch.complex128)
+        expected = value_and_gradients(plain_loop, inputs)
+        got = value_and_gradients(lambda *x: diagonal_scan(*x, implementation="levels"), inputs)
+        for one, two in zip(got, expected, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_scans_on_a_gpu_wait_for_nothing():
+    inputs = random_scan(3, 600, 5, torch.complex128)
+    there = [tensor.detach().cuda().requires_grad_() for tensor in inputs]
+    rate, intervals, table, tokens = random_events(2, 37, 4, 9, torch.float64)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        states = diagonal_scan(*there)
+        gradients = torch.autograd.grad(torch.view_as_real(states).square().sum(), there)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    expected = plain_loop(*inputs)
+    wanted = torch.autograd.grad(torch.view_as_real(expected).square().sum(), inputs)
+    for one, two in zip((states, *gradients), (expected, *wanted), strict=True):
+        torch.testing.assert_close(one.cpu(), two)
+    moved = Intervals.of(intervals.values[intervals.index].cuda())
+    sampled = event_scan(rate.detach().cuda(), moved, TableDrive(table.detach().cuda(), tokens.cuda()), stride=3)
+    torch.testing.assert_close(sampled.cpu(), event_scan(rate, intervals, TableDrive(table, tokens), stride=3))
 
 
 @settings(max_examples=25, deadline=None)
@@ -112,6 +142,16 @@ def random_events(batch, length, modes, vocab, dtype, seed=0):
         table.to(dtype),
         tokens,
     )
+
+
+def test_intervals_give_back_the_differences_wherever_they_are():
+    dt = torch.tensor([[0.0, 0.5, 0.5], [2.0, 0.5, 0.0]])
+    one = Intervals.of(dt)
+    assert torch.equal(one.values[one.index], dt)
+    assert one.values.tolist() == [0.0, 0.5, 2.0]
+    elsewhere = Intervals.of(dt.to("meta"))
+    assert elsewhere.values.shape == (6,) and elsewhere.index.shape == dt.shape
+    assert elsewhere.index.device == elsewhere.values.device == torch.device("meta")
 
 
 def loop_oracle(rate, dt, drive, stride, hold):
