@@ -64,7 +64,9 @@ def event_scan(
     return _event_scan_torch(rate, values[intervals.index], dense, stride, hold, implementation)
 
 
-def _event_scan_torch(rate: Tensor, dt: Tensor, drive: Tensor, stride: int, hold: bool, implementation: str | None) -> Tensor:
+def _event_scan_torch(
+    rate: Tensor, dt: Tensor, drive: Tensor, stride: int, hold: bool, implementation: str | None
+) -> Tensor:
     """Any device: all decays and states are held in memory."""
     decay = torch.exp(rate * dt.unsqueeze(-1))
     complex_drive = torch.complex(*drive.chunk(2, dim=-1))

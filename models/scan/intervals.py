@@ -22,8 +22,8 @@ class Intervals:
 
     @staticmethod
     def of(dt: Tensor) -> Intervals:
-        """Tabulate ``dt`` (B, L); times carry no gradient. Elsewhere than on the CPU none are sought that are equal: how
-        many there are would have to be waited for.
+        """Tabulate ``dt`` (B, L); times carry no gradient. On a GPU equal ones are not sought: how many there are would
+        have to be waited for.
         """
         if dt.device.type == "cpu":
             return Intervals(*torch.unique(dt.detach(), return_inverse=True))

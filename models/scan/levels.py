@@ -1,4 +1,4 @@
-"""The recurrence in levels of chunks with a backward pass of its own: for devices where each operation costs a launch."""
+"""The recurrence in levels of chunks, with a backward pass of its own: for devices where a launch costs most."""
 
 from __future__ import annotations
 

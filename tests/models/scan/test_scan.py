@@ -150,7 +150,7 @@ def test_intervals_give_back_the_differences_wherever_they_are():
     assert torch.equal(one.values[one.index], dt)
     assert one.values.tolist() == [0.0, 0.5, 2.0]
     elsewhere = Intervals.of(dt.to("meta"))
-    assert elsewhere.values.shape == (6,) and elsewhere.index.shape == dt.shape
+    assert (elsewhere.values.shape, elsewhere.index.shape) == ((6,), dt.shape)
     assert elsewhere.index.device == elsewhere.values.device == torch.device("meta")
 
 
