@@ -164,7 +164,9 @@ def quantize(
     kept = {CALIBRATED: judging.nearest([begun, *refining.corrected(begun, shown)])}
     best, seconds = None, 0.0
     tuning, asked = settings.qat.of(family.name), _tuning(fine_tune, family)
+    told = {"config": {"quantize": asdict(settings)}, "versions": versions()} if provenance is None else provenance
     if asked is not None and tuning.epochs:
+        family.lower(begun.qat, begun.frozen, names, told)  # what no program can hold is told before hours of work
         start = time.monotonic()
         qat = refining.copied(begun)  # its ranges, and the float model, which teaches
         best = _fine_tune(qat, source.training(tuning.loss == "labels"), judging.judge, tuning, asked)
@@ -173,7 +175,6 @@ def quantize(
         kept[TUNED] = judging.nearest([tuned, *refining.corrected(tuned, shown)])
     chosen = judging.nearest(list(kept.values()))
     name = next(name for name, one in kept.items() if one is chosen)
-    told = {"config": {"quantize": asdict(settings)}, "versions": versions()} if provenance is None else provenance
     program = family.lower(chosen.qat, chosen.frozen, names, {**told, "method": name})
     return Quantized(
         program=program,

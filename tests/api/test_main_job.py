@@ -11,9 +11,11 @@ import pytest
 import torch
 from pumice.api.candidates import predictions
 from pumice.api.presets import preset
-from pumice.api.quantize import CALIBRATED, TUNED
+from pumice.api.quantize import CALIBRATED, TUNED, Tuning
+from pumice.errors import PumiceError
 from pumice.program import digest, reference
 from pumice.quantize.config import METHODS, QuantizationConfig
+from pumice.train.settings import TrainingSettings, read_section
 
 CLASSES = 4
 EPOCH = {"qat": {"epochs": 1}}
@@ -29,6 +31,16 @@ def test_a_program_comes_with_its_frozen_model_and_what_it_cost(made):
     settings = QuantizationConfig.from_mapping(preset("quantize", "w8a8"))
     (method,) = [method for method in METHODS if method in done.choice.chosen]
     assert done.qat.config == replace(settings, calibration=replace(settings.calibration, method=method))
+
+
+def test_what_no_program_can_hold_is_told_before_fine_tuning(fresh, tmp_path):
+    recipe = read_section(TrainingSettings, {"training": preset("training", "spoken-digits")}, "training")
+    batches = pumice.make_batches(fresh.model, fresh.samples, fresh.labels)
+    with pytest.raises(PumiceError, match="dead zone"):
+        pumice.quantize(
+            fresh.model, batches, {**EPOCH, "max_dead_zone": 1e-9}, fine_tune=Tuning(recipe=recipe, folder=tmp_path)
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_simulator_gives_what_the_reference_gives(made):
