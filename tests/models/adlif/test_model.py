@@ -53,7 +53,7 @@ def test_the_smaller_ecg_network():
 
 
 def test_every_configuration_is_checked_here():
-    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*PUBLISHED, "tiny"}
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*PUBLISHED, "tiny", "lif"}
 
 
 def small(cell, **settings):
