@@ -18,33 +18,25 @@ def _states(decay: Tensor, drive: Tensor, initial: Tensor) -> Tensor:
     """The states (B, L, P), without gradients: within chunks, from chunk to chunk by itself, and into every event."""
     batch, length, width = drive.shape
     if length <= CHUNK:
-        return _loop(decay, drive, initial)[0]
+        return _loop(decay, drive, initial)
     chunks = -(-length // CHUNK)
     padding = (0, 0, 0, chunks * CHUNK - length)
-    shape = batch, chunks, CHUNK, width
     # Time first: a step of all chunks is then one piece of memory.
-    decay, drive = (pad(tensor, padding).reshape(shape).transpose(1, 2) for tensor in (decay, drive))
-    local, product = _loop(decay, drive, None)
+    decay, drive = (pad(x, padding).reshape(batch, chunks, CHUNK, width).transpose(1, 2) for x in (decay, drive))
+    local, product = _loop(decay, drive, torch.zeros_like(drive[:, 0])), decay.cumprod(1)
     ends = _states(product[:, -1], local[:, -1], initial)
     starts = torch.cat([initial.unsqueeze(1), ends[:, :-1]], dim=1)
     states = torch.addcmul(local, product, starts.unsqueeze(1))
     return states.transpose(1, 2).reshape(batch, chunks * CHUNK, width)[:, :length]
 
 
-def _loop(decay: Tensor, drive: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Step after step of (B, T, ..., P): the states from ``initial`` or zero, and without it the products of decays."""
+def _loop(decay: Tensor, drive: Tensor, initial: Tensor) -> Tensor:
+    """The states of (B, T, ..., P), step after step from ``initial`` (B, ..., P)."""
     states = torch.empty_like(drive, memory_format=torch.contiguous_format)
-    products = torch.empty_like(states) if initial is None else states
+    state = initial
     for k in range(drive.shape[1]):
-        if k:
-            torch.addcmul(drive[:, k], decay[:, k], states[:, k - 1], out=states[:, k])
-        elif initial is None:
-            states[:, 0] = drive[:, 0]
-        else:
-            torch.addcmul(drive[:, 0], decay[:, 0], initial, out=states[:, 0])
-        if initial is None:
-            products[:, k] = decay[:, k] * products[:, k - 1] if k else decay[:, 0]
-    return states, products
+        state = torch.addcmul(drive[:, k], decay[:, k], state, out=states[:, k])
+    return states
 
 
 class _LevelScan(Function):
