@@ -33,10 +33,8 @@ def diagonal_scan(
     """
     dtype = torch.promote_types(decay.dtype, drive.dtype)
     on_cpu = drive.device.type == "cpu"
-    compiled = dtype.is_complex and on_cpu
-    if implementation is None and not on_cpu:
-        implementation = "levels"
-    scan = choose(IMPLEMENTATIONS, implementation, compiled, "complex tensors on the CPU")
+    name = implementation if on_cpu else implementation or "levels"
+    scan = choose(IMPLEMENTATIONS, name, dtype.is_complex and on_cpu, "complex tensors on the CPU")
     decay = decay.to(dtype).expand(drive.shape)
     drive = drive.to(dtype)
     initial = drive.new_zeros(drive.shape[0], drive.shape[2]) if initial is None else initial.to(dtype)
