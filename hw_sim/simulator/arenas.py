@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -39,13 +40,19 @@ class Arena:
 
     def build(self) -> np.ndarray:
         """The array, aligned to cache lines; loads of vectors may reach beyond the last piece."""
-        size = (self.size + 2 * self.line) * self.dtype.itemsize
-        raw = np.zeros(size + 64, dtype=np.uint8)
-        skip = -raw.ctypes.data % 64
-        array = raw[skip : skip + size].view(self.dtype)
+        array = aligned(np.zeros(self.size + 2 * self.line, dtype=self.dtype))
         for start, values in self.pieces:
             array[start : start + values.size] = values
         return array
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """A copy that starts on a cache line."""
+    raw = np.empty(array.nbytes + 64, dtype=np.uint8)
+    skip = -raw.ctypes.data % 64
+    copy = raw[skip : skip + array.nbytes].view(array.dtype)
+    copy[:] = array
+    return copy
 
 
 @dataclass(frozen=True)
@@ -86,8 +93,13 @@ class Plan:
 
     def build(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fresh arenas (int16, int32, int64) in the zero state."""
-        a16, a32, a64 = (arena.build() for arena in self.arenas)
+        a16, a32, a64 = (aligned(array) for array in self._built)
         return a16, a32, a64
+
+    @cached_property
+    def _built(self) -> tuple[np.ndarray, ...]:
+        """Once for all machines of a plan that is complete: pieces are many, and numbers of another type."""
+        return tuple(arena.build() for arena in self.arenas)
 
 
 def fits_16(*formats: Format) -> bool:

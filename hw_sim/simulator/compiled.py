@@ -25,6 +25,7 @@ _SOURCES = (
     "vectors/native.py",
     "vectors/registers.py",
     "kernels/__init__.py",
+    "kernels/bytes.py",
     "kernels/neurons.py",
     "kernels/plain.py",
     "kernels/products.py",

@@ -139,8 +139,11 @@ def _run_all(
         return traces
 
     what = "simulation" if size > 1 else "simulation by single events"
-    with progress(f"{what}, samples", len(checked)) as step, ThreadPoolExecutor(workers) as pool:
-        shares = list(pool.map(share, range(workers)))
+    with progress(f"{what}, samples", len(checked)) as step:
+        if workers == 1:
+            return share(0)  # a thread takes as long to start as a short recording to run
+        with ThreadPoolExecutor(workers) as pool:
+            shares = list(pool.map(share, range(workers)))
     return [shares[number % workers][number // workers] for number in range(len(checked))]
 
 

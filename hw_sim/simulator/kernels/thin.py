@@ -20,6 +20,7 @@ from numba.extending import intrinsic, overload
 
 from ..compiled import kernel
 from ..vectors.plain import LANES
+from .bytes import byte_products
 from .products import products
 from .tiles import PAIR, ROWS
 
@@ -181,15 +182,19 @@ def _typed(w, x, u, size, rows, room, accs, a, stride):
 
 
 @kernel
-def next_products(weights, w, thin, room, x, edge, size, t, rows, accs, a, stride):
+def next_products(weights, w, thin, starts, room, x, edge, size, t, rows, accs, a, stride):
     """The sums of rows t to ``t + ROWS`` of an edge's ``rows``; t is a multiple of ROWS. Returns where they lie.
 
     ``thin``: the matrix once more, as `thin_products` takes it, or -1. LANES rows of sums from a on, ROWS without it.
+    ``starts``: what `byte_products` starts from, where weights are packed for that, or -1.
     """
     held = t % LANES if thin >= 0 else 0
     if thin >= 0 and rows - t + held >= WORTH:
         if held == 0:
             thin_products(thin, x, edge + t * size, size, min(LANES, rows - t), room, accs, a, stride)
+    elif starts >= 0:
+        at, some = edge + t * size, min(ROWS, rows - t)
+        byte_products(weights, w, starts, x, at, size, some, room, accs, a + held * stride, stride)
     else:
         products(weights, w, x, edge + t * size, size, min(ROWS, rows - t), accs, a + held * stride, stride)
     return a + held * stride

@@ -12,9 +12,10 @@ from .calls import fields, opened, operation
 
 @operation
 def linear(at, x, y, z, a32, a64):
-    """x: values; y: weights; z: sums. Start of the sum, first right shift, last right shift, turned inputs (scratch);
-    operand count, how many of them come before the first shift; by operand: edge, channels, weights, diagonal, shifts,
-    the thin matrix or -1, its products (scratch). O is up to whole vectors.
+    """x: values; y: weights; z: sums. Start of the sum, first right shift, last right shift, inputs turned or as bytes
+    (scratch); operand count, how many of them come before the first shift; by operand: edge, channels, weights,
+    diagonal, shifts, the thin matrix or -1, starts of products of bytes or -1, its products (scratch). O is up to whole
+    vectors.
     """
     record, values, weights, accs, _, a64 = opened(at, x, y, z, a32, a64)
     out, stride = record[OUT_CHANNELS], padded(record[OUT_CHANNELS])
@@ -23,14 +24,14 @@ def linear(at, x, y, z, a32, a64):
     least, most, clipped = splat(record[LOW], accs), splat(record[HIGH], accs), splat(0, accs)
     for t in range(0, rows, ROWS):
         for i in range(operands):
-            edge, size, matrix, diagonal, _, thin, sums = fields(record, BODY + 6 + 7 * i, 7)
+            edge, size, matrix, diagonal, _, thin, starts, sums = fields(record, BODY + 6 + 8 * i, 8)
             if diagonal == 0:
-                next_products(weights, matrix, thin, room, values, edge, size, t, rows, accs, sums, stride)
+                next_products(weights, matrix, thin, starts, room, values, edge, size, t, rows, accs, sums, stride)
         for m in range(min(ROWS, rows - t)):
             for r in range(0, stride, LANES):
                 v = load(accs, start + r, accs)
                 for i in range(operands):
-                    edge, size, matrix, diagonal, shifts, thin, sums = fields(record, BODY + 6 + 7 * i, 7)
+                    edge, size, matrix, diagonal, shifts, thin, _, sums = fields(record, BODY + 6 + 8 * i, 8)
                     if i == early:
                         v = v >> load(accs, middle + r, accs)
                     if diagonal == 1:

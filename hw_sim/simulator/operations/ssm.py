@@ -46,13 +46,14 @@ def read(x, half, right, least, most, clipped, like):
 def ssm(at, x, y, z, a32, a64):
     """With P modes of C parts, P up to whole vectors, and Q = C P: gaps, longest gap, clipped-gap counter, modes,
     parts, zoh; drive table by token or -1, whether it lies in x, token; weights (Q, H), left, start of the sum, right,
-    (Q,) each, the thin matrix or -1, turned inputs and drives (scratch); state (Q,), its lowest and highest code; decay
-    codes (J, C, P), half and exponent (J, P); read half and shift; state trace or -1.
+    (Q,) each, the thin matrix or -1, starts of products of bytes or -1, inputs turned or as bytes (scratch), drives
+    (scratch); state (Q,), its lowest and highest code; decay codes (J, C, P), half and exponent (J, P); read half and
+    shift; state trace or -1.
     """
     record, values, weights, accs, _, a64 = opened(at, x, y, z, a32, a64)
     gaps, longest, clips, modes, parts, hold, drives, short, token = fields(record, BODY, 9)
-    matrix, left, start, right, thin, room, scratch, state, low, high = fields(record, BODY + 9, 10)
-    decay, half, exponent, read_half, read_right, trace = fields(record, BODY + 19, 6)
+    matrix, left, start, right, thin, starts, room, scratch, state, low, high = fields(record, BODY + 9, 11)
+    decay, half, exponent, read_half, read_right, trace = fields(record, BODY + 20, 6)
     size, rows = record[IN_CHANNELS], a64[record[IN_ROWS]]
     pad = tier.padded(modes)
     q, own = parts * pad, parts * modes
@@ -65,7 +66,9 @@ def ssm(at, x, y, z, a32, a64):
     for head in range(0, rows, ROWS):
         sums = scratch
         if drives < 0:
-            sums = next_products(weights, matrix, thin, room, values, record[IN], size, head, rows, accs, scratch, q)
+            sums = next_products(
+                weights, matrix, thin, starts, room, values, record[IN], size, head, rows, accs, scratch, q
+            )
         for m in range(min(ROWS, rows - head)):
             t = head + m
             gap = a64[gaps + t]

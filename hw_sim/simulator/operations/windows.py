@@ -36,10 +36,11 @@ from .calls import fields, opened, operation
 @operation
 def pool(at, x, y, z, a32, a64):
     """x: values; y: outputs; z: sums. Mode, window, whether it divides, weights; events of the input's rows and of the
-    output's; phase and sum of weights in a64, sums (C,), weighted sums (C,).
+    output's; phase and sum of weights in a64, sums (C,), weighted sums (C,); tokens whose rows of a table are pooled
+    in place of the input's, or -1.
     """
     record, values, outs, accs, _, a64 = opened(at, x, y, z, a32, a64)
-    mode, window, divides, weights, events, closing, phase, weight, sums, weighted = fields(record, BODY, 10)
+    mode, window, divides, weights, events, closing, phase, weight, sums, weighted, tokens = fields(record, BODY, 11)
     size, low, high, out = record[OUT_CHANNELS], record[LOW], record[HIGH], record[OUT]
     least, most = splat(low, accs), splat(high, accs)
     clipped = splat(0, accs)
@@ -55,7 +56,7 @@ def pool(at, x, y, z, a32, a64):
             if before > 0 and mode != POOL_LAST:
                 acc = load(accs, sums + r, accs)
             for k in range(start, until):
-                acc = acc + load(values, record[IN] + k * size + r, accs)
+                acc = acc + load(values, record[IN] + (a64[tokens + k] if tokens >= 0 else k) * size + r, accs)
             store(accs, sums + r, acc, size - r)
             if closes and divides == 0:
                 kept = minimum(maximum(acc, least), most)
@@ -68,8 +69,9 @@ def pool(at, x, y, z, a32, a64):
             for k in range(t, stop):
                 w = a64[weights + k]
                 a64[weight] += w
+                row = record[IN] + (a64[tokens + k] if tokens >= 0 else k) * size
                 for c in range(size):
-                    accs[weighted + c] += w * values[record[IN] + k * size + c]
+                    accs[weighted + c] += w * values[row + c]
         a64[phase] = before + stop - t
         if closes:
             a64[phase] = 0

@@ -8,17 +8,19 @@ from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
 
-from ....program import Program
+from ....program import Format, Program
 from ....program.nodes import QUERY, Node
 from ....program.reference.tokens import TokenTable, by_token
 from .. import opcodes as o
 from ..arenas import A8, A16, A32, A64, Arena, Place, Plan, fits_16
+from ..kernels.bytes import packed_bytes, starts_of
 from ..kernels.products import packed_long
 from ..kernels.thin import is_thin, packed_thin
 from ..kernels.tiles import ROWS, packed
 from ..operations.calls import address
 from ..operations.table import FUNCTIONS as OPERATIONS
 from ..vectors.plain import LANES
+from ..vectors.registers import MULTIPLIES_BYTES
 
 BLOCK = 256
 """Events that a record works on at a time."""
@@ -61,6 +63,7 @@ class Planner:
         self._takes: list[tuple[int, list[int]]] = []
         self._query: list[tuple[int, list[int]]] = []
         self._offsets: dict[tuple[str, int], int] = {}  # of edges, by name and arena
+        self._tables: dict[str, int] = {}  # where they lie, by node
         self._number_counters()
         self._number_rows()
 
@@ -109,10 +112,17 @@ class Planner:
         start = np.left_shift(bias.astype(np.int64), left) + half
         return [self.accs(wide).put(part) for part in (left, start, right)]
 
-    def put_weights(self, weight: np.ndarray, arena: int, long: bool) -> int:
-        """Where a matrix (O, K) lies in an arena that may be A8, packed for sums that are ``long``, or not."""
+    def put_weights(self, weight: np.ndarray, arena: int, long: bool, format: Format) -> tuple[int, int]:
+        """Where a matrix (O, K) lies in an arena that may be A8, packed for sums that are ``long``, or not.
+
+        Beside it, where its sums of products of bytes start; -1 where they are of something else, since inputs of this
+        ``format`` or the weights are larger, or the CPU has no such products.
+        """
+        whole = 0 if format.min >= 0 else 1 << 7
+        if MULTIPLIES_BYTES and arena == A8 and not long and -whole <= format.min and format.max < (1 << 8) - whole:
+            return self.put_bytes(packed_bytes(weight)), self.accs(long).put(starts_of(weight, whole))
         flat = packed_long(weight) if long else packed(weight)
-        return self.put_bytes(flat) if arena == A8 else self._arena(arena).put(flat)
+        return (self.put_bytes(flat) if arena == A8 else self._arena(arena).put(flat)), -1
 
     def put_thin(self, weight: np.ndarray, stride: int, long: bool) -> tuple[int, int]:
         """Where a matrix of few weights lies once more, -1 where that does not pay, and scratch for its products, rows
@@ -184,11 +194,28 @@ class Planner:
             self._look_up(name)
         return self.plan.edges[name].arena
 
+    def rows(self, name: str, arena: int) -> tuple[Edge, int]:
+        """Rows of an edge, and -1; or those of a table that nobody else needs looked up, and where their tokens lie."""
+        node = self.program[name]
+        if (
+            name not in self.tables
+            or name in self.plan.edges
+            or self.trace
+            or arena != arena_for(not fits_16(node.output))
+        ):
+            return self.edge(name, arena), -1
+        return Edge(self.rows_of(name), self._put_table(name), node.channels), self.token.offset
+
+    def _put_table(self, name: str) -> int:
+        if name not in self._tables:
+            self._tables[name] = self.values(not fits_16(self.program[name].output)).put(self.tables[name].values)
+        return self._tables[name]
+
     def _look_up(self, name: str) -> None:
         node, table = self.program[name], self.tables[name]
         wide = not fits_16(node.output)
         counts = self.a64.put(table.saturations) if table.saturations.any() else -1
-        body = [self.values(wide).put(table.values), counts]
+        body = [self._put_table(name), counts]
         self.emit(o.TABLE, node, wide, self.token, self.place(node, arena_for(wide)), body)
 
     @property

@@ -38,10 +38,11 @@ def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
         found = round_half_up_shift(table.values @ weight.T + bias, shift)
         short = not wide and bool((np.abs(found) < 1 << 15).all())
         drive = [(values if short else accs).put(found), short, planner.token.offset]
-        matrix, thin, products = [0] * 4, -1, -1
+        matrix, thin, starts, products = [0] * 4, -1, -1, -1
     else:
         source, drive = planner.edge(node.inputs[0], arena), [-1, False, 0]
-        matrix = [planner.put_weights(weight, weights, wide), *planner.put_sum(bias, shift, wide)]
+        place, starts = planner.put_weights(weight, weights, wide, node.format)
+        matrix = [place, *planner.put_sum(bias, shift, wide)]
         thin, products = planner.put_thin(weight, node.parts * pad, wide)
     clips = planner.plan.clipped_gaps[node.name] = planner.reserve_state(planner.a64, 1)
     gap = planner.edge(node.inputs[1], A64)
@@ -53,7 +54,7 @@ def plan_ssm(planner: Planner, node: DiagonalSSM) -> None:
     out = planner.place(node, arena)
     body: list[SupportsInt]
     body = [gap.offset, node.max_gap, clips, node.modes, node.parts, node.discretization == "zoh", *drive, *matrix]
-    body += [thin, planner.room, products, state, node.state_format.min, node.state_format.max]
+    body += [thin, starts, planner.room, products, state, node.state_format.min, node.state_format.max]
     body += [values.put(decay), accs.put(half), accs.put(exponent), read_half, read_right, planner.trace_states(node)]
     planner.emit(o.SSM, node, wide, source, out, body, arenas=(arena, weights, accs.number))
     planner.name_states(node, values, node.modes, *(state + part * pad for part in range(node.parts)))

@@ -35,11 +35,11 @@ def plan_linear(planner: Planner, node: Linear) -> None:
         shift = left_shift(node.operand_shifts[i] + left - (first if i in late else 0), long)
         if weight.ndim == 1:
             place = planner.put_bytes(weight) if weights == A8 else planner.values(wide).put(weight)
-            thin, products = -1, -1
+            thin, starts, products = -1, -1, -1
         else:
-            place = planner.put_weights(weight, weights, long)
+            place, starts = planner.put_weights(weight, weights, long, node.formats[i])
             thin, products = planner.put_thin(weight, size, long)
-        body += [edge.offset, edge.channels, place, weight.ndim == 1, accs.put(shift), thin, products]
+        body += [edge.offset, edge.channels, place, weight.ndim == 1, accs.put(shift), thin, starts, products]
     kind = o.IS_WIDE if wide else o.IS_MIXED if long else o.IS_NARROW
     out = planner.place(node, values)
     planner.emit(o.LINEAR, node, kind, edges[0], out, body, arenas=(values, weights, accs.number))

@@ -30,12 +30,13 @@ def plan_pool(planner: Planner, node: EventPool) -> None:
     long = wide or node.mode == "time" or max(node.bounds().values(), default=0) >= I32_LIMIT
     sums, values = planner.accs(long), arena_for(wide)
     outs = A64 if wide else A16 if fits_16(node.output) else sums.number
-    source, name = planner.edge(node.inputs[0], values), node.inputs[0]
+    name = node.inputs[0]
+    source, tokens = planner.rows(name, values)
     weights = planner.edge(node.inputs[1], A64).offset if node.mode == "time" else 0
     events = [planner.events_at[planner.program.rates[edge]] for edge in (name, node.name)]
     phase, weight = planner.reserve_index(1, 0, node.window - 1), planner.reserve_state(planner.a64, 1)
     body = [POOLS[node.mode], node.window, node.divides, weights, *events, phase, weight]
-    body += [planner.reserve_state(sums, node.size), planner.reserve_state(sums, node.size)]
+    body += [planner.reserve_state(sums, node.size), planner.reserve_state(sums, node.size), tokens]
     kind = o.IS_WIDE if wide else o.IS_MIXED if long else o.IS_NARROW
     planner.emit(o.POOL, node, kind, source, planner.place(node, outs), body, arenas=(values, outs, sums.number))
 
