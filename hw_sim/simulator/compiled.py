@@ -26,6 +26,7 @@ _SOURCES = (
     "vectors/registers.py",
     "kernels/__init__.py",
     "kernels/bytes.py",
+    "kernels/lookups.py",
     "kernels/neurons.py",
     "kernels/plain.py",
     "kernels/products.py",

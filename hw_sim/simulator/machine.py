@@ -116,44 +116,61 @@ def _encode(a64, tokens, dense, k, place):
 
 
 @kernel
+def _ticks(a64, times, k, count, before):
+    """Write the gaps of ``count`` events from k on as rows of the gap inputs; the event before came at ``before``.
+
+    Ticks of the time since the first event are ``floor((2 t + unit) / (2 unit))``. What that left over at the event
+    before is kept: most events come within a tick, and need no division.
+    """
+    for g in range(a64[H_GAP_COUNT]):
+        gap = a64[H_GAPS] + 3 * g
+        unit, to, rest, last = 2 * a64[gap], a64[gap + 1], a64[gap + 2], before
+        for i in range(count):
+            ticks, now = 0, times[k + i]
+            rest += 2 * (now - last)
+            last = now
+            if rest >= unit:
+                ticks = rest // unit
+                rest -= ticks * unit
+            a64[to + i] = ticks
+        a64[gap + 2] = rest
+
+
+@kernel
 def _fill(a64, tokens, dense, times, k, n):
     """Write a block's rows of inputs, or what is left of n, from event k on; returns the rows and the next event."""
-    block, channels, following = a64[H_BLOCK], a64[H_CHANNELS], a64[H_NEXT] == 1
-    pending, saturations = a64[H_PENDING], a64[H_INPUT_SATURATIONS]
-    rows = 0
-    while k < n and rows < block:
-        if a64[H_EVENTS] == 0:
-            a64[H_FIRST] = times[k]
-            a64[H_LAST] = times[k]
-            for g in range(a64[H_GAP_COUNT]):
-                a64[a64[H_GAPS] + 3 * g + 2] = a64[a64[H_GAPS] + 3 * g]
-        place = a64[H_VALUES] + rows * channels
-        if not following or a64[H_EVENTS] > 0:
-            for g in range(a64[H_GAP_COUNT]):
-                gap = a64[H_GAPS] + 3 * g
-                # Ticks of the time since the first event are ``floor((2 t + unit) / (2 unit))``. What that left over at
-                # the event before is kept: most events come within a tick, and need no division.
-                unit, ticks = 2 * a64[gap], 0
-                rest = a64[gap + 2] + 2 * (times[k] - a64[H_LAST])
-                if rest >= unit:
-                    ticks = rest // unit
-                    rest -= ticks * unit
-                a64[a64[gap + 1] + rows] = ticks
-                a64[gap + 2] = rest
-            if following:
-                copy(a64, pending, a64, place, channels)
-                a64[saturations] += a64[pending + channels]
-            else:
-                a64[saturations] += _encode(a64, tokens, dense, k, place)
-            rows += 1
-        if following:
-            a64[pending + channels] = _encode(a64, tokens, dense, k, pending)
+    channels, following, saturations = a64[H_CHANNELS], a64[H_NEXT] == 1, a64[H_INPUT_SATURATIONS]
+    if a64[H_EVENTS] == 0 and k < n:
+        a64[H_FIRST] = times[k]
         a64[H_LAST] = times[k]
-        a64[H_EVENTS] += 1
-        k += 1
+        for g in range(a64[H_GAP_COUNT]):
+            a64[a64[H_GAPS] + 3 * g + 2] = a64[a64[H_GAPS] + 3 * g]
+        if following:  # it has no row before the next one comes
+            pending = a64[H_PENDING]
+            a64[pending + channels] = _encode(a64, tokens, dense, k, pending)
+            a64[H_EVENTS] = 1
+            k += 1
+    rows = min(n - k, a64[H_BLOCK])
+    if rows > 0:
+        _ticks(a64, times, k, rows, a64[H_LAST])
+        if following:
+            pending = a64[H_PENDING]
+            for i in range(rows):
+                copy(a64, pending, a64, a64[H_VALUES] + i * channels, channels)
+                a64[saturations] += a64[pending + channels]
+                a64[pending + channels] = _encode(a64, tokens, dense, k + i, pending)
+        elif a64[H_DENSE] == 1:
+            for i in range(rows):
+                a64[saturations] += _encode(a64, tokens, dense, k + i, a64[H_VALUES] + i * channels)
+        else:
+            place = a64[H_VALUES]
+            for i in range(rows):
+                a64[place + i] = tokens[k + i]
+        a64[H_LAST] = times[k + rows - 1]
+        a64[H_EVENTS] += rows
     for rate in range(a64[H_RATES]):
         a64[a64[H_ROWS] + rate] = 0 if rate else rows
-    return rows, k
+    return rows, k + rows
 
 
 @compiled

@@ -21,6 +21,7 @@ from ..compiled import kernel
 from ..vectors import load, splat, store
 from ..vectors.native import spread
 from ..vectors.plain import LANES
+from ..vectors.registers import MULTIPLIES_BYTES
 
 QUAD = 4
 """Products that one instruction adds to a sum."""
@@ -155,7 +156,7 @@ def some_bytes(codes, w, starts, x, u, size, rows, room, accs, a, stride):
 
 @kernel
 def no_bytes(codes, w, starts, x, u, size, rows, room, accs, a, stride):
-    """Weights of more than 8 bits, or sums of 64, have none."""
+    """Weights of more than 8 bits, sums of 64, and other CPUs have none."""
 
 
 def byte_products(codes, w, starts, x, u, size, rows, room, accs, a, stride):
@@ -164,13 +165,14 @@ def byte_products(codes, w, starts, x, u, size, rows, room, accs, a, stride):
     W lies in ``codes`` from w on, packed; `starts_of` are in ``accs`` from ``starts`` on; ``room`` is scratch in ``x``,
     of which ``codes`` are the bytes.
     """
-    function = some_bytes if codes.dtype == np.int8 and accs.dtype == np.int32 else no_bytes
+    function = some_bytes if MULTIPLIES_BYTES and codes.dtype == np.int8 and accs.dtype == np.int32 else no_bytes
     function(codes, w, starts, x, u, size, rows, room, accs, a, stride)
 
 
 @overload(byte_products)
 def _typed(codes, w, starts, x, u, size, rows, room, accs, a, stride):
-    function = some_bytes if codes.dtype == types.int8 and accs.dtype == types.int32 else no_bytes
+    there = MULTIPLIES_BYTES and codes.dtype == types.int8 and accs.dtype == types.int32
+    function = some_bytes if there else no_bytes  # a CPU without the instruction cannot compile it
 
     def chosen(codes, w, starts, x, u, size, rows, room, accs, a, stride):
         function(codes, w, starts, x, u, size, rows, room, accs, a, stride)

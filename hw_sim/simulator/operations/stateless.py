@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..kernels import plain as tier
+from ..kernels.lookups import many_by_bytes
 from ..opcodes import BODY, HIGH, IN, IN_ROWS, LOW, OUT, OUT_CHANNELS, SATURATIONS
 from ..vectors import LANES, gather, load, maximum, minimum, splat, store, tally, total
 from .calls import fields, opened, operation
@@ -37,11 +38,12 @@ def convert(at, x, y, z, a32, a64):
 
 @operation
 def lookup(at, x, y, z, a32, a64):
-    """Table, the lowest input code."""
-    record, values, _, accs, _, a64 = opened(at, x, y, z, a32, a64)
-    first = record[BODY] - record[BODY + 1]
+    """Table, the lowest input code; y: the table in bytes or -1, which of their bits count."""
+    record, values, codes, accs, _, a64 = opened(at, x, y, z, a32, a64)
+    first, short, kept = record[BODY] - record[BODY + 1], record[BODY + 2], record[BODY + 3]
     size, source, out = a64[record[IN_ROWS]] * record[OUT_CHANNELS], record[IN], record[OUT]
-    for i in range(0, size, LANES):
+    many = many_by_bytes(codes, short, values, source, out, size, kept) if short >= 0 else 0
+    for i in range(many, size, LANES):
         places = load(values, source + i, accs)
         store(values, out + i, gather(values, first, places, size - i), size - i)
 

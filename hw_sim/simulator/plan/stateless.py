@@ -10,7 +10,9 @@ from ....program.bounds import I32_LIMIT, dot_bound, magnitudes
 from ....program.nodes import Add, BatchNorm, LayerNorm, Linear, Lookup, Multiply, Node
 from .. import opcodes as o
 from ..arenas import A8, A16, A32, A64, fits_16
+from ..kernels.lookups import in_bytes, packed_table
 from ..vectors.plain import LANES
+from ..vectors.registers import PERMUTES_BYTES
 from .planner import NodePlanner, Planner, arena_for, left_shift, rounding
 
 REGISTER = 1 << 31
@@ -70,8 +72,11 @@ def plan_lookup(planner: Planner, node: Lookup) -> None:
     wide = not fits_16(node.format, node.output)
     values = arena_for(wide)
     source = planner.edge(node.inputs[0], values)
+    short = in_bytes(node.table) if PERMUTES_BYTES and not wide else None
     body = [planner.values(wide).put(node.table), node.format.min]
-    planner.emit(o.LOOKUP, node, wide, source, planner.place(node, values), body)
+    body += [-1, 0] if short is None else [planner.put_bytes(packed_table(node.table, node.format.min)), short]
+    arenas = (A64, A64, A64) if wide else (A16, A8, A32)
+    planner.emit(o.LOOKUP, node, wide, source, planner.place(node, values), body, arenas=arenas)
 
 
 def plan_multiply(planner: Planner, node: Multiply) -> None:

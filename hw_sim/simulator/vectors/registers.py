@@ -17,6 +17,11 @@ def multiplies_bytes(name: str | None, features: str | None) -> bool:
     return register_bits(name, features) == 512 and "+avx512vnni" in features_of(name, features)
 
 
+def permutes_bytes(name: str | None, features: str | None) -> bool:
+    """Whether this CPU looks up bytes in two of its longest registers."""
+    return register_bits(name, features) == 512 and "+avx512vbmi" in features_of(name, features)
+
+
 def features_of(name: str | None, features: str | None) -> set[str]:
     """Of the CPU that numba compiles for, by the settings that it has for that; the host's by default."""
     if features is None:
@@ -28,4 +33,6 @@ REGISTER_BITS = register_bits(numba.config.CPU_NAME, numba.config.CPU_FEATURES) 
 """Bits of a vector register of the CPU that is compiled for."""
 
 MULTIPLIES_BYTES = multiplies_bytes(numba.config.CPU_NAME, numba.config.CPU_FEATURES)  # type: ignore[attr-defined]
-"""Whether vpdpbusd is there, the one instruction that the machine names, since compilers make it of nothing else."""
+"""Whether vpdpbusd is there. The machine names it, and vpermi2b, since compilers make them of nothing else."""
+PERMUTES_BYTES = permutes_bytes(numba.config.CPU_NAME, numba.config.CPU_FEATURES)  # type: ignore[attr-defined]
+"""Whether vpermi2b is there."""
