@@ -5,11 +5,14 @@
 The yardstick multiplies pairs of 16-bit numbers and adds them to 32-bit sums, in registers of the width that the
 simulator uses, with nothing to load: what the CPU could do if all came for nothing. The simulator's products, of
 matrices of the sizes of `s5/shd-medium` and 8-bit weights, are those of 32 events and of one at a time, for which all
-weights are read again. A unit is a thousand multiply-adds.
+weights are read again. Where the CPU multiplies bytes, and inputs have 8 bits, products are those. A unit is a thousand
+multiply-adds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,10 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from pumice.hw_sim.simulator.kernels import bytes as by_bytes
 from pumice.hw_sim.simulator.kernels import tiles
 from pumice.hw_sim.simulator.kernels.products import short_products
-from pumice.hw_sim.simulator.vectors.registers import REGISTER_BITS
+from pumice.hw_sim.simulator.vectors.registers import MULTIPLIES_BYTES, REGISTER_BITS
 from timing import Way, compare, parse, parser
 
 SUMS = 12
@@ -47,8 +51,8 @@ def multiply_registers(typingctx: Any, out: Any, rounds: Any) -> Any:
             changing = builder.shuffle_vector(number, nowhere, ir.Constant(sums, [0] * width))
             x = builder.sext(builder.bitcast(changing, halves), products)
             for factor, register in zip(fixed, held, strict=True):
-                product = builder.mul(x, builder.sext(builder.bitcast(factor, halves), products))
-                both = [builder.shuffle_vector(product, nothing, side) for side in (even, odd)]
+                products_ = builder.mul(x, builder.sext(builder.bitcast(factor, halves), products))
+                both = [builder.shuffle_vector(products_, nothing, side) for side in (even, odd)]
                 builder.store(builder.add(builder.load(register), builder.add(*both)), register)
         for n, register in enumerate(held):
             builder.store(builder.load(register), builder.gep(pointer, [i32(n)]), align=4)
@@ -71,6 +75,29 @@ def in_tiles(
             short_products(weights, 0, x, row * size, size, at_a_time, sums, 0, out)
 
 
+@njit(nogil=True, error_model="numpy")
+def in_bytes(
+    codes: np.ndarray, x: np.ndarray, sums: np.ndarray, size: int, out: int, rows: int, at_a_time: int, times: int
+) -> None:
+    """As `in_tiles`, weights behind the inputs' room in ``codes``, starts of sums behind the sums."""
+    room = ROWS * size + 64
+    w, starts = 2 * (room + tiles.ROWS * (size + 64)), tiles.ROWS * out
+    for _ in range(times):
+        for row in range(0, rows, at_a_time):
+            by_bytes.byte_products(codes, w, starts, x, row * size, size, at_a_time, room, sums, 0, out)
+
+
+def byte_arrays(weight: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The memory of `in_bytes`, its inputs, and sums."""
+    out, size = weight.shape
+    w = 2 * (ROWS * size + 64 + tiles.ROWS * (size + 64))
+    x = np.zeros(w // 2 + weight.size // 2 + 64, dtype=np.int16)
+    x[: inputs.size] = inputs.ravel()
+    x.view(np.int8)[w : w + weight.size] = by_bytes.packed_bytes(weight)
+    sums = np.concatenate([np.zeros(tiles.ROWS * out), by_bytes.starts_of(weight, 128), np.zeros(64)]).astype(np.int32)
+    return x.view(np.int8), x, sums
+
+
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--thousands", type=int, default=400_000, help="thousands of multiply-adds a round and way")
@@ -89,19 +116,23 @@ def main() -> None:
         x = rng.integers(-3000, 3000, ROWS * size + 64).astype(np.int16)
         sums = np.zeros(tiles.ROWS * out + 64, dtype=np.int32)
         times = max(options.thousands * 1000 // (ROWS * out * size), 1)
-        for rows, said in ((tiles.ROWS, f"{ROWS} events"), (1, "an event at a time")):
+        kinds = [("", in_tiles, weights, x, sums)]
+        if MULTIPLIES_BYTES and not name.startswith("C"):
+            short = rng.integers(-128, 128, (ROWS, size))
+            kinds.append((", bytes", in_bytes, *byte_arrays(weight, short)))
+        for (kind, kernel, *arrays), (rows, said) in product(kinds, ((tiles.ROWS, f"{ROWS} events"), (1, "an event"))):
 
             def work(
-                weights: np.ndarray = weights,
-                x: np.ndarray = x,
-                sums: np.ndarray = sums,
+                kernel: Callable[..., None] = kernel,
+                arrays: list[np.ndarray] = arrays,
                 given: tuple[int, ...] = (size, out, ROWS, rows, times),
             ) -> None:
-                in_tiles(weights, x, sums, *given)
+                kernel(*arrays, *given)
 
             work()
-            np.testing.assert_array_equal(sums[:out], weight @ x[(ROWS - rows) * size :][:size])
-            ways.append(Way("products", f"{name}, {said}", work, times * ROWS * out * size // 1000))
+            last = arrays[1][(ROWS - rows) * size :][:size].astype(np.int64)
+            np.testing.assert_array_equal(arrays[2][:out], weight @ last)
+            ways.append(Way("products", f"{name}{kind}, {said}", work, times * ROWS * out * size // 1000))
     compare(f"16-bit products, registers of {REGISTER_BITS} bits", ways, options.rounds, "1,000 product")
 
 
