@@ -170,6 +170,7 @@ def _call_hydra(verb: Verb, arguments: list[str]) -> None:
     from yaml import YAMLError
 
     from .jobs import launched_jobs
+    from .mode import composed_once
 
     mistakes: list[PumiceError] = []
 
@@ -186,7 +187,7 @@ def _call_hydra(verb: Verb, arguments: list[str]) -> None:
         return mistake
 
     command, sys.argv = sys.argv, [f"pumice {verb.name}", *arguments]
-    with launched_jobs() as values:
+    with launched_jobs() as values, composed_once(arguments):
         try:
             hydra.main(version_base="1.3", config_path="pkg://pumice.configs", config_name=verb.config_name)(task)()
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
