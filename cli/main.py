@@ -169,8 +169,8 @@ def _call_hydra(verb: Verb, arguments: list[str]) -> None:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    from .composing import composed_once
     from .jobs import launched_jobs
-    from .mode import composed_once
 
     mistakes: list[PumiceError] = []
 

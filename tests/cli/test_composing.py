@@ -1,12 +1,14 @@
-"""Settings are composed once, unless something may choose the mode of Hydra's run; the mode is Hydra's own."""
+"""Settings are read and composed once, unless something may choose the mode of the run; what comes is Hydra's own."""
 
 import pytest
+from hydra import compose, initialize_config_module
 from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 from pumice.cli import run
+from pumice.cli.composing import may_choose_mode
 from pumice.cli.main import main
-from pumice.cli.mode import may_choose_mode
 
 MINE = "hydra:\n  mode: MULTIRUN\n"
 
@@ -73,3 +75,29 @@ def test_overrides_of_hydra_may_choose(word):
 
 def test_others_do_not():
     assert not may_choose_mode(["--multirun", "seed=3,4", "task=mine", "--cfg", "job"])
+
+
+def test_files_are_read_once_and_what_comes_of_them_is_what_hydra_composes(modes, monkeypatch):
+    """Other settings in between change nothing that comes later."""
+    found, opened, load = [], [], OmegaConf.load
+
+    def counted(file):
+        opened.append(file)
+        return load(file)
+
+    def planned(config, *names):
+        plain = OmegaConf.to_container(config, resolve=False)
+        found.append({name: value for name, value in plain.items() if name != "run_dir"})
+
+    monkeypatch.setattr(OmegaConf, "load", counted)
+    monkeypatch.setattr(run, "planned", planned)
+    for words in (["seed=3"], ["model=adlif/tiny", "training.epochs=7", "export.opset=17"], ["seed=3"]):
+        modes(*words)
+    count = len(opened)
+    modes("seed=4", "training.epochs=7")
+    assert len(opened) == count
+    monkeypatch.undo()
+    for words, plain in zip((["seed=3"], ["seed=4", "training.epochs=7"]), found[2:], strict=True):
+        with initialize_config_module("pumice.configs", version_base="1.3"):
+            composed = OmegaConf.to_container(compose("config", overrides=words), resolve=False)
+        assert {name: value for name, value in composed.items() if name != "run_dir"} == plain
