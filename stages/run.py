@@ -86,10 +86,14 @@ def run_stages(
 
 def follows(config: Mapping[str, Any]) -> bool:
     """Whether this is one of several processes that srun or torchrun has started; that of rank 0 leads."""
-    from ..train.distributed import started_rank
     from ..train.settings import SystemSettings, read_section
 
-    return bool(started_rank(read_section(SystemSettings, config, "system")))
+    system = read_section(SystemSettings, config, "system")
+    if system.processes == 1:
+        return False  # without Lightning, whose import takes seconds
+    from ..train.distributed import started_rank
+
+    return bool(started_rank(system))
 
 
 def _follow(

@@ -9,8 +9,6 @@ from typing import Any
 from ..files import read_json
 from ..records import LOG, METRICS, read_records
 from ..terminal import Level, Printer
-from ..train.evaluate import interval_text
-from ..train.values import value_text
 
 MOST_NOTES = 8
 REPORT = "report.html"
@@ -68,6 +66,8 @@ def _accuracy(figures: Mapping[str, Any]) -> Iterator[Line]:
     if floats is not None and "accuracy" not in floats:
         yield "float", f"test: squared error {floats['loss']:.4g}, that of the mean {floats['loss_of_mean']:.4g}"
         if chosen is not None:
+            from ..train.values import value_text
+
             sqnr = "" if chosen["sqnr_db"] is None else f"; against the float model {chosen['sqnr_db']:.1f} dB"
             yield "integers", f"test: {value_text(chosen)}{sqnr}"
         return
@@ -83,6 +83,8 @@ def _accuracy(figures: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _share(entry: Mapping[str, Any]) -> str:
+    from ..train.evaluate import interval_text  # with torch, which nothing else here needs
+
     low, high = entry["accuracy_95"]
     return f"{entry['accuracy']:.2%} (95 %: {interval_text(low, high)})"
 
