@@ -17,7 +17,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import dropout, embedding, embedding_bag
 
-from ..models.s5.times import check_tokens
+from ..models.host import check_tokens
 from ..program.bounds import I64_LIMIT
 from ..program.formats import Format
 from .codes import rounded

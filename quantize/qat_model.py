@@ -61,6 +61,7 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         self.timing = timing
         self.register_buffer("scales_frozen", torch.tensor(False))
         self.register_buffer("batches_seen", torch.tensor(0))
+        self._held: dict[str, int] = {}
         self.freeze_scales_after: int | None = None
         self.layer_widths: dict[str, tuple[str, ...]] = {}
         self.recorder = NOTHING
@@ -139,15 +140,29 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         Training is told by its gradients: without dropout the model is in evaluation mode.
         """
         if self.training or (self.freeze_scales_after is not None and torch.is_grad_enabled()):
-            if self.batches_seen == self.freeze_scales_after:
+            seen = self.held("batches_seen")
+            if seen == self.freeze_scales_after:
                 self.freeze_scales()
             self.batches_seen += 1
+            self._held["batches_seen"] = seen + 1
+
+    def held(self, name: str) -> int:
+        """The value of the buffer ``scales_frozen`` or ``batches_seen``; a device is asked for it once."""
+        buffer = getattr(self, name)
+        if buffer.device.type == "cpu" or name not in self._held:
+            self._held[name] = int(buffer)
+        return self._held[name]
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*arguments, **options)
+        self._held.clear()
 
     def freeze_scales(self) -> None:
         """Keep the weights' exponents as they are now; from here on only codes change."""
         with torch.no_grad():
             self.quantized()
         self.scales_frozen.fill_(True)
+        self._held["scales_frozen"] = True
 
     def freeze(self) -> Frozen:
         """Derive every code, exponent and table in float64; the frozen model's buffers hold them.

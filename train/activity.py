@@ -31,7 +31,7 @@ def spikes_of(spikes: Tensor, lengths: Tensor | None, every: int) -> tuple[Tenso
     """
     kind = torch.promote_types(spikes.dtype, torch.float32)
     if lengths is None:
-        return spikes.sum((0, 1), dtype=kind), spikes.new_tensor(spikes.shape[0] * spikes.shape[1], dtype=kind)
+        return spikes.sum((0, 1), dtype=kind), spikes.new_full((), spikes.shape[0] * spikes.shape[1], dtype=kind)
     rows = (lengths.to(spikes.device) // every).unsqueeze(1)
     real = torch.arange(spikes.shape[1], device=spikes.device) < rows
     return (spikes * real.unsqueeze(2)).sum((0, 1), dtype=kind), real.sum().to(kind)

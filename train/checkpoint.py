@@ -79,6 +79,7 @@ class KeepProgress(pl.Callback):
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         last_batch = batch_idx + 1 == trainer.num_training_batches
         if stepped and not last_batch and trainer.global_step % self.every_steps == 0:
+            pl_module.check_finite()
             trainer.save_checkpoint(self.last_path, weights_only=False)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -13,21 +13,23 @@ from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLR
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import PumiceError
+from ..models.host import knowing
 from ..models.spikes import listening
 from .activity import ActivityPenalty, batch_rates
 from .data.batch import Batch
 from .evaluate import hard_labels
+from .means import MovingAverage, WeightedMean
 from .norms import estimate_norms
 from .optim import build_optimizer, warmup_constant, warmup_cosine
 from .pruning import Pruning, prunable
 from .settings import TrainingSettings
 
 DROPOUT_STREAM = 1  # keeps the random numbers of dropout apart from others drawn from the same seed
+LOOK_EVERY = 50
+"""Batches after which a device is asked whether the losses are finite, which waits for all that it has to do."""
 
 
 @runtime_checkable
@@ -45,6 +47,9 @@ class ClassifierModule(pl.LightningModule):
     and, for classifiers, ``validation/accuracy``; with another judge under its name. Random numbers drawn in a
     training step (dropout) depend on the seed and the number of the batch alone, so a resumed training draws the same
     ones. A model with a method ``constrain`` has it called after each optimizer step.
+
+    No step waits for a device. Whether the loss is finite is asked every ``look_every`` batches (None: each on the CPU,
+    where that costs nothing, else `LOOK_EVERY`), and before anything is validated or saved.
 
     Args:
         model: what ``Batch.apply`` of the task's batches calls.
@@ -75,12 +80,14 @@ class ClassifierModule(pl.LightningModule):
         self.seed = seed
         self.pruning = None if settings.sparsity is None else Pruning(model, settings, self.total_steps)
         self.activity = None if settings.activity is None else ActivityPenalty(model, settings)
-        self.average: AveragedModel | None = None
+        self.average: MovingAverage | None = None
         if settings.ema_decay is not None:
-            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
+            self.average = MovingAverage(model, settings.ema_decay)
             self.average.requires_grad_(False)  # processes that share the work wait for no gradient of it
             self._averaged = prunable(self.average.module)
-        self.training_loss, self.validation_loss = MeanMetric(), MeanMetric()
+        self.training_loss, self.validation_loss = WeightedMean(), WeightedMean()
+        self.look_every: int | None = None
+        self._diverged: Tensor | None = None  # (2,): the first batch whose loss is not finite, from 1, and that loss
         self.regression = num_classes is None
         self.validation_accuracy = None if num_classes is None else MulticlassAccuracy(num_classes, average="micro")
 
@@ -103,18 +110,41 @@ class ClassifierModule(pl.LightningModule):
         """The loss of one batch, scalar.
 
         Raises:
-            PumiceError: the loss is no longer finite.
+            PumiceError: the loss is no longer finite, or was not some batches ago.
         """
-        loss, size = self.batch_loss(batch)
-        if not torch.isfinite(loss):
-            raise PumiceError(
-                f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}; "
-                f"lower training.{'lr' if self.settings.lr else 'ssm_base_lr'} or set training.gradient_clip"
-            )
+        with knowing(tokens=True):
+            loss, size = self.batch_loss(batch)
+        self._remember(loss.detach(), batch_idx)
+        every = self.look_every or (1 if loss.device.type == "cpu" else LOOK_EVERY)
+        if (batch_idx + 1) % every == 0:
+            self.check_finite()
         self.training_loss.update(loss.detach(), size)
         shared = self.trainer.world_size > 1
-        self.log("train/loss", loss, prog_bar=True, batch_size=size, sync_dist=shared)
+        self.log("train/loss", loss, batch_size=size, sync_dist=shared)
         return loss
+
+    def _remember(self, loss: Tensor, batch_idx: int) -> None:
+        """Keep the first loss of the epoch that is not finite, on its device."""
+        if self._diverged is None:
+            self._diverged = torch.zeros(2, device=loss.device)
+        found = torch.stack([torch.full((), batch_idx + 1.0, device=loss.device), loss.float()])
+        first = ~torch.isfinite(loss) & (self._diverged[0] == 0)
+        self._diverged = torch.where(first, found, self._diverged)
+
+    def check_finite(self) -> None:
+        """Look whether the losses of the epoch have been finite; waits for the device.
+
+        Raises:
+            PumiceError: one was not.
+        """
+        if self._diverged is None:
+            return
+        batch, loss = self._diverged.tolist()
+        if batch:
+            raise PumiceError(
+                f"the training loss is {loss} in epoch {self.current_epoch + 1}, batch {int(batch)}; "
+                f"lower training.{'lr' if self.settings.lr else 'ssm_base_lr'} or set training.gradient_clip"
+            )
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, int]:
         """What is made smaller, a scalar, and over how many targets it is the mean."""
@@ -132,6 +162,7 @@ class ClassifierModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Begin the mean of the epoch's training loss."""
         self.training_loss.reset()
+        self._diverged = None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed dropout by the number of the batch."""
@@ -150,24 +181,30 @@ class ClassifierModule(pl.LightningModule):
         if self.pruning is not None:
             self.pruning.after(step)
         if self.average is not None:
-            self.average.update_parameters(self.model)
+            self.average.update_parameters(self.model, first=step == 1)
             if self.pruning is not None:
                 self.pruning.mirror(self._averaged)
 
     def on_validation_start(self) -> None:
-        """Estimate the statistics of batch norms anew; also called where nothing is validated."""
+        """Estimate the statistics of batch norms anew; also called where nothing is validated.
+
+        Raises:
+            PumiceError: the training loss is no longer finite.
+        """
+        self.check_finite()
         if self.norm_batches is not None:
             estimate_norms(self.kept_model, (batch.to(self.device) for batch in self.norm_batches()))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulate loss and accuracy."""
-        outputs, targets = batch.apply(self.kept_model)
+        with knowing(tokens=True):
+            outputs, targets = batch.apply(self.kept_model)
         size = len(targets)
         self.validation_loss(task_loss(outputs, targets, self.regression), weight=size)
-        self.log(f"{self.judge}/loss", self.validation_loss, prog_bar=True, batch_size=size)
+        self.log(f"{self.judge}/loss", self.validation_loss, batch_size=size)
         if self.validation_accuracy is not None:
             self.validation_accuracy(outputs, hard_labels(targets))
-            self.log(f"{self.judge}/accuracy", self.validation_accuracy, prog_bar=True, batch_size=size)
+            self.log(f"{self.judge}/accuracy", self.validation_accuracy, batch_size=size)
 
     def on_validation_end(self) -> None:
         """Tell a plateau schedule the validation loss, before the checkpoint of the epoch is written."""

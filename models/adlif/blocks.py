@@ -50,6 +50,6 @@ def aggregate(potentials: Tensor, blocks: Tensor, count: int, aggregation: str) 
     rows = (blocks + count * torch.arange(batch, device=blocks.device).unsqueeze(1)).reshape(-1)
     sums = values.new_zeros(batch * count, classes).index_add(0, rows, values.reshape(-1, classes))
     if aggregation == "mean":
-        sizes = torch.bincount(rows, minlength=batch * count).clamp(min=1)
+        sizes = rows.new_zeros(batch * count).scatter_add_(0, rows, torch.ones_like(rows)).clamp(min=1)
         sums = sums / sizes.unsqueeze(1).to(sums.dtype)
     return sums.reshape(batch, count, classes)

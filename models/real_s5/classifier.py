@@ -10,10 +10,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
+from ..host import check_tokens
 from ..modules import ModuleList
 from ..s5.init import linear, normal
 from ..s5.stepping import first_event
-from ..s5.times import EventTimes, check_tokens, event_times
+from ..s5.times import EventTimes, event_times
 from .config import RealS5Config
 from .head import read_out
 from .layer import RealS5Layer

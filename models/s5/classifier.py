@@ -10,13 +10,14 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
+from ..host import check_tokens
 from ..modules import ModuleList
 from .config import STEPS, S5Config
 from .head import NEWEST, read_out, timepool_divisor, update_read_out
 from .init import linear, normal
 from .layer import EmbeddedTokens, EventLayer, Layer, SequenceLayer, Stage
 from .stepping import LayerState, first_event, step_layer
-from .times import EventTimes, check_tokens, event_times
+from .times import EventTimes, event_times
 
 
 class ModelState(NamedTuple):

@@ -123,7 +123,9 @@ class EventLayer(nn.Module, ABC):
         Between the embedding (V, H_in) and the SSM everything acts on single events, so the norm and the product
         with B make a table with one row for each token.
         """
-        counts = torch.bincount(tokens[times.real], minlength=len(embedding))
+        counts = tokens.new_zeros(len(embedding)).scatter_add_(
+            0, tokens.flatten(), times.real.flatten().to(tokens.dtype)
+        )
         u = normalize(self.norm, embedding, counts)
         drive = TableDrive(linear(u, self.ssm.input_matrix()), tokens)
         pooled = self._pool_tokens(tokens, torch.cat([embedding, u], dim=1), times)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..host import check_tokens
 from ..scan.kernels.event import decay_complement
 from .layer import EventLayer
 from .norm import normalize
 from .pool import TIME_EPSILON
-from .times import check_tokens
 
 
 class Event(NamedTuple):

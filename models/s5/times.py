@@ -77,17 +77,3 @@ def event_times(
             f"pool_dt {tuple(pool_dt.shape)} and lengths {tuple(lengths.shape)}; they are (B, L), (B, L) and (B,)"
         )
     return EventTimes(dt.to(dtype), pool_dt.to(dtype), lengths)
-
-
-def check_tokens(tokens: Tensor, vocab: int) -> None:
-    """Refuse tokens outside the vocabulary.
-
-    Raises:
-        PumiceError: with the range of both.
-    """
-    lowest, highest = (int(bound) for bound in tokens.aminmax()) if tokens.numel() else (0, 0)
-    if lowest < 0 or highest >= vocab:
-        raise PumiceError(
-            f"tokens span {lowest} to {highest}, but the model knows 0 to {vocab - 1}; "
-            "set vocab to the channels of the sensor"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,7 @@ class SurrogateDynamicNetwork(nn.Module):
             raise PumiceError(f"sweeps={sweeps} of a surrogate dynamic network may be 0 to {MOST_SWEEPS}; change it")
         self.tau = tau
         self.sweeps = sweeps
+        self._elsewhere: tuple[tuple[Any, ...], dict[str, Tensor]] | None = None
         self.layers = sum(name.startswith("spatial.") and name.endswith(".weight") for name in tensors)
         first = tensors.get("spatial.0.weight")
         if first is None or first.ndim != 2 or not 1 <= self.layers <= MOST_LAYERS:
@@ -139,7 +141,7 @@ class SurrogateDynamicNetwork(nn.Module):
 
     def membrane(self, rows: Tensor) -> Tensor:
         """The membrane (N, L) of the drive (N, L) by torch alone, on any device."""
-        weights = {name: tensor.to(rows) for name, tensor in self.tensors().items()}
+        weights = self._weights_for(rows)
         if not rows.shape[-1]:
             return rows
         h = F.pad(rows, (self.kernel_size, -1))[:, None]  # from x[t - K] on, up to x[t - 1]
@@ -152,6 +154,16 @@ class SurrogateDynamicNetwork(nn.Module):
             h = mixed.add_(h).relu_()
         membrane = F.conv1d(h, weights["decoder.weight"][None, :, None], weights["decoder.bias"][None])[:, 0]
         return sweep(rows, membrane, self.tau, self.sweeps)
+
+    def _weights_for(self, rows: Tensor) -> dict[str, Tensor]:
+        """The tensors as ``rows`` are, sent to another device once."""
+        own = self.tensors()
+        if own["decoder.bias"].device == rows.device:
+            return {name: tensor.to(rows) for name, tensor in own.items()}
+        versions = rows.device, rows.dtype, *(tensor._version for tensor in own.values())
+        if self._elsewhere is None or self._elsewhere[0] != versions:
+            self._elsewhere = versions, {name: tensor.to(rows) for name, tensor in own.items()}
+        return self._elsewhere[1]
 
     def spikes(self, x: Tensor) -> Tensor:
         """Spikes (..., L), 0 or 1 of x's dtype and without gradient: where the membrane and the drive reach 1."""

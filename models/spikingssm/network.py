@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 
 from ...errors import PumiceError
 from ..adlif.blocks import aggregate
+from ..host import check_tokens, whole_or_none
 from ..modules import ModuleList
 from .config import SpikingSSMConfig
 from .layer import Block, LayerState, LayerTrace, uniform_linear
@@ -101,11 +102,7 @@ class SpikingSSM(nn.Module):
             kind = "dense input (B, T, F)" if expected == 3 else "tokens (B, T)"
             raise PumiceError(f"the model reads {kind}, but got {x.dim()} axes; give it {expected} axes")
         if self.config.vocab is not None:
-            lowest, highest = (int(bound) for bound in x.aminmax()) if x.numel() else (0, 0)
-            if lowest < 0 or highest >= self.config.vocab:
-                raise PumiceError(
-                    f"tokens span {lowest} to {highest}, but the model knows 0 to {self.config.vocab - 1}; set vocab"
-                )
+            check_tokens(x, self.config.vocab)
             return self.embedding(x).movedim(2, 0).contiguous()
         flat = x.reshape(-1, x.shape[2]).to(self.encoder.weight.dtype)
         mixed = torch.addmm(self.encoder.bias.unsqueeze(1), self.encoder.weight, flat.mT)
@@ -144,5 +141,7 @@ class SpikingSSM(nn.Module):
 
 def real_steps(blocks: Tensor) -> Tensor | None:
     """1 up to the last labelled step of each sequence, 0 behind it, (B, T) bool; None where that is 1 everywhere."""
-    real = (blocks > 0).flip(1).cummax(1).values.flip(1) if blocks.shape[1] else blocks > 0
-    return None if bool(real.all()) else real
+    whole = whole_or_none() if blocks.device.type != "cpu" else None
+    if whole if whole is not None else bool((blocks[:, -1:] > 0).all()):
+        return None
+    return (blocks > 0).flip(1).cummax(1).values.flip(1)

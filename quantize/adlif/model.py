@@ -89,7 +89,7 @@ class QuantAdLIF(SpikingQATModel[SpikingObserver, FrozenAdLIF]):
 
     def quantized(self) -> QuantizedNetwork:
         """See `QATModel.quantized`."""
-        frozen = bool(self.scales_frozen)
+        frozen = bool(self.held("scales_frozen"))
         weight, bias, decay = self.readout.quantized(frozen)
         return QuantizedNetwork(
             input=self.input.format,
@@ -104,7 +104,7 @@ class QuantAdLIF(SpikingQATModel[SpikingObserver, FrozenAdLIF]):
         )
 
     def _nodes(self) -> Iterator[Node]:
-        frozen, config = bool(self.scales_frozen), self.model.config
+        frozen, config = bool(self.held("scales_frozen")), self.model.config
         source: Node = dense_input(self.input.format, config.in_features)
         yield source
         for cell, formats in zip(self.cells, self.formats(), strict=True):

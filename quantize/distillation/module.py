@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
 from ...errors import PumiceError
+from ...models.host import knowing
 from ...train.data.batch import Batch, tells_values
 from ...train.module import ClassifierModule
 from ..qat_model import QATModel
@@ -88,7 +89,8 @@ class Distillation(ClassifierModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulate the divergence."""
-        outputs, expected = batch.apply(self.model)
+        with knowing(tokens=True):
+            outputs, expected = batch.apply(self.model)
         values = isinstance(batch, TaughtBatch) and batch.values
         self.validation_loss(apart(outputs, expected, values), weight=len(outputs))
-        self.log(f"{self.judge}/loss", self.validation_loss, prog_bar=True, batch_size=len(outputs))
+        self.log(f"{self.judge}/loss", self.validation_loss, batch_size=len(outputs))

@@ -183,7 +183,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
     def quantized(self) -> QuantizedNetwork:
         """Fake-quantized weights, with gradients to ``model``'s parameters."""
         formats = self.formats()
-        frozen = bool(self.scales_frozen)
+        frozen = bool(self.held("scales_frozen"))
         layers = tuple(
             layer.quantized(layer_formats, frozen, self.tick_ms, self.model.decoder.weight.dtype)
             for layer, layer_formats in zip(self.layers, formats.layers, strict=True)
@@ -217,7 +217,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
 
     def _nodes(self) -> Iterator[Node]:
         formats, config, widths = self.formats(), self.model.config, self.config.widths
-        frozen = bool(self.scales_frozen)
+        frozen = bool(self.held("scales_frozen"))
         if not frozen:
             self._set_outer_fracs(formats)
         first: Embedding | Linear

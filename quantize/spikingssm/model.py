@@ -146,7 +146,7 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
 
     def quantized(self) -> QuantizedNetwork:
         """See `QATModel.quantized`."""
-        formats, frozen = self.formats(), bool(self.scales_frozen)
+        formats, frozen = self.formats(), bool(self.held("scales_frozen"))
         blocks = tuple(
             block.quantized(block_formats, frozen)
             for block, block_formats in zip(self.blocks, formats.blocks, strict=True)
@@ -177,7 +177,7 @@ class QuantSpikingSSM(QATModel[SpikingSSM, NetworkObserver, FrozenSpikingSSM]):
         return FrozenSpikingSSM(nodes)
 
     def _nodes(self) -> Iterator[Node]:
-        formats, widths, frozen = self.formats(), self.config.widths, bool(self.scales_frozen)
+        formats, widths, frozen = self.formats(), self.config.widths, bool(self.held("scales_frozen"))
         if not frozen:
             self._set_outer_fracs(formats)
         outer, size = self._outer(), self.model.config.d_model

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from ...errors import PumiceError
 from ...program.samples import Sample
-from .batch import Batch
+from .batch import Batch, check_vocabulary
 from .inputs import Timing
 from .loader import TrainingLoader
 from .plan import BatchKey, TrainingPlan, evaluation_plan
@@ -43,6 +44,22 @@ class TrainingData(LightningDataModule, ABC):
     @abstractmethod
     def norm_batches(self, count: int) -> Iterator[Any]:
         """Batches of ``count`` training samples, without augmentation: always the same."""
+
+    @property
+    def pins(self) -> bool:
+        """Whether training batches are to lie in page-locked memory, for a GPU."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Look at tokens while they are on the host, then send a batch off; nothing waits for its arrival.
+
+        Raises:
+            PumiceError: tokens that the model does not know.
+        """
+        if device.type != "cpu" and self.trainer is not None:
+            module = self.trainer.lightning_module
+            check_vocabulary(batch, getattr(module, "model", module))
+        return batch.to(device, non_blocking=device.type == "cuda")
 
 
 class TaskDataModule(TrainingData):
@@ -221,7 +238,9 @@ class TaskDataModule(TrainingData):
         plan.resume_at(*self._resume_at)
         plan.share(*self._share)
         self._resume_at = (0, 0)
-        return TrainingLoader(builder, plan, **self._workers)
+        return TrainingLoader(
+            builder, plan, **{**self._workers, "pin_memory": self._workers["pin_memory"] or self.pins}
+        )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation batches in fixed order."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
+from ...models.host import check_tokens
 from .inputs import Inputs
 
 
@@ -36,3 +38,20 @@ class PaddedBatch(Batch, Protocol):
     def padded(self) -> Inputs:
         """The samples as a model reads them."""
         ...
+
+
+def check_vocabulary(batch: Any, model: nn.Module) -> None:
+    """Refuse tokens of a batch on the host that ``model``, or the one that it quantizes, does not know.
+
+    Raises:
+        PumiceError: with the range of both.
+    """
+    vocab = getattr(getattr(getattr(model, "model", model), "config", None), "vocab", None)
+    batch = getattr(batch, "batch", batch)  # of what the float model says of one
+    values: Tensor | None = getattr(batch, "inputs", None)
+    if isinstance(batch, PaddedBatch):
+        inputs = batch.padded()
+        real = torch.arange(inputs.values.shape[1]) < inputs.lengths.unsqueeze(1)
+        values = inputs.values if inputs.values.dim() > 2 else inputs.values[real]
+    if vocab is not None and values is not None and not values.is_floating_point():
+        check_tokens(values, vocab)

@@ -49,4 +49,4 @@ class ListedData(TrainingData):
             yield batch
 
     def _loader(self, split: str) -> DataLoader[Batch]:
-        return DataLoader(self._batches[split], batch_size=None)  # type: ignore[arg-type]  # a list is data enough
+        return DataLoader(self._batches[split], batch_size=None, pin_memory=self.pins)  # type: ignore[arg-type]  # a list is data enough

@@ -168,6 +168,22 @@ def test_scales_freeze_by_themselves(build):
         assert bool(qat.scales_frozen) is expected
 
 
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
+def test_a_device_is_asked_once_what_was_counted(build):
+    """On one without data asking fails."""
+    qat = build().qat.train()
+    qat.freeze_scales_after = 9
+    qat.count_batch()
+    assert (qat.held("batches_seen"), qat.held("scales_frozen")) == (1, 0)
+    kept = qat.state_dict()
+    qat.to("meta")
+    qat.count_batch()
+    assert (qat.held("batches_seen"), qat.held("scales_frozen")) == (2, 0)
+    qat.load_state_dict(kept)
+    with pytest.raises(RuntimeError, match="meta"):
+        qat.held("batches_seen")
+
+
 def test_frozen_model_survives_the_disk(build, tmp_path):
     made = build({"norm": "batch", "expansion": 2})
     frozen = made.qat.freeze()

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ....models.host import knowing
 from ..inputs import Inputs
 
 IGNORED = -1
@@ -34,6 +35,20 @@ def counted(targets: Tensor) -> Tensor:
     return ~targets.isnan().any(2) if targets.is_floating_point() else targets != IGNORED
 
 
+def counted_rows(targets: Tensor) -> Tensor:
+    """The blocks that count among all B N, (M,) int64, page-locked where ``targets`` are."""
+    rows = counted(targets).flatten().nonzero().squeeze(1)
+    return rows.pin_memory() if targets.is_pinned() else rows
+
+
+def chosen(logits: Tensor, targets: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Of logits (B, N, C) and targets (B, N) or (B, N, C) those of the blocks that count: ``rows``, or sought for."""
+    if rows is None:
+        where = counted(targets)
+        return logits[where], targets[where]
+    return logits.flatten(0, 1).index_select(0, rows), targets.flatten(0, 1).index_select(0, rows)
+
+
 class BlockBatch(NamedTuple):
     """A padded batch of B labelled sequences of at most T steps and N blocks (Baronig et al. 2024).
 
@@ -42,22 +57,31 @@ class BlockBatch(NamedTuple):
     targets: int64 (B, N), the class of each block, ``IGNORED`` for block 0 and in the padding; or float32 (B, N, F),
         its values, or NaN.
     lengths: int64 (B,), steps of each sequence.
+    rows: int64 (M,), the blocks that count among all B N, and ``whole``, whether each sequence is labelled to its end:
+        of batches on a device, as the host knew them; else None.
     """
 
     inputs: Tensor
     blocks: Tensor
     targets: Tensor
     lengths: Tensor
+    rows: Tensor | None = None
+    whole: bool | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> BlockBatch:
         """Return the batch on ``device``."""
-        return BlockBatch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
+        rows, whole = self.rows, self.whole
+        if self.targets.device.type == "cpu" != torch.device(device).type:
+            rows, whole = counted_rows(self.targets), bool((self.blocks[:, -1:] > 0).all())
+        rows = None if rows is None else rows.to(device, non_blocking=non_blocking)
+        inputs, blocks, targets, lengths = (part.to(device, non_blocking=non_blocking) for part in self[:4])
+        return BlockBatch(inputs, blocks, targets, lengths, rows, whole)
 
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,) or values (M, C)."""
-        logits = self.answers(model, self.blocks, self.targets.shape[1])
-        chosen = counted(self.targets)
-        return logits[chosen], self.targets[chosen]
+        with knowing(whole=self.whole):
+            logits = self.answers(model, self.blocks, self.targets.shape[1])
+        return chosen(logits, self.targets, self.rows)
 
     def answers(self, model: nn.Module, blocks: Tensor, count: int) -> Tensor:
         """The model's logits (B, N, C) of ``count`` other blocks (B, T)."""
@@ -81,7 +105,7 @@ class SeriesBatch(NamedTuple):
 
     inputs: float32 (B, T, F).
     targets: float32 (B, T, F), the step after each input.
-    free_from: int64 scalar, the step from which on the model's own prediction is its input.
+    free_from: int64 scalar on the host, the step from which on the model's own prediction is its input.
     """
 
     inputs: Tensor
@@ -90,7 +114,8 @@ class SeriesBatch(NamedTuple):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SeriesBatch:
         """Return the batch on ``device``."""
-        return SeriesBatch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
+        inputs, targets = (part.to(device, non_blocking=non_blocking) for part in (self.inputs, self.targets))
+        return SeriesBatch(inputs, targets, self.free_from.cpu())
 
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """The model's predictions and the targets, both (B, T, F)."""
@@ -110,7 +135,8 @@ def collate_blocks(sequences: Sequence[LabelledSequence]) -> BlockBatch:
         inputs[row, : lengths[row]] = sequence.inputs
         blocks[row, : lengths[row]] = sequence.blocks
         targets[row, : len(sequence.targets)] = sequence.targets
-    return BlockBatch(*map(torch.from_numpy, (inputs, blocks, targets, lengths)))
+    parts = (torch.from_numpy(part) for part in (inputs, blocks, targets, lengths))
+    return BlockBatch(*parts)  # type: ignore[arg-type]  # they are four
 
 
 def whole_sequences(inputs: Tensor, labels: NDArray[np.int64], lengths: NDArray[np.int64]) -> BlockBatch:

@@ -14,7 +14,7 @@ from ....models.adlif.blocks import aggregate, at_steps
 from ..events.batch import EventBatch
 from ..inputs import Inputs, Timing
 from ..plan import BatchKey
-from .batch import BlockBatch, SeriesBatch, counted
+from .batch import BlockBatch, SeriesBatch, chosen, counted_rows
 from .datamodule import SequenceDataModule
 from .sets import SequenceSet
 
@@ -38,6 +38,7 @@ class EventBlockBatch(NamedTuple):
     lengths: int64 (B,), events of each sequence.
     blocks, targets: as of `BlockBatch`, an event a step.
     every: events of a window.
+    rows: as of `BlockBatch`.
     """
 
     tokens: Tensor
@@ -46,6 +47,7 @@ class EventBlockBatch(NamedTuple):
     blocks: Tensor
     targets: Tensor
     every: int
+    rows: Tensor | None = None
 
     @classmethod
     def of(cls, inputs: Inputs, blocks: Tensor, targets: Tensor, every: int) -> EventBlockBatch:
@@ -55,14 +57,15 @@ class EventBlockBatch(NamedTuple):
 
     def to(self, device: Any, non_blocking: bool = False) -> EventBlockBatch:
         """Return the batch on ``device``."""
-        parts = {name: part for name, part in self._asdict().items() if name != "every"}
+        parts: dict[str, Any] = {name: part for name, part in self._asdict().items() if isinstance(part, Tensor)}
+        if self.targets.device.type == "cpu" != torch.device(device).type:
+            parts["rows"] = counted_rows(self.targets)
         return self._replace(**{name: part.to(device, non_blocking=non_blocking) for name, part in parts.items()})
 
     def apply(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """The model's logits (M, C) for the M blocks that are not ignored, and their classes (M,) or values (M, C)."""
         logits = self.answers(model, self.blocks, self.targets.shape[1])
-        chosen = counted(self.targets)
-        return logits[chosen], self.targets[chosen]
+        return chosen(logits, self.targets, self.rows)
 
     def answers(self, model: nn.Module, blocks: Tensor, count: int) -> Tensor:
         """The model's logits (B, N, C) of ``count`` other blocks (B, L): the mean over the events of each."""
