@@ -109,6 +109,8 @@ class Calibration:
         search: training samples by whose logits single exponents are then searched (`search_exponents`); None for none.
         bias: training samples whose logits' mean error is taken out of the decoder's bias, of models that have one,
             calibrated and fine-tuned ones (`correct_bias`); None for none.
+        equalize: of state spaces whose B and C are matrices, whether modes are counted in units that suit their codes
+            (`s5/equalization.py`).
     """
 
     method: str = BEST
@@ -116,6 +118,7 @@ class Calibration:
     samples: int | None = None
     search: int | None = None
     bias: int | None = None
+    equalize: bool = False
 
     def __post_init__(self) -> None:
         require_choice("calibration.method", self.method, (*METHODS, BEST))
@@ -126,6 +129,8 @@ class Calibration:
             require_number("calibration.search", self.search, 0, 10**6, whole=True)
         if self.bias is not None:
             require_number("calibration.bias", self.bias, 0, 10**6, whole=True)
+        if not isinstance(self.equalize, bool):
+            raise PumiceError(f"quantize.calibration.equalize={self.equalize!r} is no switch; use true or false")
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from ..train.data.inputs import Inputs, Timing
 from .config import ARITHMETICS, QuantizationConfig
 from .frozen import FrozenModel
 from .lowering import DeadZone, Report, check_dead_zones, make_program
-from .qat_model import QATModel
+from .qat_model import EQUALIZED, QATModel
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -115,7 +115,8 @@ class Family(FloatFamily[Model], Generic[Model, QAT, Frozen]):
         """
         nodes = frozen.nodes()
         check_dead_zones(self.dead_zones(qat, nodes), qat.config.max_dead_zone)
-        return make_program(nodes, frozen.logits, qat.timing.pairing, class_names, provenance, qat.timing.step_us)
+        told = dict(provenance or {}) | ({EQUALIZED: True} if qat.equalized else {})
+        return make_program(nodes, frozen.logits, qat.timing.pairing, class_names, told, qat.timing.step_us)
 
     @abstractmethod
     def dead_zones(self, qat: QAT, nodes: Sequence[Node]) -> Iterable[DeadZone]:

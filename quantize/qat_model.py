@@ -19,6 +19,9 @@ from .frozen import FrozenModel
 from .quantizers import TensorQuantizer
 from .tracing import NOTHING
 
+EQUALIZED = "equalized"
+"""In a program's provenance: true where its states are counted in other units than the float model's."""
+
 Model = TypeVar("Model", bound=nn.Module)
 
 Observer = TypeVar("Observer")
@@ -40,6 +43,7 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         freeze_scales_after: training batches after which they do; None for never.
         layer_widths: names of the widths that settings give each layer, by its path.
         recorder: what forward passes show their nodes to.
+        equalized: whether the copy counts its states in other units than the model that was given.
         output_node: the node that the float model has as well and whose value at each step decides; None without one.
 
     Args:
@@ -65,6 +69,7 @@ class QATModel(nn.Module, ABC, Generic[Model, Observer, Frozen]):
         self.freeze_scales_after: int | None = None
         self.layer_widths: dict[str, tuple[str, ...]] = {}
         self.recorder = NOTHING
+        self.equalized = False
 
     def has_layers(self, known: Mapping[str, Collection[str]]) -> None:
         """Keep which widths each layer has, by its path.

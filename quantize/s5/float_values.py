@@ -11,6 +11,7 @@ from torch import Tensor
 from ...program import Program
 from ...program.nodes import DiagonalSSM
 from ...train.data.inputs import Inputs
+from ..qat_model import EQUALIZED
 from ..tracing import STATE
 from .formats import GATE_NAMES
 from .model import Events, FrozenModelOfEvents, QuantEventClassifier
@@ -58,7 +59,7 @@ def float_values(
 
     Args:
         kind: of its QAT models.
-        model: the float model.
+        model: the float model; its modes are counted as the program's are.
         program: lowered from it.
         inputs: of the sample.
 
@@ -68,6 +69,8 @@ def float_values(
     """
     kept, output = _Kept(), kind.output_of(model)
     model.double().eval()
+    if program.provenance.get(EQUALIZED):
+        kind.equalize(model, [node.input_width for node in program if isinstance(node, DiagonalSSM)])
     layers = observed(kind.folds(model), kind.geometries(model), model.layers)
     shown = _Network(kept, program, output.shown)
     logits = observe(model, layers, output, shown, *inputs.events(), all_time=kind.all_time)

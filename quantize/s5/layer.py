@@ -12,12 +12,13 @@ from ...errors import PumiceError
 from ...models.modules import ModuleDict
 from ...program.formats import Format
 from ..codes import largest_frac
-from ..config import Widths
+from ..config import Calibration, Widths
 from ..operations import Affine, Dropout, LayerNormTerms, OwnNorm
 from ..output import Output
 from ..quantizers import UNSET, QuantActivation, TensorQuantizer, clipped, edge_format, fracs_of, set_edge, set_fracs
 from ..scan import DecayTable
 from ..straight_through import quantize_bias
+from .equalization import decay_left, spare_bits
 from .exponents import BETA_BITS, Folded, layer_decays, layer_fracs
 from .fold import Fold, FoldedLayer, FoldedLinear, FoldedNorm, exact_layer
 from .formats import GATE_NAMES, Geometry, LayerFormats, LayerFracs, gate_names, weight_width
@@ -91,8 +92,9 @@ class QuantLayer(nn.Module):
             gates=tuple(edges[name] for name in GATE_NAMES if name in edges),
         )
 
-    def set_formats(self, seen: LayerObserver, method: str, headroom: int) -> None:
+    def set_formats(self, seen: LayerObserver, calibration: Calibration, tick_ms: float) -> None:
         """Take the exponents of activations and states from what calibration saw."""
+        method, headroom = calibration.method, calibration.headroom
         for name, quantizer in self.edges.items():
             wide = name in ("skip", "linear", "total", "output", *self.output.wide)
             method_of, spare = ("max", headroom) if wide else (method, 0)
@@ -100,7 +102,17 @@ class QuantLayer(nn.Module):
         self.output.settle(self.edges)
         width = self.widths.state
         highest = (1 << (width - 1 - headroom)) - 1
-        self.state_frac.copy_(torch.from_numpy(largest_frac(seen.states.largest.numpy(), highest, width - 2)))
+        peaks = seen.states.largest.numpy()
+        frac = largest_frac(peaks, highest, width - 2)
+        if calibration.equalize:
+            frac = frac - self._spare_bits(frac, peaks, tick_ms)
+        self.state_frac.copy_(torch.from_numpy(frac))
+
+    def _spare_bits(self, frac: np.ndarray, peaks: np.ndarray, tick_ms: float) -> np.ndarray:
+        folded, shift = self.folded(), self.geometry.read_shift(self.widths.state, self.widths.read)
+        read = frac - shift
+        columns = np.ldexp(folded.output, -np.tile(read, folded.parts))
+        return spare_bits(columns, np.ldexp(peaks, read), decay_left(folded, tick_ms), shift, self.widths.output)
 
     def folded(self) -> Folded:
         """The folded weights as float64 arrays.

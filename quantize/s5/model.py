@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -39,10 +39,11 @@ from ..qat_model import QATModel
 from ..quantizers import QuantActivation, TensorQuantizer, edge_format, set_edge
 from ..straight_through import quantize_bias
 from .derive import Edges, input_nodes, layer_nodes, readout
-from .fold import Fold, fold_layer, fold_linear
+from .equalization import fill_rows
+from .fold import Fold, exact_layer, fold_layer, fold_linear
 from .formats import Geometry, NetworkFormats
 from .frozen import FrozenEventClassifier, FrozenS5Classifier
-from .layer import QuantLayer
+from .layer import QuantLayer, weight_matrices
 from .network import QuantizedNetwork, run_network
 from .observe import LayerObserver, NetworkObserver, Observed, observe, observed
 from .output import Gated
@@ -87,6 +88,9 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         self.output = self.output_of(model)
         named = {*LAYER_WIDTHS, *self.output.edges.values(), *self.output.constants}
         self.has_layers({geometry.path: named for geometry in geometries})
+        self.equalized = config.calibration.equalize
+        if self.equalized:
+            self.equalize(model, [config.layer(geometry.path).input for geometry in geometries])
         self.layers = ModuleList(
             QuantLayer(fold, geometry, config.layer(geometry.path), method, self.output, self.dropout_of(model))
             for fold, geometry in zip(self.folds(model), geometries, strict=True)
@@ -118,6 +122,13 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
     def dropout_of(cls, model: Events) -> Dropout:
         """Of all layers."""
 
+    @classmethod
+    def equalize(cls, model: Events, widths: Sequence[int]) -> None:
+        """Count the modes of each layer in units that fill the codes of B, of so many bits; in place."""
+        of_layers = zip(model.layers, cls.folds(model), cls.geometries(model), widths, strict=True)
+        for layer, fold, geometry, width in of_layers:
+            fill_rows(layer.ssm, weight_matrices(exact_layer(fold, geometry.path))["input"], width)
+
     @property
     def tick_ms(self) -> float:
         """Length of a tick."""
@@ -145,7 +156,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
             frac = observer.edges[name].frac(quantizer.width, True, method_of, spare)
             set_edge(quantizer, frac, name)
         for layer, seen in zip(self.layers, observer.layers, strict=True):
-            layer.set_formats(seen, method, headroom)
+            layer.set_formats(seen, self.config.calibration, self.tick_ms)
         residual, value = self.layers[-1].edges["output"], self.edges["readout"]
         assert residual.frac is not None
         assert value.frac is not None

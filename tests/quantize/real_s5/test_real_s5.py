@@ -109,6 +109,17 @@ def test_the_same_at_other_widths(build_real, widths):
     require_same(made, lower(made.qat, NAMES))
 
 
+@pytest.mark.parametrize("kind", ["plain", "async-time"])
+def test_modes_in_units_that_fill_the_codes_of_b(build_real, kind):
+    made = build_real(KINDS[kind], widths={"input": 4, "output": 4}, calibration={"method": "max", "equalize": True})
+    with torch.no_grad():
+        torch.testing.assert_close(made.qat.model(*made.batch), made.model(*made.batch), rtol=1e-4, atol=1e-5)
+    program = lower(made.qat, NAMES)
+    for node in program.of_type(DiagonalSSM):
+        np.testing.assert_array_equal(np.abs(node.input_re).max(axis=1), 7)
+    require_same(made, program)
+
+
 @pytest.mark.parametrize("kind", ["plain", "async-time", "layer-after", "shared-gate", "batch-after"])
 def test_integers_are_near_the_float_model(build_real, kind):
     made = build_real(KINDS[kind], widths={"activation": 12, "gate": 12, "input": 12, "output": 12, "embedding": 12})
