@@ -136,6 +136,17 @@ def test_slow_modes_and_wide_weights_keep_their_bits():
     assert spare_bits(columns, peaks, growth, 8, 4)[4] >= bits[4]  # C reads the upper half: steps are small beside that
 
 
+def test_states_in_front_of_a_narrow_c_have_fewer_fractional_bits(build):
+    wide, narrow = (
+        np.concatenate(
+            [layer.state_frac.numpy() for layer in build({}, widths={"output": bits}, calibration=ON).qat.layers]
+        )
+        for bits in (16, 3)
+    )
+    assert (narrow <= wide).all()
+    assert (narrow < wide).any()
+
+
 def test_programs_say_what_their_states_are_counted_in(build):
     plain, made = (build(KINDS["tokens"], widths={"output": 4}, calibration=c) for c in ({}, ON))
     a, b = (lower(one.qat, "abcde"[: one.model.config.num_classes]) for one in (plain, made))
