@@ -110,7 +110,7 @@ class Calibration:
         bias: training samples whose logits' mean error is taken out of the decoder's bias, of models that have one,
             calibrated and fine-tuned ones (`correct_bias`); None for none.
         equalize: of state spaces whose B and C are matrices, whether modes are counted in units that suit their codes
-            (`s5/equalization.py`).
+            (`s5/equalization.py`); None: they are not.
     """
 
     method: str = BEST
@@ -118,7 +118,7 @@ class Calibration:
     samples: int | None = None
     search: int | None = None
     bias: int | None = None
-    equalize: bool = False
+    equalize: bool | None = None
 
     def __post_init__(self) -> None:
         require_choice("calibration.method", self.method, (*METHODS, BEST))
@@ -129,7 +129,7 @@ class Calibration:
             require_number("calibration.search", self.search, 0, 10**6, whole=True)
         if self.bias is not None:
             require_number("calibration.bias", self.bias, 0, 10**6, whole=True)
-        if not isinstance(self.equalize, bool):
+        if self.equalize is not None and not isinstance(self.equalize, bool):
             raise PumiceError(f"quantize.calibration.equalize={self.equalize!r} is no switch; use true or false")
 
     @property

@@ -88,7 +88,7 @@ class QuantEventClassifier(QATModel[Events, NetworkObserver, FrozenModelOfEvents
         self.output = self.output_of(model)
         named = {*LAYER_WIDTHS, *self.output.edges.values(), *self.output.constants}
         self.has_layers({geometry.path: named for geometry in geometries})
-        self.equalized = config.calibration.equalize
+        self.equalized = bool(config.calibration.equalize)
         if self.equalized:
             self.equalize(model, [config.layer(geometry.path).input for geometry in geometries])
         self.layers = ModuleList(

@@ -184,6 +184,7 @@ def test_nan_is_refused(build):
         ({"tick_ms": 0.0003}, "tick_ms"),
         ({"tick_ms": 0.0015}, "microseconds"),
         ({"calibration": {"method": "percentile"}}, "unknown"),
+        ({"calibration": {"equalize": "yes"}}, "use true or false"),
         ({"qat": {"epochs": -1}}, "epochs"),
         ({"qat": 3}, "no mapping"),
     ],
