@@ -50,8 +50,8 @@ def fill_rows(ssm: nn.Module, rows: Floats, width: int) -> None:
     octaves = np.log2(np.where(largest > 0, largest, reach) / reach)
     factor = torch.from_numpy(np.exp2(np.ceil(octaves - FLAT) - octaves))
     b, c = ssm.get_parameter("B"), ssm.get_parameter("C")
-    b *= factor.to(b).reshape(-1, *(1,) * (b.dim() - 1))
-    c /= factor.to(c).reshape(-1, *(1,) * (c.dim() - 2))
+    b.mul_(factor.to(b).reshape(-1, *(1,) * (b.dim() - 1)))
+    c.div_(factor.to(c).reshape(-1, *(1,) * (c.dim() - 2)))
 
 
 def spare_bits(columns: Floats, peaks: Floats, growth: Floats, read_shift: int, width: int) -> Fracs:
