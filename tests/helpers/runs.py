@@ -1,6 +1,10 @@
-"""What a run folder that went through all stages says of its backends."""
+"""What tests of runs share: settings, and what a run folder says of its backends."""
 
 import json
+
+LOOKED_AT = ["sensitivity.weights=[4]", "sensitivity.states=[8]", "sensitivity.constants=[]"]
+LOOKED_AT += ["sensitivity.activations=[]", "sensitivity.samples=20", "sensitivity.counted=1", "system.jobs=1"]
+"""Settings of a short look at how sensitive a run is."""
 
 
 def check_same_integers(folder):

@@ -30,6 +30,7 @@ from pumice.cli.main import main
 from pumice.program import load, reference
 from pumice.program.nodes import QUERY, DiagonalSSM
 from pumice.records import record_path
+from runs import LOOKED_AT
 from shown_tables import rows_of
 
 LOST, WON = 7, 2
@@ -310,4 +311,12 @@ def mnist_files(tmp_path_factory):
         for name, values in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
             head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
             (folder / f"{name}.gz").write_bytes(gzip.compress(head + values.tobytes()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_looked(small_upto):
+    """A trained and evaluated run whose sensitivity has been looked at by `LOOKED_AT`; copy it before changing it."""
+    folder = small_upto("train", "evaluate")
+    call("sensitivity", f"run_dir={folder}", *LOOKED_AT)
     return folder

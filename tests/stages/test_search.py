@@ -16,8 +16,6 @@ from pumice.files import read_json
 from pumice.stages import study
 from pumice.stages.study import JOURNAL
 
-FEW = ["sensitivity.weights=[4]", "sensitivity.states=[]", "sensitivity.constants=[]", "sensitivity.activations=[]"]
-FEW += ["sensitivity.samples=20", "sensitivity.counted=1", "system.jobs=1"]
 WORDS = ["search.weights=[3,5]", "search.constants=[]", "search.samples=20", "search.counted=1", "search.trials=12"]
 WORDS += ["search.most_divergence=0.02"]
 
@@ -34,15 +32,8 @@ def copied(source, place):
 
 
 @pytest.fixture(scope="module")
-def looked(small_upto, tmp_path_factory):
-    folder = copied(small_upto("train", "evaluate"), tmp_path_factory.mktemp("looked"))
-    assert call("sensitivity", f"run_dir={folder}", *FEW) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def searched(looked, tmp_path_factory):
-    folder = copied(looked, tmp_path_factory.mktemp("searched"))
+def searched(small_looked, tmp_path_factory):
+    folder = copied(small_looked, tmp_path_factory.mktemp("searched"))
     assert call("search", f"run_dir={folder}", *WORDS) == 0
     return folder
 
@@ -107,8 +98,8 @@ def test_a_point_is_the_program_that_its_settings_give(searched, found, tmp_path
 
 
 @pytest.mark.thorough
-def test_interrupted_it_goes_on_with_what_it_had(looked, tmp_path, monkeypatch):
-    folder = copied(looked, tmp_path)
+def test_interrupted_it_goes_on_with_what_it_had(small_looked, tmp_path, monkeypatch):
+    folder = copied(small_looked, tmp_path)
     words = [f"run_dir={folder}", *WORDS, "search.weights=[3]", "search.trials=30"]
     measure, measured = Bench.measure, []
 
@@ -142,8 +133,8 @@ def test_more_trials_continue_a_finished_search(searched, found, tmp_path, monke
 
 
 @pytest.mark.thorough
-def test_limits_bind_what_is_kept(searched, looked, found, tmp_path):
-    folder, sizes = copied(looked, tmp_path), sorted({entry["bytes"] for entry in found["tried"]})
+def test_limits_bind_what_is_kept(searched, small_looked, found, tmp_path):
+    folder, sizes = copied(small_looked, tmp_path), sorted({entry["bytes"] for entry in found["tried"]})
     limit = sizes[len(sizes) // 2]
     assert call("search", f"run_dir={folder}", *WORDS, f"search.limits.bytes={limit}") == 0
     limited = read_json(folder / "search.json")
@@ -153,9 +144,9 @@ def test_limits_bind_what_is_kept(searched, looked, found, tmp_path):
 
 
 @pytest.mark.thorough
-def test_a_chip_binds_what_is_kept(looked, tmp_path):
+def test_a_chip_binds_what_is_kept(small_looked, tmp_path):
     """As `pumice check` would say of each program that is kept."""
-    folder = copied(looked, tmp_path)
+    folder = copied(small_looked, tmp_path)
     chip = ["search.chip=stm32-like", "search.chip_limits={weight_bits: 5}"]
     assert call("search", f"run_dir={folder}", *WORDS, *chip) == 0
     found = read_json(folder / "search.json")
@@ -199,8 +190,8 @@ def test_others_may_search_in_the_folder_but_not_work_in_it(searched, tmp_path, 
         (["search.weights=[]", "search.constants=[]"], "there is nothing to choose"),
     ],
 )
-def test_refusals(looked, tmp_path, capsys, words, told):
-    folder = copied(looked, tmp_path)
+def test_refusals(small_looked, tmp_path, capsys, words, told):
+    folder = copied(small_looked, tmp_path)
     assert call("search", f"run_dir={folder}", *words) == 2
     assert told in capsys.readouterr().err
     assert not (folder / "search.json").exists()
@@ -212,9 +203,9 @@ def test_it_needs_the_sensitivity_and_says_how_to_get_it(small_upto, tmp_path, c
     assert "run 'pumice sensitivity' there first" in capsys.readouterr().err
 
 
-def test_the_extra_is_named_where_it_is_missing(looked, tmp_path, capsys, monkeypatch):
+def test_the_extra_is_named_where_it_is_missing(small_looked, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    assert call("search", f"run_dir={copied(looked, tmp_path)}") == 2
+    assert call("search", f"run_dir={copied(small_looked, tmp_path)}") == 2
     assert "pip install 'pumice[search]'" in capsys.readouterr().err
 
 
@@ -242,8 +233,8 @@ def test_other_widths_are_another_search(searched, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
-def test_processes_share_one_journal(looked, tmp_path, sampler):
-    folder = copied(looked, tmp_path)
+def test_processes_share_one_journal(small_looked, tmp_path, sampler):
+    folder = copied(small_looked, tmp_path)
     assert call("search", f"run_dir={folder}", *WORDS, "system.jobs=2", f"search.sampler={sampler}") == 0
     assert read_json(folder / "search.json")["trials"] == 12
 

@@ -16,10 +16,9 @@ from pumice.program import load, reference
 from pumice.stages import sensitivity
 from pumice.stages.build import build_data
 from pumice.train.settings import SystemSettings, TrainingSettings, read_section
+from runs import LOOKED_AT
 from safetensors.numpy import load_file
 
-WORDS = ["sensitivity.weights=[4]", "sensitivity.states=[8]", "sensitivity.constants=[]"]
-WORDS += ["sensitivity.activations=[]", "sensitivity.samples=20", "sensitivity.counted=1", "system.jobs=1"]
 LAYER = "stages.0.layers.0"
 GATE = f"{LAYER}.gate"
 
@@ -36,26 +35,17 @@ def trained(small_upto):
 
 
 @pytest.fixture(scope="module")
-def looked(trained, tmp_path_factory):
-    """A trained run whose sensitivity has been looked at."""
-    folder = tmp_path_factory.mktemp("looked") / "run"
-    shutil.copytree(trained, folder)
-    assert call("sensitivity", f"run_dir={folder}", *WORDS) == 0
-    return folder
+def found(small_looked):
+    return read_json(small_looked / "sensitivity.json")
 
 
 @pytest.fixture(scope="module")
-def found(looked):
-    return read_json(looked / "sensitivity.json")
-
-
-@pytest.fixture(scope="module")
-def by_hand(looked, found, tmp_path_factory):
+def by_hand(small_looked, found, tmp_path_factory):
     """What `pumice quantize` makes of the settings of all tensors as they are, and of the gate's lowered alone."""
 
     def quantized(*words):
         folder = tmp_path_factory.mktemp("by-hand") / "run"
-        shutil.copytree(looked, folder)
+        shutil.copytree(small_looked, folder)
         fixed = ["quantize.calibration.samples=20", f"quantize.calibration.method={found['base']['method']}"]
         assert call("quantize", f"run_dir={folder}", *fixed, "quantize.qat.epochs=0", *words) == 0
         return folder
@@ -94,10 +84,10 @@ def test_an_entry_lowers_one_tensor_as_a_hand_would(found, by_hand, trained):
         assert any(np.array_equal(got, own) for *key, own in tried.values() if tuple(key) == best)
 
 
-def test_figures_of_an_entry_are_those_of_its_program(found, by_hand, looked):
-    with np.load(looked / "predictions.npz") as arrays:
+def test_figures_of_an_entry_are_those_of_its_program(found, by_hand, small_looked):
+    with np.load(small_looked / "predictions.npz") as arrays:
         floats, labels = arrays["validation_logits"].astype(np.float64), arrays["validation_labels"]
-    config = OmegaConf.to_container(OmegaConf.load(looked / "config.yaml"))
+    config = OmegaConf.to_container(OmegaConf.load(small_looked / "config.yaml"))
     data = build_data(config, read_section(TrainingSettings, config, "training"), SystemSettings())
     samples = data.program_samples("validation")
     for figures, folder in zip((found["base"], entry_of(found, GATE, 4)), by_hand, strict=True):
@@ -114,7 +104,7 @@ def test_figures_of_an_entry_are_those_of_its_program(found, by_hand, looked):
         assert figures["kl"] == pytest.approx((p * np.log(p / q)).sum(1).mean(), rel=1e-4)
         assert figures["parameter_bits"] == sum(tensor.bits for node in program for tensor in node.tensors())
     saved = entry_of(found, GATE, 4)["saved_parameter_bits"]
-    assert saved == 4 * load_file(looked / "weights.safetensors")[f"{GATE}.weight"].size
+    assert saved == 4 * load_file(small_looked / "weights.safetensors")[f"{GATE}.weight"].size
 
 
 def test_every_tensor_has_its_entries_and_no_other_has(found):
@@ -133,7 +123,7 @@ def test_every_tensor_has_its_entries_and_no_other_has(found):
 
 
 @pytest.mark.thorough
-def test_what_is_done_is_kept(looked, trained, found, tmp_path, monkeypatch):
+def test_what_is_done_is_kept(small_looked, trained, found, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
     measure, measured = Bench.measure, []
@@ -145,7 +135,7 @@ def test_what_is_done_is_kept(looked, trained, found, tmp_path, monkeypatch):
         return measure(bench, settings)
 
     monkeypatch.setattr(Bench, "measure", interrupted)
-    assert call("sensitivity", f"run_dir={folder}", *WORDS) == 130
+    assert call("sensitivity", f"run_dir={folder}", *LOOKED_AT) == 130
     assert not (folder / "sensitivity.json").exists()
     kept = read_json(folder / sensitivity.DONE)
     assert len(kept) == 5
@@ -160,11 +150,11 @@ def test_what_is_done_is_kept(looked, trained, found, tmp_path, monkeypatch):
 
 
 @pytest.mark.thorough
-def test_damaged_work_is_refused(looked, tmp_path, capsys):
+def test_damaged_work_is_refused(small_looked, tmp_path, capsys):
     folder = tmp_path / "run"
-    shutil.copytree(looked, folder)
+    shutil.copytree(small_looked, folder)
     (folder / "sensitivity.json").unlink()
-    base = read_json(looked / sensitivity.DONE)["base"]
+    base = read_json(small_looked / sensitivity.DONE)["base"]
     for damage in ({"base": {**base, "kl": "a lot"}}, {"base": 3}, [1], {"of nothing": base}, {"base": {"size": 1}}):
         write_json(folder / sensitivity.DONE, damage)
         assert call("sensitivity", f"run_dir={folder}") == 2
@@ -185,7 +175,7 @@ def test_damaged_work_is_refused(looked, tmp_path, capsys):
 def test_refusals(trained, tmp_path, capsys, words, told):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
-    assert call("sensitivity", f"run_dir={folder}", *WORDS, *words) == 2
+    assert call("sensitivity", f"run_dir={folder}", *LOOKED_AT, *words) == 2
     assert told in capsys.readouterr().err
     assert not (folder / "sensitivity.json").exists()
 
@@ -196,9 +186,9 @@ def test_a_folder_without_weights_is_refused(tmp_path, small_run, capsys):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_report_shows_the_table_and_the_heat_map(looked, found, tmp_path, check_page, read_page):
+def test_the_report_shows_the_table_and_the_heat_map(small_looked, found, tmp_path, check_page, read_page):
     folder = tmp_path / "run"
-    shutil.copytree(looked, folder)
+    shutil.copytree(small_looked, folder)
     assert call("report", f"run_dir={folder}") == 0
     text = (folder / "report.html").read_text()
     check_page(text)
@@ -220,7 +210,7 @@ def test_the_report_shows_the_table_and_the_heat_map(looked, found, tmp_path, ch
 def test_processes_share_the_work(trained, found, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
-    assert call("sensitivity", f"run_dir={folder}", *WORDS, "system.jobs=2") == 0
+    assert call("sensitivity", f"run_dir={folder}", *LOOKED_AT, "system.jobs=2") == 0
     assert read_json(folder / "sensitivity.json") == found
 
 
