@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it, before anything loads torch
@@ -64,7 +65,13 @@ TOGETHER = {
         "stages/test_shown",
         "stages/test_simulate_report.py",
     ),
-    "processes that start from a loaded one": ("robustness/", "cli/test_jobs.py"),
+    "processes that start from a loaded one": (
+        "robustness/",
+        "api/test_model_limits.py",
+        "cli/test_jobs.py",
+        "train/data/test_plausibility.py",
+        "train/test_hostile.py",
+    ),
 }
 """Files of tests that share what is made once a process: one worker gets them all."""
 LONG = ("test_wheel.py", "docs/", "export/lava/", "api/")
@@ -109,14 +116,14 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return group_of(nodeid) or nodeid.partition("::")[0]
+            return group_of(path_of(nodeid)) or nodeid.partition("::")[0]
 
     return Files(config, log)
 
 
 def pytest_collection_modifyitems(items):
     """What needs no compiled machine comes first; of the rest, what takes long."""
-    items.sort(key=lambda item: (runs_machine(item), runs_machine(item) and order_of(item.nodeid)))
+    items.sort(key=lambda item: order_of(path_of(item.nodeid)))
 
 
 def pytest_collection_finish():
@@ -131,28 +138,33 @@ def path_of(nodeid):
     return nodeid.partition("::")[0].removeprefix("tests/")
 
 
-def group_of(nodeid):
-    """The key of `TOGETHER` that a test belongs to, or None."""
-    return next((name for name, files in TOGETHER.items() if path_of(nodeid).startswith(files)), None)
+@cache
+def group_of(path):
+    """The key of `TOGETHER` that a file of tests belongs to, or None."""
+    return next((name for name, files in TOGETHER.items() if path.startswith(files)), None)
 
 
-def order_of(nodeid):
-    """The place of a test among those that run the machine: groups, what is long, the rest."""
-    if group := group_of(nodeid):
+@cache
+def order_of(path):
+    """The place of a file: what needs no machine comes before groups, what is long, and the rest."""
+    if not runs_machine(path):
+        return -1
+    if group := group_of(path):
         return list(TOGETHER).index(group)
-    long = (place for place, start in enumerate(LONG) if path_of(nodeid).startswith(start))
+    long = (place for place, start in enumerate(LONG) if path.startswith(start))
     return len(TOGETHER) + next(long, len(LONG))
 
 
-def runs_machine(item):
-    """Whether a test may run the simulator's machine."""
-    return path_of(item.nodeid).partition("/")[0] in COMPILED
+@cache
+def runs_machine(path):
+    """Whether tests of a file may run the simulator's machine, or belong together with some that may."""
+    return group_of(path) is not None or path.partition("/")[0] in COMPILED
 
 
 def pytest_runtest_setup(item):
     """Tests that run the machine wait for it, and do not compile it once more."""
-    path = getattr(item.config, "workerinput", {}).pop("compiling", None) if runs_machine(item) else None
-    if path:
+    given = getattr(item.config, "workerinput", {})
+    if runs_machine(path_of(item.nodeid)) and (path := given.pop("compiling", None)):
         with open(path) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import subprocess
-import sys
 
 import pumice
 import pytest
@@ -141,7 +139,7 @@ for path in [sys.argv[1], *sys.argv[1:]]:  # the first one is loaded twice: what
 
 
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory):
+def refused(tmp_path_factory, start):
     """What loading a small file with huge settings takes, in MiB and seconds, and the sentence."""
     folder, paths = tmp_path_factory.mktemp("huge"), []
     for name, (family, changes, _) in HUGE.items():
@@ -151,9 +149,10 @@ def refused(tmp_path_factory):
         info = {"model": settings_of("model", f"{family}/tiny", small | changes), "task": settings_of("task", task)}
         paths.append(folder / f"{name}.safetensors")
         save_weights(paths[-1], model, info)
-    done = subprocess.run([sys.executable, "-c", LOAD, *map(str, paths)], capture_output=True, text=True, timeout=120)
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(paths), done.stderr
+    loading = start(*map(str, paths), code=LOAD)
+    loading.ended()
+    lines = loading.printed.splitlines()
+    assert len(lines) == len(paths), loading.errors
     return dict(zip(HUGE, map(json.loads, lines), strict=True))
 
 

@@ -29,8 +29,11 @@ if largest is not None:
 if cwd is not None:
     os.chdir(cwd)
 sys.path += path
-from pumice.cli.main import main
-main(arguments)
+if code is None:
+    from pumice.cli.main import main
+    main(arguments)
+sys.argv[1:] = arguments
+exec(compile(code, "script", "exec"), {"__name__": "__main__"})
 """
 
 
@@ -46,6 +49,11 @@ class Started:
         self.process.join(500)
         assert self.process.exitcode is not None, "it does not end"
         return self.process.exitcode, "".join(log.read_text() for log in self.logs if log.exists())
+
+    @property
+    def printed(self) -> str:
+        """What it printed so far, errors aside."""
+        return self.logs[0].read_text()
 
     @property
     def errors(self) -> str:
@@ -77,6 +85,7 @@ class Starter:
         largest: int | None = None,
         cwd: Path | None = None,
         path: tuple[str, ...] = (),
+        code: str | None = None,
     ) -> Started:
         """Start it.
 
@@ -86,10 +95,11 @@ class Starter:
             largest: how many bytes a file may have.
             cwd: its working folder.
             path: where it finds further modules.
+            code: a script to run with these arguments in place of the command; Pumice and torch are loaded.
         """
         logs = tuple(self._folder / f"{len(self._started)}.{stream}" for stream in ("out", "err"))
         names = {"arguments": arguments, "logs": [*map(str, logs)], "crash_at": crash_at, "largest": largest}
-        names |= {"cwd": cwd, "path": path}
+        names |= {"cwd": cwd, "path": path, "code": code}
         process = self._context.Process(target=exec, args=(CHILD, names))
         process.start()
         self._started.append(process)

@@ -1,8 +1,6 @@
 """Files with changed bytes: refused with a sentence, or read as if nothing had happened."""
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -157,21 +155,21 @@ print(refused)
 """
 
 
-def open_models(folder, count):
+def open_models(start, folder, count):
     """Open and run changed step models in a process of its own, since native code reads them: how many are refused."""
-    command = [sys.executable, "-c", OPEN_MODELS, str(Path(__file__).parent), str(folder), str(count)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.split()[-1])  # onnxruntime prints there, too
+    opening = start(str(Path(__file__).parent), str(folder), str(count), code=OPEN_MODELS)
+    code, told = opening.ended()
+    assert code == 0, told
+    return int(opening.printed.split()[-1])  # onnxruntime prints there, too
 
 
-def test_changed_models_do_not_crash(copy):
-    assert open_models(copy, FEW) > 0
+def test_changed_models_do_not_crash(start, copy):
+    assert open_models(start, copy, FEW) > 0
 
 
 @pytest.mark.slow
-def test_many_changed_models_do_not_crash(copy):
-    assert open_models(copy, MANY) > 0
+def test_many_changed_models_do_not_crash(start, copy):
+    assert open_models(start, copy, MANY) > 0
 
 
 @pytest.mark.parametrize(

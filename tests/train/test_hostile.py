@@ -6,8 +6,6 @@ import os
 import pickle
 import shutil
 import struct
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -182,7 +180,7 @@ def file_name(kind):
 
 
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory):
+def refused(tmp_path_factory, start):
     """Of each hostile file the memory that reading it took, and the sentence; one process, limited to 1 GiB more."""
     folder, items = tmp_path_factory.mktemp("hostile"), []
     for number, (kind, name) in enumerate(CASES):
@@ -190,9 +188,10 @@ def refused(tmp_path_factory):
         path = folder / str(number) / file_name(kind)
         ZOO[kind][name](path)
         items.append(f"{kind}={path}")
-    done = subprocess.run([sys.executable, "-c", READ, *items], capture_output=True, text=True, cwd=folder)
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(items), done.stderr
+    reading = start(*items, code=READ, cwd=folder)
+    reading.ended()
+    lines = reading.printed.splitlines()
+    assert len(lines) == len(items), reading.errors
     assert not (folder / "executed").exists()
     return dict(zip(CASES, (line.split(" ", 1) for line in lines), strict=True))
 

@@ -1,8 +1,6 @@
 """Units, ranges and codings are looked at when a file is opened: the right values, or one sentence."""
 
 import csv
-import subprocess
-import sys
 import textwrap
 
 import h5py
@@ -229,7 +227,7 @@ LATE = """
 """
 
 
-def test_one_late_event_takes_no_memory_and_its_recording_is_named(tmp_path, shd_file):
+def test_one_late_event_takes_no_memory_and_its_recording_is_named(tmp_path, shd_file, start):
     path = shd_file(tmp_path / "SHD" / "shd_train.h5", [8] * 40)
     with h5py.File(path, "r+") as file:
         del file["spikes/times"]
@@ -238,10 +236,10 @@ def test_one_late_event_takes_no_memory_and_its_recording_is_named(tmp_path, shd
             rows[row] = np.arange(8) / 8
         rows[17] = [0, 0, 0, 0, 0, 0, 0, 80_000.0]  # 22 hours: 1.2 GiB of tick counts, 11 GB of bins
     script = textwrap.dedent(LATE)
-    command = [sys.executable, "-c", script, str(tmp_path), str(MEMORY)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    largest, refused, opened = done.stdout.splitlines()
+    reading = start(str(tmp_path), str(MEMORY), code=script)
+    code, told = reading.ended()
+    assert code == 0, told
+    largest, refused, opened = reading.printed.splitlines()
     assert int(largest) == 160_000_000
     assert f"recording 17 of {path} takes 20,000,000 bins of 4 ms, at most 10,000 are allowed" in refused
     assert "its largest gap is 80,000.000 s" in refused
