@@ -28,8 +28,9 @@ from .. import stateless
 from .. import windows as steps
 from ..arithmetic import DOUBLE
 from . import ssm, windows
+from .chain import chain_of
 from .event import WholeEvents
-from .neurons import chain_of, write_chain
+from .neurons import write_chain
 
 _READ = ("mean", "time", "last")
 """Modes of read-outs that are written so."""
