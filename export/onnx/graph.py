@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,39 @@ class Graph:
     def build(self) -> onnx.GraphProto:
         """The graph."""
         constants = list(self._constants.values())
-        return helper.make_graph(self._operations, self.name, self.inputs, self.outputs, constants)
+        operations = _without_copies(self._operations, {info.name for info in self.outputs})
+        return helper.make_graph(operations, self.name, self.inputs, self.outputs, constants)
 
     def _info(self, name: str, shape: Sequence[int | str | None]) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(self.dtypes[name]), list(shape))
+
+
+def _without_copies(operations: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+    """The operations, where what makes a tensor gives it as an output itself, in place of an Identity behind it.
+
+    Runtimes leave an Identity where others read the tensor as well.
+    """
+    made = {name for operation in operations for name in operation.output if name not in outputs}
+    renamed: dict[str, str] = {}
+    kept = []
+    for operation in operations:
+        source = operation.input[0] if operation.op_type == "Identity" else ""
+        if source in made - renamed.keys() and operation.output[0] in outputs:
+            renamed[source] = operation.output[0]
+        else:
+            kept.append(operation)
+    return [_renamed(operation, renamed) for operation in kept] if renamed else kept
+
+
+def _renamed(operation: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+    """A copy that reads and makes tensors of other names, in the graphs inside it as well."""
+    copy = onnx.NodeProto()
+    copy.CopyFrom(operation)
+    copy.input[:] = [names.get(name, name) for name in operation.input]
+    copy.output[:] = [names.get(name, name) for name in operation.output]
+    for attribute in copy.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            inside = [_renamed(each, names) for each in attribute.g.node]
+            del attribute.g.node[:]
+            attribute.g.node.extend(inside)
+    return copy

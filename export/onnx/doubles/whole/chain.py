@@ -23,12 +23,13 @@ NEVER = 2.0**60
 
 @dataclass(frozen=True)
 class Block:
-    """Weights (out, in) from the spikes of one layer to the currents of another, and what each row counts for."""
+    """Weights (out, in) from the spikes of one layer to the currents of another, by two to the power of each row's
+    exponent."""
 
     source: int
     to: int
     weight: np.ndarray
-    factor: np.ndarray
+    exponent: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,22 @@ class Chain:
         return self.rows(of)
 
     def blocks(self) -> Iterator[Block]:
-        """Every product of spikes, in units of the current, or of the potential where that is `exact`."""
-        scale = self.risen if self.exact else np.ones(self.ends[-1])
+        """Every product of spikes, in units of the current."""
         for place, node in enumerate(self.layers):
-            rows = scale[self.ends[place] : self.ends[place + 1]]
             if node.is_recurrent:
-                shift = (node.recurrent_shift - node.current_shift).astype(np.int64)
-                yield Block(place, place, node.recurrent, np.ldexp(rows, shift))
+                yield Block(place, place, node.recurrent, (node.recurrent_shift - node.current_shift).astype(np.int64))
             if place:
-                yield Block(place - 1, place, node.input, np.ldexp(rows, self.fed(node)))
-        o, rows = self.readout, scale[self.ends[-2] :]
-        yield Block(self.delay - 1, self.delay, o.weight, np.ldexp(rows, o.weight_shift.astype(np.int64)))
+                yield Block(place - 1, place, node.input, self.fed(node))
+        yield Block(self.delay - 1, self.delay, self.readout.weight, self.readout.weight_shift.astype(np.int64))
+
+    def factor(self, block: Block) -> np.ndarray:
+        """What each row of a product counts for: in currents, or in potentials where they are `exact`."""
+        rows = self.risen[self.span(block.to)] if self.exact else np.ones(len(block.weight))
+        return np.ldexp(rows, block.exponent)
+
+    def span(self, place: int) -> slice:
+        """The columns of a layer."""
+        return slice(self.ends[place], self.ends[place + 1])
 
     @staticmethod
     def fed(node: Any) -> np.ndarray:
@@ -134,8 +140,7 @@ class Chain:
         if self.exact:
             total = total * self.risen + self.halves
         for block in self.blocks() if self.quiet else ():
-            rows = slice(self.ends[block.to], self.ends[block.to + 1])
-            total[rows] += block.factor * block.weight.astype(np.int64).sum(axis=1)
+            total[self.span(block.to)] += self.factor(block) * block.weight.astype(np.int64).sum(axis=1)
         return total
 
 

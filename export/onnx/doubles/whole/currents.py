@@ -34,11 +34,7 @@ def write_currents(graph: Graph, chain: Chain, drive: str, z: str, dense: bool) 
     """
     sign = -1 if chain.quiet else 1
     if dense:
-        matrix = np.zeros((chain.ends[-1], chain.ends[-1]))
-        for block in chain.blocks():
-            rows, columns = _span(chain, block.to), _span(chain, block.source)
-            matrix[rows, columns] = sign * block.weight.astype(np.float64) * block.factor[:, None]
-        return graph.op("Gemm", z, graph.constant(matrix.T, DOUBLE), drive)
+        return _dense(graph, chain, drive, z, sign)
     parts = [graph.fresh("z") for _ in chain.sizes]
     lengths = graph.constant(chain.sizes, np.int64)
     graph.ops("Split", graph.cast(z, np.uint8), lengths, outputs=parts, dtypes=[np.uint8] * len(parts), axis=1)
@@ -54,6 +50,33 @@ def write_currents(graph: Graph, chain: Chain, drive: str, z: str, dense: bool) 
         whole = graph.op("Concat", *found, axis=1) if len(found) > 1 else found[0]
         total = graph.op("Add", total, whole) if total else whole
     return total
+
+
+def _dense(graph: Graph, chain: Chain, drive: str, z: str, sign: int) -> str:
+    """One product with all weights, in float32 where that holds its sums in units of the current."""
+    size, fits = chain.ends[-1], fits_single(chain)
+    matrix = np.zeros((size, size))
+    for block in chain.blocks():
+        factor = np.ldexp(1.0, block.exponent) if fits else chain.factor(block)
+        matrix[chain.span(block.to), chain.span(block.source)] = sign * block.weight * factor[:, None]
+    if not fits:
+        return graph.op("Gemm", graph.cast(z, DOUBLE), graph.constant(matrix.T, DOUBLE), drive)
+    found = graph.op("MatMul", graph.cast(z, SINGLE), graph.constant(matrix.T, SINGLE))
+    found = graph.cast(found, DOUBLE)
+    if chain.exact:
+        found = graph.op("Mul", found, graph.constant(chain.risen, DOUBLE))
+    return graph.op("Add", found, drive)
+
+
+def fits_single(chain: Chain) -> bool:
+    """Whether the sums of all products, in the finest unit of each row, stay within the 24 bits of float32."""
+    finest, bounds = np.full(chain.ends[-1], 1 << 10), np.zeros(chain.ends[-1], object)
+    for block in chain.blocks():
+        finest[chain.span(block.to)] = np.minimum(finest[chain.span(block.to)], block.exponent)
+    for block in chain.blocks():
+        shift = block.exponent - finest[chain.span(block.to)]
+        bounds[chain.span(block.to)] += dot_bound(block.weight, 1) * 2 ** shift.astype(object)
+    return bool(max(bounds) < FLOAT32_LIMIT)
 
 
 def tracks_of(chain: Chain) -> list[list[Piece]]:
@@ -86,7 +109,7 @@ def _product(graph: Graph, chain: Chain, z: str, piece: Piece, sign: int) -> str
     factor = np.ones(size)
     for block in piece.blocks:
         rows = slice(chain.ends[block.to] - piece.start, chain.ends[block.to + 1] - piece.start)
-        weight[rows], factor[rows] = sign * block.weight.astype(np.int64), block.factor
+        weight[rows], factor[rows] = sign * block.weight.astype(np.int64), chain.factor(block)
     if _in_bytes(weight):
         codes = graph.constant(weight.T, np.int8), graph.constant(0, np.uint8)
         found = graph.op("MatMulInteger", z, *codes, dtype=np.int32)
@@ -94,7 +117,3 @@ def _product(graph: Graph, chain: Chain, z: str, piece: Piece, sign: int) -> str
         held = SINGLE if max(dot_bound(weight, 1)) < FLOAT32_LIMIT else DOUBLE
         found = graph.op("MatMul", graph.cast(z, held), graph.constant(weight.T, held))
     return graph.op("Mul", graph.cast(found, DOUBLE), graph.constant(factor, DOUBLE))
-
-
-def _span(chain: Chain, place: int) -> slice:
-    return slice(chain.ends[place], chain.ends[place + 1])

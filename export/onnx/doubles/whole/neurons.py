@@ -11,9 +11,9 @@ import numpy as np
 
 from .....program.nodes.resets import SUBTRACTING, is_late
 from ...graph import Graph
-from ..arithmetic import DOUBLE, SMALL, matmul
+from ..arithmetic import DOUBLE, SINGLE, SMALL, matmul
 from .chain import Chain
-from .currents import tracks_of, write_currents
+from .currents import fits_single, tracks_of, write_currents
 from .event import WholeEvents
 
 DENSE = 128
@@ -69,8 +69,10 @@ def write_chain(event: WholeEvents, chain: Chain, value: str) -> str:
 
 
 def _held(chain: Chain, dense: bool) -> np.dtype:
-    """The element type of spikes from step to step: bytes where nothing but products of bytes reads them."""
-    return DOUBLE if dense or chain.layers[0].kind == "ef" else np.dtype(np.uint8)
+    """The element type of spikes from step to step: that of the products, where nothing else reads them."""
+    if chain.layers[0].kind == "ef" or not (chain.quiet or is_late(chain.layers[0].reset)):
+        return DOUBLE
+    return (SINGLE if fits_single(chain) else DOUBLE) if dense else np.dtype(np.uint8)
 
 
 def _width(chain: Chain, dense: bool) -> int:
@@ -115,16 +117,15 @@ def _step(graph: Graph, chain: Chain, drive: str, states: dict[str, str], dense:
         reached = graph.op("Sub", reached, graph.op("Mul", reached, spiked))
     if chain.quiet:  # nothing lies between a threshold and the code above it
         fired = graph.op("Less", reached, _row(graph, chain.thresholds + 1))
-        spikes = graph.cast(fired, DOUBLE)
-        rest = graph.op("Mul", reached, spikes)
+        rest = graph.op("Mul", reached, graph.cast(fired, DOUBLE))
     else:
         fired = graph.op("Greater", reached, threshold)
-        spikes = graph.cast(fired, DOUBLE)
-        rest = reached if spiked else graph.op("Sub", reached, graph.op("Mul", spikes, threshold))
-    held = _held(chain, dense)
-    new = {"u": rest, "z": spikes if held == DOUBLE else graph.cast(fired, held)}
+        rest = reached
+        if not spiked:
+            rest = graph.op("Sub", reached, graph.op("Mul", graph.cast(fired, DOUBLE), threshold))
+    new = {"u": rest, "z": graph.cast(fired, _held(chain, dense))}
     if chain.adapts:
-        seen = (rest, spikes) if chain.layers[0].kind == "se" else (u, states["z"])
+        seen = (rest, graph.cast(fired, DOUBLE)) if chain.layers[0].kind == "se" else (u, states["z"])
         new["w"] = _adapt(graph, chain, states["w"], *seen)
     return new
 
