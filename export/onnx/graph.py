@@ -125,11 +125,28 @@ class Graph:
     def build(self) -> onnx.GraphProto:
         """The graph."""
         constants = list(self._constants.values())
-        operations = _without_copies(self._operations, {info.name for info in self.outputs})
+        outputs = {info.name for info in self.outputs}
+        operations = _without_copies(_needed(self._operations, outputs), outputs)
         return helper.make_graph(operations, self.name, self.inputs, self.outputs, constants)
 
     def _info(self, name: str, shape: Sequence[int | str | None]) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(self.dtypes[name]), list(shape))
+
+
+def _needed(operations: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+    """The operations that outputs depend on; runtimes run the others as well."""
+    used, kept = set(outputs), []
+    for operation in reversed(operations):
+        if used.intersection(operation.output):
+            kept.append(operation)
+            used |= _read(operation)
+    return kept[::-1]
+
+
+def _read(operation: onnx.NodeProto) -> set[str]:
+    """The tensors that an operation and the graphs inside it read."""
+    graphs = [attribute.g for attribute in operation.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    return set(operation.input).union(*(_read(inside) for graph in graphs for inside in graph.node))
 
 
 def _without_copies(operations: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:

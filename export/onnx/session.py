@@ -112,7 +112,10 @@ def _lies_within(given: np.ndarray, low: int, high: int) -> bool:
     if given.size <= FEW:
         codes = given.ravel().tolist()
         return bool(low <= min(codes) and max(codes) <= high)
-    if given.dtype in (np.int32, np.int64):  # bits of numbers from 0 up; what overflows is negative, and looked at below
+    if given.dtype in (
+        np.int32,
+        np.int64,
+    ):  # bits of numbers from 0 up; what overflows is negative, and looked at below
         raised = given - low if low else given
         if 0 <= np.bitwise_or.reduce(raised, axis=None) <= high - low:
             return True

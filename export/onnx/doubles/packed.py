@@ -14,12 +14,15 @@ from ....program import Program, reference
 from ....program.formats import Format
 from ....program.nodes import GAP_FORMAT, QUERY, DiagonalSSM, EventPool, Readout
 from ..arithmetic import edge_dtype
-from ..event import AFTER, ANSWER, BEFORE, EVENTS, NO_ROW, Carried, ProgramEvent
+from ..event import AFTER, ANSWER, BEFORE, EVENTS, Carried, ProgramEvent
 from ..graph import Graph
 from .arithmetic import DOUBLE
 
 CODES, SUMS = "codes", "sums"
 """The packs: whole numbers of up to 32 bits, and what int64 holds. Both begin with the states of the full rate."""
+
+BEYOND = np.iinfo(np.int64).max
+"""A row beyond every table."""
 
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _PACKS: dict[str, np.dtype] = {CODES: _INT32, SUMS: _INT64}
@@ -113,9 +116,7 @@ class PackedEvent(ProgramEvent):
         outer, edges = self.graph, dict(self.edges)
         frame, names = self._frames[-1], {pack: outer.fresh(pack) for pack in (CODES, SUMS)}
         outer.dtypes |= {names[CODES]: DOUBLE, names[SUMS]: _INT64}
-        outer.scope = "clock"
-        any_valid = outer.op("ReduceMax", outer.cast(self.valid(rate), np.int32), dtype=np.int32, keepdims=0)
-        condition = outer.op("Greater", any_valid, outer.constant(0, np.int32))
+        condition = self._any_valid(rate)
         flags = dict(self._flags)
         outer.scope = f"every_{rate}"
         self.graph = outer.child("run") if self._branches else outer
@@ -201,7 +202,9 @@ class PackedEvent(ProgramEvent):
         """Whether it is not."""
         key = (rate * window, -1)
         if key not in self._flags:
-            self._flags[key] = self.graph.op("Not", self.starts(rate, window))
+            graph, before = self.graph, self._before(rate * window)
+            found = graph.cast(before, bool) if rate == 1 else graph.op("Not", self.starts(rate, window))
+            self._flags[key] = found
         return self._flags[key]
 
     def counted(self, rate: int) -> str:
@@ -242,12 +245,11 @@ class PackedEvent(ProgramEvent):
         return first_pool(self.program, node) is not None and node.name not in self._traced
 
     def row(self) -> str:
+        """A negative token becomes one beyond every table, as a remainder of `BEYOND`."""
         graph = self.graph
         if self._row is None:
-            valid = graph.cast(self.is_valid, np.int64)
-            below = graph.op("Less", self.token, graph.constant(0, np.int64))
-            given = graph.op("Where", below, graph.constant(NO_ROW, np.int64), self.token)
-            self._row = graph.op("Mul", given, valid)
+            given = graph.op("Where", self.is_valid, self.token, graph.constant(0, np.int64))
+            self._row = graph.op("Mod", given, graph.constant(BEYOND, np.int64))
         return self._row
 
     def repeats(self, edge: str) -> bool:
@@ -276,14 +278,32 @@ class PackedEvent(ProgramEvent):
 
     def _due(self, period: int, phase: int) -> str:
         """Whether the count of events, this one included, is ``phase`` modulo ``period``."""
-        graph, key = self.graph, (period, phase, 0)
+        key = (period, phase, 0)
         if key not in self._flags:
-            scope, graph.scope = graph.scope, "clock"
-            events = self.after[EVENTS.name]
-            rest = graph.op("Mod", events, graph.like(period, events))
-            self._flags[key] = graph.op("Equal", rest, graph.like(phase, rest))
-            graph.scope = scope
+            before = self._before(period)
+            self._flags[key] = self._clock("Equal", before, self.graph.like((phase - 1) % period, before))
         return self._flags[key]
+
+    def _before(self, period: int) -> str:
+        """The number of events before this one, modulo ``period``: (B, 1) int64."""
+        if (period,) not in self._flags:
+            events = self.before[EVENTS.name]
+            self._flags[period,] = self._clock("Mod", events, self.graph.like(period, events))
+        return self._flags[period,]
+
+    def _any_valid(self, rate: int) -> str:
+        """Whether any sample of the batch is valid at ``rate``: a scalar."""
+        graph, before = self.graph, self._before(rate)
+        valid = graph.cast(self._flags[1, 0], np.int64)
+        most = self._clock("ReduceMax", self._clock("Add", before, valid), keepdims=0)
+        return self._clock("Equal", most, graph.like(rate, most))
+
+    def _clock(self, kind: str, *inputs: str, **attributes: int) -> str:
+        graph, scope = self.graph, self.graph.scope
+        graph.scope = "clock"
+        found = graph.op(kind, *inputs, **attributes)
+        graph.scope = scope
+        return found
 
     def final(self, name: str) -> str:
         """A state after the event, whether that is valid or not; for read-outs."""

@@ -24,8 +24,10 @@ def write_chain(event: WholeEvents, chain: Chain, value: str) -> str:
     """The potentials of the read-out after every step, as rows."""
     graph, size = event.graph, chain.ends[-1]
     dense = size <= DENSE
+    scope, graph.scope = graph.scope, "clock"
     rows, none = graph.op("Mul", event.batch, event.number(chain.delay)), event.number(0)
     pads = graph.op("Concat", none, none, rows, none, axis=0)
+    graph.scope = scope
     value = graph.op("Pad", value, pads, dtype=DOUBLE)  # for the last steps of all layers but the first
     early, late = (
         _drive(event, chain, graph.op("Slice", value, *ends, none, dtype=DOUBLE), dense)
