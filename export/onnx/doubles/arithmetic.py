@@ -45,16 +45,27 @@ def rounded_sum(
     lost = np.maximum(right, 0)
     added = np.atleast_1d(np.asarray(constant)).astype(object) * 2 ** np.maximum(-right, 0) + (2**lost) // 2
     bound = sum((term.bound * 2 ** np.maximum(-right, 0) for term in terms), abs(added))
-    parts = [product(graph, term, right) for term in terms if term.weight.ndim == 1]
+    dtype = SINGLE if _in_single(graph, terms, int(np.max(bound))) else DOUBLE
+    parts = [product(graph, term, right, dtype) for term in terms if term.weight.ndim == 1]
     if added.any():
-        parts.append(graph.constant(_uniform(np.ldexp(added.astype(np.float64), -lost.astype(np.int64))), DOUBLE))
+        parts.append(graph.constant(_uniform(np.ldexp(added.astype(np.float64), -lost.astype(np.int64))), dtype))
     total = add(graph, *parts) if parts else ""
     for term in terms:
         if term.weight.ndim == 2:
-            total = _add_product(graph, term, right, total)
+            total = _add_product(graph, term, right, total, dtype)
     if lost.any():
         total = graph.op("Floor", total)
     return total, int(np.max(bound // 2**lost)) + 1
+
+
+def _in_single(graph: Graph, terms: Sequence[Term], bound: int) -> bool:
+    """Whether a sum is taken in float32: it holds the sum, half units included, and no operand needs a cast for it
+    but those of products that float32 is the fastest for.
+    """
+    large = any(term.weight.ndim == 2 and not _in_double(term.weight, term.format) for term in terms)
+    there = [graph.dtypes[term.tensor] == SINGLE for term in terms]
+    ready = all(held for held, term in zip(there, terms, strict=True) if term.weight.ndim == 1)
+    return bound < FLOAT32_LIMIT and ready and (large or any(there))
 
 
 def add(graph: Graph, *tensors: str) -> str:
@@ -65,45 +76,53 @@ def add(graph: Graph, *tensors: str) -> str:
     return total
 
 
-def product(graph: Graph, term: Term, right: int | np.ndarray = 0) -> str:
-    """``weight x 2**(shift - right)``, (B, out) in float64."""
+def product(graph: Graph, term: Term, right: int | np.ndarray = 0, dtype: np.dtype = DOUBLE) -> str:
+    """``weight x 2**(shift - right)``, (B, out)."""
     exponent = np.atleast_1d(np.asarray(term.shift)).astype(np.int64) - np.atleast_1d(right).astype(np.int64)
     if term.weight.ndim == 2:
         assert term.format is not None
         return matmul(graph, term.tensor, term.format, term.weight, exponent)
     factor = _uniform(np.ldexp(term.weight.astype(np.float64), exponent))
-    tensor = graph.cast(term.tensor, DOUBLE)
-    return tensor if np.all(factor == 1) else graph.op("Mul", tensor, graph.constant(factor, DOUBLE))
+    tensor = graph.cast(term.tensor, dtype)
+    return tensor if np.all(factor == 1) else graph.op("Mul", tensor, graph.constant(factor, dtype))
 
 
-def _add_product(graph: Graph, term: Term, right: np.ndarray, total: str) -> str:
-    """A matrix product on top of ``total``, in one operation where it is one of float64."""
+def _add_product(graph: Graph, term: Term, right: np.ndarray, total: str, dtype: np.dtype) -> str:
+    """A matrix product on top of ``total``, in one operation where it is one of the same type."""
     assert term.format is not None
     exponent = np.atleast_1d(np.asarray(term.shift)).astype(np.int64) - right.astype(np.int64)
-    if total and _in_double(term.weight, term.format) and not _in_bytes(term.weight, term.format):
+    same = dtype == SINGLE or _in_double(term.weight, term.format)
+    if total and same and not _in_bytes(term.weight, term.format):
         scaled = np.ldexp(term.weight.astype(np.float64), exponent[:, None])
-        return graph.op("Gemm", graph.cast(term.tensor, DOUBLE), graph.constant(scaled.T, DOUBLE), total)
-    found = matmul(graph, term.tensor, term.format, term.weight, exponent)
+        return graph.op("Gemm", graph.cast(term.tensor, dtype), graph.constant(scaled.T, dtype), total)
+    found = graph.cast(matmul(graph, term.tensor, term.format, term.weight, exponent, dtype), dtype)
     return add(graph, found, total) if total else found
 
 
-def matmul(graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray) -> str:
-    """``W x 2**exponent`` by row, in float64. Shapes: tensor (B, in), weight (out, in), exponent (1,) or (out,)."""
+def matmul(
+    graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray, dtype: np.dtype = DOUBLE
+) -> str:
+    """``W x 2**exponent`` by row. Shapes: tensor (B, in), weight (out, in), exponent (1,) or (out,).
+
+    ``dtype`` is that of the result; float32 only where that holds its sums.
+    """
     scaled = np.ldexp(weight.astype(np.float64), exponent[:, None])
     if _in_bytes(weight, format):
-        return (_product_of_bytes if format.width <= 8 else _product_of_two_bytes)(
-            graph, tensor, format, weight, exponent
-        )
-    if _in_double(weight, format):
+        if format.width <= 8:
+            return _product_of_bytes(graph, tensor, format, weight, exponent, dtype)
+        return graph.cast(_product_of_two_bytes(graph, tensor, format, weight, exponent), dtype)
+    if dtype == DOUBLE and _in_double(weight, format):
         return graph.op("MatMul", graph.cast(tensor, DOUBLE), graph.constant(scaled.T, DOUBLE))
     found = graph.op("MatMul", graph.cast(tensor, SINGLE), graph.constant(scaled.T, SINGLE))
-    return graph.cast(found, DOUBLE)
+    return graph.cast(found, dtype)
 
 
-def _product_of_bytes(graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray) -> str:
+def _product_of_bytes(
+    graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray, dtype: np.dtype
+) -> str:
     """As `matmul`; signed weights only where no CPU saturates pairs of products."""
     if format.min:
-        tensor = graph.op("Add", tensor, graph.constant(-format.min, DOUBLE))
+        tensor = graph.op("Add", tensor, graph.like(-format.min, tensor))
     codes, zero = graph.cast(tensor, np.uint8), graph.constant(-format.min, np.uint8)
     if 2 * 127 * (format.max - format.min) < 1 << 15:
         found = graph.op("MatMulInteger", codes, graph.constant(weight.T, np.int8), zero, dtype=np.int32)
@@ -111,13 +130,13 @@ def _product_of_bytes(graph: Graph, tensor: str, format: Format, weight: np.ndar
         raised = graph.constant(weight.T.astype(np.int64) + 128, np.uint8)
         found = graph.op("MatMulInteger", codes, raised, zero, graph.constant(128, np.uint8), dtype=np.int32)
     unit = _uniform(np.ldexp(1.0, exponent))
-    found = graph.cast(found, DOUBLE)
-    return found if np.all(unit == 1) else graph.op("Mul", found, graph.constant(unit, DOUBLE))
+    found = graph.cast(found, dtype)
+    return found if np.all(unit == 1) else graph.op("Mul", found, graph.constant(unit, dtype))
 
 
 def _product_of_two_bytes(graph: Graph, tensor: str, format: Format, weight: np.ndarray, exponent: np.ndarray) -> str:
     """As `matmul`: upper and lower bytes of the operand, raised to 0 or more, are rows of one product."""
-    outputs = len(weight)
+    outputs, tensor = len(weight), graph.cast(tensor, DOUBLE)
     exponents = np.broadcast_to(exponent, outputs)
     raised = graph.op("Add", tensor, graph.constant(-format.min, DOUBLE)) if format.min else tensor
     high = graph.op("Floor", graph.op("Mul", raised, graph.constant(2.0**-8, DOUBLE)))
@@ -145,18 +164,24 @@ def _in_double(weight: np.ndarray, format: Format) -> bool:
     return bool(weight.size <= SMALL or max(dot_bound(weight, format.magnitude)) >= FLOAT32_LIMIT)
 
 
-def saturate(graph: Graph, tensor: str, bound: int, format: Format) -> str:
-    """Clipped to ``format``, unless ``bound`` of its magnitude says that it fits."""
-    if bound <= format.max and (bound <= -format.min or bound == 0):
+def prefers_single(weight: np.ndarray, format: Format) -> bool:
+    """Whether float32 is the fastest for a product."""
+    return not _in_double(weight, format) and not _in_bytes(weight, format)
+
+
+def saturate(graph: Graph, tensor: str, bound: int | tuple[int, int], format: Format) -> str:
+    """Clipped to ``format``, unless ``bound``, of its magnitude or its lowest and highest value, says that it fits."""
+    low, high = (-bound, bound) if isinstance(bound, int) else bound
+    if (format.min <= low and high <= format.max) or low == high == 0:
         return tensor
-    return graph.op("Clip", tensor, graph.constant(format.min, DOUBLE), graph.constant(format.max, DOUBLE))
+    return graph.op("Clip", tensor, graph.like(format.min, tensor), graph.like(format.max, tensor))
 
 
 def floor_half_up(graph: Graph, tensor: str, shift: int) -> str:
     """``floor(tensor / 2**shift + 1/2)``; negative shifts are exact left shifts."""
     if shift:
-        tensor = graph.op("Mul", tensor, graph.constant(2.0**-shift, DOUBLE))
-    return tensor if shift <= 0 else graph.op("Floor", graph.op("Add", tensor, graph.constant(0.5, DOUBLE)))
+        tensor = graph.op("Mul", tensor, graph.like(2.0**-shift, tensor))
+    return tensor if shift <= 0 else graph.op("Floor", graph.op("Add", tensor, graph.like(0.5, tensor)))
 
 
 def quotient(graph: Graph, numerator: str, denominator: str) -> str:

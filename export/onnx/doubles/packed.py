@@ -16,7 +16,7 @@ from ....program.nodes import GAP_FORMAT, QUERY, DiagonalSSM, EventPool, Readout
 from ..arithmetic import edge_dtype
 from ..event import AFTER, ANSWER, BEFORE, EVENTS, Carried, ProgramEvent
 from ..graph import Graph
-from .arithmetic import DOUBLE
+from .arithmetic import DOUBLE, SINGLE
 
 CODES, SUMS = "codes", "sums"
 """The packs: whole numbers of up to 32 bits, and what int64 holds. Both begin with the states of the full rate."""
@@ -199,12 +199,11 @@ class PackedEvent(ProgramEvent):
         return self._due(rate * window, rate)
 
     def goes_on(self, rate: int, window: int) -> str:
-        """Whether it is not."""
+        """Whether a valid event at ``rate`` is not the first of its window: (B, 1) bool."""
         key = (rate * window, -1)
         if key not in self._flags:
-            graph, before = self.graph, self._before(rate * window)
-            found = graph.cast(before, bool) if rate == 1 else graph.op("Not", self.starts(rate, window))
-            self._flags[key] = found
+            before = self._before(rate * window)
+            self._flags[key] = self._clock("Greater", before, self.graph.like(rate - 1, before))
         return self._flags[key]
 
     def counted(self, rate: int) -> str:
@@ -259,7 +258,7 @@ class PackedEvent(ProgramEvent):
         return _INT64 if format == GAP_FORMAT else DOUBLE
 
     def integers(self, tensor: str, format: Format | None = None) -> str:
-        if self.graph.dtypes[tensor] != DOUBLE:
+        if self.graph.dtypes[tensor] not in (DOUBLE, SINGLE):
             return tensor
         return self.graph.cast(tensor, _INT32 if format is None else edge_dtype(format))
 
@@ -294,8 +293,9 @@ class PackedEvent(ProgramEvent):
     def _any_valid(self, rate: int) -> str:
         """Whether any sample of the batch is valid at ``rate``: a scalar."""
         graph, before = self.graph, self._before(rate)
-        valid = graph.cast(self._flags[1, 0], np.int64)
-        most = self._clock("ReduceMax", self._clock("Add", before, valid), keepdims=0)
+        if (0,) not in self._flags:
+            self._flags[0,] = graph.cast(self._flags[1, 0], np.int64)
+        most = self._clock("ReduceMax", self._clock("Add", before, self._flags[0,]), keepdims=0)
         return self._clock("Equal", most, graph.like(rate, most))
 
     def _clock(self, kind: str, *inputs: str, **attributes: int) -> str:

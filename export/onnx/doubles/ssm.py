@@ -21,7 +21,7 @@ def write_diagonal_ssm(event: PackedEvent, node: DiagonalSSM) -> str:
     value, gap = event.inputs_of(node)
     limited = graph.op("Min", graph.cast(gap, DOUBLE), graph.constant(node.max_gap, DOUBLE))
     ticks = graph.cast(limited, np.int64)
-    added = drive(event, node, value)
+    added = graph.cast(drive(event, node, value), DOUBLE)
     old = event.open(Carried(node.name, (node.channels,), DOUBLE))
     if node.discretization == "zoh":
         held = _decay(event, node, store(graph, node, graph.op("Add", old, added)), ticks)
@@ -45,9 +45,9 @@ def drive(event: ProgramEvent, node: DiagonalSSM, value: str) -> str:
 
 def read(graph: Graph, node: DiagonalSSM, state: str) -> str:
     """``sat(rhu(x / 2**read_shift))``."""
-    bound = (node.state_format.magnitude >> node.read_shift) + 1
-    found = floor_half_up(graph, state, node.read_shift)
-    return saturate(graph, found, bound if node.read_shift else bound - 1, node.output)
+    ends = (node.state_format.min, node.state_format.max)
+    low, high = ((end + (1 << node.read_shift >> 1)) >> node.read_shift for end in ends)
+    return saturate(graph, floor_half_up(graph, state, node.read_shift), (low, high), node.output)
 
 
 def decay_tables(node: DiagonalSSM | ChannelSSM) -> tuple[np.ndarray, np.ndarray]:

@@ -23,12 +23,14 @@ from ....program.nodes import (
     ValueInput,
 )
 from ...about import input_ranges
+from ..arithmetic import FLOAT32_LIMIT
 from ..dialect import Writer
 from ..event import ProgramEvent
 from ..graph import Graph
 from ..integer import stateless as integers
+from ..opset import BITWISE
 from ..sums import Term
-from .arithmetic import DOUBLE, LIMIT, floor_half_up, quotient, root, saturate, store_sum
+from .arithmetic import DOUBLE, LIMIT, SINGLE, floor_half_up, prefers_single, quotient, root, saturate, store_sum
 
 ONE = np.ones(1, dtype=np.int64)
 
@@ -75,7 +77,7 @@ def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
     graph, size, magnitude = event.graph, node.size, node.format.magnitude
     a, b, c = node.shifts
     last = graph.constant([-1], np.int64)
-    (value,) = event.inputs_of(node)
+    value = graph.cast(event.inputs_of(node)[0], DOUBLE)
 
     def scaled(tensor: str, factor: float) -> str:
         return tensor if factor == 1 else graph.op("Mul", tensor, graph.constant(factor, DOUBLE))
@@ -83,9 +85,11 @@ def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
     def summed(tensor: str) -> str:
         return graph.op("ReduceSum", tensor, last, dtype=DOUBLE, keepdims=1)
 
+    raised = 4.0**node.root_shift
+    if not node.gamma.size and size**3 * magnitude**2 < LIMIT and not size & (size - 1):
+        return _clipped(graph, _normalized(graph, value, node), node)
     total = summed(value)
     deviation = graph.op("Sub", scaled(value, size), total)
-    raised = 4.0**node.root_shift
     if size**3 * magnitude**2 < LIMIT:
         squares = summed(graph.op("Mul", deviation, deviation))
         variance = graph.op("Div", squares, graph.constant(size / raised, DOUBLE))
@@ -104,20 +108,47 @@ def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
     return _clipped(graph, quotient(graph, deviation, r), node)
 
 
+def _normalized(graph: Graph, value: str, node: LayerNorm) -> str:
+    """Of sizes that are powers of two, whose means are exact: the numerator, in its unit from the start, and its sum of
+    squares in one operation.
+    """
+    size, (a, _, c), raised = node.size, node.shifts, 4.0**node.root_shift
+    axes: dict[str, list[int]] = {} if graph.opset >= BITWISE else {"axes": [-1]}
+    last = [graph.constant([-1], np.int64)] if graph.opset >= BITWISE else []
+    unit = 2.0 ** (a - c)
+    raw = graph.op("Mul", value, graph.constant(size * unit, DOUBLE))
+    mean = graph.op("ReduceMean", raw, *last, dtype=DOUBLE, keepdims=1, **axes)
+    numerator = graph.op("Sub", raw, mean)
+    squares = graph.op("ReduceSumSquare", numerator, *last, dtype=DOUBLE, keepdims=1, **axes)
+    variance = graph.op("Mul", squares, graph.constant(raised / (size * unit**2), DOUBLE))
+    return quotient(
+        graph, numerator, root(graph, graph.op("Add", variance, graph.constant(node.epsilon * raised, DOUBLE)))
+    )
+
+
 def write_lookup(event: ProgramEvent, node: Lookup) -> str:
-    """A gather; the table is rotated so that negative codes count from its end, as ONNX indices do."""
+    """A gather; the table is rotated so that negative codes count from its end, as ONNX indices do.
+
+    Where float32 is the fastest for some product of the program, what tables give is float32 already.
+    """
     graph = event.graph
     code = graph.cast(event.inputs_of(node)[0], np.int32)
-    table = graph.constant(np.roll(node.table, node.format.min), DOUBLE)
-    return graph.op("Gather", table, code, dtype=DOUBLE, axis=0)
+    large = any(
+        prefers_single(weight, form)
+        for linear in event.program.of_type(Linear)
+        for weight, form in zip(linear.weights, linear.formats, strict=True)
+    )
+    dtype = SINGLE if large and node.output.magnitude < FLOAT32_LIMIT else DOUBLE
+    table = graph.constant(np.roll(node.table, node.format.min), dtype)
+    return graph.op("Gather", table, code, dtype=dtype, axis=0)
 
 
 def write_multiply(event: ProgramEvent, node: Multiply) -> str:
     """The exact product, rounded once."""
-    graph = event.graph
-    product = graph.op("Mul", *event.inputs_of(node))
-    bound = node.bounds()["the product"] >> max(node.shift, 0)
-    return saturate(graph, floor_half_up(graph, product, node.shift), bound, node.output)
+    graph, inputs, largest = event.graph, event.inputs_of(node), node.bounds()["the product"]
+    single = largest < FLOAT32_LIMIT and all(graph.dtypes[tensor] == SINGLE for tensor in inputs)
+    product = graph.op("Mul", *(graph.cast(tensor, SINGLE if single else DOUBLE) for tensor in inputs))
+    return saturate(graph, floor_half_up(graph, product, node.shift), largest >> max(node.shift, 0), node.output)
 
 
 def write_add(event: ProgramEvent, node: Add) -> str:

@@ -52,7 +52,7 @@ def read_event_pool(event: PackedEvent, node: EventPool) -> str:
     total = event.after[f"{node.name}/sum"]
     if node.format == GAP_FORMAT:
         return total
-    bound = node.format.magnitude * node.window
+    bound = node.format.min * node.window, node.format.max * node.window
     if not node.divides:
         return saturate(graph, graph.cast(total, DOUBLE), bound, node.output)
     if node.mode == "mean":

@@ -14,7 +14,7 @@ from .....program.nodes import GAP_FORMAT, QUERY
 from ...arithmetic import edge_dtype
 from ...event import ProgramEvent
 from ...graph import Graph
-from ..arithmetic import DOUBLE
+from ..arithmetic import DOUBLE, SINGLE
 
 _INT64 = np.dtype(np.int64)
 
@@ -148,11 +148,15 @@ class WholeEvents(ProgramEvent):
         end = graph.op("Neg", self._pad)
         return graph.op("Slice", found, self.number(0), end, channels, dtype=DOUBLE)
 
+    def as_double(self, tensor: str) -> str:
+        """An edge in float64, where it is of float32."""
+        return self.graph.cast(tensor, DOUBLE) if self.graph.dtypes[tensor] == SINGLE else tensor
+
     def edge_dtype(self, format: Format) -> np.dtype:
         return _INT64 if format == GAP_FORMAT else DOUBLE
 
     def integers(self, tensor: str, format: Format | None = None) -> str:
-        if self.graph.dtypes[tensor] != DOUBLE or format is None:
+        if self.graph.dtypes[tensor] not in (DOUBLE, SINGLE) or format is None:
             return tensor
         return self.graph.cast(tensor, edge_dtype(format))
 

@@ -85,7 +85,7 @@ def _drives(event: WholeEvents, node: DiagonalSSM, value: str) -> tuple[str, str
         known = event.tables[node.name + DRIVE][: event.program.value_input.code_range[1] + 1]
         row = graph.op("Add", event.row(), graph.constant(1, np.int64))
         return graph.constant(np.pad(known, ((1, 0), (0, 0))), DOUBLE), row
-    drives = drive(event, node, value)
+    drives = graph.cast(drive(event, node, value), DOUBLE)
     zeros = graph.constant(np.zeros((1, node.channels)), DOUBLE)
     table = graph.op("Concat", zeros, drives, axis=0)
     end = graph.op("Squeeze", graph.op("Shape", table, dtype=_INT64, start=0, end=1), event.number(0), dtype=_INT64)

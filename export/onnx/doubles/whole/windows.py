@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .....program.nodes import GAP_FORMAT, EventPool, Readout
-from ...arithmetic import rounded_divide
+from ...arithmetic import FLOAT32_LIMIT, rounded_divide
 from ..arithmetic import DOUBLE, quotient, saturate
 from .event import WholeEvents
 
@@ -18,8 +18,10 @@ def write_event_pool(event: WholeEvents, node: EventPool) -> str:
     value, *weights = event.inputs_of(node)
     if node.name in event.edges:
         return event.edges[node.name]
+    if node.format.magnitude * node.window >= FLOAT32_LIMIT:
+        value = event.as_double(value)
     windows = event.apart(value, node.window, node.size)
-    bound = node.format.magnitude * node.window
+    bound = node.format.min * node.window, node.format.max * node.window
     if node.mode in ("first", "last"):
         place = graph.constant(0 if node.mode == "first" else node.window - 1, np.int64)
         found = graph.op("Gather", windows, place, dtype=graph.dtypes[value], axis=1)
@@ -34,7 +36,7 @@ def write_event_pool(event: WholeEvents, node: EventPool) -> str:
             denominator = graph.op("Where", zero, graph.like(node.window, weight), weight)
             found = graph.cast(rounded_divide(graph, numerator, denominator), DOUBLE)
         elif node.divides:
-            found = quotient(graph, total, graph.constant(node.window, DOUBLE))
+            found = quotient(graph, graph.cast(total, DOUBLE), graph.constant(node.window, DOUBLE))
         if node.format != GAP_FORMAT:
             found = saturate(graph, found, bound, node.output)
     shape = graph.constant([-1, node.size], np.int64)
@@ -44,7 +46,7 @@ def write_event_pool(event: WholeEvents, node: EventPool) -> str:
 def write_readout(event: WholeEvents, node: Readout) -> None:
     """What it holds after the last event, as its states in a step model."""
     graph, program = event.graph, event.program
-    value, rate = event.edges[node.inputs[0]], program.rates[node.inputs[0]]
+    value, rate = event.as_double(event.edges[node.inputs[0]]), program.rates[node.inputs[0]]
     if node.mode == "last":
         graph.scope = "clock"
         count = graph.op("Div", event.counts, graph.constant(rate, np.int64))
