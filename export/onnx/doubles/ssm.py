@@ -14,6 +14,9 @@ from ..tables import DRIVE
 from .arithmetic import DOUBLE, LIMIT, floor_half_up, rounded_sum, saturate, store_sum
 from .packed import PackedEvent
 
+FEW = 128
+"""Modes up to which a gather of numbers is faster than taking parts and joining them."""
+
 
 def write_diagonal_ssm(event: PackedEvent, node: DiagonalSSM) -> str:
     """Decay over the gap, drive, and read; real parts, then imaginary parts if there are any, in one (B, Q) tensor."""
@@ -77,18 +80,31 @@ def holds_one(node: DiagonalSSM | ChannelSSM) -> bool:
     return int(node.decay_exponent.max()) + node.state_width < LIMIT.bit_length() - 2
 
 
-def decay_step(graph: Graph, node: DiagonalSSM | ChannelSSM, state: str, along: str, across: str) -> str:
-    """``sat(x + floor(d x + 1/2))``, both components from the old x; ``across`` is empty of real modes."""
+def decay_step(
+    graph: Graph, node: DiagonalSSM | ChannelSSM, state: str, along: str, across: str, apart: bool = False
+) -> str:
+    """``sat(x + floor(d x + 1/2))``, both components from the old x; ``across`` is empty of real modes.
+
+    ``apart`` says that real and imaginary parts are rows, (B, 2, Q / 2).
+    """
     total = graph.op("Mul", state, along)
     if across:
-        other = swapped(graph, state, sum(state.size for state in node.states()) // 2)
+        size = sum(state.size for state in node.states()) // 2
+        other = _exchanged(graph, state) if apart else swapped(graph, state, size)
         total = graph.op("Add", total, graph.op("Mul", other, across))
     moved = graph.op("Floor", graph.op("Add", total, graph.constant(0.5, DOUBLE)))
     return store(graph, node, moved if holds_one(node) else graph.op("Add", state, moved))
 
 
+def _exchanged(graph: Graph, state: str) -> str:
+    return graph.op("Gather", state, graph.constant([1, 0], np.int64), dtype=DOUBLE, axis=1)
+
+
 def swapped(graph: Graph, state: str, size: int) -> str:
     """Imaginary parts, then real parts, ``size`` of each."""
+    if size <= FEW:
+        order = np.roll(np.arange(2 * size), size)
+        return graph.op("Gather", state, graph.constant(order, np.int64), dtype=DOUBLE, axis=1)
     real, imaginary = halves(graph, state, size)
     return graph.op("Concat", imaginary, real, axis=1)
 
@@ -106,33 +122,25 @@ def store(graph: Graph, node: DiagonalSSM | ChannelSSM, value: str) -> str:
 
 
 def _decay(event: ProgramEvent, node: DiagonalSSM, state: str, ticks: str) -> str:
-    """A loop over the binary digits of the gaps, least significant first, until no gap of the batch has one left."""
+    """A loop over the binary digits of the gaps, least significant first, up to the highest of the batch."""
     graph = event.graph
+    powers = graph.constant(1 << np.arange(node.digits, dtype=np.int64), np.int64)
+    bits = graph.op("Mod", graph.op("Div", ticks, powers), graph.constant(2, np.int64))
+    rows = graph.op("Mul", bits, graph.constant(np.arange(1, node.digits + 1), np.int64))  # (B, J): of the tables
+    steps = graph.op("ReduceMax", rows, keepdims=0)
     body = graph.child("digit")
-    digit = body.input("digit", np.int64, [])
-    body.input("more", bool, [])
-    left, codes = body.input("left", np.int64, ["batch", 1]), body.input("codes", DOUBLE, ["batch", node.channels])
-    two = body.constant(2, np.int64)
-    row = body.op("Mul", body.op("Mod", left, two), body.op("Add", digit, body.constant(1, np.int64)))
-    row = body.op("Squeeze", row, body.constant([1], np.int64), dtype=np.int64)
-    rest = body.op("Div", left, two)
+    digit, more = body.input("digit", np.int64, []), body.input("more", bool, [])
+    codes = body.input("codes", DOUBLE, ["batch", node.channels])
+    row = body.op("Gather", rows, digit, dtype=np.int64, axis=1)
     along, across = (
         body.op("Gather", body.constant(table, DOUBLE), row, dtype=DOUBLE, axis=0) if table.size else ""
         for table in digit_tables(node)
     )
-    stepped = decay_step(body, node, codes, along, across)
-    body.output(_any_left(body, rest), "more_out", [])
-    body.output(rest, "left_out", ["batch", 1])
-    body.output(stepped, "codes_out", ["batch", node.channels])
-    outputs = [graph.fresh("left"), graph.fresh("codes")]
-    carried = (graph.constant(node.digits, np.int64), _any_left(graph, ticks), ticks, state)
-    graph.ops("Loop", *carried, outputs=outputs, dtypes=[np.int64, DOUBLE], body=body.build())
-    return outputs[1]
-
-
-def _any_left(graph: Graph, ticks: str) -> str:
-    largest = graph.op("ReduceMax", ticks, dtype=np.int64, keepdims=0)
-    return graph.op("Greater", largest, graph.constant(0, np.int64))
+    body.output(more, "more_out", [])
+    body.output(decay_step(body, node, codes, along, across), "codes_out", ["batch", node.channels])
+    outputs = [graph.fresh("codes")]
+    graph.ops("Loop", steps, graph.constant(True, bool), state, outputs=outputs, dtypes=[DOUBLE], body=body.build())
+    return outputs[0]
 
 
 def write_channel_ssm(event: ProgramEvent, node: ChannelSSM) -> str:

@@ -96,25 +96,32 @@ def _drives(event: WholeEvents, node: DiagonalSSM, value: str) -> tuple[str, str
 def _scan(event: WholeEvents, node: DiagonalSSM, table: str, scanned: list[str]) -> str:
     """The states before the first step and after each: ((M + 1) B, Q)."""
     graph, channels = event.graph, node.channels
+    tables = [each.reshape(len(each), 2, -1) if node.decay_im.size else each for each in digit_tables(node)]
+    shape = list(tables[0].shape[1:])
     body = graph.child("steps")
-    state = body.input("state", DOUBLE, ["batch", channels])
+    state = body.input("state", DOUBLE, ["batch", *shape])
     digit, last, *first = (body.input(name, np.int64, ["batch"]) for name in ("digit", "last", "first")[: len(scanned)])
 
     def pick(table: str, row: str) -> str:
         return body.op("Gather", table, row, dtype=DOUBLE, axis=0)
 
-    along, across = (pick(body.constant(each, DOUBLE), digit) if each.size else "" for each in digit_tables(node))
+    along, across = (pick(body.constant(each, DOUBLE), digit) if each.size else "" for each in tables)
+    if len(shape) > 1:
+        table = graph.op("Reshape", table, graph.constant([-1, *shape], np.int64), dtype=DOUBLE)
     x = state
     if first:
         x = store(body, node, body.op("Add", x, pick(table, first[0])))
-    x = decay_step(body, node, x, along, across)
+    x = decay_step(body, node, x, along, across, apart=len(shape) > 1)
     x = store(body, node, body.op("Sub" if first else "Add", x, pick(table, last)))
-    body.output(x, "state_out", ["batch", channels])
-    body.output(x, "states", ["batch", channels])
+    body.output(x, "state_out", ["batch", *shape])
+    body.output(x, "states", ["batch", *shape])
     start = event.zeros(channels)
+    parts = (
+        start if len(shape) == 1 else graph.op("Reshape", start, graph.constant([-1, *shape], np.int64), dtype=DOUBLE)
+    )
     outputs = [graph.fresh("state"), graph.fresh("states")]
     graph.ops(
-        "Scan", start, *scanned, outputs=outputs, dtypes=[DOUBLE] * 2, body=body.build(), num_scan_inputs=len(scanned)
+        "Scan", parts, *scanned, outputs=outputs, dtypes=[DOUBLE] * 2, body=body.build(), num_scan_inputs=len(scanned)
     )
-    shape = graph.constant([-1, channels], np.int64)
-    return graph.op("Concat", start, graph.op("Reshape", outputs[1], shape, dtype=DOUBLE), axis=0)
+    flat = graph.constant([-1, channels], np.int64)
+    return graph.op("Concat", start, graph.op("Reshape", outputs[1], flat, dtype=DOUBLE), axis=0)
