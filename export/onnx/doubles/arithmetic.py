@@ -23,8 +23,8 @@ DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 LIMIT = 1 << 52
 """What lowering bounds every intermediate by; float64 has one bit more."""
 
-SMALL, LARGE = 1 << 11, 1 << 14
-"""Weights of a product up to which float64 is the fastest, and from which bytes are."""
+SMALL, LARGE, HUGE = 1 << 11, 1 << 14, 1 << 16
+"""Weights of a product up to which float64 is the fastest, and from which bytes are, in place of it or of float32."""
 
 
 def store_sum(
@@ -59,13 +59,13 @@ def rounded_sum(
 
 
 def _in_single(graph: Graph, terms: Sequence[Term], bound: int) -> bool:
-    """Whether a sum is taken in float32: it holds the sum, half units included, and no operand needs a cast for it
-    but those of products that float32 is the fastest for.
+    """Whether a sum is taken in float32: that holds it, half units included, and is the fastest for a product in it, or
+    what most of its operands are in.
     """
     large = any(term.weight.ndim == 2 and not _in_double(term.weight, term.format) for term in terms)
     there = [graph.dtypes[term.tensor] == SINGLE for term in terms]
-    ready = all(held for held, term in zip(there, terms, strict=True) if term.weight.ndim == 1)
-    return bound < FLOAT32_LIMIT and ready and (large or any(there))
+    others = sum(term.weight.ndim == 1 for term in terms) - sum(there)
+    return bound < FLOAT32_LIMIT and (large or any(there)) and others <= sum(there)
 
 
 def add(graph: Graph, *tensors: str) -> str:
@@ -155,8 +155,9 @@ def _product_of_two_bytes(graph: Graph, tensor: str, format: Format, weight: np.
 
 def _in_bytes(weight: np.ndarray, format: Format) -> bool:
     """Whether bytes are the fastest for a product: its weights then fill a quarter or an eighth of a cache."""
-    sums = 127 * 255 * weight.shape[1]
-    return bool(weight.size >= LARGE and format.width <= 16 and np.abs(weight).max(initial=0) <= 127 and sums < 1 << 31)
+    narrow = format.width <= 16 and np.abs(weight).max(initial=0) <= 127
+    least = HUGE if max(dot_bound(weight, format.magnitude)) < FLOAT32_LIMIT else LARGE
+    return bool(weight.size >= least and narrow and 127 * 255 * weight.shape[1] < 1 << 31)
 
 
 def _in_double(weight: np.ndarray, format: Format) -> bool:

@@ -34,6 +34,9 @@ from .arithmetic import DOUBLE, LIMIT, SINGLE, floor_half_up, prefers_single, qu
 
 ONE = np.ones(1, dtype=np.int64)
 
+CENTRED = 128
+"""Channels of a norm up to which a product centres them, in place of a sum and a difference."""
+
 
 def write_value_input(event: ProgramEvent, node: ValueInput) -> str:
     """Tokens (B,) stay integers; dense codes (B, channels) are numbers from here on."""
@@ -77,7 +80,11 @@ def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
     graph, size, magnitude = event.graph, node.size, node.format.magnitude
     a, b, c = node.shifts
     last = graph.constant([-1], np.int64)
-    value = graph.cast(event.inputs_of(node)[0], DOUBLE)
+    (value,) = event.inputs_of(node)
+    exact = size**3 * magnitude**2 < LIMIT
+    if exact and size <= CENTRED and 2 * size * magnitude < FLOAT32_LIMIT and not node.gamma.size:
+        return _clipped(graph, _normalized(graph, value, node), node)
+    value, raised = graph.cast(value, DOUBLE), 4.0**node.root_shift
 
     def scaled(tensor: str, factor: float) -> str:
         return tensor if factor == 1 else graph.op("Mul", tensor, graph.constant(factor, DOUBLE))
@@ -85,16 +92,13 @@ def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
     def summed(tensor: str) -> str:
         return graph.op("ReduceSum", tensor, last, dtype=DOUBLE, keepdims=1)
 
-    raised = 4.0**node.root_shift
-    if not node.gamma.size and size**3 * magnitude**2 < LIMIT and not size & (size - 1):
-        return _clipped(graph, _normalized(graph, value, node), node)
     total = summed(value)
     deviation = graph.op("Sub", scaled(value, size), total)
-    if size**3 * magnitude**2 < LIMIT:
-        squares = summed(graph.op("Mul", deviation, deviation))
+    if exact:
+        squares = _sum_of_squares(graph, deviation)
         variance = graph.op("Div", squares, graph.constant(size / raised, DOUBLE))
     else:
-        squares = scaled(summed(graph.op("Mul", value, value)), size * raised)
+        squares = scaled(_sum_of_squares(graph, value), size * raised)
         variance = graph.op("Sub", squares, graph.op("Mul", total, scaled(total, raised)))
     r = root(graph, graph.op("Add", variance, graph.constant(node.epsilon * raised, DOUBLE)))
     if node.gamma.size:
@@ -109,21 +113,23 @@ def write_layer_norm(event: ProgramEvent, node: LayerNorm) -> str:
 
 
 def _normalized(graph: Graph, value: str, node: LayerNorm) -> str:
-    """Of sizes that are powers of two, whose means are exact: the numerator, in its unit from the start, and its sum of
-    squares in one operation.
-    """
+    """Of few channels: the numerator in its own unit is a product with ``H 1 - 1 1^T``, whose sums float32 holds."""
     size, (a, _, c), raised = node.size, node.shifts, 4.0**node.root_shift
-    axes: dict[str, list[int]] = {} if graph.opset >= BITWISE else {"axes": [-1]}
-    last = [graph.constant([-1], np.int64)] if graph.opset >= BITWISE else []
     unit = 2.0 ** (a - c)
-    raw = graph.op("Mul", value, graph.constant(size * unit, DOUBLE))
-    mean = graph.op("ReduceMean", raw, *last, dtype=DOUBLE, keepdims=1, **axes)
-    numerator = graph.op("Sub", raw, mean)
-    squares = graph.op("ReduceSumSquare", numerator, *last, dtype=DOUBLE, keepdims=1, **axes)
-    variance = graph.op("Mul", squares, graph.constant(raised / (size * unit**2), DOUBLE))
-    return quotient(
-        graph, numerator, root(graph, graph.op("Add", variance, graph.constant(node.epsilon * raised, DOUBLE)))
-    )
+    centre = graph.constant((size * np.eye(size) - 1) * unit, SINGLE)
+    numerator = graph.cast(graph.op("MatMul", graph.cast(value, SINGLE), centre), DOUBLE)
+    squares = _sum_of_squares(graph, numerator)
+    variance = graph.op("Div", squares, graph.constant(size * unit**2 / raised, DOUBLE))
+    offset = graph.constant(node.epsilon * raised, DOUBLE)
+    return quotient(graph, numerator, root(graph, graph.op("Add", variance, offset)))
+
+
+def _sum_of_squares(graph: Graph, tensor: str) -> str:
+    """Over the channels, (B, 1)."""
+    kind = "ReduceSumSquare"  # its axes are an attribute in older operator sets
+    if graph.opset < BITWISE:
+        return graph.op(kind, tensor, keepdims=1, axes=[-1])
+    return graph.op(kind, tensor, graph.constant([-1], np.int64), dtype=DOUBLE, keepdims=1)
 
 
 def write_lookup(event: ProgramEvent, node: Lookup) -> str:
