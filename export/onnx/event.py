@@ -19,11 +19,15 @@ from .graph import Graph
 
 @dataclass(frozen=True)
 class Carried:
-    """A state that a backend carries from event to event: zeros (batch, *shape) at the start."""
+    """A state that a backend carries from event to event: zeros (batch, *shape) at the start.
+
+    ``parts`` are the names and columns of states that lie side by side in it, where it is more than one.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype
+    parts: tuple[tuple[str, int], ...] = ()
 
 
 EVENTS = Carried("events", (1,), np.dtype(np.int64))

@@ -266,8 +266,9 @@ class PackedEvent(ProgramEvent):
     def layout(self) -> dict[str, tuple[str, int, int]]:
         found: dict[str, tuple[str, int, int]] = {}
         for pack, states in self._layout.items():
-            ends = np.cumsum([0, *(state.shape[0] for state in states)]).tolist()
-            found |= {state.name: (pack, start, state.shape[0]) for state, start in zip(states, ends, strict=False)}
+            parts = [part for state in states for part in state.parts or [(state.name, state.shape[0])]]
+            ends = np.cumsum([0, *(size for _, size in parts)]).tolist()
+            found |= {name: (pack, start, size) for (name, size), start in zip(parts, ends, strict=False)}
         return found
 
     def _flag(self, period: int, phase: int) -> str:

@@ -57,8 +57,9 @@ def write_gap_input(event: ProgramEvent, node: GapInput) -> str:
 
 
 def write_embedding(event: ProgramEvent, node: Embedding) -> str:
-    """A look-up in the table of finished output codes."""
-    return integers.look_up_codes(event, node, DOUBLE)
+    """A look-up in the table of finished output codes, which joins the event's tables."""
+    event.tables = {**event.tables, node.name: integers.codes_of(node)}
+    return event.look_up(event.tables[node.name], DOUBLE)
 
 
 def write_linear(event: ProgramEvent, node: Linear) -> str:

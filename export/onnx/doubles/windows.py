@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....program import Program
 from ....program.nodes import GAP_FORMAT, DiagonalSSM, EventPool, Node, Readout
 from ..arithmetic import at_least, at_most, rounded_divide
 from ..dialect import Updater, Writer
@@ -33,11 +34,55 @@ def update_event_pool(event: PackedEvent, node: EventPool, rate: int) -> None:
             new = graph.op("Add", graph.op("Mul", old, goes_on), value)
         event.set(f"{node.name}/{name}", new)
 
+    joined = _joined(event.program, node)
+    if len(joined) > 1:
+        if node is joined[-1]:
+            _sum_together(event, joined, rate)
+        return
     width = node.states()[0].width  # or that of a state, of 32 bits at most
     collect("first" if node.mode == "first" else "sum", value, node.size, held(width))
     if node.mode == "time":
         collect("weighted", graph.op("Mul", graph.cast(value, np.int64), weights[0]), node.size, _INT64)
         collect("weight", weights[0], 1, _INT64)
+
+
+def _joined(program: Program, node: EventPool) -> list[EventPool]:
+    """The pools that sum codes over the same windows as ``node``, in the program's order, if it is one of them."""
+
+    def key(pool: EventPool) -> tuple[int, int]:
+        return program.rates[pool.inputs[0]], pool.window
+
+    def sums(pool: EventPool) -> bool:
+        return pool.mode in ("mean", "sum") and held(pool.states()[0].width) == DOUBLE
+
+    return [pool for pool in program.of_type(EventPool) if key(pool) == key(node) and sums(pool)] if sums(node) else []
+
+
+def _sum_together(event: PackedEvent, pools: list[EventPool], rate: int) -> None:
+    """One sum of all; where tokens tell all values, they are rows of one table."""
+    graph, edges = event.graph, [pool.inputs[0] for pool in pools]
+    if event.tables.keys() >= set(edges):
+        value = event.look_up(np.concatenate([event.tables[edge] for edge in edges], axis=1), DOUBLE)
+    else:
+        value = graph.op("Concat", *(graph.cast(event.edges[edge], DOUBLE) for edge in edges), axis=1)
+    parts = tuple((f"{pool.name}/sum", pool.size) for pool in pools)
+    state = Carried(f"{pools[0].name}/sums", (sum(pool.size for pool in pools),), DOUBLE, parts)
+    goes_on = graph.cast(event.goes_on(rate, pools[0].window), DOUBLE)
+    event.set(state.name, graph.op("Add", graph.op("Mul", event.open(state), goes_on), value))
+
+
+def _sum_of(event: PackedEvent, node: EventPool) -> str:
+    """What a pool has summed; of several that sum together, all are taken apart where the first is asked for."""
+    name, graph = f"{node.name}/sum", event.graph
+    joined = _joined(event.program, node)
+    if len(joined) > 1 and name not in event.after:
+        names = [f"{pool.name}/sum" for pool in joined]
+        parts, sizes = [graph.fresh("sum") for _ in joined], [pool.size for pool in joined]
+        whole = event.after[f"{joined[0].name}/sums"]
+        lengths = graph.constant(sizes, np.int64)
+        graph.ops("Split", whole, lengths, outputs=parts, dtypes=[DOUBLE] * len(parts), axis=1)
+        event.after |= dict(zip(names, parts, strict=True))
+    return event.after[name]
 
 
 def read_event_pool(event: PackedEvent, node: EventPool) -> str:
@@ -49,7 +94,7 @@ def read_event_pool(event: PackedEvent, node: EventPool) -> str:
         value = event.after[f"{node.name}/first"]
         states = [source for source in event.program.of_type(DiagonalSSM) if node.inputs[0] == source.name]
         return read(graph, states[0], value) if states and event.reads_late(states[0]) else value
-    total = event.after[f"{node.name}/sum"]
+    total = _sum_of(event, node)
     if node.format == GAP_FORMAT:
         return total
     bound = node.format.min * node.window, node.format.max * node.window

@@ -78,8 +78,12 @@ def write_embedding(event: ProgramEvent, node: Embedding) -> str:
 
 def look_up_codes(event: ProgramEvent, node: Embedding, dtype: np.dtype) -> str:
     """The tokens' finished output codes, held in ``dtype``."""
-    table, _ = saturate_codes(round_half_up_shift(node.table, node.shift), node.output)
-    return event.look_up(table, dtype)
+    return event.look_up(codes_of(node), dtype)
+
+
+def codes_of(node: Embedding) -> np.ndarray:
+    """The finished output codes of every token, (vocab, channels)."""
+    return saturate_codes(round_half_up_shift(node.table, node.shift), node.output)[0]
 
 
 def write_linear(event: ProgramEvent, node: Linear) -> str:
