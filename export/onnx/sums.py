@@ -44,6 +44,7 @@ class Term:
         magnitude: bound of ``|x|``.
         format: of x, needed where weight is a matrix.
         part: its lower (0) or upper (1) bits alone, and how many are the lower; None: all.
+        factor: whole numbers that the rows of a matrix are multiplied by, (out,); in float64 alone.
     """
 
     tensor: str
@@ -52,11 +53,13 @@ class Term:
     magnitude: int
     format: Format | None = None
     part: tuple[int, int] | None = None
+    factor: np.ndarray | None = None
 
     @cached_property
     def bound(self) -> np.ndarray:
         """Bound of ``|weight x| 2**shift`` by row, Python integers."""
-        return dot_bound(self.weight, self.magnitude) * (1 << _whole(self.shift))
+        factor = 1 if self.factor is None else abs(self.factor.astype(object))
+        return dot_bound(self.weight, self.magnitude) * (1 << _whole(self.shift)) * factor
 
     @property
     def divisible(self) -> bool:

@@ -9,6 +9,7 @@ taken where they are faster, and where their sums fit 24 or 31 bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,6 +63,8 @@ def _in_single(graph: Graph, terms: Sequence[Term], bound: int) -> bool:
     """Whether a sum is taken in float32: that holds it, half units included, and is the fastest for a product in it, or
     what most of its operands are in.
     """
+    if any(term.factor is not None for term in terms):
+        return False
     large = any(term.weight.ndim == 2 and not _in_double(term.weight, term.format) for term in terms)
     there = [graph.dtypes[term.tensor] == SINGLE for term in terms]
     others = sum(term.weight.ndim == 1 for term in terms) - sum(there)
@@ -91,6 +94,14 @@ def _add_product(graph: Graph, term: Term, right: np.ndarray, total: str, dtype:
     """A matrix product on top of ``total``, in one operation where it is one of the same type."""
     assert term.format is not None
     exponent = np.atleast_1d(np.asarray(term.shift)).astype(np.int64) - right.astype(np.int64)
+    if term.factor is not None:
+        if not _in_double(term.weight, term.format) or _in_bytes(term.weight, term.format):
+            found = matmul(graph, term.tensor, term.format, term.weight, np.zeros(1, np.int64))
+            scaled = np.ldexp(term.factor.astype(np.float64), exponent)
+            found = graph.op("Mul", found, graph.constant(_uniform(scaled), DOUBLE))
+            return add(graph, found, total) if total else found
+        weight = term.weight.astype(np.int64) * term.factor.astype(np.int64)[:, None]
+        term = replace(term, weight=weight, factor=None)
     same = dtype == SINGLE or _in_double(term.weight, term.format)
     if total and same and not _in_bytes(term.weight, term.format):
         scaled = np.ldexp(term.weight.astype(np.float64), exponent[:, None])

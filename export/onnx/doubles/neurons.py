@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,43 +24,51 @@ def write_neurons(event: ProgramEvent, node: Neurons) -> str:
     terms = [Term(x, node.input, node.input_shift, node.format.magnitude, node.format)]
     if node.is_recurrent:
         terms.append(Term(states["z"], node.recurrent, node.recurrent_shift, 1, node.output))
-    current = rounded_sum(event.graph, terms, node.bias, node.current_shift)
-    new, spikes = STEPS[type(node)](event.graph, node, *current, states)
+    new, spikes = STEPS[type(node)](event.graph, node, terms, states)
     for name in names:
         event.set(f"{node.name}/{name}", {"z": spikes, **new}[name])
     return spikes
 
 
-def step_lif(graph: Graph, node: LIF, current: str, bound: int, states: dict[str, str]) -> tuple[dict[str, str], str]:
-    """From the current and the states before to those after and the spikes."""
-    terms = [Term(current, node.rise, node.potential_shifts[1], bound)]
-    return spike(graph, node, terms, states)
+def risen(graph: Graph, node: Neurons, terms: list[Term], exponent: int) -> tuple[list[Term], int | np.ndarray]:
+    """``rise I 2**exponent`` as operands and constant of a sum, I being the rounded sum of ``terms``.
+
+    A current that is not rounded is no sum of its own.
+    """
+    if node.current_shift.max() > 0:
+        current, bound = rounded_sum(graph, terms, node.bias, node.current_shift)
+        return [Term(current, node.rise, exponent, bound)], 0
+    left = exponent - node.current_shift.astype(np.int64)
+    constant = node.bias.astype(object) * node.rise.astype(object) * 2 ** left.astype(object)
+    return [replace(term, shift=term.shift + left, factor=node.rise) for term in terms], constant
 
 
-def step_cuba_lif(
-    graph: Graph, node: CubaLIF, current: str, bound: int, states: dict[str, str]
-) -> tuple[dict[str, str], str]:
+def step_lif(graph: Graph, node: LIF, terms: list[Term], states: dict[str, str]) -> tuple[dict[str, str], str]:
+    """From the operands of the current and the states before to those after and the spikes."""
+    return spike(graph, node, *risen(graph, node, terms, node.potential_shifts[1]), states)
+
+
+def step_cuba_lif(graph: Graph, node: CubaLIF, terms: list[Term], states: dict[str, str]) -> tuple[dict[str, str], str]:
     """As ``step_lif``, of the synaptic current, which is a state as well."""
+    current, bound = rounded_sum(graph, terms, node.bias, node.current_shift)
     kept, raised, right = node.synapse_shifts
     one, largest = np.ones_like(node.beta), node.synapse.magnitude
     arriving = [Term(states["i"], node.beta, kept, largest), Term(current, one, raised, bound)]
     i = store_sum(graph, arriving, 0, right, node.synapse)
-    terms = [Term(i, node.rise, node.potential_shifts[1], largest)]
-    new, spikes = spike(graph, node, terms, states)
+    driven = [Term(i, node.rise, node.potential_shifts[1], largest)]
+    new, spikes = spike(graph, node, driven, 0, states)
     return {**new, "i": i}, spikes
 
 
 def step_adaptive_lif(
-    graph: Graph, node: AdaptiveLIF, current: str, bound: int, states: dict[str, str]
+    graph: Graph, node: AdaptiveLIF, terms: list[Term], states: dict[str, str]
 ) -> tuple[dict[str, str], str]:
     """As ``step_lif``, less the adaptation, which is a state as well."""
     (own, adapted), driven = node.drive_shifts, node.potential_shifts[1]
     u, w, magnitude = states["u"], states["w"], node.adaptation.magnitude
-    terms = [
-        Term(current, node.rise, driven + own, bound),
-        Term(w, -node.rise.astype(np.int64), driven + adapted, magnitude),
-    ]
-    new, spikes = spike(graph, node, terms, states)
+    operands, constant = risen(graph, node, terms, driven + own)
+    lost = Term(w, -node.rise.astype(np.int64), driven + adapted, magnitude)
+    new, spikes = spike(graph, node, [*operands, lost], constant, states)
     seen_u, seen_z = (new["u"], spikes) if node.order == "se" else (u, states["z"])
     kept, coupled, jumped, right = node.adaptation_shifts
     terms = [
@@ -70,10 +79,12 @@ def step_adaptive_lif(
     return {**new, "w": store_sum(graph, terms, 0, right, node.adaptation)}, spikes
 
 
-def spike(graph: Graph, node: Neurons, driven: list[Term], states: dict[str, str]) -> tuple[dict[str, str], str]:
+def spike(
+    graph: Graph, node: Neurons, driven: list[Term], constant: int | np.ndarray, states: dict[str, str]
+) -> tuple[dict[str, str], str]:
     """Potentials after the reset, and spikes; where c counts refractory steps, u is held."""
     u = states["u"]
-    reached = integrate(graph, node, u, driven)
+    reached = integrate(graph, node, u, driven, constant)
     if not node.refractory:
         rest, spikes = fire(graph, node, reached, node.reset)
         return {"u": rest}, spikes
@@ -85,17 +96,17 @@ def spike(graph: Graph, node: Neurons, driven: list[Term], states: dict[str, str
     return {"u": rest, "c": graph.op("Add", graph.op("Sub", c, held), started)}, spikes
 
 
-def integrate(graph: Graph, node: Neurons, u: str, driven: list[Term]) -> str:
-    """``sat(rhu(alpha u + rise drive))``, after a late reset where u tells of a spike."""
+def integrate(graph: Graph, node: Neurons, u: str, driven: list[Term], constant: int | np.ndarray) -> str:
+    """``sat(rhu(alpha u + drive + constant))``, after a late reset where u tells of a spike."""
     decayed, _, right = node.potential_shifts
     terms = [Term(u, node.alpha, decayed, node.potential.magnitude), *driven]
     if not is_late(node.reset):
-        return store_sum(graph, terms, 0, right, node.potential)
+        return store_sum(graph, terms, constant, right, node.potential)
     spiked = graph.cast(graph.op("Greater", u, graph.constant(node.threshold, DOUBLE)), DOUBLE)
     if node.reset in SUBTRACTING:
         terms.append(Term(spiked, -node.threshold.astype(np.int64), right, 1))
-        return store_sum(graph, terms, 0, right, node.potential)
-    raised = store_sum(graph, terms, 0, right, node.potential)
+        return store_sum(graph, terms, constant, right, node.potential)
+    raised = store_sum(graph, terms, constant, right, node.potential)
     return graph.op("Sub", raised, graph.op("Mul", raised, spiked))
 
 
