@@ -124,9 +124,10 @@ class Graph:
 
     def build(self) -> onnx.GraphProto:
         """The graph."""
-        constants = list(self._constants.values())
         outputs = {info.name for info in self.outputs}
         operations = _without_copies(_needed(self._operations, outputs), outputs)
+        read = set[str]().union(*map(_read, operations))
+        constants = [constant for constant in self._constants.values() if constant.name in read]
         return helper.make_graph(operations, self.name, self.inputs, self.outputs, constants)
 
     def _info(self, name: str, shape: Sequence[int | str | None]) -> onnx.ValueInfoProto:

@@ -105,7 +105,7 @@ class Session:
         }
 
 
-def _lies_within(given: np.ndarray, low: int, high: int) -> bool:
+def lies_within(given: np.ndarray, low: int, high: int) -> bool:
     """Whether ``low <= given <= high``; of one event in a fraction of what two reductions take."""
     if given.size == 1:
         return bool(low <= given.item() <= high)
@@ -123,7 +123,7 @@ def _lies_within(given: np.ndarray, low: int, high: int) -> bool:
 
 
 def _check_range(name: str, given: np.ndarray, low: int, high: int, valid: np.ndarray) -> None:
-    if not given.size or _lies_within(given, low, high):
+    if not given.size or lies_within(given, low, high):
         return
     wrong = (given < low) | (given > high)
     wrong &= valid.reshape(valid.shape + (1,) * (given.ndim - valid.ndim))

@@ -9,7 +9,6 @@ taken where they are faster, and where their sums fit 24 or 31 bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -67,8 +66,8 @@ def _in_single(graph: Graph, terms: Sequence[Term], bound: int) -> bool:
         return False
     large = any(term.weight.ndim == 2 and not _in_double(term.weight, term.format) for term in terms)
     there = [graph.dtypes[term.tensor] == SINGLE for term in terms]
-    others = sum(term.weight.ndim == 1 for term in terms) - sum(there)
-    return bound < FLOAT32_LIMIT and (large or any(there)) and others <= sum(there)
+    casts = sum(1 if not held else -1 for held, term in zip(there, terms, strict=True) if term.weight.ndim == 1)
+    return bound < FLOAT32_LIMIT and (large or any(there)) and casts <= 0
 
 
 def add(graph: Graph, *tensors: str) -> str:
@@ -92,21 +91,21 @@ def product(graph: Graph, term: Term, right: int | np.ndarray = 0, dtype: np.dty
 
 def _add_product(graph: Graph, term: Term, right: np.ndarray, total: str, dtype: np.dtype) -> str:
     """A matrix product on top of ``total``, in one operation where it is one of the same type."""
-    assert term.format is not None
+    form, weight = term.format, term.weight
+    assert form is not None
     exponent = np.atleast_1d(np.asarray(term.shift)).astype(np.int64) - right.astype(np.int64)
     if term.factor is not None:
-        if not _in_double(term.weight, term.format) or _in_bytes(term.weight, term.format):
-            found = matmul(graph, term.tensor, term.format, term.weight, np.zeros(1, np.int64))
+        if not _in_double(weight, form) or _in_bytes(weight, form):
+            found = matmul(graph, term.tensor, form, weight, np.zeros(1, np.int64))
             scaled = np.ldexp(term.factor.astype(np.float64), exponent)
             found = graph.op("Mul", found, graph.constant(_uniform(scaled), DOUBLE))
             return add(graph, found, total) if total else found
-        weight = term.weight.astype(np.int64) * term.factor.astype(np.int64)[:, None]
-        term = replace(term, weight=weight, factor=None)
-    same = dtype == SINGLE or _in_double(term.weight, term.format)
-    if total and same and not _in_bytes(term.weight, term.format):
-        scaled = np.ldexp(term.weight.astype(np.float64), exponent[:, None])
+        weight = weight.astype(np.int64) * term.factor.astype(np.int64)[:, None]
+    same = dtype == SINGLE or _in_double(weight, form) or term.factor is not None
+    if total and same and not _in_bytes(weight, form):
+        scaled = np.ldexp(weight.astype(np.float64), exponent[:, None])
         return graph.op("Gemm", graph.cast(term.tensor, dtype), graph.constant(scaled.T, dtype), total)
-    found = graph.cast(matmul(graph, term.tensor, term.format, term.weight, exponent, dtype), dtype)
+    found = graph.cast(matmul(graph, term.tensor, form, weight, exponent, dtype), dtype)
     return add(graph, found, total) if total else found
 
 
@@ -164,21 +163,23 @@ def _product_of_two_bytes(graph: Graph, tensor: str, format: Format, weight: np.
     return graph.op("Add", total, graph.constant(lost, DOUBLE)) if format.min else total
 
 
-def _in_bytes(weight: np.ndarray, format: Format) -> bool:
+def _in_bytes(weight: np.ndarray, format: Format | None) -> bool:
     """Whether bytes are the fastest for a product: its weights then fill a quarter or an eighth of a cache."""
+    assert format is not None
     narrow = format.width <= 16 and np.abs(weight).max(initial=0) <= 127
     least = HUGE if max(dot_bound(weight, format.magnitude)) < FLOAT32_LIMIT else LARGE
     return bool(weight.size >= least and narrow and 127 * 255 * weight.shape[1] < 1 << 31)
 
 
-def _in_double(weight: np.ndarray, format: Format) -> bool:
+def _in_double(weight: np.ndarray, format: Format | None) -> bool:
     """Whether float64 is the fastest for a product that does not go in bytes, or the only one that holds its sums."""
+    assert format is not None
     return bool(weight.size <= SMALL or max(dot_bound(weight, format.magnitude)) >= FLOAT32_LIMIT)
 
 
 def prefers_single(weight: np.ndarray, format: Format) -> bool:
     """Whether float32 is the fastest for a product."""
-    return not _in_double(weight, format) and not _in_bytes(weight, format)
+    return weight.ndim == 2 and not _in_double(weight, format) and not _in_bytes(weight, format)
 
 
 def saturate(graph: Graph, tensor: str, bound: int | tuple[int, int], format: Format) -> str:

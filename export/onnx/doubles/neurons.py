@@ -124,7 +124,7 @@ def fire(graph: Graph, node: Neurons | DrivenLIF, reached: str, reset: str = ZER
 def write_driven_lif(event: ProgramEvent, node: DrivenLIF) -> str:
     """One time step of neurons without synapses: what is kept of the potential, and the current. State: u."""
     graph, name = event.graph, f"{node.name}/u"
-    (arriving,) = event.inputs_of(node)
+    arriving = graph.cast(event.inputs_of(node)[0], DOUBLE)
     old = event.open(Carried(name, (node.channels,), DOUBLE))
     kept, _ = rounded_sum(graph, [Term(old, node.alpha, 0, node.potential.magnitude)], 0, node.alpha_frac)
     form = node.potential

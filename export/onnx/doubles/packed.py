@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import onnx
@@ -229,7 +229,7 @@ class PackedEvent(ProgramEvent):
         self._inside = rate
         yield
         self._inside = 0
-        logits, program = self.edges[self.program.logits], self.program
+        logits, program = self.graph.cast(self.edges[self.program.logits], DOUBLE), self.program
         none = np.zeros((int(program.pairing == "next"), *program.value_input.event_shape), np.int64)
         (trace,) = reference.run(program, [(none, np.zeros(len(none), np.int64))], trace=False)
         self.answer, graph = trace.logits, self.graph
@@ -299,7 +299,7 @@ class PackedEvent(ProgramEvent):
         most = self._clock("ReduceMax", self._clock("Add", before, self._flags[0,]), keepdims=0)
         return self._clock("Equal", most, graph.like(rate, most))
 
-    def _clock(self, kind: str, *inputs: str, **attributes: int) -> str:
+    def _clock(self, kind: str, *inputs: str, **attributes: Any) -> str:
         graph, scope = self.graph, self.graph.scope
         graph.scope = "clock"
         found = graph.op(kind, *inputs, **attributes)

@@ -147,7 +147,7 @@ def write_channel_ssm(event: ProgramEvent, node: ChannelSSM) -> str:
     """One decay step, drive of the real parts, and each channel's sum over its modes; states as a (B, 2 M H) tensor."""
     graph, modes, channels = event.graph, node.modes, node.channels
     size = modes * channels
-    (value,) = event.inputs_of(node)
+    value = graph.cast(event.inputs_of(node)[0], DOUBLE)
     old = event.open(Carried(node.name, (2 * size,), DOUBLE))
     along, across = (graph.constant(table, DOUBLE) for table in _flat(node))
     decayed = decay_step(graph, node, old, along, across)

@@ -182,7 +182,7 @@ def _repeats(event: ProgramEvent, node: Readout) -> bool:
 def _forget(event: PackedEvent, node: Readout, value: str, rate: int) -> None:
     graph, width = event.graph, node.states()[0].width
     old = event.open(Carried(f"{node.name}/forget", (node.size,), held(width)))
-    target = floor_half_up(graph, value, -node.extra_bits)
+    target = floor_half_up(graph, graph.cast(value, DOUBLE), -node.extra_bits)
     now = graph.cast(old, DOUBLE)
     step = floor_half_up(graph, graph.op("Sub", target, now), node.decay_shift)
     count = event.counted(rate)

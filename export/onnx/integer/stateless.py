@@ -73,12 +73,7 @@ def _one_channel(event: ProgramEvent, tensor: str) -> str:
 
 def write_embedding(event: ProgramEvent, node: Embedding) -> str:
     """A look-up in the table of finished output codes."""
-    return look_up_codes(event, node, edge_dtype(node.output))
-
-
-def look_up_codes(event: ProgramEvent, node: Embedding, dtype: np.dtype) -> str:
-    """The tokens' finished output codes, held in ``dtype``."""
-    return event.look_up(codes_of(node), dtype)
+    return event.look_up(codes_of(node), edge_dtype(node.output))
 
 
 def codes_of(node: Embedding) -> np.ndarray:

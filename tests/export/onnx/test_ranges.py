@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pumice.errors import PumiceError
 from pumice.export.about import input_ranges
 from pumice.export.onnx.feed import feed
 from pumice.export.onnx.sequence import build_sequence
-from pumice.export.onnx.session import Session
+from pumice.export.onnx.session import Session, lies_within
 from pumice.export.onnx.step import build_step
 from pumice.hw_sim.simulator import Simulator
 from pumice.program import ProgramError
@@ -91,6 +93,19 @@ def test_codes_outside_their_format_are_refused_by_the_host():
     about = session._session.get_modelmeta().custom_metadata_map
     assert about["step_us"] == "4000"
     assert json.loads(about["input_ranges"]) == {"value": [form.min, form.max]}
+
+
+@given(
+    numbers=st.lists(st.integers(-(1 << 31), (1 << 31) - 1) | st.integers(-200, 300), min_size=1, max_size=60),
+    ends=st.sampled_from([(0, 255), (0, 11), (-128, 127), (-5, 9), (-(1 << 31), (1 << 31) - 1)]),
+    wide=st.booleans(),
+)
+def test_all_that_lies_outside_is_seen(numbers, ends, wide):
+    low, high = ends
+    clipped = np.clip(numbers, low, high)
+    for values in (np.array(numbers), clipped):
+        given = values.astype(np.int64 if wide else np.int32)
+        assert lies_within(given, low, high) == all(low <= number <= high for number in values.tolist())
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"token": 3}', '{"token": [0]}'])

@@ -1,5 +1,7 @@
 """Whole samples other than event by event: logits and series against the reference, wherever valid events lie."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from depth import examples
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pumice.export.onnx import build_sequence
 from pumice.export.onnx.doubles import whole
+from pumice.export.onnx.doubles.whole import chain, currents
 from pumice.export.onnx.feed import feed
 from pumice.export.onnx.opset import operations
 from pumice.program import reference
@@ -61,6 +64,42 @@ def check(program, open_session, seed, **options):
 def test_layers_of_neurons_in_one_scan(open_session, seed, cell, reset, width, dense):
     """With one matrix for all layers, and with a product a layer."""
     program = random_network(seed, cell=cell, reset=reset, refractory=0, state_width=width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole.neurons, "DENSE", 1 << 20 if dense else 0)
+        check(program, open_session, seed)
+
+
+def stretched(program, rng):
+    """The same network with weights of 16 bits before the read-out, and fractional bits far apart."""
+
+    def change(node):
+        if hasattr(node, "weight_frac"):
+            return replace(node, weight_width=16, weight=rng.integers(-32767, 32768, node.weight.shape))
+        if hasattr(node, "recurrent_frac"):
+            return replace(node, recurrent_frac=node.recurrent_frac - 15, input_frac=node.input_frac + 5)
+        return node
+
+    return replace(program, nodes=tuple(change(node) for node in program))
+
+
+@settings(max_examples=examples(25), deadline=None)
+@given(
+    seed=st.integers(0, 1 << 30),
+    cell=st.sampled_from(["lif", "se", "ef"]),
+    layers=st.sampled_from([1, 2, 3, 4]),
+    width=st.sampled_from([8, 24]),
+    dense=st.booleans(),
+    far=st.booleans(),
+)
+def test_spikes_of_all_bounds(open_session, seed, cell, layers, width, dense, far):
+    """Currents that are rounded and ones that are not, products that fit float32 and ones that do not."""
+    fixed = {"reset": "zero", "refractory": 0, "recurrent": True, "extreme": True, "weight_width": 8, "hidden": 3}
+    program = random_network(seed, cell=cell, state_width=width, layers=layers, constant_width=8, **fixed)
+    if far:
+        program = stretched(program, np.random.default_rng(seed))
+    found = chain.chain_of(program)
+    assert layers == 1 or currents.fits_single(found) != far
+    assert found.exact == all((node.current_shift <= 0).all() for node in found.layers)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole.neurons, "DENSE", 1 << 20 if dense else 0)
         check(program, open_session, seed)
