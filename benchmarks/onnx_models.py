@@ -9,7 +9,8 @@ their cost in ONNX does not depend on spikes, while the simulator's does. Ways a
 - an event: a step with its states carried by the host. Integer and float32 model have the same structure (clock, valid
   flags, branches behind strides), so that the arithmetic is what differs; "rates apart" is a float32 step without clock
   and flags, whose host runs a graph a rate; qdq is float arithmetic between QuantizeLinear and DequantizeLinear,
-  without branches. The simulator's step gives the same integers as the integer step.
+  without branches. The simulator's step gives the same integers as the integer step, and so do models of integer
+  tensors alone (``export.integers=true``).
 - a sample, a batch: the logits after the last event of one sample, or of as many equal ones as the batch has; integer
   and float32 model are the same `Scan`, and the simulator's `run` gives the same integers.
 """
@@ -29,6 +30,7 @@ from pumice.export.onnx.feed import feed
 from pumice.export.onnx.float import adlif as float_adlif
 from pumice.export.onnx.float import s5 as float_s5
 from pumice.export.onnx.float.steps import float_feed
+from pumice.export.onnx.integer import INTEGER
 from pumice.export.onnx.qdq import QDQ
 from pumice.export.onnx.session import Session
 from pumice.hw_sim.simulator import Simulator, run
@@ -119,18 +121,23 @@ def make_ways(
         for value, time_us in zip(values, times.tolist(), strict=True):
             simulator.step(value, time_us)
 
+    alone = open_model(build_sequence(program, dialect=INTEGER))
+    alone_step = step_through(open_model(build_step(program, dialect=INTEGER)), one)
     qdq = open_model(build_step(program, dialect=QDQ, branches=False))
     step = step_through(open_model(build_step(program)), one)
     return [
         Way(EVENT, "onnxruntime, float32 step", step_through(open_model(float_step), float_one), events, True),
         Way(EVENT, "onnxruntime, integer step", step, events),
+        Way(EVENT, "onnxruntime, integer tensors alone, step", alone_step, events),
         Way(EVENT, "onnxruntime, qdq step", step_through(qdq, one), events),
         Way(EVENT, "simulator, step", simulate, events),
         Way(SAMPLE, "onnxruntime, float32 sequence", lambda: floating.run(float_one), events, True),
         Way(SAMPLE, "onnxruntime, integer sequence", lambda: integer.run(one), events),
+        Way(SAMPLE, "onnxruntime, integer tensors alone, sequence", lambda: alone.run(one), events),
         Way(SAMPLE, "simulator, run", lambda: run(program, [sample], threads=1), events),
         Way(many, "onnxruntime, float32 sequence", lambda: floating.run(float_fed), together, True),
         Way(many, "onnxruntime, integer sequence", lambda: integer.run(fed), together),
+        Way(many, "onnxruntime, integer tensors alone, sequence", lambda: alone.run(fed), together),
         Way(many, "simulator, run", lambda: run(program, [sample] * batch, threads=1), together),
     ]
 
