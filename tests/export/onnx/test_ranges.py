@@ -99,11 +99,16 @@ def test_codes_outside_their_format_are_refused_by_the_host():
     numbers=st.lists(st.integers(-(1 << 31), (1 << 31) - 1) | st.integers(-200, 300), min_size=1, max_size=60),
     ends=st.sampled_from([(0, 255), (0, 11), (-128, 127), (-5, 9), (-(1 << 31), (1 << 31) - 1)]),
     wide=st.booleans(),
+    times=st.sampled_from([1, 30]),
 )
-def test_all_that_lies_outside_is_seen(numbers, ends, wide):
-    low, high = ends
+def test_all_that_lies_outside_is_seen(numbers, ends, wide, times):
+    """Of few numbers, which are looked at one by one, and of many."""
+    (low, high), numbers = ends, numbers * times
     clipped = np.clip(numbers, low, high)
-    for values in (np.array(numbers), clipped):
+    beside = [clipped.copy() for _ in range(4)]
+    for values, other in zip(beside, (low - 1, high + 1, -1, (1 << 31) - 1), strict=True):
+        values[len(values) // 2] = np.clip(other, -(1 << 31), (1 << 31) - 1)
+    for values in (np.array(numbers), clipped, *beside):
         given = values.astype(np.int64 if wide else np.int32)
         assert lies_within(given, low, high) == all(low <= number <= high for number in values.tolist())
 

@@ -60,13 +60,15 @@ def test_sums_on_both_sides_of_24_bits(open_session, seed, bits, right, kind):
 @settings(max_examples=examples(40), deadline=None)
 @given(
     seed=st.integers(0, 1 << 30),
-    size=st.sampled_from([2, 3, 31, 96, 128, 129]),
-    width=st.sampled_from([8, 15, 16, 17, 20]),
-    root_shift=st.integers(0, 3),
+    shape=st.sampled_from(
+        [(2, 8), (31, 15), (96, 16), (128, 16), (129, 16), (16, 19), (16, 20), (3, 22), (3, 23), (2, 24)]
+    ),
+    root_shift=st.integers(0, 1),
 )
-def test_norms_on_both_sides_of_24_bits(open_session, seed, size, width, root_shift):
+def test_norms_on_both_sides_of_24_bits(open_session, seed, shape, root_shift):
     """Sizes that a product centres and ones that it does not, all codes at the ends of their range."""
-    rng, form = np.random.default_rng(seed), Format(width, True, 0)
+    (size, width), rng = shape, np.random.default_rng(seed)
+    form = Format(width, True, 0)
     node = LayerNorm(
         name="norm", inputs=("x",), output=Format(8, True, 5), format=form, size=size, root_shift=root_shift,
         epsilon=1 + seed % 1000, gamma=np.zeros(0, int), gamma_frac=0, beta=np.zeros(0, int), beta_frac=0,
