@@ -123,7 +123,9 @@ class Graph:
         return f"{self.prefix}{self.scope}/{kind}_{self._count}"
 
     def build(self) -> onnx.GraphProto:
-        """The graph."""
+        """The graph: what its outputs depend on, or all of it where none is declared yet."""
+        if not self.outputs:
+            return helper.make_graph(self._operations, self.name, self.inputs, [], list(self._constants.values()))
         outputs = {info.name for info in self.outputs}
         operations = _without_copies(_needed(self._operations, outputs), outputs)
         read = set[str]().union(*map(_read, operations))
